@@ -1,0 +1,48 @@
+"""The exceptions kprobe raises, each with the exit code of its kind.
+
+A message says what was expected and what came; `hint` says what to do. Several
+faults found at once travel in one exception, a line each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class KprobeError(Exception):
+    """Anything kprobe reports by itself rather than by a traceback.
+
+    Attributes:
+        faults: What went wrong, a line for each fault, at least one.
+        hint: What to do about it, one line, or None.
+        exit_code: The exit status of the command line.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *faults: str, hint: str | None = None) -> None:
+        super().__init__("\n".join(faults))
+        self.faults: Sequence[str] = faults
+        self.hint = hint
+
+
+class AddressError(KprobeError):
+    """An address that can't be read, names nothing, or names several things."""
+
+
+class InputError(KprobeError):
+    """Samples that can't be read or don't fit the model."""
+
+
+class ModelError(KprobeError):
+    """A model that can't be read, loaded or traced."""
+
+
+class DumpError(KprobeError):
+    """A dump that can't be written or read."""
+
+
+class UnsafeModelError(ModelError):
+    """A model file that would run code of its own when loaded."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""Inputs: batches of samples from what the user points at, each row with its identity."""
