@@ -1,0 +1,28 @@
+"""A use of a layer, as every room names it: by its path of enclosing calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCall:
+    """One use of a layer or operation inside a model.
+
+    Attributes:
+        steps: The enclosing calls from the top of the model inwards, this call last. A step is
+            a layer's name and which of its calls within the enclosing call is meant, counted
+            from 0; None where that layer is called once there.
+        class_name: The layer's class, e.g. "Conv2D".
+        position: The layer's position in `model.layers`; None for nested layers and for
+            operations that aren't layers.
+    """
+
+    steps: tuple[tuple[str, int | None], ...]
+    class_name: str
+    position: int | None = None
+
+    @property
+    def address(self) -> str:
+        """The text that names this call and no other, e.g. "encoder@1/conv1"."""
+        return "/".join(name if call is None else f"{name}@{call}" for name, call in self.steps)
