@@ -16,11 +16,13 @@ class LayerCall:
         class_name: The layer's class, e.g. "Conv2D".
         position: The layer's position in `model.layers`; None for nested layers and for
             operations that aren't layers.
+        is_input: Whether this is an input layer: it isn't called, it names what goes in.
     """
 
     steps: tuple[tuple[str, int | None], ...]
     class_name: str
     position: int | None = None
+    is_input: bool = False
 
     @property
     def address(self) -> str:

@@ -1,0 +1,194 @@
+r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
+
+    address   = [ alias "=" ] place
+    place     = path [ ":" port ] [ "[" index "]" ]   a layer's output, or another port of it
+              | path "//" operation [ ":" number ]    a tensor inside a layer
+              | "//" operation [ ":" number ]         a tensor by its name in the graph
+    path      = step { "/" step }      step = ( name | glob ) [ "@" ( number | "*" ) ]
+              | "type:" class  |  "at:" position in model.layers
+              | "re:" regex    (full match on the path; reaches to the end of the argument)
+    port      = "in" | "out" | "mask"
+    index     = Python index or slice into several outputs, or the key of a dict output
+
+Globs know `*` and `?`, which stay within a step, and `**`, any number of steps.
+Commas separate addresses, but not inside brackets, and not after `re:`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from kprobe.errors import AddressError
+
+Port = Literal["in", "out", "mask"]
+Index = int | slice | str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a path: a name or glob, and which of its calls.
+
+    Attributes:
+        name: The layer's name, or a glob.
+        call: The call's number, "*" for all of them, or None where none was given.
+    """
+
+    name: str
+    call: int | Literal["*"] | None = None
+
+    @property
+    def is_glob(self) -> bool:
+        """Whether the name has wildcards."""
+        return "*" in self.name or "?" in self.name
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address, taken apart. Exactly one of steps, type, position and regex is given.
+
+    Attributes:
+        text: The address as written, without its alias.
+        alias: The name its dataset shall have, or None.
+        steps: The path, from the top of the model inwards; empty for `//operation`.
+        type: A layer class.
+        position: A position in `model.layers`; negative ones count from the end.
+        regex: A pattern for the whole path.
+        port: Which of the layer's tensors.
+        index: Which of several, or None for all.
+        operation: The name or glob of an operation inside the layer, or None.
+        number: Which of the operation's outputs, or None for its only one.
+    """
+
+    text: str
+    alias: str | None = None
+    steps: tuple[Step, ...] | None = None
+    type: str | None = None
+    position: int | None = None
+    regex: re.Pattern[str] | None = None
+    port: Port = "out"
+    index: Index = None
+    operation: str | None = None
+    number: int | None = None
+
+
+def split_addresses(argument: str) -> list[str]:
+    """Split a list of addresses at its commas, leaving those in brackets and regexes alone."""
+    if _ALIAS.sub("", argument.strip()).startswith("re:"):
+        return [argument.strip()]
+    parts = re.findall(r"(?:\[[^\]]*\]|[^,])+", argument)
+    return [part.strip() for part in parts if part.strip()]
+
+
+def split_alias(text: str) -> tuple[str | None, str]:
+    """Split `alias=place` into the alias, None where there is none, and the place."""
+    match = _ALIAS.match(text)
+    return (match[1], text[match.end() :]) if match else (None, text)
+
+
+def parse_address(text: str) -> Address:
+    """Take an address apart.
+
+    Raises:
+        AddressError: It doesn't follow the grammar; says where, and what would.
+    """
+    alias, place = split_alias(text)
+    if place.startswith("re:"):
+        try:
+            return Address(place, alias, regex=re.compile(place[3:]))
+        except re.error as error:
+            raise AddressError(f"{place!r} is not a regular expression: {error}") from None
+    path, slashes, operation = place.partition("//")
+    if slashes:
+        return _parse_operation(place, alias, path, operation)
+    path, index = _parse_index(place)
+    path, port = _parse_port(place, path)
+    if path.startswith("type:"):
+        return Address(place, alias, type=path[5:], port=port, index=index)
+    if path.startswith("at:"):
+        try:
+            position = int(path[3:])
+        except ValueError:
+            raise AddressError(
+                f"{place!r}: expected a whole number after 'at:', received {path[3:]!r}"
+            ) from None
+        return Address(place, alias, position=position, port=port, index=index)
+    return Address(place, alias, steps=_parse_steps(place, path), port=port, index=index)
+
+
+_ALIAS = re.compile(r"^\s*([A-Za-z_][\w.\-]*)=(?!=)")
+_INDEX = re.compile(r"^(.*)\[([^\[\]]*)\]$", re.DOTALL)
+_SLICE = re.compile(r"^(-?\d+)?:(-?\d+)?(?::(-?\d+)?)?$")
+
+
+def _parse_operation(place: str, alias: str | None, path: str, operation: str) -> Address:
+    name, colon, number = operation.rpartition(":")
+    if not colon:
+        name, number = operation, ""
+    if not name or (colon and not number.isdigit()):
+        raise AddressError(
+            f"{place!r}: expected an operation and the number of its output after '//', "
+            f"received {operation!r}",
+            hint="for example conv1//BiasAdd:0",
+        )
+    steps = _parse_steps(place, path) if path else ()
+    return Address(
+        place, alias, steps=steps, operation=name, number=int(number) if number else None
+    )
+
+
+def _parse_index(place: str) -> tuple[str, Index]:
+    match = _INDEX.match(place)
+    if not match:
+        if "[" in place or "]" in place:
+            raise AddressError(
+                f"{place!r}: brackets hold an index and stand at the end",
+                hint="for example ROI[0], ROI[0:2] or ROI['boxes']",
+            )
+        return place, None
+    path, text = match[1], match[2].strip()
+    part = _SLICE.match(text)
+    if part:
+        return path, slice(*(int(number) if number else None for number in part.groups()))
+    if re.fullmatch(r"-?\d+", text):
+        return path, int(text)
+    key = text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    if not key:
+        raise AddressError(f"{place!r}: expected an index, a slice or a key in the brackets")
+    return path, key
+
+
+def _parse_port(place: str, path: str) -> tuple[str, Port]:
+    prefix = re.match(r"(type:|at:)?", path)
+    body = path[prefix.end() :] if prefix else path
+    name, colon, port = body.rpartition(":")
+    if not colon:
+        return path, "out"
+    head = path[: len(path) - len(body)] + name
+    if port in ("in", "out", "mask"):
+        return head, port  # type: ignore[return-value]
+    if port.isdigit():
+        layer, _, operation = name.rpartition("/")
+        if layer:
+            raise AddressError(
+                f"{place!r} is the name of a graph tensor, not of a layer",
+                hint=f"write {layer}//{operation}:{port} for that operation inside {layer}",
+            )
+        raise AddressError(
+            f"{place!r}: a layer's outputs are numbered in brackets",
+            hint=f"write {head} or {head}[{port}]",
+        )
+    raise AddressError(f"{place!r}: expected :in, :out or :mask, received :{port}")
+
+
+def _parse_steps(place: str, path: str) -> tuple[Step, ...]:
+    steps = []
+    for text in path.split("/"):
+        name, at, call = text.rpartition("@")
+        if not at or not (call == "*" or call.isdigit()):
+            name, call = text, ""
+        if not name:
+            raise AddressError(f"{place!r}: expected a layer's name between the slashes")
+        steps.append(Step(name, "*" if call == "*" else int(call) if call else None))
+    return tuple(steps)

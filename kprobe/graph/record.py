@@ -1,0 +1,188 @@
+"""Record every layer call while a model is traced."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+
+@dataclass(eq=False)
+class Record:
+    """One call of a layer or operation during a trace.
+
+    Attributes:
+        layer: The Keras layer or operation; for an input, the input layer.
+        name: Its name.
+        parent: The enclosing call; None for the model's own call.
+        graph: The graph the call ran in.
+        inputs: The tensors that went in, flat, in the order of the arguments.
+        outputs: What came out: a tensor, None, or a structure of them.
+        span: The positions in `graph` of the operations the call created, as a half-open range.
+        is_input: Whether this stands for an input of a functional model: it isn't called, it is
+            what the enclosing call was given.
+    """
+
+    layer: Any
+    name: str
+    parent: Record | None
+    graph: tf.Graph
+    inputs: list[tf.Tensor]
+    outputs: Any = None
+    span: tuple[int, int] = (0, 0)
+    is_input: bool = False
+
+
+@dataclass(eq=False)
+class Recorder:
+    """Collects the calls of one trace; `records` is in the order in which the calls began."""
+
+    records: list[Record] = field(default_factory=list)
+    _open: list[Record] = field(default_factory=list)
+
+    def run(self, layer: Any, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Run `call` as a call of `layer` and record it; outside graphs, just run it."""
+        if tf.executing_eagerly():
+            return call(*args, **kwargs)
+        graph = tf.compat.v1.get_default_graph()
+        parent = self._open[-1] if self._open else None
+        if parent is not None and not _belongs(layer, parent.layer):
+            return call(*args, **kwargs)
+        record = Record(layer, layer.name, parent, graph, _tensors((args, kwargs)))
+        self.records.append(record)
+        begin = graph.version
+        self._open.append(record)
+        try:
+            self._record_inputs(record, args, kwargs)
+            with _direct_calls_recorded(self, layer):
+                outputs = call(*args, **kwargs)
+        finally:
+            self._open.pop()
+        record.outputs = _give_own_tensors(outputs, record.inputs)
+        record.span = (begin, graph.version)
+        return record.outputs
+
+    def is_open(self, layer: Any) -> bool:
+        """Tell whether the innermost running call is one of `layer`."""
+        return bool(self._open) and self._open[-1].layer is layer
+
+    def _record_inputs(self, record: Record, args: Any, kwargs: Any) -> None:
+        """Record what a functional model was given under the names of its input layers."""
+        symbols = getattr(record.layer, "inputs", None)
+        given = _tensors(args[:1] or [kwargs.get("inputs")])
+        if not isinstance(symbols, list) or len(symbols) != len(given):
+            return
+        for symbol, tensor in zip(symbols, given, strict=True):
+            if hasattr(symbol, "_keras_history"):
+                layer = symbol._keras_history[0]
+                entry = Record(layer, layer.name, record, record.graph, [], is_input=True)
+                entry.outputs = tensor
+                self.records.append(entry)
+
+
+def _belongs(operation: Any, enclosing: Any) -> bool:
+    """Tell a layer, or a node of a functional graph, from what keras.ops makes as it goes.
+
+    `keras.ops.pad(x)` inside a layer is an Operation of an invented name that is called once.
+    """
+    if hasattr(operation, "weights"):
+        return True
+    return any(operation is node for node in getattr(enclosing, "operations", ()))
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[Recorder]:
+    """Record the layer calls that are traced inside the block, of keras and of tf_keras.
+
+    Only the libraries already imported are watched. Their classes are put back when the block
+    is left, and no layer keeps anything of it.
+    """
+    recorder = Recorder()
+    with contextlib.ExitStack() as stack:
+        for owner in _call_owners():
+            stack.enter_context(_wrapped_call(owner, recorder))
+        yield recorder
+
+
+def _call_owners() -> list[type]:
+    """The classes whose `__call__` every layer's call passes through."""
+    owners = []
+    if "keras" in sys.modules:
+        # Layer.__call__ ends in it, and operations of functional graphs (`x + 1`) have only it.
+        owners.append(sys.modules["keras"].Operation)
+    if "tf_keras" in sys.modules:
+        owners.append(sys.modules["tf_keras"].layers.Layer)
+    return owners
+
+
+@contextlib.contextmanager
+def _wrapped_call(owner: type, recorder: Recorder) -> Iterator[None]:
+    original = owner.__call__
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return recorder.run(self, functools.partial(original, self), args, kwargs)
+
+    owner.__call__ = call  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        owner.__call__ = original  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def _direct_calls_recorded(recorder: Recorder, layer: Any) -> Iterator[None]:
+    """Record the calls that a wrapper makes of its layer past `__call__`.
+
+    Keras 3's TimeDistributed runs `self.layer.call(...)`.
+    """
+    inner = getattr(layer, "layer", None)
+    if type(layer).__name__ != "TimeDistributed" or inner is None:
+        yield
+        return
+    original = inner.call
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if recorder.is_open(inner):
+            return original(*args, **kwargs)
+        return recorder.run(inner, original, args, kwargs)
+
+    # Past Layer.__setattr__, which would track the function as a part of the model.
+    object.__setattr__(inner, "call", call)
+    try:
+        yield
+    finally:
+        object.__delattr__(inner, "call")
+
+
+def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:
+    """Replace outputs that are an input itself by a copy in the graph, its mask kept.
+
+    A layer that passes its input on (dropout in inference, a linear activation) has no tensor
+    of its own otherwise, and couldn't be told from the layer before it.
+    """
+    given = {id(tensor) for tensor in inputs}
+
+    def own(output: Any) -> Any:
+        if id(output) not in given:
+            return output
+        copy = tf.identity(output)
+        mask = getattr(output, "_keras_mask", None)
+        if mask is not None:
+            copy._keras_mask = mask
+        return copy
+
+    if outputs is None or not any(id(t) in given for t in tf.nest.flatten(outputs)):
+        return outputs
+    return tf.nest.map_structure(own, outputs)
+
+
+def _tensors(structure: Any) -> list[tf.Tensor]:
+    return [t for t in tf.nest.flatten(structure) if isinstance(t, tf.Tensor)]
+

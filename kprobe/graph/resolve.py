@@ -1,0 +1,185 @@
+"""Find the layer calls that addresses name. Knows calls, but no tensors and no TensorFlow."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from kprobe.calls import LayerCall
+from kprobe.errors import AddressError, KprobeError
+from kprobe.graph.address import Address, Step, parse_address, split_alias
+
+C = TypeVar("C", bound=LayerCall)
+
+
+@dataclass(frozen=True)
+class Target(Generic[C]):
+    """A call that an address names, and the address: its port, index and alias."""
+
+    call: C
+    address: Address
+
+
+def resolve(texts: Iterable[str], calls: Sequence[C]) -> list[Target[C]]:
+    """Find what each address names.
+
+    Args:
+        texts: The addresses.
+        calls: Every call of the model.
+
+    Returns:
+        The targets, in the order of the addresses, those of a pattern in the order of `calls`.
+
+    Raises:
+        AddressError: Some addresses can't be read, name nothing, or name several calls without
+            saying so. All of them are reported, each with what would work.
+    """
+    targets: list[Target[C]] = []
+    faults: list[str] = []
+    hints: list[str] = []
+    for text in texts:
+        try:
+            targets += _resolve_one(text, calls)
+        except KprobeError as error:
+            faults += error.faults
+            if error.hint and error.hint not in hints:
+                hints.append(error.hint)
+    if faults:
+        raise AddressError(*faults, hint="; ".join(hints) or None)
+    return targets
+
+
+def match_pattern(pattern: str, calls: Sequence[C]) -> list[C]:
+    """Give the calls that a pattern of paths matches, all calls of shared layers included."""
+    address = parse_address(pattern)
+    if address.steps is None:
+        return _select(address, calls)
+    steps = [Step(s.name, "*" if s.call is None else s.call) for s in address.steps]
+    found = [call for call in calls if _matches(steps, call.steps)]
+    if not found and len(steps) == 1:
+        found = [call for call in calls if _matches(steps, call.steps[-1:])]
+    return found
+
+
+def _resolve_one(text: str, calls: Sequence[C]) -> list[Target[C]]:
+    alias, place = split_alias(text)
+    for whole, name in ((text, None), (place, alias)):
+        # Older models have layers called `conv1/bn`: a path that is there wins.
+        exact = [call for call in calls if call.address == whole]
+        if exact:
+            return [Target(exact[0], Address(whole, name, steps=()))]
+    address = parse_address(text)
+    if address.steps is None:
+        found = _select(address, calls)
+        if not found:
+            raise AddressError(f"{address.text!r} matches no layer", hint=_LIST_HINT)
+        if address.position is not None and len(found) > 1:
+            raise _ambiguous(address, found)
+    elif not address.steps:
+        raise AddressError(f"{address.text!r} names no layer")
+    else:
+        found = _find(address, address.steps, calls)
+    return [Target(call, address) for call in found]
+
+
+_LIST_HINT = "`kprobe ls MODEL` lists the layers"
+
+
+def _select(address: Address, calls: Sequence[C]) -> list[C]:
+    """The calls of a class, at a position, or whose path a regex matches."""
+    if address.type is not None:
+        return [call for call in calls if call.class_name == address.type]
+    if address.regex is not None:
+        return [call for call in calls if address.regex.fullmatch(call.address)]
+    position = address.position or 0
+    if position < 0:
+        position += 1 + max((c.position for c in calls if c.position is not None), default=-1)
+    return [call for call in calls if call.position == position]
+
+
+def _find(address: Address, steps: Sequence[Step], calls: Sequence[C]) -> list[C]:
+    place = _path_text(steps)
+    exact = [call for call in calls if call.address == place]
+    if exact:
+        return exact
+    found = [call for call in calls if _matches(steps, call.steps)]
+    nested = not found and len(steps) == 1 and not steps[0].is_glob
+    if nested:
+        found = [call for call in calls if _matches(steps, call.steps[-1:])]
+    if not found:
+        raise _unknown(address, steps, calls)
+    if nested and len(found) > 1 and steps[0].call != "*":
+        raise _ambiguous(address, found)
+    loose = [call for call in found if _leaves_call_open(steps, call.steps) and not nested]
+    if loose:
+        raise _ambiguous(address, loose)
+    return found
+
+
+def _matches(pattern: Sequence[Step], path: Sequence[tuple[str, int | None]]) -> bool:
+    if not pattern:
+        return not path
+    head, rest = pattern[0], pattern[1:]
+    if head.name == "**":
+        return any(_matches(rest, path[i:]) for i in range(len(path) + (not rest)))
+    if not path or not _name_matches(head, path[0][0]):
+        return False
+    number = path[0][1] or 0
+    return head.call in (None, "*", number) and _matches(rest, path[1:])
+
+
+def _name_matches(step: Step, name: str) -> bool:
+    if not step.is_glob:
+        return step.name == name
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in step.name)
+    return re.fullmatch("".join(parts), name, re.DOTALL) is not None
+
+
+def _leaves_call_open(pattern: Sequence[Step], path: Sequence[tuple[str, int | None]]) -> bool:
+    """Tell whether a step that is called several times was matched without saying which."""
+    if any(step.name == "**" for step in pattern):
+        return False
+    return any(
+        step.call is None and number is not None
+        for step, (_, number) in zip(pattern, path, strict=True)
+    )
+
+
+def _path_text(steps: Sequence[Step]) -> str:
+    return "/".join(s.name if s.call is None else f"{s.name}@{s.call}" for s in steps)
+
+
+def _ambiguous(address: Address, found: Sequence[LayerCall]) -> AddressError:
+    names = [call.address for call in found]
+    every = "/".join(
+        name if number is None else f"{name}@*" for name, number in found[0].steps
+    )
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    same = all([n for n, _ in c.steps] == [n for n, _ in found[0].steps] for c in found)
+    hint = f"name one of them, or all with {every}" if same and every != address.text else None
+    return AddressError(f"{address.text!r} fits {len(names)} calls: {shown}", hint=hint)
+
+
+def _unknown(address: Address, steps: Sequence[Step], calls: Sequence[LayerCall]) -> AddressError:
+    if any(step.is_glob for step in steps):
+        return AddressError(f"{address.text!r} matches no layer", hint=_LIST_HINT)
+    # A layer that is there, asked for a call that isn't.
+    loose = [Step(step.name, None) for step in steps]
+    siblings = [call.address for call in calls if _matches(loose, call.steps)]
+    if siblings:
+        return AddressError(f"{address.text!r}: the model has only {', '.join(siblings[:8])}")
+    near = nearest(_path_text(steps), calls)
+    if near:
+        return AddressError(f"no layer {address.text!r}; nearest: {', '.join(near)}")
+    return AddressError(f"no layer {address.text!r}", hint=_LIST_HINT)
+
+
+def nearest(name: str, calls: Sequence[LayerCall]) -> list[str]:
+    """Give up to three addresses that look like `name`, the likeliest first."""
+    by_last = {call.steps[-1][0]: call.address for call in calls}
+    by_path = {call.address: call.address for call in calls}
+    close = difflib.get_close_matches(name, [*by_path, *by_last], n=6, cutoff=0.6)
+    return list(dict.fromkeys(by_path.get(text) or by_last[text] for text in close))[:3]

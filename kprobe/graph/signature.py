@@ -1,0 +1,51 @@
+"""What a model takes: the name, shape and dtype of each input, and how to pass them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from kprobe.errors import ModelError
+
+
+def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
+    """Give shape (batch axis first, None) and dtype of each input, by name.
+
+    Args:
+        model: A built model of keras or tf_keras.
+
+    Raises:
+        ModelError: The model doesn't say what it takes.
+    """
+    symbols = getattr(model, "inputs", None)
+    if symbols:
+        names = getattr(model, "input_names", None) or [symbol.name for symbol in symbols]
+        return {
+            name: tf.TensorSpec([None, *tuple(symbol.shape)[1:]], symbol.dtype)
+            for name, symbol in zip(names, symbols, strict=True)
+        }
+    # A subclassed model remembers at most the shape it was built for.
+    shape = (getattr(model, "get_build_config", dict)() or {}).get("input_shape")
+    if shape and all(size is None or isinstance(size, int) for size in shape):
+        return {"inputs": tf.TensorSpec([None, *shape[1:]], model.compute_dtype)}
+    raise ModelError(
+        f"the model ({type(model).__name__}) doesn't say what it takes: it is subclassed and "
+        "was saved before it was built, or takes several inputs"
+    )
+
+
+def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
+    """Put the inputs into the structure that the model's call takes.
+
+    Args:
+        model: A model of keras or tf_keras.
+        tensors: A tensor for each input, in the order of `read_signature`.
+    """
+    flat = list(tensors.values())
+    # The symbolic inputs as they were given when the model was made: one, a list or a dict.
+    structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
+    if structure is None or len(flat) == 1 and not isinstance(structure, dict):
+        return flat[0] if len(flat) == 1 else flat
+    return tf.nest.pack_sequence_as(structure, flat)

@@ -1,0 +1,189 @@
+"""Trace a model once, so that every tensor in it has an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from kprobe.calls import LayerCall
+from kprobe.graph.record import Record, recording
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedCall(LayerCall):
+    """A layer's call, with the tensors it took and gave.
+
+    Attributes:
+        inputs: The tensors that went in, flat, in the order of the arguments.
+        outputs: What came out, flat: the key of each part and the tensor. The key is None for
+            a layer with one output, else its number, or its key in a dict.
+        graph: The graph the call ran in: the trace's own, or the body of a loop, a branch or a
+            function in it.
+        span: The positions in `graph` of the operations the call created, a half-open range.
+    """
+
+    inputs: Sequence[tf.Tensor]
+    outputs: Sequence[tuple[int | str | None, tf.Tensor]]
+    graph: tf.Graph
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A model's graph and the layer calls in it.
+
+    Attributes:
+        model: The model; its variables live as long as it does.
+        function: The traced graph as a function of the inputs.
+        inputs: The placeholder of each model input, by name.
+        outputs: The model's own outputs, flat.
+        calls: Every layer call that the model's outputs depend on, in the order they began.
+    """
+
+    model: Any
+    function: Any
+    inputs: Mapping[str, tf.Tensor]
+    outputs: Sequence[tf.Tensor]
+    calls: Sequence[TracedCall]
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph all of it lives in."""
+        return self.function.graph
+
+
+def trace(
+    model: Any,
+    specs: Mapping[str, tf.TensorSpec],
+    arrange: Callable[[Mapping[str, tf.Tensor]], Any],
+) -> Trace:
+    """Run a built model symbolically, once, and record its layer calls.
+
+    Args:
+        model: A built model of keras or tf_keras. It is left as it was.
+        specs: Shape (batch axis first, None) and dtype of the data for each input, by name.
+        arrange: Gives, from the placeholder of each input, the model's first argument; what it
+            computes on the way (a cast, preprocessing) becomes a part of the graph.
+
+    Returns:
+        The trace.
+    """
+    names = list(specs)
+
+    def run(*tensors: tf.Tensor) -> Any:
+        return model(arrange(dict(zip(names, tensors, strict=True))), training=False)
+
+    with recording() as recorder:
+        function = tf.compat.v1.wrap_function(
+            run, [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs.values()]
+        )
+    graph = function.graph
+    outputs = [t for t in tf.nest.flatten(function.structured_outputs) if t is not None]
+    return Trace(
+        model=model,
+        function=function,
+        inputs=dict(zip(names, graph.inputs[: len(names)], strict=True)),
+        outputs=outputs,
+        calls=_number(_keep_live(recorder.records, graph, outputs), model),
+    )
+
+
+def _keep_live(
+    records: Sequence[Record], graph: tf.Graph, outputs: Sequence[tf.Tensor]
+) -> list[Record]:
+    """Drop the calls that belong to another graph, or that no output depends on.
+
+    Some layers call others only to learn a shape (an RNN of tf_keras its cell), and Keras
+    builds throw-away graphs of its own.
+    """
+    live = _ancestors(outputs)
+    kept: set[int] = set()
+    result = []
+    for record in records:
+        if record.parent is not None and id(record.parent) not in kept:
+            continue
+        if record.graph is graph:
+            tensors = _flat(record.outputs)
+            if not any(t.op in live for _, t in tensors):
+                continue
+        elif not _is_inside(record.graph, graph):
+            continue
+        kept.add(id(record))
+        result.append(record)
+    return result
+
+
+def _ancestors(tensors: Sequence[tf.Tensor]) -> set[tf.Operation]:
+    """Every operation that the tensors depend on, through data or control edges."""
+    pending = [tensor.op for tensor in tensors]
+    found: set[tf.Operation] = set(pending)
+    while pending:
+        operation = pending.pop()
+        for before in [*(t.op for t in operation.inputs), *operation.control_inputs]:
+            if before not in found:
+                found.add(before)
+                pending.append(before)
+    return found
+
+
+def _is_inside(graph: Any, outer: tf.Graph) -> bool:
+    while graph is not None and graph is not outer:
+        graph = getattr(graph, "outer_graph", None)
+    return graph is outer
+
+
+def _number(records: Sequence[Record], model: Any) -> list[TracedCall]:
+    """Give each call its path, counting the calls of each name within their enclosing call."""
+    totals: dict[tuple[int, str], int] = {}
+    for record in records:
+        key = (id(record.parent), record.name)
+        totals[key] = totals.get(key, 0) + 1
+    positions = {id(layer): i for i, layer in enumerate(getattr(model, "layers", []))}
+    steps: dict[int, tuple[tuple[str, int | None], ...]] = {}
+    counts: dict[tuple[int, str], int] = {}
+    calls = []
+    for record in records:
+        if record.parent is None:
+            steps[id(record)] = ()
+            continue
+        key = (id(record.parent), record.name)
+        number = counts.get(key, 0)
+        counts[key] = number + 1
+        step = (record.name, number if totals[key] > 1 else None)
+        path = (*steps[id(record.parent)], step)
+        steps[id(record)] = path
+        calls.append(
+            TracedCall(
+                steps=path,
+                class_name=type(record.layer).__name__,
+                position=positions.get(id(record.layer)) if len(path) == 1 else None,
+                inputs=record.inputs,
+                outputs=_flat(record.outputs),
+                graph=record.graph,
+                span=record.span,
+                is_input=record.is_input,
+            )
+        )
+    return calls
+
+
+def _flat(outputs: Any) -> list[tuple[int | str | None, tf.Tensor]]:
+    """The tensors of a layer's output, each under its key."""
+    if isinstance(outputs, tf.Tensor):
+        return [(None, outputs)]
+    return list(_parts(outputs))
+
+
+def _parts(outputs: Any) -> Iterator[tuple[int | str, tf.Tensor]]:
+    if isinstance(outputs, Mapping):
+        for key, part in outputs.items():
+            inner = _flat(part)
+            for number, tensor in inner:
+                yield (str(key) if number is None else f"{key}.{number}"), tensor
+    else:
+        for number, tensor in enumerate(tf.nest.flatten(outputs)):
+            if isinstance(tensor, tf.Tensor):
+                yield number, tensor

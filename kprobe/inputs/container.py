@@ -1,0 +1,29 @@
+"""A file that holds several arrays, each with a key."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from kprobe.inputs.source import Source
+
+
+class Container(ABC):
+    """Arrays by key.
+
+    Attributes:
+        label: What messages call the file.
+    """
+
+    label: str
+
+    @abstractmethod
+    def keys(self) -> list[str]:
+        """List the arrays that could be samples."""
+
+    @abstractmethod
+    def open(self, key: str) -> Source:
+        """Open one of the arrays.
+
+        Raises:
+            InputError: If there is no such array, or one that can't be samples.
+        """

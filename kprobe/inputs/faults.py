@@ -1,0 +1,63 @@
+"""Faults gathered over all sources, reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from kprobe.errors import InputError, KprobeError
+
+_LISTED = 12
+
+
+class Faults:
+    """Faults found so far, and what to do about them."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._hints: list[str] = []
+
+    def __bool__(self) -> bool:
+        """Whether anything is wrong."""
+        return bool(self._texts)
+
+    def add(self, text: str, hint: str | None = None) -> None:
+        """Note one fault, and what to do about it."""
+        self._texts.append(text)
+        if hint and hint not in self._hints:
+            self._hints.append(hint)
+
+    def take(self, error: KprobeError) -> None:
+        """Note the faults of an error raised while a source was opened."""
+        for text in error.faults:
+            self.add(text, error.hint)
+
+    def raise_if_any(self) -> None:
+        """Report everything noted.
+
+        Raises:
+            InputError: If at least one fault was noted.
+        """
+        if self._texts:
+            raise InputError(*self._texts, hint="; ".join(self._hints) or None)
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Join names for a message, the first dozen of them."""
+    names = list(names)
+    listed = ", ".join(names[:_LISTED])
+    if len(names) > _LISTED:
+        listed += f" and {len(names) - _LISTED} more"
+    return listed or "none"
+
+
+def suggest_name(wrong: str, names: Iterable[str], form: str = "{}") -> str | None:
+    """Give "did you mean ...?" for a misspelt name, or None when nothing comes near.
+
+    Args:
+        wrong: What was asked for.
+        names: What there is.
+        form: How the name is to be written, with "{}" for it.
+    """
+    near = get_close_matches(wrong, list(names), n=1)
+    return f"did you mean {form.format(near[0])}?" if near else None

@@ -1,0 +1,99 @@
+"""Open what a location points at, by what is in it rather than by its extension."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, cast
+
+import h5py
+
+from kprobe.errors import InputError
+from kprobe.inputs.container import Container
+from kprobe.inputs.faults import suggest_name
+from kprobe.inputs.hdf5 import Hdf5File
+from kprobe.inputs.locating import Location
+from kprobe.inputs.npy_header import MAGIC
+from kprobe.inputs.npy_rows import open_npy
+from kprobe.inputs.npy_stream import NpyStream
+from kprobe.inputs.npz import NpzFile
+from kprobe.inputs.source import Source
+
+_EXPECTED = "expected a .npy, .npz or HDF5 file"
+_FOREIGN = {
+    b"\x80": "a pickle, which is never loaded",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"\x1f\x8b": "a gzip file",
+    b"MATLAB 5.0": "a MATLAB 5 file (version 7.3 is HDF5)",
+}
+
+
+def open_location(location: Location) -> Source | Container:
+    """Open an array, or a file of several.
+
+    Args:
+        location: Where it is. Its key isn't looked at.
+
+    Raises:
+        InputError: If there is nothing to read, or nothing that can be samples.
+    """
+    if location.path is None:
+        return _open_stdin()
+    path = location.path
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"{path}: {_EXPECTED}, received a directory")
+        identity = {
+            "source": location.source,
+            "bytes": status.st_size,
+            "mtime": status.st_mtime,
+        }
+        if not stat.S_ISREG(status.st_mode):  # a pipe, such as bash's <(command) gives
+            stream = cast("BufferedIOBase", path.open("rb"))
+            return NpyStream(lambda: stream, location.label, {"source": location.source})
+        return _open_file(path, location.label, identity)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: {_EXPECTED}, and there is no such file", hint=_suggest_file(path)
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
+
+
+def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Container:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(MAGIC):
+        return open_npy(path, label, identity)
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return NpzFile(path, label, identity)
+    if h5py.is_hdf5(path):
+        return Hdf5File(path, label, identity)
+    if not start:
+        raise InputError(f"{path}: {_EXPECTED}, received an empty one (0 bytes)")
+    kinds = (kind for magic, kind in _FOREIGN.items() if start.startswith(magic))
+    raise InputError(f"{path}: {_EXPECTED}, received {next(kinds, f'one that begins {start!r}')}")
+
+
+def _open_stdin() -> Source:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError(
+            "stdin: expected a .npy array, received a terminal",
+            hint="pipe it in: make_samples | kprobe dump ... --input -",
+        )
+    stream = cast("BufferedIOBase", sys.stdin.buffer)
+    return NpyStream(lambda: stream, "stdin", {"source": "-"}, closes=False)
+
+
+def _suggest_file(path: Path) -> str | None:
+    try:
+        names = os.listdir(path.parent)  # noqa: PTH208 (names, not paths)
+    except OSError:
+        return None
+    return suggest_name(path.name, names, str(path.parent / "{}"))

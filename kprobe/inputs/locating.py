@@ -1,0 +1,84 @@
+"""What a text such as `left=pairs.h5:/left` points at."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+_KEYED_FILE = re.compile(r"(.+\.(?:h5|hdf5|npz|npy)):(.*)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where samples are.
+
+    Attributes:
+        text: The text as the user gave it.
+        name: The model's input they are for, or None if the text doesn't say.
+        path: The file, or None for standard input.
+        key: Which array of the file, or None if the text doesn't say.
+    """
+
+    text: str
+    name: str | None
+    path: Path | None
+    key: str | None
+
+    @property
+    def label(self) -> str:
+        """What messages and row identities call the file."""
+        return "stdin" if self.path is None else self.path.name or str(self.path)
+
+    @property
+    def source(self) -> str:
+        """The file as the user wrote it."""
+        return "-" if self.path is None else str(self.path)
+
+
+def parse_location(text: str, input_names: Collection[str]) -> Location:
+    """Read `SRC` or `NAME=SRC`, SRC being a file, a file and a key, or `-`.
+
+    Names of files and of datasets may hold "=" and ":" themselves: what exists as a file wins
+    over any reading of the punctuation, then what is one of the model's inputs.
+
+    Args:
+        text: What the user gave.
+        input_names: The names of the model's inputs.
+    """
+    existing = _split_existing(text)
+    if existing is not None:
+        return Location(text, None, *existing)
+    name, source = _split_name(text, input_names)
+    if source == "-":
+        return Location(text, name, None, None)
+    existing = _split_existing(source) or _split_existing(os.path.expanduser(source))  # noqa: PTH111
+    if existing is None:
+        keyed = _KEYED_FILE.fullmatch(source)
+        existing = (Path(keyed[1]), keyed[2] or None) if keyed else (Path(source), None)
+    return Location(text, name, *existing)
+
+
+def _split_existing(text: str) -> tuple[Path, str | None] | None:
+    """Split "file:key" where there is such a file, at the first ":" where there is one."""
+    if not text or "\0" in text:
+        return None
+    if os.path.lexists(text):
+        return Path(text), None
+    for colon in re.finditer(":", text):
+        path = Path(text[: colon.start()])
+        if path.is_file():
+            return path, text[colon.end() :] or None
+    return None
+
+
+def _split_name(text: str, input_names: Collection[str]) -> tuple[str | None, str]:
+    for equals in re.finditer("=", text):
+        if text[: equals.start()] in input_names:
+            return text[: equals.start()], text[equals.end() :]
+    name, equals_sign, source = text.partition("=")
+    if equals_sign and name and os.sep not in name:  # with a separator it is a path, misspelt
+        return name, source
+    return None, text

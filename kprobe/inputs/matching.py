@@ -1,0 +1,147 @@
+"""Which source feeds which input of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kprobe.errors import InputError
+from kprobe.inputs.container import Container
+from kprobe.inputs.faults import Faults, list_names, suggest_name
+from kprobe.inputs.files import open_location
+from kprobe.inputs.locating import Location, parse_location
+from kprobe.inputs.model_input import ModelInput
+from kprobe.inputs.source import Source
+
+
+class Matches:
+    """The sources found so far, by the name of the input they feed.
+
+    Nothing is ever matched by its position.
+
+    Attributes:
+        faults: What is wrong with what was given.
+    """
+
+    def __init__(self, inputs: Sequence[ModelInput], faults: Faults) -> None:
+        self.faults = faults
+        self._inputs = {model_input.name: model_input for model_input in inputs}
+        self._sources: dict[str, Source] = {}
+        self._texts: dict[str, str] = {}  # what was meant for an input, even if it has a fault
+
+    def add_text(self, text: str) -> None:
+        """Open `SRC` or `NAME=SRC` and match what is there."""
+        if not text:
+            self.faults.add("--input expects a file, received nothing")
+            return
+        location = parse_location(text, self._inputs)
+        known = location.name is None or self._check_name(location.name, text)
+        if known and location.path is None and "-" in self._texts.values():
+            self.faults.add(f"{text}: standard input can be read once only")
+            return
+        try:
+            opened = open_location(location)
+            if isinstance(opened, Container):
+                self._add_container(opened, location)
+            elif location.key is not None:
+                opened.close()
+                raise InputError(
+                    f"{text}: {location.label} is one array, without keys such as "
+                    f"'{location.key}'"
+                )
+            else:
+                self.add_source(location.name, opened, text)
+        except InputError as error:
+            self.faults.take(error)
+            self._note(location.name, text)
+
+    def add_source(self, name: str | None, source: Source, text: str) -> None:
+        """Match a source to an input.
+
+        Args:
+            name: The input, or None if the user didn't say; then the model must have one only.
+            source: The rows.
+            text: What messages call it: what the user gave.
+        """
+        if name is None:
+            if len(self._inputs) != 1:
+                source.close()
+                self.faults.add(
+                    f"{text}: expected NAME=FILE, as the model has {len(self._inputs)} inputs: "
+                    f"{self._list_inputs()}",
+                    f"say which, e.g. {next(iter(self._inputs), 'NAME')}={text}",
+                )
+                return
+            name = next(iter(self._inputs))
+        if not self._check_name(name, text):
+            source.close()
+        elif name in self._texts:
+            source.close()
+            self.faults.add(
+                f"input '{name}' expects one source, received {self._texts[name]} and {text}"
+            )
+        else:
+            self._texts[name] = text
+            self._sources[name] = source
+
+    def complete(self) -> dict[ModelInput, Source]:
+        """Give the sources in the order of the model's inputs, and note which have none."""
+        missing = [name for name in self._inputs if name not in self._texts]
+        # Where a source couldn't be matched, what is missing may be just what it was meant for.
+        if missing and not self.faults:
+            self.faults.add(
+                f"expected a source for every input, received none for "
+                f"{list_names(str(self._inputs[name]) for name in missing)}",
+                "add " + " ".join(f"--input {name}=FILE" for name in missing),
+            )
+        return {
+            model_input: self._sources[name]
+            for name, model_input in self._inputs.items()
+            if name in self._sources
+        }
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for source in self._sources.values():
+            source.close()
+
+    def _add_container(self, container: Container, location: Location) -> None:
+        """Match one array of a file, or those that are named like inputs."""
+        name, text = location.name, location.text
+        if location.key is not None:
+            self.add_source(name, container.open(location.key), text)
+            return
+        keys = container.keys()
+        wanted = [name] if name is not None else list(self._inputs)
+        found = [key for key in wanted if key in keys]
+        if found:
+            for key in found:
+                self.add_source(key, container.open(key), f"{text}:{key}")
+        elif len(keys) == 1 and len(wanted) == 1:
+            self.add_source(wanted[0], container.open(keys[0]), text)
+        elif not keys:
+            raise InputError(f"{text}: expected arrays, received a file without any")
+        else:
+            names = " or ".join(f"'{key}'" for key in wanted)
+            raise InputError(
+                f"{text}: expected one array, or one named {names}, received "
+                f"{len(keys)}: {list_names(keys)}",
+                hint=f"say which, e.g. {text}:{keys[0]}",
+            )
+
+    def _check_name(self, name: str, text: str) -> bool:
+        if name in self._inputs:
+            return True
+        self.faults.add(
+            f"{text}: no input '{name}'; the model's inputs: {self._list_inputs()}",
+            suggest_name(name, self._inputs, "{}=..."),
+        )
+        return False
+
+    def _list_inputs(self) -> str:
+        return list_names(str(model_input) for model_input in self._inputs.values())
+
+    def _note(self, name: str | None, text: str) -> None:
+        if name is None and len(self._inputs) == 1:
+            name = next(iter(self._inputs))
+        if name in self._inputs:
+            self._texts.setdefault(name, text)

@@ -1,0 +1,25 @@
+"""What a model expects at one of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a model, as samples are matched and checked against it.
+
+    Attributes:
+        name: The name that `NAME=SRC` and the keys of an .npz file refer to.
+        shape: The shape with the batch axis first, e.g. (None, 64, 64, 3); None where any
+            length goes.
+        dtype: The name of what the model computes with, e.g. "float32" or "string".
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        """The input on one line, e.g. "image (None, 64, 64, 3) float32"."""
+        return f"{self.name} {self.shape} {self.dtype}"

@@ -1,0 +1,138 @@
+"""From what the user gave to samples for every input of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.inputs.faults import Faults
+from kprobe.inputs.fitting import check_fit
+from kprobe.inputs.matching import Matches
+from kprobe.inputs.model_input import ModelInput
+from kprobe.inputs.npy_header import check_plain
+from kprobe.inputs.random_rows import DEFAULT_ROWS, RandomRows
+from kprobe.inputs.samples import Samples
+from kprobe.inputs.source import ArraySource, Source
+
+
+def open_sources(
+    texts: Sequence[str],
+    inputs: Sequence[ModelInput],
+    *,
+    random_rows: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Samples:
+    """Open a source for every input of the model; no data is read yet.
+
+    Args:
+        texts: `SRC` or `NAME=SRC` each. SRC is a .npy, .npz or HDF5 file, `FILE:KEY` for one
+            array of a file, or `-` for a .npy array on standard input. Empty: random samples.
+        inputs: The model's inputs.
+        random_rows: How many random samples to make, instead of `texts`; 8 if there are none.
+        seed: The seed of the random samples.
+        limit: Use the first so many rows only.
+
+    Raises:
+        InputError: With a line for everything about the sources that is wrong.
+    """
+    faults = Faults()
+    _check_numbers(texts, inputs, random_rows, seed, limit, faults)
+    matches = Matches(inputs, faults)
+    try:
+        for text in texts:
+            matches.add_text(text)
+        if not texts and not faults:
+            _add_random(matches, inputs, DEFAULT_ROWS if random_rows is None else random_rows, seed)
+        return _finish(matches, limit)
+    except BaseException:
+        matches.close()
+        raise
+
+
+def open_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any],
+    inputs: Sequence[ModelInput],
+    *,
+    limit: int | None = None,
+) -> Samples:
+    """Take samples from arrays in memory.
+
+    Args:
+        arrays: An array for each of the model's inputs by name, or the array for its only one,
+            each of shape (rows, *sample shape).
+        inputs: The model's inputs.
+        limit: Use the first so many rows only.
+
+    Raises:
+        InputError: With a line for everything about the arrays that is wrong.
+    """
+    faults = Faults()
+    _check_numbers((), inputs, None, 0, limit, faults)
+    matches = Matches(inputs, faults)
+    named = arrays if isinstance(arrays, Mapping) else {None: arrays}
+    for name, values in named.items():
+        label = "array" if name is None else f"array:{name}"
+        array = np.asarray(values)
+        try:
+            check_plain(array.dtype, array.shape, label)
+        except InputError as error:
+            faults.take(error)
+            continue
+        matches.add_source(name, ArraySource(array, label), label)
+    return _finish(matches, limit)
+
+
+def _check_numbers(
+    texts: Sequence[str],
+    inputs: Sequence[ModelInput],
+    random_rows: int | None,
+    seed: int,
+    limit: int | None,
+    faults: Faults,
+) -> None:
+    if not inputs:
+        faults.add("expected a model that takes samples, received one without inputs")
+    if random_rows is not None:
+        if texts:
+            faults.add(
+                f"expected --input or --random, received both: {', '.join(texts)} and "
+                f"{random_rows} random rows",
+                "leave one of them out",
+            )
+        if random_rows < 1:
+            faults.add(f"--random expects at least 1 row, received {random_rows}")
+    if seed < 0:
+        faults.add(f"--seed expects 0 or more, received {seed}")
+    if limit is not None and limit < 1:
+        faults.add(f"--limit expects at least 1 row, received {limit}")
+
+
+def _add_random(matches: Matches, inputs: Sequence[ModelInput], rows: int, seed: int) -> None:
+    for index, model_input in enumerate(inputs):
+        try:
+            source = RandomRows(model_input, index, rows, seed)
+        except InputError as error:
+            matches.faults.take(error)
+        else:
+            matches.add_source(model_input.name, source, "random")
+
+
+def _finish(matches: Matches, limit: int | None) -> Samples:
+    """Check what was matched as a whole, and report every fault found until here."""
+    sources = matches.complete()
+    for model_input, source in sources.items():
+        check_fit(model_input, source, matches.faults)
+    _check_same_rows(list(sources.values()), matches.faults)
+    matches.faults.raise_if_any()
+    return Samples(sources, limit=limit)
+
+
+def _check_same_rows(sources: Sequence[Source], faults: Faults) -> None:
+    if len({source.rows for source in sources}) > 1:
+        counts = ", ".join(f"{source.rows} from {source.label}" for source in sources)
+        faults.add(f"expected as many rows for every input, received {counts}")

@@ -1,0 +1,149 @@
+"""The samples of a run: a source for each input of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.inputs.fitting import find_integer_bounds
+from kprobe.inputs.model_input import ModelInput
+from kprobe.inputs.random_rows import RandomRows
+from kprobe.inputs.source import Source
+
+Batch = dict[str, npt.NDArray[Any]]
+
+
+class Samples:
+    """Equally many rows from a source for each input, read together in order.
+
+    Use it as a context manager, or close it: files stay open while it reads.
+
+    Attributes:
+        rows: The number of samples, at least one.
+        sources: The source for each input, by the input's name, in the model's order.
+    """
+
+    def __init__(
+        self, sources: Mapping[ModelInput, Source], *, limit: int | None = None
+    ) -> None:
+        self.sources = {model_input.name: source for model_input, source in sources.items()}
+        self._bounds = {
+            model_input.name: (model_input, bounds)
+            for model_input, source in sources.items()
+            if (bounds := find_integer_bounds(model_input, source.dtype)) is not None
+        }
+        rows = min(source.rows for source in sources.values())
+        self.rows = rows if limit is None else min(rows, limit)
+
+    @property
+    def random(self) -> bool:
+        """Whether the samples are made up."""
+        return any(isinstance(source, RandomRows) for source in self.sources.values())
+
+    def specs(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """Give for each input the shape of one sample and the dtype of the data."""
+        return {name: (source.shape, source.dtype) for name, source in self.sources.items()}
+
+    def names(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.bytes_]:
+        """Give rows start to stop an identity each, after the first input's source.
+
+        Returns:
+            UTF-8 text such as "shapes.npz:image[12]", shape (stop - start,), dtype "S<width>".
+        """
+        first = next(iter(self.sources.values()))
+        return first.names(start, self.rows if stop is None else stop)
+
+    def identity(self) -> list[dict[str, Any]]:
+        """Tell what is read from what, without reading it.
+
+        Returns:
+            JSON-able values for each input: "input" (its name), "rows" (before any limit),
+            "shape" (of one sample), "dtype", and what `Source.identity` gives.
+        """
+        return [
+            {
+                "input": name,
+                **source.identity(),
+                "rows": source.rows,
+                "shape": list(source.shape),
+                "dtype": "string" if source.dtype.kind in "SUO" else source.dtype.name,
+            }
+            for name, source in self.sources.items()
+        ]
+
+    def peek(self, count: int) -> Batch:
+        """Read the first rows ahead of `batches`, which will give them again.
+
+        Args:
+            count: How many rows; fewer are given when there are fewer.
+        """
+        return {
+            name: self._check(name, source.peek(min(count, self.rows)), 0)
+            for name, source in self.sources.items()
+        }
+
+    def batches(
+        self, batch_size: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[int, Batch]]:
+        """Read rows start to stop in order.
+
+        Args:
+            batch_size: Rows a batch; the last may have fewer.
+            start: The first row.
+            stop: The row after the last; by default all rows.
+
+        Yields:
+            The batch's first row, and new arrays by input name, each of shape
+            (rows of the batch, *sample shape).
+
+        Raises:
+            InputError: If rows can't be read, or hold integers that the input can't.
+        """
+        stop = self.rows if stop is None else stop
+        if batch_size < 1 or not 0 <= start <= stop <= self.rows:
+            raise ValueError(f"no batches of {batch_size} in rows {start} to {stop} of {self.rows}")
+        for first in range(start, stop, batch_size):
+            last = min(first + batch_size, stop)
+            yield (
+                first,
+                {
+                    name: self._check(name, source.read(first, last), first)
+                    for name, source in self.sources.items()
+                },
+            )
+
+    def close(self) -> None:
+        """Close the files."""
+        for source in self.sources.values():
+            source.close()
+
+    def __enter__(self) -> Samples:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check(self, name: str, rows: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
+        """Refuse integers that casting would wrap round."""
+        if name not in self._bounds or not rows.size:
+            return rows
+        model_input, (low, high) = self._bounds[name]
+        for extreme, place in ((rows.min(), rows.argmin()), (rows.max(), rows.argmax())):
+            if not low <= int(extreme) <= high:
+                row = first + int(np.unravel_index(place, rows.shape)[0])
+                source = self.sources[name]
+                raise InputError(
+                    f"input '{name}' expects {model_input.dtype} ({low} to {high}), received "
+                    f"{extreme} in {source.names(row, row + 1)[0].decode()}"
+                )
+        return rows

@@ -1,0 +1,106 @@
+"""What every source of samples gives: rows in order, and the identity of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_NAMED_AT_ONCE = 65_536  # rows
+
+
+class Source(ABC):
+    """Rows of one array, read in order by one thread.
+
+    A subclass whose rows have identities of their own (files, say) overrides `names`.
+
+    Attributes:
+        label: What messages and row identities call it, e.g. "shapes.npz:image".
+        rows: The number of rows.
+        shape: The shape of one row.
+        dtype: The dtype of what `read` gives, in native byte order. Strings of any length
+            are `object`.
+    """
+
+    label: str
+    rows: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Tell what is read from what, without reading it.
+
+        Returns:
+            JSON-able values: always "source" (text); for files "bytes" (size of the file) and
+            "mtime" (seconds since the epoch).
+        """
+
+    @abstractmethod
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Read rows start to stop, exclusive.
+
+        Args:
+            start: The first row, at or after the `stop` of the last call.
+            stop: The row after the last, at most `rows`.
+
+        Returns:
+            A new C-contiguous array of shape (stop - start, *shape) and dtype `dtype`.
+
+        Raises:
+            InputError: If the rows can't be read.
+        """
+
+    def peek(self, count: int) -> npt.NDArray[Any]:
+        """Read the first rows ahead of `read`, which will give them again.
+
+        Args:
+            count: How many rows; fewer are given when the source has fewer.
+
+        Returns:
+            An array as `read` gives it.
+        """
+        return self.read(0, min(count, self.rows))
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give rows start to stop an identity each, e.g. "shapes.npz:image[12]".
+
+        Returns:
+            UTF-8 text of fixed width, shape (stop - start,), dtype "S<width>". The width
+            depends on the label and `rows` alone, so that every range has the same.
+        """
+        prefix = f"{self.label}[".encode(errors="backslashreplace")
+        digits = len(str(max(self.rows - 1, 0)))
+        names = np.empty(stop - start, f"S{len(prefix) + digits + 1}")
+        for first in range(start, stop, _NAMED_AT_ONCE):
+            last = min(first + _NAMED_AT_ONCE, stop)
+            numbers = np.arange(first, last).astype(f"S{digits}")
+            names[first - start : last - start] = np.char.add(np.char.add(prefix, numbers), b"]")
+        return names
+
+    def close(self) -> None:
+        """Let go of what is open. Nothing can be read afterwards."""
+
+
+class ArraySource(Source):
+    """Rows of an array in memory, or of one that numpy maps into it."""
+
+    def __init__(
+        self, array: npt.NDArray[Any], label: str, identity: dict[str, Any] | None = None
+    ) -> None:
+        self._array = array
+        self._identity = identity or {"source": label}
+        self.label = label
+        self.rows = array.shape[0]
+        self.shape = array.shape[1:]
+        self.dtype = array.dtype.newbyteorder("=")
+
+    def identity(self) -> dict[str, Any]:
+        """Tell what was given."""
+        return self._identity
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Copy the rows, so that whoever owns the array may change it."""
+        return np.array(self._array[start:stop], dtype=self.dtype, order="C")

@@ -1,0 +1,251 @@
+"""Read what a model file says about itself, without TensorFlow and without its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from kprobe.errors import ModelError
+
+Format: TypeAlias = Literal["keras", "h5"]
+
+# A config larger than this is a zip bomb or a mistake; real ones stay under a few MB.
+MAX_CONFIG_BYTES = 256 * 1024**2
+MAX_METADATA_BYTES = 1024**2
+
+DUMP_FORMAT = "kprobe dump"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file's description of its model.
+
+    Attributes:
+        path: The file.
+        format: "keras" for the zip archive, "h5" for HDF5, whatever the file is called.
+        keras_version: The version that wrote the file, e.g. "3.15.1"; None where it doesn't say.
+        keras_major: 3 for the library `keras`, 2 for `tf_keras` (2 and older).
+        config: The model's config: `class_name`, `config`, and with Keras 3 `module` and so on.
+    """
+
+    path: Path
+    format: Format
+    keras_version: str | None
+    keras_major: int
+    config: dict[str, Any]
+
+
+def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
+    """Read a model's config and its Keras version from a `.keras` or HDF5 file.
+
+    The content decides which of the two it is, not the file's name.
+
+    Args:
+        path: The model file.
+
+    Returns:
+        What the file says; its weights are left unread.
+
+    Raises:
+        ModelError: If the file is missing, isn't a model, holds weights only, is a dump that
+            kprobe wrote, or is damaged.
+    """
+    path = Path(path)
+    start = _read_start(path)
+    if start.startswith(b"PK\x03\x04"):
+        return _read_archive(path)
+    # The import takes about 0.1 s, which a file that is no model shouldn't cost.
+    import h5py
+
+    if h5py.is_hdf5(path):
+        return _read_hdf5(path)
+    raise ModelError(
+        f"{path} is not a model file: neither a .keras archive nor HDF5",
+        hint="give the file that `model.save(...)` wrote, .keras or .h5",
+    )
+
+
+def _read_start(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            what = "directory"
+            if (path / "saved_model.pb").exists() or (path / "saved_model.pbtxt").exists():
+                what = "SavedModel directory"
+            raise ModelError(
+                f"{path} is a {what}; kprobe reads .keras and HDF5 model files",
+                hint="save the model again as one file: `model.save('model.keras')`",
+            )
+        with path.open("rb") as file:
+            start = file.read(8)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file", hint="check the model's path") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"{path} can't be read: {reason}") from None
+    if not start:
+        raise ModelError(
+            f"{path} is empty, not a model file", hint="copy or save the model file again"
+        )
+    return start
+
+
+def _read_archive(path: Path) -> ModelFile:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            if "config.json" not in names:
+                raise ModelError(
+                    f"{path} is not a model file: a zip archive without config.json",
+                    hint="give the file that `model.save(...)` wrote, .keras or .h5",
+                )
+            config = _parse_config(path, _read_member(path, archive, "config.json"))
+            version = None
+            if "metadata.json" in names:
+                version = _parse_version(path, _read_member(path, archive, "metadata.json"))
+    except ModelError:
+        raise
+    # zlib.error, RuntimeError (encrypted) and NotImplementedError (an odd compression) among them.
+    except Exception as error:
+        raise ModelError(
+            f"{path} is a truncated or damaged .keras file: {_first_line(error)}",
+            hint="copy or save the model file again",
+        ) from None
+    return _describe(path, "keras", version, config)
+
+
+def _read_member(path: Path, archive: Any, name: str) -> bytes:
+    limit = MAX_CONFIG_BYTES if name == "config.json" else MAX_METADATA_BYTES
+    declared = archive.getinfo(name).file_size
+    with archive.open(name) as member:
+        # The declared size may lie, so that what is read is capped as well.
+        content: bytes = member.read(limit + 1) if declared <= limit else b""
+    if declared > limit or len(content) > limit:
+        raise ModelError(
+            f"{path}: {name} takes {declared:,} bytes, above the limit of {limit:,}",
+            hint="this isn't a model file that Keras wrote",
+        )
+    return content
+
+
+def _parse_version(path: Path, content: bytes) -> str | None:
+    try:
+        metadata = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ModelError(
+            f"{path}: its metadata.json is not valid JSON", hint="copy or save the model file again"
+        ) from None
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def _read_hdf5(path: Path) -> ModelFile:
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            if _text(file.attrs.get("format")) == DUMP_FORMAT:
+                raise ModelError(
+                    f"{path} is a dump of activations that kprobe wrote, not a model file",
+                    hint="give the model file; `kprobe.open_dump` reads dumps",
+                )
+            content = file.attrs.get("model_config")
+            if content is None:
+                _refuse_without_config(path, file)
+            version = _text(file.attrs.get("keras_version"))
+            text = _text(content)
+    except ModelError:
+        raise
+    except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, KeyError ...
+        raise ModelError(
+            f"{path} is a truncated or damaged HDF5 file: {_first_line(error)}",
+            hint="copy or save the model file again",
+        ) from None
+    return _describe(path, "h5", version, _parse_config(path, (text or "").encode()))
+
+
+def _refuse_without_config(path: Path, file: Any) -> None:
+    groups = set(file)
+    if (
+        {"layer_names", "layer_names0"} & set(file.attrs)
+        or {"model_weights", "vars", "_layer_checkpoint_dependencies"} & groups
+        or ("layers" in groups and hasattr(file["layers"], "keys"))
+    ):
+        raise ModelError(
+            f"{path} holds weights only: it doesn't say what the model is",
+            hint="build the model, load these weights, then `model.save('model.keras')`",
+        )
+    raise ModelError(
+        f"{path} is not a model file: HDF5 without model_config",
+        hint="give the file that `model.save(...)` wrote, .keras or .h5",
+    )
+
+
+def _parse_config(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        config = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: its model config is not valid JSON: {_first_line(error)}",
+            hint="copy or save the model file again",
+        ) from None
+    if (
+        not isinstance(config, dict)
+        or not isinstance(config.get("class_name"), str)
+        or not isinstance(config.get("config"), dict | list)
+    ):
+        raise ModelError(
+            f"{path}: its model config is not that of a Keras model: "
+            "expected an object with class_name and config",
+            hint="give the file that `model.save(...)` wrote, .keras or .h5",
+        )
+    return config
+
+
+def _describe(
+    path: Path, file_format: Format, version: str | None, config: dict[str, Any]
+) -> ModelFile:
+    head = (version or "").split(".")[0]
+    if head.isdecimal():
+        major = 3 if int(head) >= 3 else 2
+    else:
+        version = None
+        major = _judge_major(config, default=3 if file_format == "keras" else 2)
+    return ModelFile(path, file_format, version, major, config)
+
+
+def _judge_major(config: dict[str, Any], default: int) -> int:
+    """Tell the Keras that wrote a config by forms that only one of them uses.
+
+    `module` and `registered_name` don't tell: tf_keras 2.13 and later writes them too.
+    """
+    pending: list[Any] = [config]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        if not isinstance(item, dict):
+            continue
+        if "batch_input_shape" in item or str(item.get("module")).startswith("tf_keras"):
+            return 2
+        if item.get("class_name") in ("__keras_tensor__", "DTypePolicy") or (
+            "batch_shape" in item and "optional" in item
+        ):
+            return 3
+        pending.extend(item.values())
+    return default
+
+
+def _text(value: object) -> str | None:
+    """Turn an HDF5 attribute, str or bytes depending on who wrote it, into text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

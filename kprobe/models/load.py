@@ -1,0 +1,166 @@
+"""Load a model with the Keras that saved it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kprobe.errors import ModelError
+from kprobe.models.file import ModelFile, read_model_file
+from kprobe.models.safety import check_safe
+
+
+def load_model(
+    path: str | os.PathLike[str] | ModelFile,
+    *,
+    keras: int | None = None,
+    custom_objects: Sequence[str] = (),
+    unsafe: bool = False,
+) -> Any:
+    """Load a saved model, uncompiled, with the Keras that saved it.
+
+    Args:
+        path: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older.
+        keras: The major version to load with, 2 (tf_keras) or 3; None for the file's own.
+        custom_objects: Python files or modules whose classes and functions the model uses.
+        unsafe: Whether the file may run code of its own.
+
+    Returns:
+        A `keras.Model` or `tf_keras.Model`.
+
+    Raises:
+        UnsafeModelError: The file would run code of its own.
+        ModelError: The file is missing, isn't a model, or needs classes that aren't there.
+    """
+    file = path if isinstance(path, ModelFile) else read_model_file(path)
+    major = keras or file.keras_major
+    if not custom_objects and not unsafe:
+        check_safe(file)
+    library = import_keras(major)
+    objects: dict[str, Any] = {}
+    for source in custom_objects:
+        objects |= _find_objects(_import_source(source))
+    if not unsafe:
+        check_safe(file, registered=objects)
+    with _named_for_loader(file) as name, _legacy_lambdas(library, unsafe):
+        try:
+            return library.models.load_model(
+                name, custom_objects=objects, compile=False, safe_mode=not unsafe
+            )
+        # What a loader raises on a file that doesn't fit it has no common class.
+        except Exception as error:
+            raise _explain(error, file, library) from error
+
+
+def import_keras(major: int) -> ModuleType:
+    """Import keras (3 and later) or tf_keras (2 and before), on TensorFlow.
+
+    Raises:
+        ModelError: keras is set to run on another backend.
+    """
+    if "tensorflow" not in sys.modules and major < 3:
+        # Custom objects of the time expect Keras 2 under `tensorflow.keras`.
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    if major < 3:
+        return importlib.import_module("tf_keras")
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    keras = importlib.import_module("keras")
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            f"keras runs on {keras.backend.backend()} here, expected tensorflow",
+            hint="set KERAS_BACKEND=tensorflow before keras is imported",
+        )
+    return keras
+
+
+def _import_source(source: str) -> ModuleType:
+    try:
+        if not source.endswith(".py"):
+            return importlib.import_module(source)
+        path = Path(source)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise ModelError(f"custom objects: there is no file {source}")
+        module = importlib.util.module_from_spec(spec)
+        # Under its own name: Keras looks classes up by the module they were saved from.
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"custom objects: {source} can't be imported: {type(error).__name__}: {error}"
+        ) from error
+    return module
+
+
+def _find_objects(module: ModuleType) -> dict[str, Any]:
+    """The classes and functions of a module, by every name a model may know them under."""
+    objects: dict[str, Any] = {}
+    for name, value in vars(module).items():
+        owner = str(getattr(value, "__module__", None)).partition(".")[0]
+        if name.startswith("_") or not callable(value) or owner in _NOT_CUSTOM:
+            continue
+        objects[name] = value
+        registered = _registered_name(value)
+        if registered:
+            objects[registered] = value
+    return objects
+
+
+_NOT_CUSTOM = {"keras", "tf_keras", "tensorflow", "numpy", "builtins", "typing", "None"}
+
+
+def _registered_name(value: Any) -> str | None:
+    """What `register_keras_serializable` called it, in either Keras: "Package>Name"."""
+    for library in ("keras", "tf_keras"):
+        module = sys.modules.get(library)
+        name = module.saving.get_registered_name(value) if module else None
+        if name and ">" in name:
+            return str(name)
+    return None
+
+
+@contextlib.contextmanager
+def _named_for_loader(file: ModelFile) -> Iterator[str]:
+    """Give the file under a name that ends as the loaders demand."""
+    endings = {"keras": (".keras",), "h5": (".h5", ".hdf5")}[file.format]
+    if str(file.path).endswith(endings):
+        yield str(file.path)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        link = Path(directory) / f"model{endings[0]}"
+        link.symlink_to(file.path.resolve())
+        yield str(link)
+
+
+@contextlib.contextmanager
+def _legacy_lambdas(library: ModuleType, unsafe: bool) -> Iterator[None]:
+    """Let Keras 3 open the lambdas of an HDF5 file too: there `safe_mode` doesn't reach them."""
+    if not unsafe or library.__name__ != "keras":
+        yield
+        return
+    with library.src.saving.serialization_lib.SafeModeScope(False):
+        yield
+
+
+def _explain(error: Exception, file: ModelFile, library: ModuleType) -> ModelError:
+    text = " ".join(str(error).split())
+    line = text[:300] + ("…" if len(text) > 300 else "")
+    fault = (
+        f"{file.path} can't be loaded by {library.__name__} {library.__version__}: "
+        f"{type(error).__name__}: {line}"
+    )
+    if any(sign in text for sign in ("Unknown layer", "Could not locate", "Unknown object")):
+        return ModelError(fault, hint="pass --custom-objects FILE.py that defines what is missing")
+    other = 2 if library.__name__ == "keras" else 3
+    return ModelError(fault, hint=f"`--keras {other}` tries the other Keras; -v shows the traceback")

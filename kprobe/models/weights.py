@@ -1,0 +1,352 @@
+"""List a model file's weights from HDF5 metadata alone, without reading a value."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kprobe.errors import ModelError
+from kprobe.models.file import ModelFile
+from kprobe.models.network import Network, read_network
+
+# Above this a compressed weights member is not unpacked to a temporary file just to list it.
+MAX_UNPACKED_BYTES = 16 * 1024**3
+# Groups that hold the state of training rather than layers.
+TRAINING_GROUPS = frozenset({"optimizer", "metrics", "loss_tracker", "compile_metrics", "vars"})
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One stored array.
+
+    Attributes:
+        layer: The names of the enclosing models and the layer that owns it, from the top.
+        name: Its name inside that layer, e.g. "kernel:0", or "0" where the file only counts.
+        shape: Its shape.
+        dtype: NumPy's name of its type.
+    """
+
+    layer: tuple[str, ...]
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+
+@dataclass(frozen=True)
+class WeightList:
+    """The weights of a model file.
+
+    Attributes:
+        weights: All of them, those of a shared layer once.
+        layers: The paths of the layers whose weights, or lack of weights, the file tells.
+    """
+
+    weights: list[Weight]
+    layers: frozenset[tuple[str, ...]]
+
+
+_Arrays = dict[str, tuple[tuple[int, ...], str]]
+
+
+def list_weights(model_file: ModelFile) -> WeightList:
+    """List every layer's weights.
+
+    Args:
+        model_file: The file.
+
+    Returns:
+        The weights with their layers, shapes and dtypes, in the order of the file.
+
+    Raises:
+        ModelError: If the weights are missing or damaged.
+    """
+    network = read_network(model_file.config)
+    try:
+        with _open_weights(model_file) as root:
+            if model_file.format == "h5":
+                return _list_by_name(root, network)
+            return _list_by_group(root, network, model_file.keras_major)
+    except ModelError:
+        raise
+    except Exception as error:  # HDF5 and zip report damage in many types
+        raise ModelError(
+            f"{model_file.path}: its weights are truncated or damaged: "
+            f"{(str(error) or type(error).__name__).splitlines()[0]}",
+            hint="copy or save the model file again",
+        ) from None
+
+
+@contextmanager
+def _open_weights(model_file: ModelFile) -> Iterator[Any]:
+    import h5py
+
+    if model_file.format == "h5":
+        with h5py.File(model_file.path, "r", locking=False) as file:
+            # Without the group the file has a config and no weights.
+            yield file["model_weights"] if "model_weights" in file else None
+        return
+    with open_weights_member(model_file.path) as stream, h5py.File(stream, "r") as file:
+        yield file
+
+
+@contextmanager
+def open_weights_member(path: Path) -> Iterator[Any]:
+    """Open the HDF5 member of a `.keras` archive, in place where it is stored uncompressed.
+
+    Args:
+        path: The archive.
+
+    Yields:
+        A binary file that can seek.
+
+    Raises:
+        ModelError: If there is no such member.
+    """
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        try:
+            member = archive.getinfo("model.weights.h5")
+        except KeyError:
+            raise ModelError(f"{path} holds no model.weights.h5") from None
+        if member.compress_type == zipfile.ZIP_STORED:
+            with path.open("rb") as file:
+                file.seek(member.header_offset)
+                header = file.read(30)
+                name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
+                start = member.header_offset + 30 + name_bytes + extra_bytes
+                yield _Section(file.fileno(), start, member.file_size)
+            return
+        if member.file_size > MAX_UNPACKED_BYTES:
+            raise ModelError(f"{path}: its weights unpack to {member.file_size:,} bytes")
+        import shutil
+
+        with archive.open(member) as packed, tempfile.TemporaryFile() as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+            unpacked.seek(0)
+            yield unpacked
+
+
+class _Section(io.RawIOBase):
+    """A part of an open file, read as a file of its own."""
+
+    def __init__(self, descriptor: int, start: int, length: int) -> None:
+        self._descriptor = descriptor
+        self._start = start
+        self._length = length
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._length - self._position))
+        data = os.pread(self._descriptor, count, self._start + self._position)
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _collect_arrays(group: Any) -> _Arrays:
+    """Collect shape and dtype of every dataset below a group.
+
+    Links to other places or files are not followed: a model file has none.
+    """
+    import h5py
+
+    arrays: _Arrays = {}
+
+    def note(name: bytes, info: Any) -> None:
+        if info.type == h5py.h5o.TYPE_DATASET:
+            dataset = h5py.h5d.open(group.id, name)
+            arrays[name.decode("utf-8", "replace")] = (dataset.shape, str(dataset.dtype))
+
+    h5py.h5o.visit(group.id, note, info=True)
+    return arrays
+
+
+def _list_by_name(group: Any, network: Network | None) -> WeightList:
+    """List the weights of an HDF5 model file, where groups and arrays bear the layers' names."""
+    if group is None:
+        return WeightList([], frozenset())
+    arrays = _collect_arrays(group)
+    nested = {layer.name: layer.network for layer in network.layers} if network else {}
+    weights: list[Weight] = []
+    told: set[tuple[str, ...]] = set()
+    for layer in _read_names(group, "layer_names"):
+        told.add((layer,))
+        own = []
+        for name in _read_names(group[layer], "weight_names"):
+            shape, dtype = arrays[f"{layer}/{name}"]
+            path = _find_owner(name.split("/")[:-1], (layer,), nested.get(layer))
+            own.append(Weight(path, name.rpartition("/")[2], shape, dtype))
+        weights.extend(own)
+        inner = nested.get(layer)
+        # A weight that no inner layer's name fits leaves the inner layers' counts unknown.
+        if inner is not None and not any(weight.layer == (layer,) for weight in own):
+            told.update(_list_paths(inner, (layer,)))
+    return WeightList(weights, frozenset(told))
+
+
+def _read_names(group: Any, attribute: str) -> list[str]:
+    """Read a list of names, which Keras splits into numbered attributes when it is long."""
+    attributes = group.attrs
+    if attribute in attributes:
+        values = list(attributes[attribute])
+    else:
+        values, part = [], 0
+        while f"{attribute}{part}" in attributes:
+            values.extend(attributes[f"{attribute}{part}"])
+            part += 1
+    return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _find_owner(
+    scopes: list[str], path: tuple[str, ...], network: Network | None
+) -> tuple[str, ...]:
+    """Descend from a layer to the nested layer that a weight's scopes name."""
+    if network is None:
+        return path
+    inner = {layer.name: layer.network for layer in network.layers}
+    for position, scope in enumerate(scopes):
+        if scope in inner:
+            return _find_owner(scopes[position + 1 :], (*path, scope), inner[scope])
+    return path
+
+
+def _list_paths(network: Network, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for layer in network.layers:
+        yield (*path, layer.name)
+        if layer.network is not None:
+            yield from _list_paths(layer.network, (*path, layer.name))
+
+
+def _list_by_group(root: Any, network: Network | None, keras_major: int) -> WeightList:
+    """List the weights of a `.keras` file, where groups are numbered by class."""
+    arrays = _collect_arrays(root)
+    names = _collect_names(root) if keras_major >= 3 else {}
+    weights: list[Weight] = []
+    told: set[tuple[str, ...]] = set()
+    if network is None:
+        _assign_named_groups(arrays, names, weights, told)
+        return WeightList(weights, frozenset(told))
+    # tf_keras up to 2.13 called the container of the layers otherwise.
+    container = "layers" if "layers" in root else "_layer_checkpoint_dependencies"
+    _assign_groups(network, container, (), arrays, names, weights, told)
+    return WeightList(weights, frozenset(told))
+
+
+def _collect_names(root: Any) -> dict[str, str]:
+    """Collect the layer names that Keras 3.7 and later note beside a layer's variables."""
+    import h5py
+
+    names: dict[str, str] = {}
+
+    def note(path: bytes, info: Any) -> None:
+        if info.type == h5py.h5o.TYPE_GROUP and path.endswith(b"/vars"):
+            text = path.decode("utf-8", "replace")
+            name = root[text].attrs.get("name")
+            if isinstance(name, str):
+                names[text.removesuffix("/vars")] = name
+
+    h5py.h5o.visit(root.id, note, info=True)
+    return names
+
+
+def _assign_groups(
+    network: Network,
+    container: str,
+    path: tuple[str, ...],
+    arrays: _Arrays,
+    names: dict[str, str],
+    weights: list[Weight],
+    told: set[tuple[str, ...]],
+) -> None:
+    """Find each layer's group: by the noted name, else by class and order.
+
+    The order is that of `_save_container_state` in keras/src/saving/saving_lib.py.
+    """
+    prefix = container + "/"
+    by_name = {
+        name: group
+        for group, name in names.items()
+        if group.startswith(prefix) and "/" not in group[len(prefix) :]
+    }
+    used: dict[str, int] = {}
+    for layer in network.layers:
+        if not layer.in_layers:
+            continue
+        stem = _to_snake_case(layer.class_name)
+        number = used[stem] = used.get(stem, -1) + 1
+        counted = prefix + (f"{stem}_{number}" if number else stem)
+        if names:
+            found = by_name.get(layer.name)
+            if found is None:
+                continue  # shared with another model, which holds its weights
+            group = found
+        else:
+            group = counted
+        here = (*path, layer.name)
+        told.add(here)
+        inside = f"{group}/layers"
+        for name in [name for name in arrays if name.startswith(group + "/")]:
+            if layer.network is not None and name.startswith(inside + "/"):
+                continue
+            label = "/".join(part for part in name[len(group) + 1 :].split("/") if part != "vars")
+            weights.append(Weight(here, label, *arrays[name]))
+        if layer.network is not None:
+            _assign_groups(layer.network, inside, here, arrays, names, weights, told)
+
+
+def _assign_named_groups(
+    arrays: _Arrays, names: dict[str, str], weights: list[Weight], told: set[tuple[str, ...]]
+) -> None:
+    """Assign a subclassed model's weights to its outermost layers that the file names."""
+    outermost: list[str] = []
+    for group in sorted(names):
+        head = group.split("/")[0]
+        if head in TRAINING_GROUPS or head.startswith("_") or "seed_generator" in group:
+            continue
+        if not any(group.startswith(other + "/") for other in outermost):
+            outermost.append(group)
+    for group in outermost:
+        told.add((names[group],))
+        for name in arrays:
+            if name.startswith(group + "/"):
+                label = "/".join(p for p in name[len(group) + 1 :].split("/") if p != "vars")
+                weights.append(Weight((names[group],), label, *arrays[name]))
+
+
+def _to_snake_case(name: str) -> str:
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    name = re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+    return f"private{name}" if name.startswith("_") else name

@@ -1,0 +1,1 @@
+"""The pipeline: where the rooms meet. Plan a job, run it, finish the dump."""

@@ -1,0 +1,70 @@
+"""A job: everything the user asked for, before anything was opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+StoredDtype = Literal["float16", "float32", "as-is"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What is done to an input before the model sees it, in this order.
+
+    Attributes:
+        preprocess: A model family of keras.applications, e.g. "resnet50".
+        scale: A factor.
+        mean: Subtracted; one value, or one for each channel.
+        std: Divided by; one value, or one for each channel.
+    """
+
+    preprocess: str | None = None
+    scale: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One dump, as asked for.
+
+    Attributes:
+        model: A model file, or a loaded `keras.Model` or `tf_keras.Model`.
+        layers: Addresses; None for every layer call.
+        output: The dump to write.
+        inputs: Sources of samples, `SRC` or `NAME=SRC`; or arrays by input name. Empty for
+            random samples.
+        random: How many random samples to make; None leaves it to the inputs.
+        seed: Where randomness starts.
+        limit: How many samples to take at the most.
+        preprocessing: By input name; under "" for the only input.
+        batch_size: In samples; None to choose one.
+        dtype: What floating-point tensors are stored as.
+        exact: Whether results must equal the model's bit for bit, at the cost of speed.
+        overwrite: Whether a dump of the same name may be replaced.
+        keras: The Keras to load with, 2 or 3; None for the file's own.
+        custom_objects: Python files or modules with the model's own classes.
+        unsafe: Whether the model file may run code of its own.
+        device: "cpu", "gpu" or "gpu:N"; None for TensorFlow's choice.
+    """
+
+    model: str | os.PathLike[str] | Any
+    layers: Sequence[str] | None
+    output: Path
+    inputs: Sequence[str] | Mapping[str, Any] = ()
+    random: int | None = None
+    seed: int = 0
+    limit: int | None = None
+    preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
+    batch_size: int | None = None
+    dtype: StoredDtype = "as-is"
+    exact: bool = False
+    overwrite: bool = False
+    keras: int | None = None
+    custom_objects: Sequence[str] = ()
+    unsafe: bool = False
+    device: str | None = None
