@@ -2,6 +2,8 @@
 
 Writes beside itself digits_cnn.keras (Keras 3), digits.npz (`scan`: held-out scans, float32 of
 shape (360, 8, 8, 1) in 0 to 1) and digits_labels.npy (their labels, uint8 of shape (360,)).
+The shipped file was written with Keras 3.8, so that Keras 3.5 to 3.15 read it: an older Keras
+can't read the files of a newer one, and 3.12 is the last for Python 3.10.
 """
 
 from pathlib import Path
@@ -56,9 +58,8 @@ def main() -> None:
     found = model.predict(scans, verbose=0).argmax(axis=1)
     print(f"accuracy on {len(labels)} held-out scans: {np.mean(found == labels):.4f}")
 
-    # A copy that was never compiled, so that the file holds no optimizer.
-    trained = build_model()
-    trained.set_weights(model.get_weights())
+    # The same layers in a model that was never compiled: the file then holds no optimizer.
+    trained = keras.Model(model.input, model.output, name=model.name)
     trained.save(HERE / "digits_cnn.keras")
     np.savez_compressed(HERE / "digits.npz", scan=scans)
     np.save(HERE / "digits_labels.npy", labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import h5py
@@ -36,17 +37,16 @@ class Dimensions:
     def label(self, dataset: Any) -> None:
         """Name every axis of a dataset, whose first axis is `sample`."""
         names = ["sample"]
+        seen: Counter[int] = Counter()
         for size in dataset.shape[1:]:
-            repeats = sum(name.split("_")[1:2] == [str(size)] for name in names)
-            names.append(f"dim_{size}_{repeats + 1}" if repeats else f"dim_{size}")
+            seen[size] += 1
+            names.append(f"dim_{size}" if seen[size] == 1 else f"dim_{size}_{seen[size]}")
         references = np.empty(len(names), dtype=object)
         for axis, name in enumerate(names):
             scale = self._scale(name, dataset.shape[axis])
             references[axis] = np.array([scale.ref], dtype=h5py.ref_dtype)
             self._uses[name].append((dataset.ref, axis))
-        dataset.attrs.create(
-            "DIMENSION_LIST", references, dtype=h5py.vlen_dtype(h5py.ref_dtype)
-        )
+        dataset.attrs.create("DIMENSION_LIST", references, dtype=h5py.vlen_dtype(h5py.ref_dtype))
 
     def finish(self) -> None:
         """Write to every scale the list of the axes that use it."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -15,6 +13,10 @@ import numpy as np
 from kprobe.dumps.dimensions import Dimensions
 from kprobe.dumps.space import check_space, reserve
 from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 FORMAT = "kprobe dump"
 FORMAT_VERSION = 1
@@ -118,7 +120,7 @@ def _create(
         alignment_interval=_PAGE,
     ) as file:
         _set_attributes(file, {"format": FORMAT, "format_version": FORMAT_VERSION, **attrs})
-        late_facts = {
+        late_facts: dict[str, np.ndarray[Any, Any]] = {
             # The counter comes first in HDF5's first block of small data. A test holds that it
             # doesn't straddle two pages, so that writing it can't be cut in half.
             "committed": np.zeros((), COMMITTED),

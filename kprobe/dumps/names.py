@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RESERVED_NAMES = frozenset(
     {"sample", "committed", "complete", "started", "finished", "valid", "reason"}

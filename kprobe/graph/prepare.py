@@ -3,56 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import tensorflow as tf
 
 from kprobe.errors import InputError
+from kprobe.graph.preprocessing import Preprocessing
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """What is done to an input before the model sees it, in this order.
+def prepare(
+    data: tf.Tensor, spec: tf.TensorSpec, preprocessing: Preprocessing, library: ModuleType
+) -> tf.Tensor:
+    """Turn data of any numeric dtype into what the model takes.
 
-    Attributes:
-        preprocess: A model family of keras.applications whose `preprocess_input` is applied.
-        scale: A factor.
-        mean: Subtracted; one value, or one for each entry of the last axis.
-        std: Divided by; one value, or one for each entry of the last axis.
+    Args:
+        data: The data, in its own dtype.
+        spec: Shape and dtype of the model's input.
+        preprocessing: What is done to it.
+        library: keras or tf_keras, whose applications are asked.
+
+    Returns:
+        A tensor of the data's shape and the input's dtype.
+
+    Raises:
+        InputError: An unknown model family, or as many values as there are no channels.
     """
-
-    preprocess: str | None = None
-    scale: float | None = None
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
-
-    def apply(self, data: tf.Tensor, spec: tf.TensorSpec, library: ModuleType) -> tf.Tensor:
-        """Turn data of any numeric dtype into what the model takes.
-
-        Args:
-            data: The data, in its own dtype.
-            spec: Shape and dtype of the model's input.
-            library: keras or tf_keras, whose applications are asked.
-
-        Raises:
-            InputError: An unknown family, or as many values as the last axis hasn't entries.
-        """
-        if self == Preparation():
-            return data if data.dtype == spec.dtype else tf.cast(data, spec.dtype)
-        if not spec.dtype.is_floating:
-            raise InputError(f"preprocessing needs a floating-point input, received {spec.dtype}")
-        result = tf.cast(data, spec.dtype)
-        if self.preprocess is not None:
-            result = find_family(self.preprocess, library).preprocess_input(result)
-        if self.scale is not None:
-            result *= tf.cast(self.scale, spec.dtype)
-        if self.mean is not None:
-            result -= _channels("--mean", self.mean, spec)
-        if self.std is not None:
-            result /= _channels("--std", self.std, spec)
-        return result
+    if preprocessing == Preprocessing():
+        return data if data.dtype == spec.dtype else tf.cast(data, spec.dtype)
+    if not spec.dtype.is_floating:
+        raise InputError(f"preprocessing needs a floating-point input, received {spec.dtype.name}")
+    result = tf.cast(data, spec.dtype)
+    if preprocessing.preprocess is not None:
+        result = find_family(preprocessing.preprocess, library).preprocess_input(result)
+    if preprocessing.scale is not None:
+        result *= tf.cast(preprocessing.scale, spec.dtype)
+    if preprocessing.mean is not None:
+        result -= _channels("--mean", preprocessing.mean, spec)
+    if preprocessing.std is not None:
+        result /= _channels("--std", preprocessing.std, spec)
+    return result
 
 
 def find_family(name: str, library: ModuleType) -> Any:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import tensorflow as tf
 
 from kprobe.errors import ModelError
+
+
+def library_of(model: Any) -> ModuleType:
+    """Give the Keras a model belongs to: keras or tf_keras.
+
+    Raises:
+        ModelError: It is no model of either.
+    """
+    for name in ("keras", "tf_keras"):
+        library = sys.modules.get(name)
+        if library is not None and isinstance(model, library.Model):
+            return library
+    raise ModelError(f"expected a model of keras or tf_keras, received {type(model).__name__}")
 
 
 def read_signature(model: Any) -> dict[str, tf.TensorSpec]:

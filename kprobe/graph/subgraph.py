@@ -19,12 +19,17 @@ class Subgraph:
 
     Attributes:
         feeds: The names of the tensors to supply: of those given, the ones the fetches need.
+        specs: Shape (batch axis first, None) and dtype of each of them.
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
     """
 
     def __init__(
-        self, trace: Trace, feeds: Mapping[str, tf.Tensor], fetches: Sequence[tf.Tensor]
+        self,
+        trace: Trace,
+        feeds: Mapping[str, tf.Tensor],
+        fetches: Sequence[tf.Tensor],
+        dtypes: Sequence[tf.DType] | None = None,
     ) -> None:
         """Cut the sub-graph.
 
@@ -32,6 +37,7 @@ class Subgraph:
             trace: The model's trace.
             feeds: The tensors that will be supplied, by name; any tensors of the trace.
             fetches: The tensors to compute. An input or a fed tensor comes back as it went in.
+            dtypes: What to cast each fetch to; None for the dtypes they have.
 
         Raises:
             AddressError: The fetches depend on an input of the model that isn't fed.
@@ -68,11 +74,12 @@ class Subgraph:
                 name="",
             )
             given |= dict(zip(computed, results, strict=True))
-            return [given[edge] for edge in wanted]
+            results = [given[edge] for edge in wanted]
+            return results if dtypes is None else [*map(tf.cast, results, dtypes)]
 
         self.feeds = list(arguments.values())
-        self._specs = [tf.TensorSpec(feeds[name].shape, feeds[name].dtype) for name in self.feeds]
-        self._function = tf.compat.v1.wrap_function(run, self._specs)
+        self.specs = [tf.TensorSpec(feeds[name].shape, feeds[name].dtype) for name in self.feeds]
+        self._function = tf.compat.v1.wrap_function(run, self.specs)
         owned = {id(outer) for outer in handles.values()}
         variables = [v for v in trace.graph.variables if id(v.handle) in owned]
         self._function.graph.variables = variables
@@ -106,7 +113,7 @@ class Subgraph:
         """
         arguments = [
             tf.convert_to_tensor(feeds[name], spec.dtype)
-            for name, spec in zip(self.feeds, self._specs, strict=True)
+            for name, spec in zip(self.feeds, self.specs, strict=True)
         ]
         return list(self._function(*arguments))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
-from kprobe.inputs.source import Source
+if TYPE_CHECKING:
+    from kprobe.inputs.source import Source
 
 
 class Container(ABC):
@@ -27,3 +29,6 @@ class Container(ABC):
         Raises:
             InputError: If there is no such array, or one that can't be samples.
         """
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
+        """Let go of what is open; the sources opened from it stay as they are."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from kprobe.errors import InputError, KprobeError
+from kprobe.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _LISTED = 12
 
@@ -27,10 +31,18 @@ class Faults:
         if hint and hint not in self._hints:
             self._hints.append(hint)
 
-    def take(self, error: KprobeError) -> None:
-        """Note the faults of an error raised while a source was opened."""
+    def take(self, error: InputError) -> None:
+        """Note the faults of an error."""
         for text in error.faults:
             self.add(text, error.hint)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Note the faults of an InputError raised in the body, instead of raising it."""
+        try:
+            yield
+        except InputError as error:
+            self.take(error)
 
     def raise_if_any(self) -> None:
         """Report everything noted.

@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from io import BufferedIOBase
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import h5py
 
 from kprobe.errors import InputError
-from kprobe.inputs.container import Container
 from kprobe.inputs.faults import suggest_name
 from kprobe.inputs.hdf5 import Hdf5File
-from kprobe.inputs.locating import Location
 from kprobe.inputs.npy_header import MAGIC
 from kprobe.inputs.npy_rows import open_npy
 from kprobe.inputs.npy_stream import NpyStream
 from kprobe.inputs.npz import NpzFile
-from kprobe.inputs.source import Source
+
+if TYPE_CHECKING:
+    from io import BufferedIOBase
+    from pathlib import Path
+
+    from kprobe.inputs.container import Container
+    from kprobe.inputs.locating import Location
+    from kprobe.inputs.source import Source
 
 _EXPECTED = "expected a .npy, .npz or HDF5 file"
 _FOREIGN = {

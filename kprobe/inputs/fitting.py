@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.inputs.faults import Faults
-from kprobe.inputs.model_input import ModelInput
-from kprobe.inputs.source import Source
+if TYPE_CHECKING:
+    from kprobe.inputs.faults import Faults
+    from kprobe.inputs.model_input import ModelInput
+    from kprobe.inputs.source import Source
 
 
 def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:
@@ -60,6 +61,8 @@ def _fits_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> boo
 def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> str | None:
     """Name the usual slip that would explain the shape."""
     shape, label = source.shape, source.label
+    if all(axis is None for axis in expected):
+        return None
     if _fits_shape((source.rows, *shape), expected):
         return f"{label} looks like one sample without the batch axis: give array[None]"
     if _fits_shape((*shape, 1), expected):

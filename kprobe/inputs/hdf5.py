@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -15,6 +14,9 @@ from kprobe.inputs.container import Container
 from kprobe.inputs.faults import list_names, suggest_name
 from kprobe.inputs.npy_header import check_plain
 from kprobe.inputs.source import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _CACHE_LIMIT = 512 << 20  # bytes
 

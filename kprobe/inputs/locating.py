@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _KEYED_FILE = re.compile(r"(.+\.(?:h5|hdf5|npz|npy)):(.*)", re.IGNORECASE | re.DOTALL)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kprobe.errors import InputError
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import Faults, list_names, suggest_name
 from kprobe.inputs.files import open_location
 from kprobe.inputs.locating import Location, parse_location
-from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kprobe.inputs.model_input import ModelInput
 
 
 class Matches:
@@ -27,27 +31,19 @@ class Matches:
         self._inputs = {model_input.name: model_input for model_input in inputs}
         self._sources: dict[str, Source] = {}
         self._texts: dict[str, str] = {}  # what was meant for an input, even if it has a fault
+        self._unmatched = False  # whether anything was given that may be what an input lacks
+        self._stdin_taken = False
 
     def add_text(self, text: str) -> None:
         """Open `SRC` or `NAME=SRC` and match what is there."""
-        if not text:
-            self.faults.add("--input expects a file, received nothing")
-            return
         location = parse_location(text, self._inputs)
         known = location.name is None or self._check_name(location.name, text)
-        if known and location.path is None and "-" in self._texts.values():
-            self.faults.add(f"{text}: standard input can be read once only")
-            return
         try:
-            opened = open_location(location)
-            if isinstance(opened, Container):
-                self._add_container(opened, location)
-            elif location.key is not None:
+            opened = self._open(location)
+            if not known:
                 opened.close()
-                raise InputError(
-                    f"{text}: {location.label} is one array, without keys such as "
-                    f"'{location.key}'"
-                )
+            elif isinstance(opened, Container):
+                self._add_container(opened, location)
             else:
                 self.add_source(location.name, opened, text)
         except InputError as error:
@@ -65,6 +61,7 @@ class Matches:
         if name is None:
             if len(self._inputs) != 1:
                 source.close()
+                self._unmatched = True
                 self.faults.add(
                     f"{text}: expected NAME=FILE, as the model has {len(self._inputs)} inputs: "
                     f"{self._list_inputs()}",
@@ -86,8 +83,7 @@ class Matches:
     def complete(self) -> dict[ModelInput, Source]:
         """Give the sources in the order of the model's inputs, and note which have none."""
         missing = [name for name in self._inputs if name not in self._texts]
-        # Where a source couldn't be matched, what is missing may be just what it was meant for.
-        if missing and not self.faults:
+        if missing and not self._unmatched:
             self.faults.add(
                 f"expected a source for every input, received none for "
                 f"{list_names(str(self._inputs[name]) for name in missing)}",
@@ -103,6 +99,24 @@ class Matches:
         """Close what was opened."""
         for source in self._sources.values():
             source.close()
+
+    def _open(self, location: Location) -> Source | Container:
+        if location.text in ("", f"{location.name}="):
+            raise InputError(
+                f"--input {location.text}".rstrip() + " expects a file, received nothing"
+            )
+        if location.path is None:
+            if self._stdin_taken:
+                raise InputError(f"{location.text}: standard input feeds one input only")
+            self._stdin_taken = True
+        opened = open_location(location)
+        if location.key is not None and isinstance(opened, Source):
+            opened.close()
+            raise InputError(
+                f"{location.text}: {location.label} is one array, without keys such as "
+                f"'{location.key}'"
+            )
+        return opened
 
     def _add_container(self, container: Container, location: Location) -> None:
         """Match one array of a file, or those that are named like inputs."""
@@ -121,11 +135,12 @@ class Matches:
         elif not keys:
             raise InputError(f"{text}: expected arrays, received a file without any")
         else:
-            names = " or ".join(f"'{key}'" for key in wanted)
+            named = f"arrays named {list_names(wanted)}"
+            if len(wanted) == 1:
+                named = f"one array, or one named {wanted[0]}"
             raise InputError(
-                f"{text}: expected one array, or one named {names}, received "
-                f"{len(keys)}: {list_names(keys)}",
-                hint=f"say which, e.g. {text}:{keys[0]}",
+                f"{text}: expected {named}, received {list_names(keys)}",
+                hint=f"say which, e.g. {wanted[0]}={location.source}:{keys[0]}",
             )
 
     def _check_name(self, name: str, text: str) -> bool:
@@ -135,6 +150,7 @@ class Matches:
             f"{text}: no input '{name}'; the model's inputs: {self._list_inputs()}",
             suggest_name(name, self._inputs, "{}=..."),
         )
+        self._unmatched = True
         return False
 
     def _list_inputs(self) -> str:
@@ -145,3 +161,5 @@ class Matches:
             name = next(iter(self._inputs))
         if name in self._inputs:
             self._texts.setdefault(name, text)
+        else:
+            self._unmatched = True

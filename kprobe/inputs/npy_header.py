@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from io import BufferedIOBase, RawIOBase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kprobe.errors import InputError
+
+if TYPE_CHECKING:
+    from io import BufferedIOBase, RawIOBase
 
 MAGIC = b"\x93NUMPY"
 
@@ -62,9 +64,8 @@ def read_npy_header(stream: BufferedIOBase | RawIOBase, label: str) -> NpyHeader
             warnings.simplefilter("ignore")
             shape, fortran, dtype = read(counted)
     except ValueError as error:
-        raise InputError(
-            f"{label}: expected a .npy array, received something else ({error})"
-        ) from None
+        received = f"something else ({error})" if counted.count else "nothing"
+        raise InputError(f"{label}: expected a .npy array, received {received}") from None
     if dtype.hasobject:
         raise InputError(
             f"{label}: expected an array of plain values, received pickled objects, which are "
@@ -91,7 +92,7 @@ def check_plain(dtype: np.dtype[Any], shape: tuple[int, ...] | None, label: str)
             f"{label}: expected an array of numbers or strings, received raw bytes ({dtype})",
             hint="numpy can't save bfloat16 and its like: convert to float32 first",
         )
-    if dtype.kind not in "biufcSUO" or dtype.itemsize > 8 and dtype.kind == "f":
+    if dtype.kind not in "biufcSUO" or (dtype.itemsize > 8 and dtype.kind == "f"):
         raise InputError(f"{label}: expected numbers or strings, received {dtype}")
     if not shape:
         raise InputError(f"{label}: expected rows of samples, received a single value")

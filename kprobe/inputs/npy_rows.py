@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,9 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.inputs.npy_header import NpyHeader, read_npy_header
 from kprobe.inputs.source import ArraySource, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def open_npy(
@@ -94,11 +96,12 @@ class _FileRows(Source):
 
 def as_bytes(array: npt.NDArray[Any]) -> memoryview:
     """Give the memory of a C-contiguous array, to read into."""
-    return memoryview(array.reshape(-1).view(np.uint8)) if array.size else memoryview(b"")
+    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
 
 
 def to_native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Give an array in the machine's byte order, in the same memory."""
     if array.dtype.isnative:
         return array
-    return array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
+    swapped: npt.NDArray[Any] = array.byteswap(inplace=True)
+    return swapped.view(array.dtype.newbyteorder("="))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
-from io import BufferedIOBase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +13,10 @@ from kprobe.errors import InputError
 from kprobe.inputs.npy_header import read_npy_header
 from kprobe.inputs.npy_rows import as_bytes, to_native
 from kprobe.inputs.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import BufferedIOBase
 
 _SKIPPED_AT_ONCE = 1 << 20  # bytes
 
@@ -66,7 +68,7 @@ class NpyStream(Source):
         size = self._header.length + self.rows * self._header.row_bytes
         self._identity = {"bytes": size, **identity}
         self._position = 0  # rows taken off the stream; the head holds the first of them
-        self._head = self._take(0)
+        self._head: npt.NDArray[Any] = self._take(0)
 
     def identity(self) -> dict[str, Any]:
         """Tell where the stream comes from."""
@@ -79,7 +81,8 @@ class NpyStream(Source):
             if self._position > len(self._head):
                 self._rewind()
             self._head = np.concatenate([self._head, self._take(more)])
-        return self._head[:count].copy()
+        first: npt.NDArray[Any] = self._head[:count].copy()
+        return first
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Read rows start to stop as they come, passing over those before."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from io import BufferedIOBase
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,6 +16,10 @@ from kprobe.inputs.npy_header import read_npy_header
 from kprobe.inputs.npy_rows import open_npy
 from kprobe.inputs.npy_stream import NpyStream
 from kprobe.inputs.source import ArraySource, Source
+
+if TYPE_CHECKING:
+    from io import BufferedIOBase
+    from pathlib import Path
 
 _SUFFIX = ".npy"
 
@@ -42,7 +44,9 @@ class NpzFile(Container):
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError) as error:
-            raise InputError(f"{label}: expected a .npz file, received a damaged one ({error})") from None
+            raise InputError(
+                f"{label}: expected a .npz file, received a damaged one ({error})"
+            ) from None
         self._members = {
             info.filename[: -len(_SUFFIX)]: info
             for info in members
@@ -51,7 +55,8 @@ class NpzFile(Container):
         if not self._members:
             inside = list_names(info.filename for info in members)
             raise InputError(
-                f"{label}: expected a .npz file, received an archive without arrays, holding {inside}"
+                f"{label}: expected a .npz file, received an archive without arrays, "
+                f"holding {inside}"
             )
 
     def keys(self) -> list[str]:

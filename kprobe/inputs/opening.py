@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,13 @@ from kprobe.errors import InputError
 from kprobe.inputs.faults import Faults
 from kprobe.inputs.fitting import check_fit
 from kprobe.inputs.matching import Matches
-from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.npy_header import check_plain
 from kprobe.inputs.random_rows import DEFAULT_ROWS, RandomRows
 from kprobe.inputs.samples import Samples
 from kprobe.inputs.source import ArraySource, Source
+
+if TYPE_CHECKING:
+    from kprobe.inputs.model_input import ModelInput
 
 
 def open_sources(
@@ -46,8 +48,10 @@ def open_sources(
     try:
         for text in texts:
             matches.add_text(text)
-        if not texts and not faults:
+        if not texts:
+            faults.raise_if_any()
             _add_random(matches, inputs, DEFAULT_ROWS if random_rows is None else random_rows, seed)
+            faults.raise_if_any()
         return _finish(matches, limit)
     except BaseException:
         matches.close()
@@ -78,12 +82,11 @@ def open_arrays(
     for name, values in named.items():
         label = "array" if name is None else f"array:{name}"
         array = np.asarray(values)
-        try:
+        with faults.taken():
+            if array.dtype.hasobject and not all(isinstance(v, str | bytes) for v in array.flat):
+                raise InputError(f"{label}: expected numbers or strings, received objects")
             check_plain(array.dtype, array.shape, label)
-        except InputError as error:
-            faults.take(error)
-            continue
-        matches.add_source(name, ArraySource(array, label), label)
+            matches.add_source(name, ArraySource(array, label), label)
     return _finish(matches, limit)
 
 
@@ -114,11 +117,8 @@ def _check_numbers(
 
 def _add_random(matches: Matches, inputs: Sequence[ModelInput], rows: int, seed: int) -> None:
     for index, model_input in enumerate(inputs):
-        try:
+        with matches.faults.taken():
             source = RandomRows(model_input, index, rows, seed)
-        except InputError as error:
-            matches.faults.take(error)
-        else:
             matches.add_source(model_input.name, source, "random")
 
 

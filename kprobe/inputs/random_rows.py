@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import InputError
-from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.source import Source
+
+if TYPE_CHECKING:
+    from kprobe.inputs.model_input import ModelInput
 
 DEFAULT_ROWS = 8
 _UNKNOWN_AXIS = 64

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.fitting import find_integer_bounds
-from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.random_rows import RandomRows
-from kprobe.inputs.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from kprobe.inputs.model_input import ModelInput
+    from kprobe.inputs.source import Source
 
 Batch = dict[str, npt.NDArray[Any]]
 
@@ -28,9 +31,7 @@ class Samples:
         sources: The source for each input, by the input's name, in the model's order.
     """
 
-    def __init__(
-        self, sources: Mapping[ModelInput, Source], *, limit: int | None = None
-    ) -> None:
+    def __init__(self, sources: Mapping[ModelInput, Source], *, limit: int | None = None) -> None:
         self.sources = {model_input.name: source for model_input, source in sources.items()}
         self._bounds = {
             model_input.name: (model_input, bounds)

@@ -80,7 +80,7 @@ class Source(ABC):
             names[first - start : last - start] = np.char.add(np.char.add(prefix, numbers), b"]")
         return names
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
         """Let go of what is open. Nothing can be read afterwards."""
 
 

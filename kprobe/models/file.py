@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from kprobe.errors import ModelError
+
+if TYPE_CHECKING:
+    import os
 
 Format: TypeAlias = Literal["keras", "h5"]
 

@@ -163,4 +163,6 @@ def _explain(error: Exception, file: ModelFile, library: ModuleType) -> ModelErr
     if any(sign in text for sign in ("Unknown layer", "Could not locate", "Unknown object")):
         return ModelError(fault, hint="pass --custom-objects FILE.py that defines what is missing")
     other = 2 if library.__name__ == "keras" else 3
-    return ModelError(fault, hint=f"`--keras {other}` tries the other Keras; -v shows the traceback")
+    return ModelError(
+        fault, hint=f"`--keras {other}` tries the other Keras; -v shows the traceback"
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Shape: TypeAlias = tuple[int | None, ...]
 
@@ -118,9 +120,7 @@ def read_shape(value: object) -> Shape | None:
 
 
 def _read_sequential(items: list[Any], config: dict[str, Any]) -> Network:
-    layers = [
-        layer for item in items if (layer := _read_layer(item, sequential=True)) is not None
-    ]
+    layers = [layer for item in items if (layer := _read_layer(item, sequential=True)) is not None]
     return Network(layers, [], True, read_shape(config.get("build_input_shape")))
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import struct
-import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
-from kprobe.models.file import ModelFile
+from kprobe.models.archive import open_weights_member
 from kprobe.models.network import Network, read_network
 
-# Above this a compressed weights member is not unpacked to a temporary file just to list it.
-MAX_UNPACKED_BYTES = 16 * 1024**3
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kprobe.models.file import ModelFile
+
 # Groups that hold the state of training rather than layers.
 TRAINING_GROUPS = frozenset({"optimizer", "metrics", "loss_tracker", "compile_metrics", "vars"})
 
@@ -99,80 +96,10 @@ def _open_weights(model_file: ModelFile) -> Iterator[Any]:
     if model_file.format == "h5":
         with h5py.File(model_file.path, "r", locking=False) as file:
             # Without the group the file has a config and no weights.
-            yield file["model_weights"] if "model_weights" in file else None
+            yield file.get("model_weights")
         return
     with open_weights_member(model_file.path) as stream, h5py.File(stream, "r") as file:
         yield file
-
-
-@contextmanager
-def open_weights_member(path: Path) -> Iterator[Any]:
-    """Open the HDF5 member of a `.keras` archive, in place where it is stored uncompressed.
-
-    Args:
-        path: The archive.
-
-    Yields:
-        A binary file that can seek.
-
-    Raises:
-        ModelError: If there is no such member.
-    """
-    import zipfile
-
-    with zipfile.ZipFile(path) as archive:
-        try:
-            member = archive.getinfo("model.weights.h5")
-        except KeyError:
-            raise ModelError(f"{path} holds no model.weights.h5") from None
-        if member.compress_type == zipfile.ZIP_STORED:
-            with path.open("rb") as file:
-                file.seek(member.header_offset)
-                header = file.read(30)
-                name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-                start = member.header_offset + 30 + name_bytes + extra_bytes
-                yield _Section(file.fileno(), start, member.file_size)
-            return
-        if member.file_size > MAX_UNPACKED_BYTES:
-            raise ModelError(f"{path}: its weights unpack to {member.file_size:,} bytes")
-        import shutil
-
-        with archive.open(member) as packed, tempfile.TemporaryFile() as unpacked:
-            shutil.copyfileobj(packed, unpacked)
-            unpacked.seek(0)
-            yield unpacked
-
-
-class _Section(io.RawIOBase):
-    """A part of an open file, read as a file of its own."""
-
-    def __init__(self, descriptor: int, start: int, length: int) -> None:
-        self._descriptor = descriptor
-        self._start = start
-        self._length = length
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        count = max(0, min(len(view), self._length - self._position))
-        data = os.pread(self._descriptor, count, self._start + self._position)
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 def _collect_arrays(group: Any) -> _Arrays:
@@ -300,6 +227,10 @@ def _assign_groups(
         for group, name in names.items()
         if group.startswith(prefix) and "/" not in group[len(prefix) :]
     }
+    inside: dict[str, list[str]] = {}
+    for name in arrays:
+        if name.startswith(prefix):
+            inside.setdefault(prefix + name[len(prefix) :].split("/")[0], []).append(name)
     used: dict[str, int] = {}
     for layer in network.layers:
         if not layer.in_layers:
@@ -316,14 +247,15 @@ def _assign_groups(
             group = counted
         here = (*path, layer.name)
         told.add(here)
-        inside = f"{group}/layers"
-        for name in [name for name in arrays if name.startswith(group + "/")]:
-            if layer.network is not None and name.startswith(inside + "/"):
+        nested = f"{group}/layers"
+        for name in inside.get(group, []):
+            if layer.network is not None and name.startswith(nested + "/"):
                 continue
             label = "/".join(part for part in name[len(group) + 1 :].split("/") if part != "vars")
             weights.append(Weight(here, label, *arrays[name]))
         if layer.network is not None:
-            _assign_groups(layer.network, inside, here, arrays, names, weights, told)
+            own = {name: arrays[name] for name in inside.get(group, [])}
+            _assign_groups(layer.network, nested, here, own, names, weights, told)
 
 
 def _assign_named_groups(

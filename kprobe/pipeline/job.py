@@ -8,24 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from kprobe.graph.preprocessing import Preprocessing
+
 StoredDtype = Literal["float16", "float32", "as-is"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """What is done to an input before the model sees it, in this order.
-
-    Attributes:
-        preprocess: A model family of keras.applications, e.g. "resnet50".
-        scale: A factor.
-        mean: Subtracted; one value, or one for each channel.
-        std: Divided by; one value, or one for each channel.
-    """
-
-    preprocess: str | None = None
-    scale: float | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +53,9 @@ class Job:
     custom_objects: Sequence[str] = ()
     unsafe: bool = False
     device: str | None = None
+
+
+def default_output(model: str | os.PathLike[str] | Any) -> Path:
+    """Name the dump after the model: "shapes_rpn.h5" gives "shapes_rpn.activations.h5"."""
+    stem = Path(model).stem if isinstance(model, str | os.PathLike) else model.name
+    return Path(f"{stem}.activations.h5")

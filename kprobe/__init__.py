@@ -1,0 +1,51 @@
+"""Dump the activations of any layer of a saved Keras model to HDF5.
+
+    import kprobe
+
+    kprobe.dump("model.h5", "conv5_3,rpn_class", inputs="images.npy", output="acts.h5")
+    with kprobe.open_dump("acts.h5") as dump:
+        dump["conv5_3"][0]
+
+    model = kprobe.load_model("model.h5")
+    function = kprobe.function(model, ["conv5_3", "encoder@1/d1"])
+    function(images)["conv5_3"]
+
+Importing it imports neither TensorFlow nor Keras; what needs them does so when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kprobe.api import dump as dump
+    from kprobe.api import function as function
+    from kprobe.dumps.reader import Dump as Dump
+    from kprobe.dumps.reader import open_dump as open_dump
+    from kprobe.errors import KprobeError as KprobeError
+    from kprobe.models.load import load_model as load_model
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Dump": "kprobe.dumps.reader",
+    "KprobeError": "kprobe.errors",
+    "dump": "kprobe.api",
+    "function": "kprobe.api",
+    "load_model": "kprobe.models.load",
+    "open_dump": "kprobe.dumps.reader",
+}
+__all__ = ["Dump", "KprobeError", "dump", "function", "load_model", "open_dump"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kprobe' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,77 @@
+"""What Python users call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kprobe.pipeline.job import Job, default_output
+
+if TYPE_CHECKING:
+    from kprobe.graph.function import Function
+    from kprobe.pipeline.run import Receipt
+
+
+def function(model: Any, layers: str | Sequence[str], feeds: str | Sequence[str] = ()) -> Function:
+    """Make a function of the sub-graph that reaches some layers: what `K.function` was.
+
+    Args:
+        model: A built `keras.Model` or `tf_keras.Model`.
+        layers: The addresses to compute; a text may hold several, with commas.
+        feeds: Addresses whose values are supplied; what lies upstream of them isn't run. Without
+            any, the model's inputs are.
+
+    Returns:
+        A callable. It takes an array for each of its `feeds` (batch axis first), positionally or
+        by name, and gives a dict from address to array.
+
+    Raises:
+        AddressError: Addresses that name nothing, or several things.
+        ModelError: The model doesn't say what it takes.
+    """
+    from kprobe.graph.function import Function
+
+    return Function(model, layers, feeds)
+
+
+def dump(
+    model: str | os.PathLike[str] | Any,
+    layers: str | Sequence[str] | None,
+    *,
+    inputs: str | Sequence[str] | Mapping[str, Any] | Any = (),
+    output: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Receipt:
+    """Run a model over samples and write the activations of some layers to HDF5.
+
+    Args:
+        model: A model file, or a built `keras.Model` or `tf_keras.Model`.
+        layers: Addresses; a text may hold several, with commas. None for every layer call.
+        inputs: Sources of samples, as `--input` takes them; an array; or arrays by input name,
+            batch axis first. Without any, random samples.
+        output: The dump; by default the model's name with `.activations.h5`, in the working
+            directory.
+        **options: The other attributes of `kprobe.pipeline.job.Job`: batch_size, limit, dtype,
+            exact, overwrite, random, seed, preprocessing, keras, custom_objects, unsafe, device.
+
+    Returns:
+        What was done; its `output` is the path of the dump.
+
+    Raises:
+        KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
+    """
+    from kprobe.graph.address import split_addresses
+    from kprobe.pipeline.plan import plan
+    from kprobe.pipeline.run import run
+
+    job = Job(
+        model=model,
+        layers=split_addresses(layers) if isinstance(layers, str) else layers,
+        inputs=[inputs] if isinstance(inputs, str) else inputs,
+        output=Path(output) if output is not None else default_output(model),
+        **options,
+    )
+    with plan(job) as ready:
+        return run(ready)

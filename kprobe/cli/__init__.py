@@ -1,0 +1,44 @@
+"""The command line. Each command parses, makes one library call, and renders what comes back."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+import click
+
+import kprobe
+from kprobe.cli.dump import dump
+from kprobe.cli.errors import reporting
+from kprobe.cli.ls import ls
+
+
+class _Commands(click.Group):
+    """A group whose commands all report their errors in one way."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with reporting(ctx):
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=_Commands,
+    commands=[dump, ls],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: kprobe ls MODEL. Then: kprobe dump MODEL --layers NAME,NAME",
+)
+@click.version_option(kprobe.__version__, prog_name="kprobe")
+def cli() -> None:
+    """Dump the activations of any layer of a saved Keras model to HDF5."""
+
+
+def main() -> None:
+    """Run the command line; the console script."""
+    signal.signal(signal.SIGTERM, _terminate)
+    cli(prog_name="kprobe")
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    # As Ctrl-C: whatever is open is closed on the way out.
+    raise KeyboardInterrupt

@@ -1,0 +1,223 @@
+"""`kprobe dump`: the activations of layers, over samples, in HDF5."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kprobe.cli.options import (
+    collect_preprocessing,
+    complete_layers,
+    model_argument,
+    preprocessing_options,
+    read_layers,
+)
+from kprobe.cli.output import (
+    format_bytes,
+    format_shape,
+    print_json,
+    print_table,
+    say,
+    showing_progress,
+)
+from kprobe.cli.quiet import hold_back_noise, take_stdout
+
+if TYPE_CHECKING:
+    from kprobe.pipeline.plan import Plan
+    from kprobe.pipeline.run import Receipt
+
+
+@click.command()
+@model_argument
+@click.option(
+    "--layers",
+    "-l",
+    multiple=True,
+    metavar="A,B,…",
+    shell_complete=complete_layers,
+    help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
+)
+@click.option("--all", "every", is_flag=True, help="Every layer call.")
+@click.option(
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]SRC",
+    help="Samples: .npy, .npz, FILE.h5:/DATASET, or - for a .npy on stdin. "
+    "NAME=SRC for each of several inputs. Without it, random samples.",
+)
+@click.option("--random", type=click.IntRange(1), metavar="N", help="Make N random samples.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Where randomness starts.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples.")
+@preprocessing_options
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="The dump; - for stdout. Default: the model's name with .activations.h5.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a dump of that name.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32", "as-is"]),
+    default="as-is",
+    show_default=True,
+    help="What floating-point tensors are stored as.",
+)
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples run at a time.")
+@click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
+@click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
+@click.option("--keras", type=click.Choice(["2", "3"]), help="Load with this Keras.")
+@click.option(
+    "--custom-objects",
+    multiple=True,
+    metavar="FILE.py|MODULE",
+    help="Python code that defines the model's own classes and functions. Repeatable.",
+)
+@click.option("--unsafe", is_flag=True, help="Open a model that may run code of its own.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
+@click.pass_context
+def dump(ctx: click.Context, model: str, **options: Any) -> None:
+    """Run a saved Keras model over samples and write the activations of layers to HDF5.
+
+    An address is a layer's name (conv5_3), a path through nested models (encoder/conv1), one
+    call of a shared layer (encoder@1/conv1; @* for all), a pattern (block*_conv?, '**/bn',
+    type:Conv2D, at:-1, 're:conv\\d'), a layer's input (conv5_3:in), one of several outputs
+    (lstm[0]), each with a name of its own where wanted (features=avg_pool).
+    `kprobe ls MODEL` lists them.
+    """
+    ctx.ensure_object(dict)["verbose"] = options["verbose"]
+    to_stdout = options["output"] == "-"
+    if to_stdout and sys.stdout.isatty():
+        raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
+    if to_stdout and options["as_json"]:
+        raise click.UsageError("--json and -o - both want stdout.")
+    if bool(options["layers"]) == options["every"]:
+        raise click.UsageError("Expected either --layers or --all.")
+    if "-" in options["layers"] and "-" in options["inputs"]:
+        raise click.UsageError("--layers - and --input - both want stdin.")
+    if not options["verbose"]:
+        hold_back_noise()
+
+    from kprobe.pipeline.job import Job, default_output
+    from kprobe.pipeline.plan import plan
+    from kprobe.pipeline.run import run
+
+    with _destination(options["output"] or default_output(model)) as output:
+        job = Job(
+            model=model,
+            layers=None if options["every"] else read_layers(options["layers"]),
+            output=output,
+            # What isn't written needs no permission.
+            overwrite=options["overwrite"] or options["dry_run"],
+            keras=int(options["keras"]) if options["keras"] else None,
+            preprocessing=collect_preprocessing(
+                **{name: options[name] for name in ("preprocess", "scale", "mean", "std")}
+            ),
+            **{name: options[name] for name in _PASSED_ON},
+        )
+        with plan(job) as ready:
+            if ready.samples.random and not options["quiet"]:
+                say(f"no --input: {ready.samples.rows} random samples, seed {job.seed}")
+            if options["dry_run"]:
+                _show_plan(ready, options["as_json"])
+                return
+            with showing_progress(options["quiet"]) as progress:
+                receipt = run(ready, progress)
+        if options["as_json"]:
+            print_json(asdict(receipt) | {"output": str(receipt.output)})
+        elif not options["quiet"]:
+            say(_summarize(receipt, "stdout" if to_stdout else str(output)))
+
+
+_PASSED_ON = (
+    "inputs",
+    "random",
+    "seed",
+    "limit",
+    "dtype",
+    "batch_size",
+    "exact",
+    "device",
+    "custom_objects",
+    "unsafe",
+)
+
+
+@contextlib.contextmanager
+def _destination(output: str | Path) -> Iterator[Path]:
+    """Give the file to write; for stdout one in passing, copied there when it is finished."""
+    if str(output) != "-":
+        yield Path(output)
+        return
+    stdout = take_stdout()
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "activations.h5"
+        yield path
+        if path.exists():
+            with path.open("rb") as file, stdout:
+                shutil.copyfileobj(file, stdout, 1 << 20)
+
+
+def _summarize(receipt: Receipt, output: str) -> str:
+    rate = receipt.rows / receipt.seconds
+    return (
+        f"{output}: {receipt.rows:,} samples of {receipt.datasets} datasets, "
+        f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
+        f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
+    )
+
+
+def _show_plan(plan: Plan, as_json: bool) -> None:
+    rows = plan.samples.rows
+    free = shutil.disk_usage(plan.job.output.absolute().parent).free
+    records = [
+        {
+            "address": address,
+            "dataset": column.name,
+            "dtype": column.dtype.name,
+            "shape": list(column.shape),
+            "bytes_per_sample": column.row_bytes,
+            "bytes": column.row_bytes * rows,
+        }
+        for column in plan.columns
+        for address in [column.attrs["addresses"][0]]
+    ]
+    if as_json:
+        print_json(
+            {
+                "datasets": records,
+                "samples": rows,
+                "batch_size": plan.batch_size,
+                "frozen": plan.subgraph.frozen,
+                "bytes": plan.row_bytes * rows,
+                "free_bytes": free,
+            }
+        )
+        return
+    table = [
+        (
+            record["address"],
+            record["dtype"],
+            format_shape(record["shape"]),
+            format_bytes(record["bytes_per_sample"]),
+            format_bytes(record["bytes"]),
+        )
+        for record in records
+    ]
+    total = ("in all", "", "", format_bytes(plan.row_bytes), format_bytes(plan.row_bytes * rows))
+    header = ("address", "dtype", "shape", "a sample", f"{rows:,} samples")
+    print_table(header, [*table, total], numbers={*header[3:]})
+    click.echo(f"{format_bytes(free)} free on the disk")

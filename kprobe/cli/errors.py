@@ -1,0 +1,45 @@
+"""The one boundary where exceptions become lines on stderr and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Iterator
+
+import click
+
+from kprobe.cli.output import say
+from kprobe.cli.quiet import give_back_stderr
+from kprobe.errors import KprobeError
+
+BUG = 70
+STOPPED = 75
+
+
+@contextlib.contextmanager
+def reporting(ctx: click.Context) -> Iterator[None]:
+    """Report what the block raises, and leave with the exit code of its kind."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise
+    except KprobeError as error:
+        if ctx.obj and ctx.obj.get("verbose") and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__, file=sys.stderr)
+        if len(error.faults) == 1:
+            say(f"{error.faults[0]}; {error.hint}" if error.hint else error.faults[0])
+        else:
+            for fault in error.faults:
+                say(fault)
+            if error.hint:
+                say(f"hint: {error.hint}")
+        ctx.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("stopped")
+        ctx.exit(STOPPED)
+    except Exception:
+        give_back_stderr()
+        traceback.print_exc()
+        say("this is a bug in kprobe: please report the lines above")
+        ctx.exit(BUG)

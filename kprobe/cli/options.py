@@ -1,0 +1,148 @@
+"""Options that several commands share, each with its parser."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from kprobe.errors import AddressError, KprobeError
+from kprobe.graph.preprocessing import Preprocessing
+
+
+class _Model(click.ParamType):
+    """A model file; the shell completes it as a file."""
+
+    name = "model"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+model_argument = click.argument("model", type=_Model())
+
+
+def complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the last address of a list from the model's file."""
+    from kprobe.models.file import read_model_file
+    from kprobe.models.listing import list_layers
+
+    head, comma, last = incomplete.rpartition(",")
+    try:
+        calls = list_layers(read_model_file(ctx.params["model"]))
+    except (KprobeError, KeyError, OSError):
+        return []
+    return [head + comma + call.address for call in calls if call.address.startswith(last)]
+
+
+def read_layers(arguments: tuple[str, ...]) -> list[str]:
+    """Turn the values of --layers into addresses: lists, `@FILE`, and `-` for stdin.
+
+    Raises:
+        AddressError: A file that can't be read.
+    """
+    from kprobe.graph.address import split_addresses
+
+    addresses: list[str] = []
+    for argument in arguments:
+        if argument == "-":
+            lines = sys.stdin.read().splitlines()
+        elif argument.startswith("@"):
+            try:
+                lines = Path(argument[1:]).read_text().splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise AddressError(f"--layers {argument} can't be read: {error}") from None
+        else:
+            addresses += split_addresses(argument)
+            continue
+        # One address a line: a comma in it is its own.
+        addresses += [line.strip() for line in lines if line.strip()]
+    return addresses
+
+
+class _Named(click.ParamType):
+    """`VALUE`, or `INPUT=VALUE` for a model with several inputs."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        owner, _, text = value.rpartition("=")
+        try:
+            return owner, self.parse(text)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"expected {self.expected}, received {text!r}", param, ctx)
+
+    expected = "a name"
+
+    def parse(self, text: str) -> Any:
+        return text
+
+
+class _Scale(_Named):
+    expected = "a number or a fraction such as 1/255"
+
+    def parse(self, text: str) -> float:
+        return float(Fraction(text))
+
+
+class _Channels(_Named):
+    expected = "a number, or one for each channel with commas"
+
+    def parse(self, text: str) -> tuple[float, ...]:
+        return tuple(float(part) for part in text.split(","))
+
+
+def preprocessing_options(command: Any) -> Any:
+    """Add --scale, --mean, --std and --preprocess."""
+    for option in (
+        click.option(
+            "--preprocess",
+            multiple=True,
+            metavar="NAME",
+            type=_Named("name"),
+            help="Preprocess as this family of keras.applications does, e.g. resnet50.",
+        ),
+        click.option(
+            "--std",
+            multiple=True,
+            metavar="X[,Y,Z]",
+            type=_Channels("std"),
+            help="Divide the input by this, after --mean.",
+        ),
+        click.option(
+            "--mean",
+            multiple=True,
+            metavar="X[,Y,Z]",
+            type=_Channels("mean"),
+            help="Subtract this from the input, after --scale.",
+        ),
+        click.option(
+            "--scale",
+            multiple=True,
+            metavar="X",
+            type=_Scale("scale"),
+            help="Multiply the input by this; 1/255 may be written so.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def collect_preprocessing(**options: tuple[tuple[str, Any], ...]) -> dict[str, Preprocessing]:
+    """Gather the options of each input, under "" where none is named."""
+    chosen: dict[str, dict[str, Any]] = {}
+    for option, values in options.items():
+        for owner, value in values:
+            if option in chosen.setdefault(owner, {}):
+                raise click.UsageError(f"--{option} is given twice for one input.")
+            chosen[owner][option] = value
+    return {owner: Preprocessing(**values) for owner, values in chosen.items()}

@@ -1,0 +1,115 @@
+"""Render what commands have to say: lines, tables, JSON and progress."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+# How often a batch log hears of progress, in seconds.
+_LINE_SECONDS = 30.0
+
+
+def say(line: str) -> None:
+    """Write one of kprobe's own lines to stderr."""
+    click.echo(f"kprobe: {line}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[str]) -> None:
+    """Print rows in aligned columns on stdout.
+
+    Args:
+        header: The titles of the columns.
+        rows: The cells.
+        numbers: The titles of those columns that are aligned at the right.
+    """
+    table = [header, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    for row in table:
+        cells = [
+            cell.rjust(width) if title in numbers else cell.ljust(width)
+            for cell, width, title in zip(row, widths, header, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def format_bytes(count: float) -> str:
+    """Write a number of bytes for people, in powers of ten: 12.8 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def format_shape(shape: Sequence[int | None] | None) -> str:
+    """Write a shape as Python does, without spaces; "" for one that isn't known."""
+    if shape is None:
+        return ""
+    return "(" + ",".join("?" if size is None else str(size) for size in shape) + ")"
+
+
+@contextlib.contextmanager
+def showing_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how far a run is: a bar on a terminal, a line now and then in a log.
+
+    Gives:
+        What to call with the samples done and the samples in all, or None when quiet.
+    """
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _lines()
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn
+
+    with Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("samples"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=None, rate="")
+        began = time.monotonic()
+
+        def update(done: int, total: int) -> None:
+            rate = done / (time.monotonic() - began)
+            progress.update(task, completed=done, total=total, rate=f"{rate:.0f}/s")
+
+        yield update
+
+
+def _lines() -> Callable[[int, int], None]:
+    began = last = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _LINE_SECONDS and done < total:
+            last = now
+            rate = done / (now - began)
+            left = (total - done) / rate
+            say(f"{done:,} of {total:,} samples, {rate:.0f}/s, {left:.0f} s left")
+
+    return update

@@ -1,0 +1,146 @@
+"""The reader of a dump: a mapping from addresses to arrays that are read when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from kprobe.dumps.layout import FORMAT, FORMAT_VERSION
+from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+
+
+class UnknownAddressError(DumpError, KeyError):
+    """An address that isn't in a dump; a KeyError too, as mappings promise."""
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)  # KeyError would show the repr
+
+
+class Dump(Mapping[str, Any]):
+    """An open dump: a mapping from address to array, and a context manager.
+
+    `dump[key]` takes an address that was asked for, or the name of a column, which is the alias
+    where one was given. It returns an `h5py.Dataset` of shape (rows, ...), of which only what
+    is sliced is read; row i belongs to `sample[i]`. Iteration gives every address once, in the
+    order in which they are stored.
+
+    In a dump that isn't complete all rows can be read, and only the first `committed` are right.
+
+    Attributes:
+        path: The file.
+        attrs: What is known about the whole dump, as plain Python values.
+        sample: The identity of every row: str array of shape (rows,).
+        rows: The number of rows.
+        committed: The number of rows that were safely written when the dump was opened.
+        complete: Whether all rows were written and the dump was finished.
+        columns: The names of the columns, which are as many as there are different tensors.
+    """
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self.path = path
+        self._file = file
+        self.attrs = {name: _plain(value) for name, value in file.attrs.items()}
+        self.committed = int(file["committed"][()])
+        self.complete = bool(file["complete"][()])
+        self.sample: np.ndarray[tuple[int], np.dtype[np.str_]] = np.char.decode(
+            file["sample"][...], "utf-8"
+        )
+        self.rows = len(self.sample)
+        self._column_of: dict[str, str] = {}
+        self.columns = []
+        for name, dataset in file.items():
+            addresses = dataset.attrs.get("addresses")
+            if addresses is not None:
+                self.columns.append(name)
+                self._column_of.update(dict.fromkeys(_plain(addresses), name))
+
+    def __getitem__(self, key: str) -> Any:
+        column = self._column_of.get(key, key)
+        if column not in self.columns:
+            known = dict.fromkeys([*self._column_of, *self.columns])
+            nearest = get_close_matches(str(key), known, n=3)
+            hint = f"nearest: {', '.join(nearest)}" if nearest else f"it has {', '.join(known)}"
+            raise UnknownAddressError(f"{self.path}: has no address '{key}'", hint=hint)
+        return self._file[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._column_of)
+
+    def __len__(self) -> int:
+        return len(self._column_of)
+
+    def __enter__(self) -> Dump:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "" if self.complete else f", {self.committed} committed"
+        return f"<Dump {self.path}: {len(self.columns)} columns, {self.rows} rows{state}>"
+
+    def close(self) -> None:
+        """Close the file; its arrays can't be read any more."""
+        self._file.close()
+
+
+def open_dump(path: str | os.PathLike[str]) -> Dump:
+    """Open a dump for reading, also a `.partial` one that is unfinished or being written.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The dump, to be closed, or used in a `with` statement.
+
+    Raises:
+        DumpError: There is no such file, it isn't a dump, or it has a format newer than this
+            version of kprobe reads.
+    """
+    path = Path(path)
+    if not path.is_file():
+        partial = path.with_name(path.name + ".partial")
+        hint = f"{partial} holds what was written of it" if partial.is_file() else None
+        raise DumpError(f"{path}: expected a dump, and there is no such file", hint=hint)
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DumpError(f"{path}: expected a dump, and HDF5 can't open it: {reason}") from error
+    try:
+        _check_format(path, file.attrs)
+        return Dump(path, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _check_format(path: Path, attrs: Any) -> None:
+    if attrs.get("format") != FORMAT:
+        raise DumpError(f"{path}: expected a dump, and this HDF5 file was written by another tool")
+    version = int(attrs["format_version"])
+    if version > FORMAT_VERSION:
+        raise DumpError(
+            f"{path}: expected format {FORMAT_VERSION} at most, and it has format {version}",
+            hint="it needs a newer version of kprobe",
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as str, int, float, bool or a list of them."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

@@ -1,0 +1,276 @@
+"""The writer of a dump: rows go straight to their places in the file, from several threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, Attribute, Column, lay_out
+from kprobe.dumps.partial import claim, explain, publish
+from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+# The bytes that one thread writes at a time. Measured on ext4 with two cores, 1 GiB in batches of
+# 16 MiB, medians of 7 noisy runs: 2 threads with 4 MiB 5.0 GB/s, with 1 MiB 4.5, with 16 MiB 3.3;
+# 1 thread with 4 MiB 3.4; h5py 1.2.
+_PIECE = 4 << 20
+
+
+@dataclass
+class _Batch:
+    start: int
+    writes: list[Future[None]]
+
+
+class Writer:
+    """A dump being written: a context manager.
+
+    The rows go to `NAME.partial`, a valid HDF5 file at every instant, which `finish` renames to
+    NAME. When the context is left without that, the partial file stays if it has committed rows,
+    and is removed if it has none. An old NAME stays whole until the rename. A partial file left
+    by an earlier run is overwritten; one that another process is writing is refused.
+
+    Args:
+        path: The finished dump, NAME.
+        columns: The datasets.
+        samples: The identity of every row; their number is the number of rows.
+        attrs: Attributes of the file.
+        overwrite: Whether an existing NAME may be replaced.
+        threads: Threads that write.
+        in_flight: Batches that may wait to be written; with more, `write` blocks.
+
+    Raises:
+        DumpError: On entering: NAME exists, can't be written, is being written by another
+            process, or the disk has no room for it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        columns: Sequence[Column],
+        samples: Sequence[str],
+        attrs: Mapping[str, Attribute],
+        *,
+        overwrite: bool = False,
+        threads: int = 2,
+        in_flight: int = 4,
+    ) -> None:
+        self.path = Path(path)
+        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.rows = len(samples)
+        self.committed = 0
+        self._columns = {column.name: column for column in columns}
+        self._samples = samples
+        self._attrs = attrs
+        self._overwrite = overwrite
+        self._threads = threads
+        self._in_flight = in_flight
+        self._batches: deque[_Batch] = deque()
+        self._covered = 0  # every row below was handed over
+        self._ahead: dict[int, int] = {}  # start to stop of batches handed over beyond it
+        self._finished = False
+
+    def __enter__(self) -> Writer:
+        self._file = claim(self.path, self.partial, overwrite=self._overwrite)
+        try:
+            self._offsets = lay_out(
+                self.partial, list(self._columns.values()), self._samples, self._attrs
+            )
+        except BaseException as error:
+            # One that was there before, with rows of an earlier run, isn't empty.
+            if self.partial.exists() and not self.partial.stat().st_size:
+                self.partial.unlink()
+            os.close(self._file)
+            if isinstance(error, OSError):
+                raise explain(error, self.partial) from error
+            raise
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kprobe-write")
+        return self
+
+    def write(self, start: int, batch: Mapping[str, Any]) -> None:
+        """Hand over the rows of a batch, in any order of batches; they are written later.
+
+        Args:
+            start: The row of the batch's first sample.
+            batch: For every column an array of shape (rows of the batch, *column.shape) and of
+                the column's dtype, C-contiguous: a numpy array, or anything with the buffer
+                protocol. It is kept, not copied: don't change it until a commit.
+
+        Raises:
+            DumpError: The batch doesn't fit the columns or the rows, or an earlier write failed.
+        """
+        self._collect()
+        arrays = {name: _as_array(name, value) for name, value in batch.items()}
+        stop = start + self._check(start, arrays)
+        pieces = self._cut(start, arrays)
+        writes = [self._pool.submit(self._write_all, task) for task in _share_out(pieces)]
+        self._batches.append(_Batch(start, writes))
+        self._cover(start, stop)
+        while len(self._batches) > self._in_flight:
+            self._wait_for(self._batches[0].writes)
+            self._batches.popleft()
+
+    def commit(self, rows: int) -> None:
+        """Make the rows below a number safe, and record that in the file.
+
+        Args:
+            rows: The number of rows from the first that were handed over, all of them.
+
+        Raises:
+            DumpError: Some of these rows were never handed over, or writing failed.
+        """
+        if rows > self._covered:
+            raise DumpError(
+                f"{self.partial}: expected rows 0 to {rows} to commit, and row {self._covered} "
+                "was not written"
+            )
+        for batch in self._batches:
+            if batch.start < rows:
+                self._wait_for(batch.writes)
+        self._collect()
+        if rows > self.committed:
+            # The order matters: the counter must never be ahead of the rows.
+            self._sync()
+            self._record("committed", rows, COMMITTED)
+            self.committed = rows
+
+    def finish(self) -> None:
+        """Commit all rows, mark the dump as complete and give it its name.
+
+        Raises:
+            DumpError: Rows are missing, writing failed, or NAME appeared in the meantime and
+                mustn't be overwritten.
+        """
+        self.commit(self.rows)
+        self._record("finished", time.time(), TIME)
+        self._record("complete", 1, COMPLETE)
+        self._sync()
+        publish(self.partial, self.path, overwrite=self._overwrite)
+        self._finished = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        # Removed while the lock is held, or it could be another process's file.
+        if not self._finished and not self.committed:
+            self.partial.unlink(missing_ok=True)
+        os.close(self._file)
+
+    def _check(self, start: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> int:
+        """Return the number of rows of a batch that fits."""
+        if arrays.keys() != self._columns.keys():
+            raise DumpError(
+                f"expected the columns {', '.join(self._columns)}, and {', '.join(arrays)} came"
+            )
+        first = next(iter(arrays.values()), np.empty(0))
+        rows = first.shape[0] if first.ndim else 0
+        faults = []
+        for name, array in arrays.items():
+            column = self._columns[name]
+            if array.dtype != column.dtype or array.shape != (rows, *column.shape):
+                faults.append(
+                    f"{name}: expected {column.dtype} of shape {(rows, *column.shape)}, "
+                    f"and {array.dtype} of shape {array.shape} came"
+                )
+            elif not array.flags.c_contiguous:
+                faults.append(f"{name}: expected a C-contiguous array, and another came")
+        if not 0 <= start <= start + rows <= self.rows:
+            faults.append(
+                f"expected rows within 0 to {self.rows}, and {start} to {start + rows} came"
+            )
+        elif rows and (start < self._covered or start in self._ahead):
+            faults.append(f"expected every row once, and row {start} came again")
+        if faults:
+            raise DumpError(*faults)
+        return rows
+
+    def _cut(
+        self, start: int, arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> Iterator[tuple[int, memoryview]]:
+        """Yield byte offsets and the bytes to be written there, a piece at most."""
+        for name, array in arrays.items():
+            offset = self._offsets[name]
+            if offset is None or not array.nbytes:
+                continue
+            offset += start * self._columns[name].row_bytes
+            content = array.reshape(-1).view(np.uint8).data
+            for begin in range(0, content.nbytes, _PIECE):
+                yield offset + begin, content[begin : begin + _PIECE]
+
+    def _cover(self, start: int, stop: int) -> None:
+        if stop > start:
+            self._ahead[start] = stop
+        while self._covered in self._ahead:
+            self._covered = self._ahead.pop(self._covered)
+
+    def _write_all(self, pieces: Sequence[tuple[int, memoryview]]) -> None:
+        for offset, content in pieces:
+            done = 0
+            while done < content.nbytes:
+                done += os.pwrite(self._file, content[done:], offset + done)
+
+    def _wait_for(self, writes: Sequence[Future[None]]) -> None:
+        try:
+            for write in writes:
+                write.result()
+        except OSError as error:
+            raise explain(error, self.partial) from error
+
+    def _collect(self) -> None:
+        """Forget the batches that are written; raise if one failed, now and ever after."""
+        for batch in self._batches:
+            self._wait_for([write for write in batch.writes if write.done()])
+        while self._batches and all(write.done() for write in self._batches[0].writes):
+            self._batches.popleft()
+
+    def _record(self, name: str, value: float, dtype: np.dtype[Any]) -> None:
+        offset = cast("int", self._offsets[name])  # scalars always have a place
+        try:
+            self._write_all([(offset, np.array([value], dtype).view(np.uint8).data)])
+        except OSError as error:
+            raise explain(error, self.partial) from error
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise explain(error, self.partial) from error
+
+
+def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        return np.asarray(memoryview(value))
+    except (TypeError, ValueError, BufferError) as error:
+        raise DumpError(
+            f"{name}: expected an array, and {type(value).__name__} came: {error}"
+        ) from error
+
+
+def _share_out(pieces: Iterator[tuple[int, memoryview]]) -> Iterator[list[tuple[int, memoryview]]]:
+    """Yield lists of pieces, each about one piece's bytes, since a task has a cost of its own."""
+    task: list[tuple[int, memoryview]] = []
+    size = 0
+    for offset, content in pieces:
+        task.append((offset, content))
+        size += content.nbytes
+        if size >= _PIECE:
+            yield task
+            task, size = [], 0
+    if task:
+        yield task

@@ -1,0 +1,96 @@
+"""`K.function` for every Keras: arrays in, a dict of arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from kprobe.errors import InputError
+from kprobe.graph.address import split_addresses
+from kprobe.graph.fetch import find_fetches
+from kprobe.graph.signature import arrange_inputs, read_signature
+from kprobe.graph.subgraph import Subgraph
+from kprobe.graph.trace import trace
+
+
+class Function:
+    """A sub-graph of a model, called with arrays.
+
+    Attributes:
+        feeds: The names of the arguments, in their order: the feeds, then those inputs of the
+            model that the layers depend on all the same.
+        addresses: The keys of what a call gives, in their order.
+    """
+
+    def __init__(self, model: Any, layers: str | Sequence[str], feeds: str | Sequence[str] = ()) -> None:
+        signature = read_signature(model)
+
+        def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
+            return arrange_inputs(model, tensors)
+
+        traced = trace(model, signature, arrange)
+        fetches, fed = (
+            find_fetches(traced, split_addresses(texts) if isinstance(texts, str) else texts)
+            for texts in (layers, feeds)
+        )
+        self._subgraph = Subgraph(
+            traced,
+            {fetch.name: fetch.tensor for fetch in fed} | dict(traced.inputs),
+            [fetch.tensor for fetch in fetches]
+        )
+        self.feeds: Sequence[str] = self._subgraph.feeds
+        self.addresses: Sequence[str] = [fetch.name for fetch in fetches]
+
+    def __call__(
+        self, *arrays: npt.ArrayLike, **named: npt.ArrayLike
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Run the sub-graph.
+
+        Args:
+            *arrays: An array for each of `feeds`, in their order, batch axis first; or one
+                mapping of them by name. Any dtype that numpy casts safely or within its kind.
+            **named: Arrays by name.
+
+        Returns:
+            An array for each of `addresses`, in the tensor's own dtype (bfloat16 as float32).
+
+        Raises:
+            InputError: Too many or too few arrays, or one of the wrong shape or dtype.
+        """
+        given: dict[str, Any] = dict(named)
+        if len(arrays) == 1 and isinstance(arrays[0], Mapping):
+            given |= arrays[0]
+        else:
+            given |= dict(zip(self.feeds, arrays, strict=False))
+        if len(arrays) > len(self.feeds) or set(given) != set(self.feeds):
+            raise InputError(
+                f"expected {len(self.feeds)} arrays ({', '.join(self.feeds)}), received "
+                f"{len(arrays) + len(named)}"
+                + (f" ({', '.join(given)})" if named or len(given) != len(arrays) else "")
+            )
+        ready = {
+            name: _fit(name, given[name], spec)
+            for name, spec in zip(self.feeds, self._subgraph.specs, strict=True)
+        }
+        return {
+            address: _to_array(tensor)
+            for address, tensor in zip(self.addresses, self._subgraph(ready), strict=True)
+        }
+
+
+def _fit(name: str, value: npt.ArrayLike, spec: tf.TensorSpec) -> npt.NDArray[Any]:
+    array = np.asarray(value)
+    wanted = np.dtype(spec.dtype.as_numpy_dtype)
+    if not spec.shape.is_compatible_with(array.shape):
+        raise InputError(f"{name}: expected shape {tuple(spec.shape)}, received {array.shape}")
+    if wanted.kind != "O" and not np.can_cast(array.dtype, wanted, "same_kind"):
+        raise InputError(f"{name}: expected {wanted.name}, received {array.dtype.name}")
+    return array.astype(wanted, copy=False)
+
+
+def _to_array(tensor: tf.Tensor) -> npt.NDArray[Any]:
+    return np.asarray((tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor))

@@ -1,0 +1,89 @@
+"""Open the weights inside a `.keras` archive without unpacking them."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kprobe.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Above this a compressed weights member is not unpacked to a temporary file just to list it.
+MAX_UNPACKED_BYTES = 16 * 1024**3
+
+
+@contextmanager
+def open_weights_member(path: Path) -> Iterator[Any]:
+    """Open the HDF5 member of a `.keras` archive, in place where it is stored uncompressed.
+
+    Args:
+        path: The archive.
+
+    Yields:
+        A binary file that can seek.
+
+    Raises:
+        ModelError: If there is no such member.
+    """
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        try:
+            member = archive.getinfo("model.weights.h5")
+        except KeyError:
+            raise ModelError(f"{path} holds no model.weights.h5") from None
+        if member.compress_type == zipfile.ZIP_STORED:
+            with path.open("rb") as file:
+                file.seek(member.header_offset)
+                header = file.read(30)
+                name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
+                start = member.header_offset + 30 + name_bytes + extra_bytes
+                yield _Section(file.fileno(), start, member.file_size)
+            return
+        if member.file_size > MAX_UNPACKED_BYTES:
+            raise ModelError(f"{path}: its weights unpack to {member.file_size:,} bytes")
+        import shutil
+
+        with archive.open(member) as packed, tempfile.TemporaryFile() as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+            unpacked.seek(0)
+            yield unpacked
+
+
+class _Section(io.RawIOBase):
+    """A part of an open file, read as a file of its own."""
+
+    def __init__(self, descriptor: int, start: int, length: int) -> None:
+        self._descriptor = descriptor
+        self._start = start
+        self._length = length
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._length - self._position))
+        data = os.pread(self._descriptor, count, self._start + self._position)
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)

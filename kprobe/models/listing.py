@@ -1,0 +1,260 @@
+"""List the layers of a model file, one entry for each call, without TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kprobe.calls import LayerCall
+from kprobe.errors import ModelError
+from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape
+from kprobe.models.shapes import Shapes, infer_shape
+from kprobe.models.weights import WeightList, list_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kprobe.models.file import ModelFile
+
+# Models in models, each called twice, double with every level: 40 lines of config could ask for
+# a listing of 10^12 lines. Real models stay under 10^4.
+MAX_ENTRIES = 200_000
+
+_Steps = tuple[tuple[str, int | None], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEntry(LayerCall):
+    """A call of a layer, as the model file describes it.
+
+    Attributes:
+        output_shape: The output's shape with the batch axis, None for a length that varies; a
+            list of shapes for several outputs; None where the file doesn't tell.
+        parameters: How many numbers the layer's weights have, for a nested model all those
+            inside; None where the file doesn't tell. Each call of a shared layer has them.
+        depth: How many models enclose it, 0 at the top.
+        is_input: True for input layers.
+    """
+
+    output_shape: Shapes | None = None
+    parameters: int | None = None
+    depth: int = 0
+    is_input: bool = False
+
+
+def list_layers(model_file: ModelFile) -> list[LayerEntry]:
+    """List every call of every layer, nested models expanded below each of their calls.
+
+    Of a subclassed model the file only tells the names of the layers that it keeps as
+    attributes, at best; their `class_name` is empty.
+
+    Args:
+        model_file: The file.
+
+    Returns:
+        The calls in the order of the config, a layer's calls together.
+
+    Raises:
+        ModelError: If the file's weights are damaged, or the listing would have no end.
+    """
+    try:
+        return _list_model(model_file)
+    except RecursionError:
+        raise ModelError(
+            f"{model_file.path}: its models are nested too deeply",
+            hint="this isn't a model file that Keras wrote",
+        ) from None
+
+
+def _list_model(model_file: ModelFile) -> list[LayerEntry]:
+    weights = list_weights(model_file)
+    network = read_network(model_file.config)
+    if network is None:
+        return [
+            LayerEntry(
+                steps=((path[0], None),),
+                class_name="",
+                parameters=_count_parameters(weights, path),
+            )
+            for path in sorted(weights.layers)
+        ]
+    sizes = _Sizes(weights)
+    entries: list[LayerEntry] = []
+    for entry in _list_network(network, _infer_all(network, None), (), (), sizes):
+        entries.append(entry)
+        if len(entries) > MAX_ENTRIES:
+            raise ModelError(
+                f"{model_file.path}: its nested models expand to more than "
+                f"{MAX_ENTRIES:,} layer calls",
+                hint="this isn't a model file that Keras wrote",
+            )
+    return entries
+
+
+class _Sizes:
+    """The parameters below each path of layer names."""
+
+    def __init__(self, weights: WeightList) -> None:
+        self._told = weights.layers
+        self._totals: dict[tuple[str, ...], int] = {}
+        for weight in weights.weights:
+            for depth in range(1, len(weight.layer) + 1):
+                path = weight.layer[:depth]
+                self._totals[path] = self._totals.get(path, 0) + weight.size
+
+    def look_up(self, path: tuple[str, ...]) -> int | None:
+        return self._totals.get(path, 0) if path in self._told else None
+
+
+def _count_parameters(weights: WeightList, path: tuple[str, ...]) -> int:
+    return sum(weight.size for weight in weights.weights if weight.layer[: len(path)] == path)
+
+
+@dataclass(frozen=True)
+class _NetworkShapes:
+    """What is known of a network's shapes.
+
+    Attributes:
+        calls: The outputs of each call, by layer and number of the call.
+        inner: The shapes inside each call of a nested model.
+        outputs: The network's own outputs.
+    """
+
+    calls: dict[tuple[str, int], Shapes]
+    inner: dict[tuple[str, int], _NetworkShapes]
+    outputs: Shapes | None
+
+
+def _list_network(
+    network: Network, shapes: _NetworkShapes, steps: _Steps, path: tuple[str, ...], sizes: _Sizes
+) -> Iterator[LayerEntry]:
+    position = 0
+    for layer in network.layers:
+        here = (*path, layer.name)
+        for call in range(len(layer.calls)):
+            number = call if len(layer.calls) > 1 else None
+            now = (*steps, (layer.name, number))
+            yield LayerEntry(
+                steps=now,
+                class_name=layer.class_name,
+                position=position if layer.in_layers and not steps else None,
+                output_shape=shapes.calls.get((layer.name, call)),
+                parameters=sizes.look_up(here) if layer.in_layers else 0,
+                depth=len(steps),
+                is_input=layer.is_input,
+            )
+            if layer.network is not None:
+                inner = shapes.inner[layer.name, call]
+                yield from _list_network(layer.network, inner, now, here, sizes)
+        position += layer.in_layers
+
+
+def _infer_all(network: Network, given: Shape | None) -> _NetworkShapes:
+    """Infer the shapes of a network.
+
+    Args:
+        network: The network.
+        given: The shape it is called on, for a Sequential that says none itself.
+
+    Returns:
+        All that is certain.
+    """
+    inner: dict[tuple[str, int], _NetworkShapes] = {}
+    calls: dict[tuple[str, int], Shapes] = {}
+    if network.sequential:
+        shape: Shapes | None = network.build_shape or given
+        for layer in network.layers:
+            told = _read_input_shape(layer) or (shape if isinstance(shape, tuple) else None)
+            shape = _infer_call(layer, 0, [told], inner)
+            if shape is not None:
+                calls[layer.name, 0] = shape
+        return _NetworkShapes(calls, inner, shape)
+
+    by_name = {layer.name: layer for layer in network.layers}
+    mentioned = _collect_mentioned(network, by_name)
+    todo = [(layer, call) for layer in network.layers for call in range(len(layer.calls))]
+    # The order of the config is that of the data but for shared layers, which take another round.
+    for _ in range(8):
+        left = []
+        for layer, call in todo:
+            inputs = [_find_shape(ref, by_name, calls, mentioned) for ref in layer.calls[call]]
+            made = _infer_call(layer, call, inputs or [None], inner)
+            if made is None:
+                left.append((layer, call))
+            else:
+                calls[layer.name, call] = made
+        if len(left) == len(todo):
+            break
+        todo = left
+    for (name, call), tensors in mentioned.items():
+        if (name, call) not in calls and list(tensors) == list(range(len(tensors))):
+            calls[name, call] = list(tensors.values()) if len(tensors) > 1 else tensors[0]
+    outputs = [_find_shape(ref, by_name, calls, mentioned) for ref in network.outputs]
+    known = [shape for shape in outputs if shape is not None]
+    whole: Shapes | None = None
+    if known and len(known) == len(outputs):
+        whole = known[0] if len(known) == 1 else known
+    return _NetworkShapes(calls, inner, whole)
+
+
+def _infer_call(
+    layer: Layer,
+    call: int,
+    inputs: list[Shape | None],
+    inner: dict[tuple[str, int], _NetworkShapes],
+) -> Shapes | None:
+    if layer.network is not None:
+        known = inner[layer.name, call] = _infer_all(layer.network, inputs[0])
+        return known.outputs
+    if layer.is_input:
+        return _read_input_shape(layer)
+    if layer.is_operation:  # `Add` the operation isn't `Add` the layer
+        return None
+    return infer_shape(layer.class_name, layer.config, inputs)
+
+
+def _read_input_shape(layer: Layer) -> Shape | None:
+    """Read the input shape that a layer's own config says."""
+    for key in ("batch_shape", "batch_input_shape"):
+        shape = read_shape(layer.config.get(key))
+        if shape is not None:
+            return shape
+    return None
+
+
+def _collect_mentioned(
+    network: Network, by_name: dict[str, Layer]
+) -> dict[tuple[str, int], dict[int, Shape]]:
+    """Collect the shapes that consumers say their inputs have, as configs of Keras 3 do."""
+    mentioned: dict[tuple[str, int], dict[int, Shape]] = {}
+    for layer in network.layers:
+        for ref in layer.mentions:
+            producer = by_name.get(ref.layer)
+            if ref.shape is None or producer is None:
+                continue
+            if ref.node < len(producer.calls):
+                mentioned.setdefault((ref.layer, ref.node), {})[ref.tensor] = ref.shape
+    return {key: dict(sorted(tensors.items())) for key, tensors in mentioned.items()}
+
+
+def _find_shape(
+    ref: TensorRef,
+    by_name: dict[str, Layer],
+    calls: dict[tuple[str, int], Shapes],
+    mentioned: dict[tuple[str, int], dict[int, Shape]],
+) -> Shape | None:
+    if ref.shape is not None:
+        return ref.shape
+    producer = by_name.get(ref.layer)
+    if producer is None:
+        return None
+    call = ref.node - producer.node_offset
+    if not 0 <= call < len(producer.calls):
+        # Some versions count nested models from 0.
+        call = ref.node
+    made = calls.get((ref.layer, call))
+    if made is None:
+        return mentioned.get((ref.layer, call), {}).get(ref.tensor)
+    if isinstance(made, list):
+        return made[ref.tensor] if ref.tensor < len(made) else None
+    return made if ref.tensor == 0 else None

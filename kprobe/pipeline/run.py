@@ -1,0 +1,127 @@
+"""Run a plan: read, compute and write at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from kprobe.dumps.writer import Writer
+from kprobe.pipeline.plan import Plan
+
+# How much work a killed run may lose, in seconds.
+_COMMIT_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a run did.
+
+    Attributes:
+        output: The finished dump.
+        rows: Samples written.
+        datasets: Datasets written.
+        written: Bytes of activations written.
+        seconds: Wall time of reading, computing and writing.
+        bottleneck: What the run waited for most: "reading", "computing" or "writing".
+    """
+
+    output: Path
+    rows: int
+    datasets: int
+    written: int
+    seconds: float
+    bottleneck: str
+
+
+def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Receipt:
+    """Run all rows of a plan and write the dump.
+
+    Args:
+        plan: The plan.
+        progress: Called with the rows done and the rows in all.
+
+    Raises:
+        InputError: A sample can't be read.
+        DumpError: The dump can't be written.
+    """
+    rows = plan.samples.rows
+    began = time.perf_counter()
+    with Writer(
+        plan.job.output,
+        plan.columns,
+        plan.samples.names(),
+        plan.attrs,
+        overwrite=plan.job.overwrite,
+    ) as writer:
+        waits = run_range(plan, writer, 0, rows, progress)
+        finishing = time.perf_counter()
+        writer.finish()
+    ended = time.perf_counter()
+    waits["writing"] += ended - finishing
+    waits["computing"] = ended - began - sum(waits.values())
+    return Receipt(
+        output=plan.job.output,
+        rows=rows,
+        datasets=len(plan.columns),
+        written=rows * plan.row_bytes,
+        seconds=ended - began,
+        bottleneck=max(waits, key=lambda stage: waits[stage]),
+    )
+
+
+def run_range(
+    plan: Plan,
+    writer: Writer,
+    start: int,
+    stop: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, float]:
+    """Run some rows of a plan and write them.
+
+    Args:
+        plan: The plan.
+        writer: Where the rows go.
+        start: The first row, a multiple of the plan's batch size.
+        stop: The row after the last.
+        progress: Called with the rows done and the rows in all.
+
+    Returns:
+        How long computing waited for "reading" and for "writing", in seconds.
+    """
+    waits = {"reading": 0.0, "writing": 0.0}
+    committed = time.monotonic()
+    names = [column.name for column in plan.columns]
+    batches = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
+    while True:
+        asked = time.perf_counter()
+        item = next(batches, None)
+        waits["reading"] += time.perf_counter() - asked
+        if item is None:
+            return waits
+        first, batch = item
+        results = plan.subgraph(batch)
+        computed = time.perf_counter()
+        # A tensor gives its memory without a copy, and keeps it for as long as it is held.
+        writer.write(first, dict(zip(names, map(memoryview, results), strict=True)))
+        done = first + len(next(iter(batch.values())))
+        if time.monotonic() - committed >= _COMMIT_SECONDS:
+            writer.commit(done)
+            committed = time.monotonic()
+        waits["writing"] += time.perf_counter() - computed
+        if progress:
+            progress(done, stop)
+
+
+def _read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Fetch the next item in a thread of its own while the last one is used."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = reader.submit(next, items, None)
+            yield item

@@ -1,0 +1,130 @@
+"""What a dump is after its process was killed, or the disk was full."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from kprobe.dumps.layout import Column
+from kprobe.dumps.space import reserve
+from kprobe.dumps.writer import Writer
+from kprobe.errors import DumpError
+
+WRITE_UNTIL_KILLED = """
+import sys
+import numpy as np
+from kprobe.dumps.layout import Column
+from kprobe.dumps.writer import Writer
+
+columns = [Column("a", (64, 64), np.dtype("f4")), Column("b", (), np.dtype("i8"))]
+with Writer(sys.argv[1], columns, [str(row) for row in range(40_000)], {}) as writer:
+    print("laid out", flush=True)
+    for start in range(0, 40_000, 8):
+        rows = np.arange(start, start + 8)
+        a = np.broadcast_to(rows[:, None, None], (8, 64, 64)).astype("f4")
+        writer.write(start, {"a": a, "b": rows})
+        if start % 64 == 56:
+            writer.commit(start + 8)
+    writer.finish()
+"""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kill_at_any_moment_leaves_a_valid_file_with_its_committed_rows(
+    tmp_path: Path, seed: int
+) -> None:
+    command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(tmp_path / "a.h5")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "laid out\n"
+        time.sleep(random.Random(seed).uniform(0, 0.3))
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5.partial"]
+    with h5py.File(tmp_path / "a.h5.partial", "r") as file:
+        committed = int(file["committed"][()])
+        assert file["complete"][()] == 0
+        assert file["a"].shape == (40_000, 64, 64)
+        rows = np.arange(committed)
+        np.testing.assert_array_equal(file["b"][:committed], rows)
+        assert np.all(file["a"][:committed] == rows[:, None, None])
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "tiny"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small disk takes root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_found_before_anything_is_written(tiny_disk: Path) -> None:
+    columns = [Column("a", (1 << 20,), np.dtype(np.uint8))]
+    writer = Writer(tiny_disk / "a.h5", columns, ["x", "y"], {})
+    with pytest.raises(DumpError, match=r"2,\d\d\d,\d\d\d bytes are needed, and 1,048,576 bytes"):
+        writer.__enter__()
+    assert not list(tiny_disk.iterdir())
+
+
+def test_reserving_more_than_the_disk_has_names_both_sizes(tiny_disk: Path) -> None:
+    path = tiny_disk / "sparse"
+    with path.open("wb") as file:
+        file.truncate(3 << 20)
+        with pytest.raises(DumpError, match=r"3,145,728 bytes are needed, and [\d,]+ bytes are"):
+            reserve(file.fileno(), path)
+
+
+UNDER_A_LIMIT = """
+import resource, sys
+import numpy as np
+from kprobe.dumps.layout import Column
+from kprobe.dumps.writer import Writer
+from kprobe.errors import DumpError
+
+before = sys.argv[2] == "before"
+def limit():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+if before:
+    limit()
+try:
+    columns = [Column("a", (1 << 20,), np.dtype("u1"))]
+    with Writer(sys.argv[1], columns, [*"abcd"], {}) as writer:
+        limit()
+        for row in range(4):
+            writer.write(row, {"a": np.ones((1, 1 << 20), "u1")})
+        writer.finish()
+except DumpError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        ("before", "bytes are needed, and this process may write files of 1,048,576 bytes"),
+        ("during", "a.h5.partial: can't be written: File too large"),
+    ],
+)
+def test_a_limit_on_the_size_of_files_is_one_clear_line(
+    tmp_path: Path, moment: str, message: str
+) -> None:
+    command = [sys.executable, "-c", UNDER_A_LIMIT, str(tmp_path / "a.h5"), moment]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert message in result.stdout
+    assert result.stdout.count("\n") == 1
+    assert result.stderr == ""
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5netcdf
+import h5py
+import numpy as np
+import pytest
+import xarray
+
+from kprobe.dumps.layout import Column, lay_out
+from kprobe.errors import DumpError
+
+FLOAT = np.dtype(np.float32)
+
+
+def test_a_file_just_laid_out_is_valid_and_has_all_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    columns = [Column("conv", (8, 8, 64), FLOAT, {"layer": "conv"})]
+    offsets = lay_out(path, columns, ["a", "b"], {"seed": 7})
+    with h5py.File(path, "r") as file:
+        assert dict(file.attrs) == {"format": "kprobe dump", "format_version": 1, "seed": 7}
+        assert file["conv"].shape == (2, 8, 8, 64)
+        assert file["conv"].dtype == FLOAT
+        assert file["conv"].attrs["layer"] == "conv"
+        assert file["conv"].id.get_offset() == offsets["conv"]
+        assert file["conv"].chunks is None
+        assert file["committed"][()] == 0
+        assert file["complete"][()] == 0
+        assert file["started"][()] > 1.7e9
+        assert np.isnan(file["finished"][()])
+
+
+def test_rows_begin_on_a_page_and_the_row_counter_does_not_straddle_two(tmp_path: Path) -> None:
+    columns = [Column("a", (999,), FLOAT), Column("b", (), FLOAT), Column("c", (2048,), FLOAT)]
+    attrs = {"text": "x" * 70_000, **{f"option {number}": number for number in range(50)}}
+    offsets = lay_out(tmp_path / "a.h5", columns, ["a", "b"], attrs)
+    assert offsets["a"] is not None
+    assert offsets["a"] % 4096 == 0
+    assert offsets["c"] is not None
+    assert offsets["c"] % 4096 == 0
+    assert offsets["committed"] is not None
+    assert offsets["committed"] % 8 == 0
+
+
+def test_the_space_of_the_rows_is_reserved_on_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    lay_out(path, [Column("a", (1024, 1024), FLOAT)], ["a", "b"], {})
+    assert path.stat().st_blocks * 512 >= 2 * 4 * 1024 * 1024
+
+
+def test_xarray_opens_a_dump_with_labels(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    samples = ["cats/1.png", "münchen.png", "日本.png"]
+    columns = [
+        Column("conv", (4, 4, 8), FLOAT, {"addresses": ["conv", "at:1"], "frozen": True}),
+        Column("score", (), np.dtype(np.float16), {}),
+        Column("spectrum", (4,), np.dtype(np.complex64), {}),
+        Column("none", (0, 4), FLOAT, {}),
+        Column("reason", (), np.dtype("S20"), {}),
+    ]
+    lay_out(path, columns, samples, {"layers": ["conv"], "empty": []})
+    with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        assert dataset["conv"].dims == ("sample", "dim_4", "dim_4_2", "dim_8")
+        assert dataset["none"].dims == ("sample", "dim_0", "dim_4")
+        assert dataset["spectrum"].dims == ("sample", "dim_4")
+        assert dataset["score"].dims == ("sample",)
+        assert dataset["sample"].values.tolist() == samples
+        assert list(dataset.coords) == ["sample"]
+        assert dataset["conv"].sel(sample="日本.png").shape == (4, 4, 8)
+        assert dataset["started"].dtype.kind == "M"
+        assert dataset["conv"].attrs["addresses"] == ["conv", "at:1"]
+
+
+def test_xarray_opens_a_dump_of_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    assert lay_out(path, [Column("conv", (4, 8), FLOAT)], [], {})["conv"] is None
+    with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        assert dataset["conv"].shape == (0, 4, 8)
+
+
+def test_hdf5_itself_sees_the_dimension_scales_attached(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    lay_out(path, [Column("conv", (4, 8), FLOAT), Column("dense", (8,), FLOAT)], ["a"], {})
+    with h5py.File(path, "r") as file:
+        for name, dimensions in {
+            "conv": ["sample", "dim_4", "dim_8"],
+            "dense": ["sample", "dim_8"],
+        }.items():
+            for axis, dimension in enumerate(dimensions):
+                assert h5py.h5ds.is_attached(file[name].id, file[dimension].id, axis)
+            assert [axis[0].name for axis in file[name].dims] == [f"/{d}" for d in dimensions]
+
+
+def test_more_columns_than_the_old_file_format_takes(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    lay_out(path, [Column(f"c{i}", (2, 2), FLOAT) for i in range(4100)], ["a"], {})
+    with h5netcdf.File(path, "r") as file:
+        assert file["c4099"].dimensions == ("sample", "dim_2", "dim_2_2")
+        assert list(file)[-4:] == ["c4096", "c4097", "c4098", "c4099"]
+
+
+def test_a_sample_name_that_is_not_utf8_becomes_readable_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    lay_out(path, [], [b"caf\xe9.png".decode(errors="surrogateescape")], {})
+    with h5py.File(path, "r") as file:
+        assert file["sample"].asstr()[0] == r"caf\udce9.png"
+
+
+def test_a_dump_larger_than_the_disk_is_refused_and_an_existing_file_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"rows of an earlier run")
+    with pytest.raises(DumpError, match=r"4,000,000,\d\d\d,\d\d\d,\d\d\d bytes are needed, and"):
+        lay_out(path, [Column("a", (10**9,), FLOAT)], ["a"] * 10**6, {})
+    assert path.read_bytes() == b"rows of an earlier run"
+
+
+def test_text_tensors_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DumpError, match="labels: expected numbers, and object came"):
+        lay_out(tmp_path / "a.h5", [Column("labels", (), np.dtype(object))], ["a"], {})
+    assert not list(tmp_path.iterdir())

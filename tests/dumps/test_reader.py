@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from kprobe.dumps.layout import Column
+from kprobe.dumps.reader import open_dump
+from kprobe.dumps.writer import Writer
+from kprobe.errors import DumpError
+
+FLOAT = np.dtype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "a.h5"
+    columns = [
+        Column("z.conv", (4,), FLOAT, {"addresses": ["z/conv", "at:1"]}),
+        Column("nms", (2,), FLOAT, {"addresses": ["ROI//NMS:0"]}),
+        Column("valid", (), np.dtype(np.uint8)),
+    ]
+    attrs = {"model": "m", "seed": 3, "exact": True, "scale": 0.5, "layers": ["a", "b"], "no": []}
+    with Writer(path, columns, ["é.png", "b"], attrs) as writer:
+        rows = {"z.conv": np.ones((2, 4), FLOAT), "nms": np.zeros((2, 2), FLOAT)}
+        writer.write(0, rows | {"valid": np.ones(2, np.uint8)})
+        writer.finish()
+    return path
+
+
+def test_a_dump_is_a_mapping_from_every_address_in_stored_order(path: Path) -> None:
+    with open_dump(path) as dump:
+        assert list(dump) == ["z/conv", "at:1", "ROI//NMS:0"]
+        assert len(dump) == 3
+        assert dump.columns == ["z.conv", "nms"]
+        assert dump["z/conv"][1].tolist() == [1, 1, 1, 1]
+        assert dump["at:1"] == dump["z/conv"] == dump["z.conv"]
+        assert dump["nms"] == dump["ROI//NMS:0"]
+        assert "nms" in dump
+
+
+def test_a_dump_knows_its_rows_and_its_facts_as_plain_values(path: Path) -> None:
+    with open_dump(path) as dump:
+        assert dump.sample.tolist() == ["é.png", "b"]
+        assert (dump.rows, dump.committed, dump.complete) == (2, 2, True)
+        assert dump.attrs == {
+            "format": "kprobe dump",
+            "format_version": 1,
+            "model": "m",
+            "seed": 3,
+            "exact": True,
+            "scale": 0.5,
+            "layers": ["a", "b"],
+            "no": [],
+        }
+        assert {type(value) for value in dump.attrs.values()} == {str, int, bool, float, list}
+
+
+def test_an_unknown_address_is_a_key_error_that_names_the_nearest(path: Path) -> None:
+    with open_dump(path) as dump:
+        assert "sample" not in dump
+        assert dump.get("conv9") is None
+        with pytest.raises(KeyError) as caught:
+            dump["z/conw"]
+        assert isinstance(caught.value, DumpError)
+        assert str(caught.value) == f"{path}: has no address 'z/conw'"
+        assert caught.value.hint == "nearest: z/conv, z.conv"
+        with pytest.raises(DumpError) as caught_far:
+            dump["quite different"]
+        assert caught_far.value.hint == "it has z/conv, at:1, ROI//NMS:0, z.conv, nms"
+
+
+def test_a_missing_dump_is_said_so_and_an_unfinished_one_is_pointed_out(tmp_path: Path) -> None:
+    with pytest.raises(DumpError, match="there is no such file") as caught:
+        open_dump(tmp_path / "b.h5")
+    assert caught.value.hint is None
+    (tmp_path / "b.h5.partial").write_text("")
+    with pytest.raises(DumpError) as caught:
+        open_dump(tmp_path / "b.h5")
+    assert caught.value.hint == f"{tmp_path}/b.h5.partial holds what was written of it"
+
+
+def test_files_that_are_not_dumps_are_refused(tmp_path: Path, path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("text")
+    with pytest.raises(DumpError, match="expected a dump, and HDF5 can't open it"):
+        open_dump(other)
+    other.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DumpError, match="expected a dump, and HDF5 can't open it: .*truncated"):
+        open_dump(other)
+    with h5py.File(other, "w") as file:
+        file["a"] = 1
+    with pytest.raises(DumpError, match="this HDF5 file was written by another tool"):
+        open_dump(other)
+
+
+def test_a_newer_format_is_refused(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 2
+    with pytest.raises(DumpError, match="expected format 1 at most, and it has format 2"):
+        open_dump(path)

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from kprobe.dumps.layout import Column
+from kprobe.dumps.reader import open_dump
+from kprobe.dumps.writer import Writer
+from kprobe.errors import DumpError
+
+FLOAT = np.dtype(np.float32)
+COLUMNS = [
+    Column("conv", (5, 7), FLOAT, {"addresses": ["conv"]}),
+    Column("label", (), np.dtype(np.int64), {"addresses": ["label"]}),
+    Column("mask", (3,), np.dtype(np.uint8), {"addresses": ["mask"]}),
+    Column("nothing", (0, 2), FLOAT, {"addresses": ["nothing"]}),
+]
+SAMPLES = [f"sample {row}" for row in range(10)]
+
+
+def make_rows(start: int, stop: int) -> dict[str, Any]:
+    rows = np.arange(start, stop)
+    return {
+        "conv": (rows[:, None, None] + np.linspace(0, 0.5, 35).reshape(5, 7)).astype(FLOAT),
+        "label": rows * 10**12,
+        "mask": np.repeat(rows[:, None], 3, axis=1).astype(np.uint8),
+        "nothing": np.zeros((stop - start, 0, 2), FLOAT),
+    }
+
+
+def write_dump(path: Path, **options: Any) -> None:
+    with Writer(path, COLUMNS, SAMPLES, {}, **options) as writer:
+        writer.write(0, make_rows(0, 10))
+        writer.finish()
+
+
+def test_rows_come_back_as_they_were_written_in_any_order_of_batches(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with Writer(path, COLUMNS, SAMPLES, {}, in_flight=1) as writer:
+        for start, stop in [(4, 8), (0, 4), (8, 8), (8, 10)]:
+            writer.write(start, make_rows(start, stop))
+        assert not path.exists()
+        writer.finish()
+    with h5py.File(path, "r") as file:
+        for name, expected in make_rows(0, 10).items():
+            np.testing.assert_array_equal(file[name][...], expected)
+        assert file["committed"][()] == 10
+        assert file["complete"][()] == 1
+        assert file["finished"][()] >= file["started"][()]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_batches_of_many_pieces_come_back_as_they_were_written(tmp_path: Path) -> None:
+    columns = [Column("a", (1024, 1100), FLOAT), Column("b", (300, 1000), FLOAT)]
+    rng = np.random.default_rng(0)
+    batch = {c.name: rng.random((4, *c.shape), dtype=np.float32) for c in columns}
+    with Writer(tmp_path / "a.h5", columns, [*"abcd"], {}, threads=4) as writer:
+        writer.write(0, batch)
+        writer.finish()
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        for name, expected in batch.items():
+            np.testing.assert_array_equal(file[name][...], expected)
+
+
+def test_anything_with_the_buffer_protocol_is_taken(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.h5", [Column("a", (4,), FLOAT)], ["x", "y"], {}) as writer:
+        rows = memoryview(np.arange(8, dtype=FLOAT).tobytes()).cast("f", (2, 4))
+        writer.write(0, {"a": rows})
+        writer.finish()
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        assert file["a"][...].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_a_dump_of_no_rows_is_complete(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.h5", COLUMNS, [], {}) as writer:
+        writer.finish()
+    with open_dump(tmp_path / "a.h5") as dump:
+        assert dump.complete
+        assert dump["conv"].shape == (0, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "conv",
+            np.zeros((2, 5, 7)),
+            "conv: expected float32 of shape (2, 5, 7), and float64 of shape (2, 5, 7) came",
+        ),
+        (
+            "conv",
+            np.zeros((2, 7, 5), FLOAT),
+            "conv: expected float32 of shape (2, 5, 7), and float32 of shape (2, 7, 5) came",
+        ),
+        (
+            "mask",
+            np.zeros((3, 3), np.uint8),
+            "mask: expected uint8 of shape (2, 3), and uint8 of shape (3, 3) came",
+        ),
+        (
+            "mask",
+            np.zeros((2, 3), bool),
+            "mask: expected uint8 of shape (2, 3), and bool of shape (2, 3) came",
+        ),
+        (
+            "conv",
+            np.zeros((2, 7, 5), FLOAT).swapaxes(1, 2),
+            "conv: expected a C-contiguous array, and another came",
+        ),
+        ("label", [1, 2], "label: expected an array, and list came"),
+        ("other", np.zeros(2), "expected the columns conv, label, mask, nothing, and conv"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused(
+    tmp_path: Path, name: str, value: Any, message: str
+) -> None:
+    with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
+        with pytest.raises(DumpError) as caught:
+            writer.write(0, make_rows(0, 2) | {name: value})
+        assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [(9, "rows within 0 to 10, and 9 to 11 came"), (-1, "-1 to 1"), (1, "row 1 came again")],
+)
+def test_rows_out_of_range_or_twice_are_refused(tmp_path: Path, start: int, message: str) -> None:
+    with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
+        writer.write(0, make_rows(0, 2))
+        with pytest.raises(DumpError, match=message):
+            writer.write(start, make_rows(0, 2))
+
+
+def test_rows_that_were_never_written_are_not_committed(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with Writer(path, COLUMNS, SAMPLES, {}) as writer:
+        writer.write(0, make_rows(0, 4))
+        writer.write(6, make_rows(6, 10))
+        with pytest.raises(DumpError, match="rows 0 to 10 to commit, and row 4 was not written"):
+            writer.finish()
+    assert not path.exists()
+
+
+def test_a_failed_run_leaves_its_committed_rows_and_no_finished_file(tmp_path: Path) -> None:
+    def fail() -> None:
+        with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
+            writer.write(0, make_rows(0, 6))
+            writer.commit(6)
+            writer.write(6, make_rows(6, 8))
+            raise KeyError("a fault of the caller")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5.partial"]
+    with open_dump(tmp_path / "a.h5.partial") as dump:
+        assert not dump.complete
+        assert dump.committed == 6
+        np.testing.assert_array_equal(dump["conv"][:6], make_rows(0, 6)["conv"])
+    write_dump(tmp_path / "a.h5")  # a run that starts over takes the partial file
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_run_that_fails_before_its_first_commit_leaves_nothing(tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
+        writer.write(0, make_rows(0, 6))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_output_is_refused_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    path.write_text("precious")
+    with pytest.raises(DumpError, match="exists already") as caught:
+        write_dump(path)
+    assert caught.value.hint == "replace it with --overwrite"
+    assert path.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_overwritten_output_stays_whole_until_the_new_one_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    path.write_text("precious")
+    with Writer(path, COLUMNS, SAMPLES, {}, overwrite=True) as writer:
+        writer.write(0, make_rows(0, 10))
+        writer.commit(10)
+        assert path.read_text() == "precious"
+        writer.finish()
+    with open_dump(path) as dump:
+        assert dump.complete
+
+
+def test_an_output_that_appears_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with Writer(path, COLUMNS, SAMPLES, {}) as writer:
+        writer.write(0, make_rows(0, 10))
+        path.write_text("precious")
+        with pytest.raises(DumpError, match="exists already"):
+            writer.finish()
+    assert path.read_text() == "precious"
+    with open_dump(tmp_path / "a.h5.partial") as dump:
+        assert dump.complete
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing/a.h5", "there is no directory"),
+        ("directory", "expected the name of a file, and it is a directory"),
+        ("file/a.h5", "there is no directory"),
+        ("n" * 250, "can't be written: File name too long"),
+        ("taken", "can't be written: Is a directory"),
+    ],
+)
+def test_a_place_that_can_not_hold_the_output_is_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "taken.partial").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DumpError, match=message):
+        write_dump(tmp_path / name, overwrite=True)
+
+
+def test_a_directory_without_permission_is_refused(tmp_path: Path) -> None:
+    place = Path("/proc") if os.geteuid() == 0 else tmp_path
+    tmp_path.chmod(0o500)
+    with pytest.raises(DumpError, match=r"can't be written: (Permission|No such file)"):
+        write_dump(place / "a.h5")
+
+
+def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    second = (
+        "import sys\n"
+        "from kprobe.dumps.writer import Writer\n"
+        "from kprobe.errors import DumpError\n"
+        "try:\n"
+        "    Writer(sys.argv[1], [], [], {}, overwrite=True).__enter__()\n"
+        "except DumpError as error:\n"
+        "    print(error)\n"
+    )
+    with Writer(path, COLUMNS, SAMPLES, {}) as writer:
+        writer.write(0, make_rows(0, 10))
+        writer.commit(10)
+        output = subprocess.check_output([sys.executable, "-c", second, path], text=True)
+        assert output == f"{path}.partial: another process is writing it\n"
+        with h5py.File(tmp_path / "a.h5.partial", "r") as file:  # reading is not refused
+            np.testing.assert_array_equal(file["conv"][...], make_rows(0, 10)["conv"])
+        writer.finish()
+
+
+def test_memory_does_not_grow_with_the_batches(tmp_path: Path) -> None:
+    columns = [Column("a", (1 << 20,), np.dtype(np.uint8))]
+    with Writer(tmp_path / "a.h5", columns, [""] * 200, {}, in_flight=3) as writer:
+        for row in range(200):
+            writer.write(row, {"a": np.full((1, 1 << 20), row, np.uint8)})
+            assert len(writer._batches) <= 3
+        writer.finish()
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        assert file["a"][:, 12345].tolist() == list(range(200))
