@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from kprobe.pipeline.run import Receipt
 
 
-def function(model: Any, layers: str | Sequence[str], feeds: str | Sequence[str] = ()) -> Function:
+def function(
+    model: Any,
+    layers: str | Sequence[str],
+    feeds: str | Sequence[str] = (),
+    *,
+    exact: bool = False,
+) -> Function:
     """Make a function of the sub-graph that reaches some layers: what `K.function` was.
 
     Args:
@@ -22,6 +28,8 @@ def function(model: Any, layers: str | Sequence[str], feeds: str | Sequence[str]
         layers: The addresses to compute; a text may hold several, with commas.
         feeds: Addresses whose values are supplied; what lies upstream of them isn't run. Without
             any, the model's inputs are.
+        exact: Whether results must be those of the layers run one by one, bit for bit, at the
+            cost of speed; else they are within 1e-5 of the tensor's largest magnitude.
 
     Returns:
         A callable. It takes an array for each of its `feeds` (batch axis first), positionally or
@@ -33,7 +41,7 @@ def function(model: Any, layers: str | Sequence[str], feeds: str | Sequence[str]
     """
     from kprobe.graph.function import Function
 
-    return Function(model, layers, feeds)
+    return Function(model, layers, feeds, exact=exact)
 
 
 def dump(

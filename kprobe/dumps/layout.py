@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -32,6 +32,7 @@ _PAGE = 4096
 _OVERHEAD = 10_000
 
 Attribute = str | int | float | bool | list[str]
+Samples: TypeAlias = "Sequence[str] | np.ndarray[Any, np.dtype[np.bytes_]]"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Column:
 def lay_out(
     path: Path,
     columns: Sequence[Column],
-    samples: Sequence[str],
+    samples: Samples,
     attrs: Mapping[str, Attribute],
 ) -> dict[str, int | None]:
     """Create the file of a dump with room for all rows, and close it.
@@ -74,7 +75,7 @@ def lay_out(
     Args:
         path: The file. One that exists is overwritten.
         columns: The datasets, in the order in which they will be listed.
-        samples: The identity of every row.
+        samples: The identity of every row: str, or UTF-8 in an array of shape (rows,), dtype `S`.
         attrs: Attributes of the file; `format` and `format_version` are added.
 
     Returns:
@@ -134,7 +135,8 @@ def _create(
             if value.dtype == TIME:
                 dataset.attrs["units"] = "seconds since 1970-01-01"
         sample = _create_dataset(file, "sample", identities.shape, identities.dtype)
-        sample[...] = identities
+        # By the file's own type: numpy's has no encoding, and HDF5 won't convert to UTF-8.
+        sample.id.write(h5py.h5s.ALL, h5py.h5s.ALL, identities, sample.id.get_type())
         dimensions = Dimensions(file, sample)
         rows = len(identities)
         for column in columns:
@@ -171,8 +173,10 @@ def _set_attributes(place: Any, attrs: Mapping[str, Attribute]) -> None:
             place.attrs[name] = value
 
 
-def _encode(samples: Sequence[str]) -> np.ndarray[Any, Any]:
+def _encode(samples: Samples) -> np.ndarray[Any, Any]:
+    if isinstance(samples, np.ndarray):
+        return np.ascontiguousarray(samples)
     # File names may hold bytes that aren't UTF-8; these become readable escapes.
     encoded = [text.encode("utf-8", "backslashreplace") for text in samples]
     width = max(1, max(map(len, encoded), default=1))
-    return np.array(encoded, dtype=h5py.string_dtype("utf-8", width))
+    return np.array(encoded, dtype=f"S{width}")

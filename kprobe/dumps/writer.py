@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, Attribute, Column, lay_out
+from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, Attribute, Column, Samples, lay_out
 from kprobe.dumps.partial import claim, explain, publish
 from kprobe.errors import DumpError
 
@@ -43,7 +43,7 @@ class Writer:
     Args:
         path: The finished dump, NAME.
         columns: The datasets.
-        samples: The identity of every row; their number is the number of rows.
+        samples: The identity of every row, as `lay_out` takes them; there are as many rows.
         attrs: Attributes of the file.
         overwrite: Whether an existing NAME may be replaced.
         threads: Threads that write.
@@ -58,7 +58,7 @@ class Writer:
         self,
         path: str | os.PathLike[str],
         columns: Sequence[Column],
-        samples: Sequence[str],
+        samples: Samples,
         attrs: Mapping[str, Attribute],
         *,
         overwrite: bool = False,

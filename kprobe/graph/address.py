@@ -10,7 +10,8 @@ r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
     port      = "in" | "out" | "mask"
     index     = Python index or slice into several outputs, or the key of a dict output
 
-Globs know `*` and `?`, which stay within a step, and `**`, any number of steps.
+Globs know `*` and `?`, which stay within a step, and `**`, any number of steps: `**/bn` is
+every bn, `encoder/**` all that is inside encoder.
 Commas separate addresses, but not inside brackets, and not after `re:`.
 """
 

@@ -26,7 +26,14 @@ class Function:
         addresses: The keys of what a call gives, in their order.
     """
 
-    def __init__(self, model: Any, layers: str | Sequence[str], feeds: str | Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: Any,
+        layers: str | Sequence[str],
+        feeds: str | Sequence[str] = (),
+        *,
+        exact: bool = False,
+    ) -> None:
         signature = read_signature(model)
 
         def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
@@ -37,11 +44,9 @@ class Function:
             find_fetches(traced, split_addresses(texts) if isinstance(texts, str) else texts)
             for texts in (layers, feeds)
         )
-        self._subgraph = Subgraph(
-            traced,
-            {fetch.name: fetch.tensor for fetch in fed} | dict(traced.inputs),
-            [fetch.tensor for fetch in fetches]
-        )
+        known = {fetch.name: fetch.tensor for fetch in fed} | dict(traced.inputs)
+        self._known = set(known)
+        self._subgraph = Subgraph(traced, known, [fetch.tensor for fetch in fetches], exact=exact)
         self.feeds: Sequence[str] = self._subgraph.feeds
         self.addresses: Sequence[str] = [fetch.name for fetch in fetches]
 
@@ -52,7 +57,8 @@ class Function:
 
         Args:
             *arrays: An array for each of `feeds`, in their order, batch axis first; or one
-                mapping of them by name. Any dtype that numpy casts safely or within its kind.
+                mapping of them by name, which may hold inputs that aren't needed, too. Any
+                dtype that numpy casts safely or within its kind.
             **named: Arrays by name.
 
         Returns:
@@ -64,14 +70,12 @@ class Function:
         given: dict[str, Any] = dict(named)
         if len(arrays) == 1 and isinstance(arrays[0], Mapping):
             given |= arrays[0]
+        elif len(arrays) > len(self.feeds):
+            raise self._mismatch(f"{len(arrays)} arrays")
         else:
             given |= dict(zip(self.feeds, arrays, strict=False))
-        if len(arrays) > len(self.feeds) or set(given) != set(self.feeds):
-            raise InputError(
-                f"expected {len(self.feeds)} arrays ({', '.join(self.feeds)}), received "
-                f"{len(arrays) + len(named)}"
-                + (f" ({', '.join(given)})" if named or len(given) != len(arrays) else "")
-            )
+        if not set(self.feeds) <= set(given) <= self._known:
+            raise self._mismatch(", ".join(given) or "nothing")
         ready = {
             name: _fit(name, given[name], spec)
             for name, spec in zip(self.feeds, self._subgraph.specs, strict=True)
@@ -80,6 +84,9 @@ class Function:
             address: _to_array(tensor)
             for address, tensor in zip(self.addresses, self._subgraph(ready), strict=True)
         }
+
+    def _mismatch(self, received: str) -> InputError:
+        return InputError(f"expected an array for {', '.join(self.feeds)}, received {received}")
 
 
 def _fit(name: str, value: npt.ArrayLike, spec: tf.TensorSpec) -> npt.NDArray[Any]:

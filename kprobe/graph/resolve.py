@@ -111,9 +111,10 @@ def _find(address: Address, steps: Sequence[Step], calls: Sequence[C]) -> list[C
         found = [call for call in calls if _matches(steps, call.steps[-1:])]
     if not found:
         raise _unknown(address, steps, calls)
-    if nested and len(found) > 1 and steps[0].call != "*":
-        raise _ambiguous(address, found)
-    loose = [call for call in found if _leaves_call_open(steps, call.steps) and not nested]
+    if nested:
+        loose = found if len(found) > 1 and steps[0].call != "*" else []
+    else:
+        loose = [call for call in found if _leaves_call_open(steps, call.steps)]
     if loose:
         raise _ambiguous(address, loose)
     return found
@@ -124,7 +125,9 @@ def _matches(pattern: Sequence[Step], path: Sequence[tuple[str, int | None]]) ->
         return not path
     head, rest = pattern[0], pattern[1:]
     if head.name == "**":
-        return any(_matches(rest, path[i:]) for i in range(len(path) + (not rest)))
+        if not rest:
+            return bool(path)
+        return any(_matches(rest, path[i:]) for i in range(len(path)))
     if not path or not _name_matches(head, path[0][0]):
         return False
     number = path[0][1] or 0

@@ -60,7 +60,9 @@ def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
     """
     flat = list(tensors.values())
     # The symbolic inputs as they were given when the model was made: one, a list or a dict.
-    structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
-    if structure is None or len(flat) == 1 and not isinstance(structure, dict):
+    # Keras warns of any other structure, even of a bare tensor for a list of one.
+    network = getattr(model, "_functional", None) or model
+    structure = getattr(network, "_inputs_struct", getattr(network, "_nested_inputs", None))
+    if structure is None:
         return flat[0] if len(flat) == 1 else flat
     return tf.nest.pack_sequence_as(structure, flat)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -29,7 +30,9 @@ class Subgraph:
         trace: Trace,
         feeds: Mapping[str, tf.Tensor],
         fetches: Sequence[tf.Tensor],
+        *,
         dtypes: Sequence[tf.DType] | None = None,
+        exact: bool = False,
     ) -> None:
         """Cut the sub-graph.
 
@@ -38,12 +41,14 @@ class Subgraph:
             feeds: The tensors that will be supplied, by name; any tensors of the trace.
             fetches: The tensors to compute. An input or a fed tensor comes back as it went in.
             dtypes: What to cast each fetch to; None for the dtypes they have.
+            exact: Whether results must be those of the layers run one by one, bit for bit.
 
         Raises:
             AddressError: The fetches depend on an input of the model that isn't fed.
         """
         # Variables delete their storage when they go, whatever still holds a handle to it.
         self._model = trace.model
+        self._exact = exact
         wanted = [_edge(tensor) for tensor in fetches]
         fed = {_edge(tensor): name for name, tensor in feeds.items()}
         captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
@@ -92,9 +97,9 @@ class Subgraph:
         Takes about a second; moves results by 1e-7 to 1e-6 of their magnitude.
 
         Returns:
-            Whether it could be done: a sub-graph that assigns variables is left as it is.
+            Whether it was done: an exact sub-graph, or one that assigns variables, is left.
         """
-        if not self.frozen and not _assigns(self._function.graph.as_graph_def()):
+        if not self.frozen and not self._exact and not _assigns(self._function.graph.as_graph_def()):
             # Control flow stays functional: lowered, a loop's iterations can't run in parallel.
             self._function = convert_variables_to_constants_v2(
                 self._function, lower_control_flow=False
@@ -115,7 +120,27 @@ class Subgraph:
             tf.convert_to_tensor(feeds[name], spec.dtype)
             for name, spec in zip(self.feeds, self.specs, strict=True)
         ]
+        if self._exact:
+            with _unoptimized():
+                return list(self._function(*arguments))
         return list(self._function(*arguments))
+
+
+@contextlib.contextmanager
+def _unoptimized() -> Iterator[None]:
+    """Run functions as they were written.
+
+    TensorFlow's graph compiler rewrites them: division by a constant becomes multiplication by
+    its reciprocal, and that isn't the same number.
+    """
+    options = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": options.get("disable_meta_optimizer", False)}
+        )
 
 
 def _edge(tensor: tf.Tensor) -> str:

@@ -112,10 +112,11 @@ def plan(job: Job) -> Plan:
             traced.inputs,
             [group[0].tensor for group in groups],
             dtypes=[_stored(group[0].tensor, job.dtype) for group in groups],
+            exact=job.exact,
         )
         rows = samples.rows
         freezing = rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES
-        if freezing and not job.exact:
+        if freezing:
             subgraph.freeze()
         columns = _columns(groups, _probe(subgraph, samples, groups))
         batch_size = job.batch_size or _choose_batch_size(sum(c.row_bytes for c in columns), rows)

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -18,6 +17,10 @@ from kprobe.dumps.layout import Column
 from kprobe.dumps.space import reserve
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 WRITE_UNTIL_KILLED = """
 import sys

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5netcdf
 import h5py
@@ -10,6 +10,9 @@ import xarray
 
 from kprobe.dumps.layout import Column, lay_out
 from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLOAT = np.dtype(np.float32)
 
@@ -105,6 +108,14 @@ def test_a_sample_name_that_is_not_utf8_becomes_readable_text(tmp_path: Path) ->
     lay_out(path, [], [b"caf\xe9.png".decode(errors="surrogateescape")], {})
     with h5py.File(path, "r") as file:
         assert file["sample"].asstr()[0] == r"caf\udce9.png"
+
+
+def test_sample_names_may_come_as_an_array_of_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    names = ["x[0]", "日本[1]"]
+    lay_out(path, [], np.array([name.encode() for name in names]), {})
+    with h5py.File(path, "r") as file:
+        assert file["sample"].asstr()[...].tolist() == names
 
 
 def test_a_dump_larger_than_the_disk_is_refused_and_an_existing_file_kept(tmp_path: Path) -> None:

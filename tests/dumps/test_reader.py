@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -10,6 +10,9 @@ from kprobe.dumps.layout import Column
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLOAT = np.dtype(np.float32)
 
@@ -88,7 +91,7 @@ def test_files_that_are_not_dumps_are_refused(tmp_path: Path, path: Path) -> Non
     with pytest.raises(DumpError, match="expected a dump, and HDF5 can't open it"):
         open_dump(other)
     other.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(DumpError, match="expected a dump, and HDF5 can't open it: .*truncated"):
+    with pytest.raises(DumpError, match=r"expected a dump, and HDF5 can't open it: .*truncated"):
         open_dump(other)
     with h5py.File(other, "w") as file:
         file["a"] = 1

@@ -148,6 +148,16 @@ def test_rows_that_were_never_written_are_not_committed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_committed_rows_are_in_the_file_when_commit_returns(tmp_path: Path) -> None:
+    columns = [Column("a", (1 << 20,), np.dtype(np.uint8))]
+    with Writer(tmp_path / "a.h5", columns, [""] * 64, {}, threads=1) as writer:
+        writer.write(0, {"a": np.ones((64, 1 << 20), np.uint8)})
+        writer.commit(64)
+        with h5py.File(tmp_path / "a.h5.partial", "r") as file:
+            assert file["committed"][()] == 64
+            assert file["a"][63].all()
+
+
 def test_a_failed_run_leaves_its_committed_rows_and_no_finished_file(tmp_path: Path) -> None:
     def fail() -> None:
         with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:

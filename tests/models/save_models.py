@@ -92,9 +92,10 @@ def record_shapes(k):
     for layer, inputs in layers_with_inputs(k):
         tensors = [k.Input(batch_shape=shape) for shape in inputs]
         made = layer(tensors if len(tensors) > 1 else tensors[0])
-        shapes = [tuple(t.shape) for t in made] if isinstance(made, list | tuple) else made.shape
-        config = json.loads(json.dumps(layer.get_config(), default=str))
-        records.append([type(layer).__name__, config, inputs, json.loads(json.dumps(shapes))])
+        several = isinstance(made, list | tuple)
+        shapes = [list(t.shape) for t in made] if several else list(made.shape)
+        config = k.layers.serialize(layer)["config"]
+        records.append([type(layer).__name__, config, inputs, shapes])
     return records
 
 

@@ -1,0 +1,65 @@
+"""What every room's tests share: the sample models, and TensorFlow imported once a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# Before TensorFlow is imported anywhere: its start-up lines have no other switch.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+SAMPLES = Path(__file__).parent.parent / "sample_models"
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of the sample models."""
+    return SAMPLES
+
+
+@pytest.fixture(scope="session")
+def shapes_rpn():
+    """A Keras 2 model: VGG-style, one input, three outputs."""
+    from kprobe.models.load import load_model
+
+    return load_model(SAMPLES / "shapes_rpn.h5")
+
+
+@pytest.fixture(scope="session")
+def digits_cnn():
+    """A Keras 3 model with batch norm and dropout."""
+    from kprobe.models.load import load_model
+
+    return load_model(SAMPLES / "digits_cnn.keras")
+
+
+@pytest.fixture(scope="session")
+def siamese():
+    """A Keras 3 model with two inputs, a shared nested model and an operation."""
+    from kprobe.models.load import load_model
+
+    return load_model(SAMPLES / "siamese.keras")
+
+
+@pytest.fixture(scope="session")
+def shapes() -> np.ndarray:
+    """Images for `shapes_rpn`: float32, (rows, 64, 64, 3)."""
+    with np.load(SAMPLES / "shapes.npz") as arrays:
+        return arrays["image"]
+
+
+@pytest.fixture(scope="session")
+def digits() -> np.ndarray:
+    """Scans for `digits_cnn`: float32, (rows, 8, 8, 1)."""
+    with np.load(SAMPLES / "digits.npz") as arrays:
+        return arrays["scan"]
+
+
+@pytest.fixture
+def kprobe_command():
+    """The command line as a person runs it: `kprobe` in a process of its own."""
+    return [sys.executable, "-m", "kprobe"]

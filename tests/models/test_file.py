@@ -1,0 +1,134 @@
+import json
+import shutil
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from kprobe.errors import ModelError
+from kprobe.models import file as file_module
+from kprobe.models.file import read_model_file
+
+PLAIN = {"class_name": "Sequential", "config": {"name": "s", "layers": []}}
+
+
+@pytest.mark.parametrize(
+    ("name", "file_format", "major"),
+    [
+        ("k2_big.h5", "h5", 2),
+        ("k2_big.keras", "keras", 2),
+        ("k3_big.h5", "h5", 3),
+        ("k3_big.keras", "keras", 3),
+    ],
+)
+def test_the_version_in_the_file_chooses_the_keras(saved, name, file_format, major):
+    model = read_model_file(saved / name)
+    assert (model.format, model.keras_major) == (file_format, major)
+    assert model.keras_version.startswith(str(major))
+    assert model.config["class_name"] == "Functional"
+
+
+def test_the_content_counts_not_the_name(saved, tmp_path):
+    shutil.copy(saved / "k3_plain.keras", tmp_path / "a.h5")
+    shutil.copy(saved / "k2_plain.h5", tmp_path / "b.keras")
+    assert read_model_file(tmp_path / "a.h5").format == "keras"
+    assert read_model_file(str(tmp_path / "b.keras")).format == "h5"
+
+
+@pytest.mark.parametrize("name", ["big", "plain"])
+def test_without_a_version_the_config_tells_the_keras(saved, tmp_path, name):
+    for tag, major in (("k2", 2), ("k3", 3)):
+        path = tmp_path / f"{tag}.h5"
+        shutil.copy(saved / f"{tag}_{name}.h5", path)
+        with h5py.File(path, "r+") as file:
+            del file.attrs["keras_version"]
+        model = read_model_file(path)
+        assert (model.keras_version, model.keras_major) == (None, major)
+        with zipfile.ZipFile(saved / f"{tag}_{name}.keras") as archive:
+            config = archive.read("config.json")
+        bare = tmp_path / f"{tag}.keras"
+        with zipfile.ZipFile(bare, "w") as archive:
+            archive.writestr("config.json", config)
+        assert read_model_file(bare).keras_major == major
+
+
+def refusal(path):
+    with pytest.raises(ModelError) as caught:
+        read_model_file(path)
+    assert caught.value.exit_code == 2
+    assert len(caught.value.faults) == 1
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    assert "no such file" in refusal(tmp_path / "none.h5")
+
+
+def test_directories_are_refused(tmp_path):
+    assert "is a directory" in refusal(tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    assert "SavedModel directory" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"rubbish that is no model at all", "neither a .keras archive nor HDF5"),
+        (b"PK\x03\x04 and then nothing", "truncated or damaged .keras"),
+    ],
+)
+def test_what_is_not_a_model_is_refused(tmp_path, content, message):
+    path = tmp_path / "model.h5"
+    path.write_bytes(content)
+    assert message in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["k2_big.h5", "k3_big.keras"])
+def test_a_truncated_model_is_said_to_be_damaged(saved, tmp_path, name):
+    whole = (saved / name).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "truncated or damaged" in refusal(path)
+
+
+def test_archives_and_hdf5_files_of_other_kinds_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    assert "without config.json" in refusal(tmp_path / "a.npz")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.zeros(3)
+    assert "without model_config" in refusal(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("name", ["k2_old_weights.h5", "k2_new.weights.h5", "k3_new.weights.h5"])
+def test_a_weights_only_file_is_recognised(saved, name):
+    assert "holds weights only" in refusal(saved / name)
+
+
+def test_a_dump_is_said_to_be_a_dump(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["format"] = "kprobe dump"
+    assert "is a dump of activations" in refusal(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("config", ["{", "[" * 100_000, "[]", '{"class_name": 3}', "3"])
+def test_a_corrupt_config_is_refused(write_h5, write_keras, config):
+    assert "model config is not" in refusal(write_h5(config))
+    assert "model config is not" in refusal(write_keras(config))
+
+
+def test_a_zip_bomb_is_refused_unread(write_keras, monkeypatch):
+    monkeypatch.setattr(file_module, "MAX_CONFIG_BYTES", 10_000)
+    path = write_keras(b" " * 10_001, compression=zipfile.ZIP_DEFLATED)
+    assert "config.json takes 10,001 bytes, above the limit of 10,000" in refusal(path)
+
+
+def test_a_compressed_archive_is_read(write_keras):
+    path = write_keras(json.dumps(PLAIN), compression=zipfile.ZIP_DEFLATED)
+    assert read_model_file(path).config == PLAIN
+
+
+def test_a_version_that_is_no_version_counts_as_none(write_h5):
+    assert read_model_file(write_h5(PLAIN, version="tip")).keras_version is None
