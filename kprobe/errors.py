@@ -6,7 +6,10 @@ faults found at once travel in one exception, a line each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class KprobeError(Exception):
@@ -24,6 +27,15 @@ class KprobeError(Exception):
         super().__init__("\n".join(faults))
         self.faults: Sequence[str] = faults
         self.hint = hint
+
+    @property
+    def lines(self) -> list[str]:
+        """The faults and the hint as lines to print: one line for one fault."""
+        if self.hint is None:
+            return [*self.faults]
+        if len(self.faults) == 1:
+            return [f"{self.faults[0]}; {self.hint}"]
+        return [*self.faults, f"hint: {self.hint}"]
 
 
 class AddressError(KprobeError):
@@ -46,3 +58,10 @@ class UnsafeModelError(ModelError):
     """A model file that would run code of its own when loaded."""
 
     exit_code = 4
+
+
+def merge_errors(errors: Sequence[KprobeError]) -> KprobeError:
+    """Make one error of several, of the class of the first; a single one stays as it is."""
+    if len(errors) == 1:
+        return errors[0]
+    return type(errors[0])(*(line for error in errors for line in error.lines))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import signal
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +11,9 @@ import kprobe
 from kprobe.cli.dump import dump
 from kprobe.cli.errors import reporting
 from kprobe.cli.ls import ls
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 class _Commands(click.Group):

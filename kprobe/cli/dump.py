@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,8 @@ from kprobe.cli.output import (
 from kprobe.cli.quiet import hold_back_noise, take_stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kprobe.pipeline.plan import Plan
     from kprobe.pipeline.run import Receipt
 
@@ -89,12 +90,12 @@ if TYPE_CHECKING:
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
 @click.pass_context
-def dump(ctx: click.Context, model: str, **options: Any) -> None:
+def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     """Run a saved Keras model over samples and write the activations of layers to HDF5.
 
     An address is a layer's name (conv5_3), a path through nested models (encoder/conv1), one
     call of a shared layer (encoder@1/conv1; @* for all), a pattern (block*_conv?, '**/bn',
-    type:Conv2D, at:-1, 're:conv\\d'), a layer's input (conv5_3:in), one of several outputs
+    type:Conv2D, at:-1, 're:conv.*'), a layer's input (conv5_3:in), one of several outputs
     (lstm[0]), each with a name of its own where wanted (features=avg_pool).
     `kprobe ls MODEL` lists them.
     """
@@ -192,8 +193,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
             "bytes_per_sample": column.row_bytes,
             "bytes": column.row_bytes * rows,
         }
-        for column in plan.columns
-        for address in [column.attrs["addresses"][0]]
+        for column, address in zip(plan.columns, plan.addresses, strict=True)
     ]
     if as_json:
         print_json(

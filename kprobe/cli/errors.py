@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from kprobe.cli.output import say
 from kprobe.cli.quiet import give_back_stderr
 from kprobe.errors import KprobeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUG = 70
 STOPPED = 75
@@ -27,13 +30,8 @@ def reporting(ctx: click.Context) -> Iterator[None]:
     except KprobeError as error:
         if ctx.obj and ctx.obj.get("verbose") and error.__cause__ is not None:
             traceback.print_exception(error.__cause__, file=sys.stderr)
-        if len(error.faults) == 1:
-            say(f"{error.faults[0]}; {error.hint}" if error.hint else error.faults[0])
-        else:
-            for fault in error.faults:
-                say(fault)
-            if error.hint:
-                say(f"hint: {error.hint}")
+        for line in error.lines:
+            say(line)
         ctx.exit(error.exit_code)
     except KeyboardInterrupt:
         say("stopped")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kprobe.cli.options import model_argument
-from kprobe.cli.output import format_shape, print_json, print_table, say
+from kprobe.cli.output import format_shape, print_json, print_table
 
 
 @click.command()

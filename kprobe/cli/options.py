@@ -14,13 +14,13 @@ from kprobe.errors import AddressError, KprobeError
 from kprobe.graph.preprocessing import Preprocessing
 
 
-class _Model(click.ParamType):
+class _Model(click.ParamType[str]):
     """A model file; the shell completes it as a file."""
 
     name = "model"
 
     def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         return [CompletionItem(incomplete, type="file")]
 
@@ -66,7 +66,7 @@ def read_layers(arguments: tuple[str, ...]) -> list[str]:
     return addresses
 
 
-class _Named(click.ParamType):
+class _Named(click.ParamType[tuple[str, Any]]):
     """`VALUE`, or `INPUT=VALUE` for a model with several inputs."""
 
     def __init__(self, name: str) -> None:

@@ -6,10 +6,12 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 # How often a batch log hears of progress, in seconds.
 _LINE_SECONDS = 30.0
@@ -78,8 +80,13 @@ def showing_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]
 @contextlib.contextmanager
 def _bar() -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     with Progress(
         BarColumn(),

@@ -25,9 +25,7 @@ def claim(path: Path, partial: Path, *, overwrite: bool) -> int:
         DumpError: The dump exists already, its place can't be written to, or another process
             writes there.
     """
-    _refuse_existing(path, overwrite=overwrite)
-    if not path.parent.is_dir():
-        raise DumpError(f"{path}: there is no directory {path.parent}", hint="make it first")
+    check_output(path, overwrite=overwrite)
     try:
         file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -39,6 +37,17 @@ def claim(path: Path, partial: Path, *, overwrite: bool) -> int:
         os.close(file)
         raise
     return file
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Check that a dump can have this name, before there is anything to write.
+
+    Raises:
+        DumpError: The dump exists already, or there is no directory for it.
+    """
+    _refuse_existing(path, overwrite=overwrite)
+    if not path.parent.is_dir():
+        raise DumpError(f"{path}: there is no directory {path.parent}", hint="make it first")
 
 
 def publish(partial: Path, path: Path, *, overwrite: bool) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from kprobe.errors import AddressError
-from kprobe.graph.address import Index
+from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.graph.resolve import Target, resolve
-from kprobe.graph.trace import Trace, TracedCall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kprobe.graph.address import Index
+    from kprobe.graph.trace import Trace, TracedCall
 
 Part = tuple[int | str | None, tf.Tensor]
 
@@ -48,15 +52,15 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
     if addresses is None:
         addresses = [call.address for call in trace.calls if not call.is_input]
     fetches: dict[tuple[str, str], Fetch] = {}
-    faults: list[str] = []
+    errors: list[KprobeError] = []
     for target in resolve(addresses, trace.calls):
         try:
             for fetch in _fetch(target, trace):
                 fetches.setdefault((fetch.name, fetch.address), fetch)
         except AddressError as error:
-            faults += error.faults
-    if faults:
-        raise AddressError(*faults)
+            errors.append(error)
+    if errors:
+        raise merge_errors(errors)
     return list(fetches.values())
 
 

@@ -100,4 +100,4 @@ def _fit(name: str, value: npt.ArrayLike, spec: tf.TensorSpec) -> npt.NDArray[An
 
 
 def _to_array(tensor: tf.Tensor) -> npt.NDArray[Any]:
-    return np.asarray((tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor))
+    return np.asarray(tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from kprobe.errors import InputError
 from kprobe.graph.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def prepare(
@@ -67,7 +69,9 @@ def find_family(name: str, library: ModuleType) -> Any:
     for module in families.values():
         if wanted in (_plain(member) for member in vars(module)):
             return module
-    raise InputError(f"no model family {name!r} in keras.applications; it has {', '.join(families)}")
+    raise InputError(
+        f"no model family {name!r} in keras.applications; it has {', '.join(families)}"
+    )
 
 
 def _plain(name: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(eq=False)
@@ -128,7 +130,7 @@ def _wrapped_call(owner: type, recorder: Recorder) -> Iterator[None]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         return recorder.run(self, functools.partial(original, self), args, kwargs)
 
-    owner.__call__ = call  # type: ignore[assignment, method-assign]
+    owner.__call__ = call  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -185,4 +187,3 @@ def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:
 
 def _tensors(structure: Any) -> list[tf.Tensor]:
     return [t for t in tf.nest.flatten(structure) if isinstance(t, tf.Tensor)]
-

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kprobe.calls import LayerCall
-from kprobe.errors import AddressError, KprobeError
+from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.graph.address import Address, Step, parse_address, split_alias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 C = TypeVar("C", bound=LayerCall)
 
@@ -38,17 +40,14 @@ def resolve(texts: Iterable[str], calls: Sequence[C]) -> list[Target[C]]:
             saying so. All of them are reported, each with what would work.
     """
     targets: list[Target[C]] = []
-    faults: list[str] = []
-    hints: list[str] = []
+    errors: list[KprobeError] = []
     for text in texts:
         try:
             targets += _resolve_one(text, calls)
-        except KprobeError as error:
-            faults += error.faults
-            if error.hint and error.hint not in hints:
-                hints.append(error.hint)
-    if faults:
-        raise AddressError(*faults, hint="; ".join(hints) or None)
+        except AddressError as error:
+            errors.append(error)
+    if errors:
+        raise merge_errors(errors)
     return targets
 
 
@@ -157,9 +156,7 @@ def _path_text(steps: Sequence[Step]) -> str:
 
 def _ambiguous(address: Address, found: Sequence[LayerCall]) -> AddressError:
     names = [call.address for call in found]
-    every = "/".join(
-        name if number is None else f"{name}@*" for name, number in found[0].steps
-    )
+    every = "/".join(name if number is None else f"{name}@*" for name, number in found[0].steps)
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     same = all([n for n, _ in c.steps] == [n for n, _ in found[0].steps] for c in found)
     hint = f"name one of them, or all with {every}" if same and every != address.text else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from kprobe.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
 
 
 def library_of(model: Any) -> ModuleType:
@@ -42,13 +44,19 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
             for name, symbol in zip(names, symbols, strict=True)
         }
     # A subclassed model remembers at most the shape it was built for.
-    shape = (getattr(model, "get_build_config", dict)() or {}).get("input_shape")
+    shape = _build_config(model).get("input_shape")
     if shape and all(size is None or isinstance(size, int) for size in shape):
         return {"inputs": tf.TensorSpec([None, *shape[1:]], model.compute_dtype)}
     raise ModelError(
         f"the model ({type(model).__name__}) doesn't say what it takes: it is subclassed and "
         "was saved before it was built, or takes several inputs"
     )
+
+
+def _build_config(model: Any) -> dict[str, Any]:
+    if not hasattr(model, "get_build_config"):
+        return {}
+    return model.get_build_config() or {}
 
 
 def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:

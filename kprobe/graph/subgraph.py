@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kprobe.errors import AddressError
-from kprobe.graph.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from kprobe.graph.trace import Trace
 
 
 class Subgraph:
@@ -99,7 +102,11 @@ class Subgraph:
         Returns:
             Whether it was done: an exact sub-graph, or one that assigns variables, is left.
         """
-        if not self.frozen and not self._exact and not _assigns(self._function.graph.as_graph_def()):
+        if (
+            not self.frozen
+            and not self._exact
+            and not _assigns(self._function.graph.as_graph_def())
+        ):
             # Control flow stays functional: lowered, a loop's iterations can't run in parallel.
             self._function = convert_variables_to_constants_v2(
                 self._function, lower_control_flow=False

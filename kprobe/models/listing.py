@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kprobe.calls import LayerCall
 from kprobe.errors import ModelError
 from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape
-from kprobe.models.shapes import Shapes, infer_shape
+from kprobe.models.shapes import LEAF_CLASSES, Shapes, infer_shape
 from kprobe.models.weights import WeightList, list_weights
 
 if TYPE_CHECKING:
@@ -33,13 +33,16 @@ class LayerEntry(LayerCall):
         parameters: How many numbers the layer's weights have, for a nested model all those
             inside; None where the file doesn't tell. Each call of a shared layer has them.
         depth: How many models enclose it, 0 at the top.
-        is_input: True for input layers.
+        dtype: What an input layer takes, e.g. "float32"; None elsewhere.
+        tells_inside: Whether the listing holds every layer that this one may call: it does for
+            nested models and for classes known to call none.
     """
 
     output_shape: Shapes | None = None
     parameters: int | None = None
     depth: int = 0
-    is_input: bool = False
+    dtype: str | None = None
+    tells_inside: bool = False
 
 
 def list_layers(model_file: ModelFile) -> list[LayerEntry]:
@@ -80,7 +83,7 @@ def _list_model(model_file: ModelFile) -> list[LayerEntry]:
         ]
     sizes = _Sizes(weights)
     entries: list[LayerEntry] = []
-    for entry in _list_network(network, _infer_all(network, None), (), (), sizes):
+    for entry in _list_network(network, _infer_all(network, None, {}), (), (), sizes):
         entries.append(entry)
         if len(entries) > MAX_ENTRIES:
             raise ModelError(
@@ -142,6 +145,11 @@ def _list_network(
                 parameters=sizes.look_up(here) if layer.in_layers else 0,
                 depth=len(steps),
                 is_input=layer.is_input,
+                dtype=_read_dtype(layer.config) if layer.is_input else None,
+                tells_inside=layer.network is not None
+                or layer.is_input
+                or layer.is_operation
+                or layer.class_name in LEAF_CLASSES,
             )
             if layer.network is not None:
                 inner = shapes.inner[layer.name, call]
@@ -149,23 +157,40 @@ def _list_network(
         position += layer.in_layers
 
 
-def _infer_all(network: Network, given: Shape | None) -> _NetworkShapes:
+def _infer_all(
+    network: Network,
+    given: Shape | None,
+    known: dict[tuple[int, Shape | None], _NetworkShapes],
+) -> _NetworkShapes:
     """Infer the shapes of a network.
 
     Args:
         network: The network.
         given: The shape it is called on, for a Sequential that says none itself.
+        known: What was inferred so far, by network and given shape. Without it the work would
+            double with every level of models that are called twice.
 
     Returns:
         All that is certain.
     """
+    key = (id(network), given)
+    if key not in known:
+        known[key] = _infer_network(network, given, known)
+    return known[key]
+
+
+def _infer_network(
+    network: Network,
+    given: Shape | None,
+    known: dict[tuple[int, Shape | None], _NetworkShapes],
+) -> _NetworkShapes:
     inner: dict[tuple[str, int], _NetworkShapes] = {}
     calls: dict[tuple[str, int], Shapes] = {}
     if network.sequential:
         shape: Shapes | None = network.build_shape or given
         for layer in network.layers:
-            told = _read_input_shape(layer) or (shape if isinstance(shape, tuple) else None)
-            shape = _infer_call(layer, 0, [told], inner)
+            before = _read_input_shape(layer) or (shape if isinstance(shape, tuple) else None)
+            shape = _infer_call(layer, 0, [before], inner, known)
             if shape is not None:
                 calls[layer.name, 0] = shape
         return _NetworkShapes(calls, inner, shape)
@@ -178,7 +203,7 @@ def _infer_all(network: Network, given: Shape | None) -> _NetworkShapes:
         left = []
         for layer, call in todo:
             inputs = [_find_shape(ref, by_name, calls, mentioned) for ref in layer.calls[call]]
-            made = _infer_call(layer, call, inputs or [None], inner)
+            made = _infer_call(layer, call, inputs or [None], inner, known)
             if made is None:
                 left.append((layer, call))
             else:
@@ -190,10 +215,10 @@ def _infer_all(network: Network, given: Shape | None) -> _NetworkShapes:
         if (name, call) not in calls and list(tensors) == list(range(len(tensors))):
             calls[name, call] = list(tensors.values()) if len(tensors) > 1 else tensors[0]
     outputs = [_find_shape(ref, by_name, calls, mentioned) for ref in network.outputs]
-    known = [shape for shape in outputs if shape is not None]
+    told = [shape for shape in outputs if shape is not None]
     whole: Shapes | None = None
-    if known and len(known) == len(outputs):
-        whole = known[0] if len(known) == 1 else known
+    if told and len(told) == len(outputs):
+        whole = told[0] if len(told) == 1 else told
     return _NetworkShapes(calls, inner, whole)
 
 
@@ -202,15 +227,23 @@ def _infer_call(
     call: int,
     inputs: list[Shape | None],
     inner: dict[tuple[str, int], _NetworkShapes],
+    known: dict[tuple[int, Shape | None], _NetworkShapes],
 ) -> Shapes | None:
     if layer.network is not None:
-        known = inner[layer.name, call] = _infer_all(layer.network, inputs[0])
-        return known.outputs
+        shapes = inner[layer.name, call] = _infer_all(layer.network, inputs[0], known)
+        return shapes.outputs
     if layer.is_input:
         return _read_input_shape(layer)
     if layer.is_operation:  # `Add` the operation isn't `Add` the layer
         return None
     return infer_shape(layer.class_name, layer.config, inputs)
+
+
+def _read_dtype(config: dict[str, Any]) -> str:
+    dtype = config.get("dtype") or "float32"
+    # Some versions write a dtype as a policy.
+    name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+    return str(name)
 
 
 def _read_input_shape(layer: Layer) -> Shape | None:

@@ -8,14 +8,16 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
 from kprobe.models.file import ModelFile, read_model_file
-from kprobe.models.safety import check_safe
+from kprobe.models.safety import check_safe, list_registered_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import ModuleType
 
 
 def load_model(
@@ -48,6 +50,10 @@ def load_model(
     objects: dict[str, Any] = {}
     for source in custom_objects:
         objects |= _find_objects(_import_source(source))
+    for name in list_registered_names(file):
+        # What isn't found under its full name is looked for in the module that the file names.
+        if name.rpartition(">")[2] in objects:
+            objects.setdefault(name, objects[name.rpartition(">")[2]])
     if not unsafe:
         check_safe(file, registered=objects)
     with _named_for_loader(file) as name, _legacy_lambdas(library, unsafe):

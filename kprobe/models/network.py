@@ -199,9 +199,10 @@ def _find_refs(value: object, *, keywords: bool = True) -> Iterator[TensorRef]:
     if isinstance(value, dict):
         inner = value.get("config")
         if value.get("class_name") == "__keras_tensor__" and isinstance(inner, dict):
-            history = inner.get("keras_history")
+            history: Any = inner.get("keras_history")
             if _is_ref(history):
-                yield TensorRef(*history[:3], shape=read_shape(inner.get("shape")))
+                layer, node, tensor = history[:3]
+                yield TensorRef(layer, node, tensor, read_shape(inner.get("shape")))
             return
         for item in value.values():
             yield from _find_refs(item, keywords=keywords)

@@ -291,3 +291,12 @@ for _rank in (1, 2, 3):
     _RULES[f"ZeroPadding{_rank}D"] = _border(_rank, "padding", 1)
     _RULES[f"Cropping{_rank}D"] = _border(_rank, "cropping", -1)
     _RULES[f"UpSampling{_rank}D"] = _enlarge(_rank)
+
+# Layers of Keras that call no others, and so have no addresses inside.
+LEAF_CLASSES = frozenset(_RULES) - {
+    "Bidirectional",
+    "GRU",
+    "LSTM",
+    "SimpleRNN",
+    "TimeDistributed",
+}

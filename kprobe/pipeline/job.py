@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from kprobe.graph.preprocessing import Preprocessing
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kprobe.graph.preprocessing import Preprocessing
 
 StoredDtype = Literal["float16", "float32", "as-is"]
 

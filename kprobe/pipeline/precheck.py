@@ -1,8 +1,69 @@
-"""Find what is wrong with a job from the files alone, before TensorFlow is loaded."""
+"""Find what is wrong with a job from the files alone, in the moment before TensorFlow loads."""
 
 from __future__ import annotations
-from kprobe.models.file import ModelFile
-from kprobe.pipeline.job import Job
 
-def precheck(job: Job, file: ModelFile) -> None:
-    """Raise what can be known before the model is loaded."""
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kprobe.dumps.partial import check_output
+from kprobe.errors import KprobeError, merge_errors
+from kprobe.graph.resolve import resolve
+from kprobe.inputs.model_input import ModelInput
+from kprobe.inputs.opening import open_arrays, open_sources
+from kprobe.models.listing import LayerEntry, list_layers
+
+if TYPE_CHECKING:
+    from kprobe.inputs.samples import Samples
+    from kprobe.models.file import ModelFile
+    from kprobe.pipeline.job import Job
+
+
+def precheck(job: Job, file: ModelFile) -> Samples | None:
+    """Check the output, the addresses and the inputs of a job as far as the files tell.
+
+    What they don't tell is found out when the model is loaded and traced.
+
+    Returns:
+        The samples, opened, where the file tells what the model takes.
+
+    Raises:
+        KprobeError: With everything that was found, of the class of the first.
+    """
+    calls = list_layers(file)
+    errors: list[KprobeError] = []
+    samples = None
+    try:
+        check_output(job.output, overwrite=job.overwrite)
+    except KprobeError as error:
+        errors.append(error)
+    try:
+        if job.layers is not None and calls and all(call.tells_inside for call in calls):
+            resolve([text for text in job.layers if "//" not in text], calls)
+    except KprobeError as error:
+        errors.append(error)
+    try:
+        inputs = _find_inputs(calls)
+        samples = open_samples(job, inputs) if inputs else None
+    except KprobeError as error:
+        errors.append(error)
+    if errors:
+        if samples is not None:
+            samples.close()
+        raise merge_errors(errors)
+    return samples
+
+
+def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
+    """Open the samples of a job for a model's inputs."""
+    if isinstance(job.inputs, Mapping) or not isinstance(job.inputs, Sequence):
+        return open_arrays(job.inputs, inputs, limit=job.limit)
+    return open_sources(job.inputs, inputs, random_rows=job.random, seed=job.seed, limit=job.limit)
+
+
+def _find_inputs(calls: Sequence[LayerEntry]) -> list[ModelInput]:
+    return [
+        ModelInput(call.steps[0][0], call.output_shape, call.dtype)
+        for call in calls
+        if call.is_input and call.depth == 0
+        if isinstance(call.output_shape, tuple) and call.dtype is not None
+    ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kprobe.dumps.writer import Writer
-from kprobe.pipeline.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from kprobe.pipeline.plan import Plan
 
 # How much work a killed run may lose, in seconds.
 _COMMIT_SECONDS = 10.0

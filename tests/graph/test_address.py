@@ -62,8 +62,10 @@ REFUSED = [
     ("conv5_3:0", "'conv5_3:0': a layer's outputs are numbered in brackets"),
     ("conv5_3:output", "'conv5_3:output': expected :in, :out or :mask, received :output"),
     ("a//", "'a//': expected an operation and the number of its output after '//', received ''"),
-    ("a//b:x", "'a//b:x': expected an operation and the number of its output after '//', "
-               "received 'b:x'"),
+    (
+        "a//b:x",
+        "'a//b:x': expected an operation and the number of its output after '//', received 'b:x'",
+    ),
     ("at:last", "'at:last': expected a whole number after 'at:', received 'last'"),
     ("a/", "'a/': expected a layer's name between the slashes"),
     ("/a", "'/a': expected a layer's name between the slashes"),
@@ -72,8 +74,10 @@ REFUSED = [
     ("a[0]:in", "'a[0]:in': brackets hold an index and stand at the end"),
     ("a[0", "'a[0': brackets hold an index and stand at the end"),
     ("a[]", "'a[]': expected an index, a slice or a key in the brackets"),
-    ("re:(", "'re:(' is not a regular expression: missing ), unterminated subpattern "
-             "at position 0"),
+    (
+        "re:(",
+        "'re:(' is not a regular expression: missing ), unterminated subpattern at position 0",
+    ),
 ]
 
 

@@ -60,9 +60,9 @@ def test_each_call_of_a_nested_shared_model_equals_the_model_by_itself(
 ):
     encoder = siamese.get_layer("encoder")
     inner = [layer.name for layer in encoder.layers]
-    reference = keras.Function(
-        encoder.inputs, [encoder.get_layer(name).output for name in inner]
-    )([pairs[side]])
+    reference = keras.Function(encoder.inputs, [encoder.get_layer(name).output for name in inner])(
+        [pairs[side]]
+    )
     computed = kprobe.function(siamese, f"encoder@{number}/*", exact=True)(pairs)
     assert list(computed) == [f"encoder@{number}/{name}" for name in inner]
     for name, expected in zip(inner, reference, strict=True):

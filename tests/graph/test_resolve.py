@@ -91,8 +91,11 @@ FAULTS = [
         "'enc*' fits 2 calls: encoder@0, encoder@1",
         "name one of them, or all with encoder@*",
     ),
-    ("at:4", "'at:4' fits 2 calls: encoder@0, encoder@1",
-     "name one of them, or all with encoder@*"),
+    (
+        "at:4",
+        "'at:4' fits 2 calls: encoder@0, encoder@1",
+        "name one of them, or all with encoder@*",
+    ),
     ("encoder@2", "'encoder@2': the model has only encoder@0, encoder@1", None),
     ("only@1", "no layer 'only@1'; nearest: head/only", None),
     ("zzz*", "'zzz*' matches no layer", "`kprobe ls MODEL` lists the layers"),

@@ -1,0 +1,224 @@
+"""Build a plan: load, trace, cut out the sub-graph and learn the shapes of its results."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+import kprobe
+from kprobe.dumps.layout import Column
+from kprobe.dumps.names import check_names, column_name
+from kprobe.errors import AddressError, InputError
+from kprobe.graph.device import select_device
+from kprobe.graph.fetch import Fetch, find_fetches
+from kprobe.graph.prepare import prepare
+from kprobe.graph.preprocessing import Preprocessing
+from kprobe.graph.signature import arrange_inputs, library_of, read_signature
+from kprobe.graph.subgraph import Subgraph
+from kprobe.graph.trace import Trace, trace
+from kprobe.inputs.model_input import ModelInput
+from kprobe.models.load import load_model
+from kprobe.pipeline.plan import Plan
+from kprobe.pipeline.precheck import open_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kprobe.inputs.samples import Samples
+    from kprobe.models.file import ModelFile
+    from kprobe.pipeline.job import Job, StoredDtype
+
+# A batch of results shouldn't fill the memory: a few of them are under way at once.
+_BATCH_BYTES = 128 << 20
+_BATCH_SIZE = 32
+# Freezing costs a second or so, which fewer rows don't win back.
+_FREEZE_ROWS = 256
+_FREEZE_WEIGHT_BYTES = 200 << 20
+
+
+def load(job: Job, file: ModelFile) -> Any:
+    """Load the model of a job, on the device it asks for."""
+    if job.device:
+        select_device(job.device)
+    return load_model(file, keras=job.keras, custom_objects=job.custom_objects, unsafe=job.unsafe)
+
+
+def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any]) -> Plan:
+    """Build the plan of a job for its loaded model.
+
+    Args:
+        job: The job.
+        model: A model of keras or tf_keras.
+        samples: The job's samples, if they are open already. They are the plan's from now on,
+            and closed if there won't be one.
+        facts: What is known for the attributes of the dump.
+
+    Raises:
+        KprobeError: Whatever is wrong with the addresses, the inputs or the model.
+    """
+    with contextlib.ExitStack() as stack:
+        if samples is not None:
+            stack.callback(samples.close)
+        signature = read_signature(model)
+        if samples is None:
+            inputs = [
+                ModelInput(name, tuple(spec.shape), spec.dtype.name)
+                for name, spec in signature.items()
+            ]
+            samples = open_samples(job, inputs)
+            stack.callback(samples.close)
+        traced = _trace(model, signature, samples, job)
+        fetches = find_fetches(traced, job.layers)
+        if not fetches:
+            raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
+        groups = _group(fetches)
+        subgraph = Subgraph(
+            traced,
+            traced.inputs,
+            [group[0].tensor for group in groups],
+            dtypes=[_stored(group[0].tensor, job.dtype) for group in groups],
+            exact=job.exact,
+        )
+        rows = samples.rows
+        if rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES:
+            subgraph.freeze()
+        columns = _columns(groups, _probe(subgraph, samples, groups))
+        addresses = [group[0].address for group in groups]
+        batch_size = job.batch_size or _choose_batch_size(sum(c.row_bytes for c in columns), rows)
+        attrs = _facts(job, model, [fetch.address for fetch in fetches], samples)
+        attrs |= {"batch_size": batch_size, "frozen": subgraph.frozen, **facts}
+        stack.pop_all()
+        return Plan(job, samples, subgraph, columns, addresses, batch_size, attrs)
+
+
+def _trace(model: Any, signature: Mapping[str, tf.TensorSpec], samples: Samples, job: Job) -> Trace:
+    """Trace the model over inputs in the samples' own dtype and shape."""
+    library = library_of(model)
+    chosen = _assign_preprocessing(job, list(signature))
+
+    def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
+        ready = {
+            name: prepare(tensor, signature[name], chosen[name], library)
+            for name, tensor in tensors.items()
+        }
+        return arrange_inputs(model, ready)
+
+    specs = {
+        name: tf.TensorSpec([None, *shape], tf.string if dtype.kind in "OSU" else dtype)
+        for name, (shape, dtype) in samples.specs().items()
+    }
+    return trace(model, specs, arrange)
+
+
+def _assign_preprocessing(job: Job, inputs: Sequence[str]) -> dict[str, Preprocessing]:
+    unknown = [name for name in job.preprocessing if name and name not in inputs]
+    if unknown:
+        raise InputError(
+            f"preprocessing for {', '.join(unknown)}, but the model's inputs are "
+            f"{', '.join(inputs)}"
+        )
+    if "" in job.preprocessing and len(inputs) > 1:
+        raise InputError(
+            f"preprocessing is for one input, and the model has {len(inputs)}",
+            hint=f"say which, for example --scale {inputs[0]}=0.5",
+        )
+    everywhere = job.preprocessing.get("", Preprocessing())
+    return {name: job.preprocessing.get(name, everywhere) for name in inputs}
+
+
+def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
+    """Put fetches of the same tensor together: it is computed and stored once."""
+    groups: dict[int, list[Fetch]] = {}
+    for fetch in fetches:
+        groups.setdefault(id(fetch.tensor), []).append(fetch)
+    return list(groups.values())
+
+
+def _stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
+    """The dtype a tensor is stored as. Numpy has no bfloat16, and HDF5 no booleans."""
+    if tensor.dtype == tf.bool:
+        return tf.uint8
+    if tensor.dtype.is_floating and dtype != "as-is":
+        return tf.as_dtype(dtype)
+    return tf.float32 if tensor.dtype == tf.bfloat16 else tensor.dtype
+
+
+def _probe(subgraph: Subgraph, samples: Samples, groups: Sequence[Sequence[Fetch]]) -> list[Any]:
+    """Learn the shape of a sample in every tensor, by running one sample and then two.
+
+    Raises:
+        AddressError: A tensor's first axis isn't the batch, or its rows differ in shape.
+    """
+    first = samples.peek(2)
+    one = subgraph({name: rows[:1] for name, rows in first.items()})
+    two = subgraph({name: np.resize(rows, (2, *rows.shape[1:])) for name, rows in first.items()})
+    faults = []
+    for group, single, double in zip(groups, one, two, strict=True):
+        if tuple(double.shape) != (2, *single.shape[1:]) or tuple(single.shape)[:1] != (1,):
+            faults.append(
+                f"{group[0].address} has shape {tuple(single.shape)} for one sample and "
+                f"{tuple(double.shape)} for two: not a row for each sample"
+            )
+        elif not single.dtype.is_numpy_compatible or single.dtype == tf.string:
+            faults.append(f"{group[0].address} holds {single.dtype.name}, which can't be stored")
+    if faults:
+        raise AddressError(*faults, hint="leave it out")
+    return one
+
+
+def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) -> list[Column]:
+    columns = []
+    pairs = [(fetch.address, column_name(fetch.name)) for group in groups for fetch in group]
+    check_names(dict.fromkeys(pairs))
+    for group, result in zip(groups, results, strict=True):
+        fetch = group[0]
+        attrs = {
+            "addresses": list(dict.fromkeys(name for f in group for name in (f.address, f.name))),
+            "layer": fetch.call.address,
+            "layer_class": fetch.call.class_name,
+            "tensor": fetch.tensor.name,
+            "dtype": fetch.tensor.dtype.name,
+            "layout": "dense",
+        }
+        dtype = np.dtype(result.dtype.as_numpy_dtype)
+        columns.append(Column(column_name(fetch.name), tuple(result.shape[1:]), dtype, attrs))
+    return columns
+
+
+def _choose_batch_size(row_bytes: int, rows: int) -> int:
+    """The largest power of two whose results aren't too much to hold a few times."""
+    size = _BATCH_SIZE
+    while size > 1 and (size * row_bytes > _BATCH_BYTES or size >= 2 * rows):
+        size //= 2
+    return size
+
+
+def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> dict[str, Any]:
+    """What is known before the run, for whoever finds the dump later."""
+    library = library_of(model)
+    preprocessing = {name: _given(choice) for name, choice in job.preprocessing.items()}
+    return {
+        "kprobe_version": kprobe.__version__,
+        "keras": f"{library.__name__} {library.__version__}",
+        "tensorflow_version": tf.__version__,
+        "model": getattr(job.model, "name", None) or Path(job.model).name,
+        "addresses": list(addresses),
+        "inputs": json.dumps(samples.identity()),
+        "random": samples.random,
+        "seed": job.seed,
+        "options": json.dumps(
+            {"dtype": job.dtype, "exact": job.exact, "preprocessing": preprocessing}
+        ),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+    }
+
+
+def _given(choice: Preprocessing) -> dict[str, Any]:
+    return {name: value for name, value in asdict(choice).items() if value is not None}
