@@ -24,7 +24,7 @@ def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:
             f"{start} shape {model_input.shape}, received {received} from {source.label}",
             _suggest_reshaping(source, model_input.shape[1:]),
         )
-    if not _fits_dtype(source.dtype, model_input.dtype):
+    if not _fits_dtype(source.dtype, model_input):
         numeric = source.dtype.kind in "biuf" and model_input.dtype != "string"
         faults.add(
             f"{start} {model_input.dtype}, received {_name_dtype(source.dtype)} from "
@@ -45,7 +45,7 @@ def find_integer_bounds(model_input: ModelInput, dtype: np.dtype[Any]) -> tuple[
     Returns:
         None where every value of `dtype` fits, and for inputs that aren't integers.
     """
-    target = _to_numpy(model_input.dtype)
+    target = model_input.numpy_dtype
     if target is None or target.kind not in "iu" or np.can_cast(dtype, target):
         return None
     limits = np.iinfo(target)
@@ -79,22 +79,15 @@ def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> str 
     return None
 
 
-def _fits_dtype(dtype: np.dtype[Any], expected: str) -> bool:
+def _fits_dtype(dtype: np.dtype[Any], expected: ModelInput) -> bool:
     """Tell whether the graph can cast to the input's dtype without losing what is meant."""
-    if expected == "string":
+    if expected.dtype == "string":
         return dtype.kind in "SUO"
-    target = _to_numpy(expected)
+    target = expected.numpy_dtype
     if target is None:  # bfloat16 and float8 aren't numpy's
         return dtype.kind in "biuf"
     takes = {"b": "biu", "i": "biu", "u": "biu", "f": "biuf", "c": "biufc"}
     return dtype.kind in takes.get(target.kind, "")
-
-
-def _to_numpy(name: str) -> np.dtype[Any] | None:
-    try:
-        return np.dtype(name)
-    except TypeError:
-        return None
 
 
 def _name_dtype(dtype: np.dtype[Any]) -> str:

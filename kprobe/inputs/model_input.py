@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,16 @@ class ModelInput:
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any] | None:
+        """The dtype in numpy; None for bfloat16 and others that numpy itself doesn't know."""
+        try:
+            dtype = np.dtype(self.dtype)
+        except TypeError:
+            return None
+        # TensorFlow's import registers bfloat16, as a kind that numpy computes nothing with.
+        return None if dtype.kind == "V" else dtype
 
     def __str__(self) -> str:
         """The input on one line, e.g. "image (None, 64, 64, 3) float32"."""

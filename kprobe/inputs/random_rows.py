@@ -72,10 +72,8 @@ class RandomRows(Source):
 
 def _choose_dtype(model_input: ModelInput) -> np.dtype[Any]:
     """Take the input's dtype; float32 for the floats that numpy doesn't know."""
-    try:
-        dtype = np.dtype(model_input.dtype)
-    except TypeError:
-        dtype = np.dtype(np.float32 if "float" in model_input.dtype else np.void)
+    unknown = np.float32 if "float" in model_input.dtype else np.void
+    dtype = model_input.numpy_dtype or np.dtype(unknown)
     if dtype.kind not in "biufc":
         raise InputError(
             f"input '{model_input.name}' expects {model_input.dtype}, and random values can be "
