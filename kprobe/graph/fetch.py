@@ -55,7 +55,7 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
     errors: list[KprobeError] = []
     for target in resolve(addresses, trace.calls):
         try:
-            for fetch in _fetch(target, trace):
+            for fetch in _fetch(target):
                 fetches.setdefault((fetch.name, fetch.address), fetch)
         except AddressError as error:
             errors.append(error)
@@ -64,7 +64,7 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
     return list(fetches.values())
 
 
-def _fetch(target: Target[TracedCall], trace: Trace) -> list[Fetch]:
+def _fetch(target: Target[TracedCall]) -> list[Fetch]:
     call, address = target.call, target.address
     if address.operation is not None:
         raise AddressError(f"{address.text!r}: operations inside layers can't be fetched yet")
@@ -74,8 +74,6 @@ def _fetch(target: Target[TracedCall], trace: Trace) -> list[Fetch]:
     if not parts:
         raise AddressError(f"{place!r} has no tensor")
     chosen = _choose(place, parts, address.index)
-    if call.graph is not trace.graph:
-        raise AddressError(f"{place!r} lies inside a loop, a branch or a function of the model")
     if address.alias and len(chosen) > 1:
         raise AddressError(f"the alias {address.alias!r} stands for {len(chosen)} tensors: {place}")
     fetches = []

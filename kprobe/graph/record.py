@@ -155,12 +155,16 @@ def _direct_calls_recorded(recorder: Recorder, layer: Any) -> Iterator[None]:
             return original(*args, **kwargs)
         return recorder.run(inner, original, args, kwargs)
 
+    own = vars(inner).get("call")
     # Past Layer.__setattr__, which would track the function as a part of the model.
     object.__setattr__(inner, "call", call)
     try:
         yield
     finally:
-        object.__delattr__(inner, "call")
+        if own is None:
+            object.__delattr__(inner, "call")
+        else:  # layers of tf_keras for operations have a `call` of their own
+            object.__setattr__(inner, "call", own)
 
 
 def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:

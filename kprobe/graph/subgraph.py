@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kprobe.errors import AddressError
+from kprobe.graph.lift import lift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ class Subgraph:
         specs: Shape (batch axis first, None) and dtype of each of them.
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
+        batch_axes: For some fetches, by number, the axis that is to be made the first.
     """
 
     def __init__(
@@ -52,13 +54,17 @@ class Subgraph:
         # Variables delete their storage when they go, whatever still holds a handle to it.
         self._model = trace.model
         self._exact = exact
-        wanted = [_edge(tensor) for tensor in fetches]
+        whole = trace.graph.as_graph_def()
+        wanted = [
+            _edge(tensor)
+            if tensor.graph is trace.graph
+            else lift(whole, trace.find_way(tensor.graph) or (), tensor)
+            for tensor in fetches
+        ]
         fed = {_edge(tensor): name for name, tensor in feeds.items()}
         captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
         inputs = {_edge(tensor): name for name, tensor in trace.inputs.items()}
-        definition, consumed = _extract(
-            trace.graph.as_graph_def(), wanted, {*fed, *captures, *inputs}
-        )
+        definition, consumed = _extract(whole, wanted, {*fed, *captures, *inputs})
         needed = consumed | set(wanted)
         missing = [name for edge, name in inputs.items() if edge in needed and edge not in fed]
         if missing:
@@ -93,6 +99,7 @@ class Subgraph:
         self._function.graph.variables = variables
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
         self.frozen = False
+        self.batch_axes: dict[int, int] = {}
 
     def freeze(self) -> bool:
         """Turn the variables into constants, so that the graph compiler can fold and pack them.
@@ -127,10 +134,12 @@ class Subgraph:
             tf.convert_to_tensor(feeds[name], spec.dtype)
             for name, spec in zip(self.feeds, self.specs, strict=True)
         ]
-        if self._exact:
-            with _unoptimized():
-                return list(self._function(*arguments))
-        return list(self._function(*arguments))
+        with _unoptimized() if self._exact else contextlib.nullcontext():
+            results = list(self._function(*arguments))
+        for number, axis in self.batch_axes.items():
+            others = [i for i in range(results[number].shape.rank) if i != axis]
+            results[number] = tf.transpose(results[number], [axis, *others])
+        return results
 
 
 @contextlib.contextmanager

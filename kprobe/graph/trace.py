@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
 
 from kprobe.calls import LayerCall
+from kprobe.graph.lift import Entry, find_ways
 from kprobe.graph.record import Record, recording
 
 
@@ -47,12 +50,25 @@ class Trace:
     function: Any
     inputs: Mapping[str, tf.Tensor]
     outputs: Sequence[tf.Tensor]
-    calls: Sequence[TracedCall]
+    calls: list[TracedCall]
 
     @property
     def graph(self) -> tf.Graph:
         """The graph all of it lives in."""
         return self.function.graph
+
+    @cached_property
+    def ways(self) -> Mapping[str, Sequence[Entry]]:
+        """How the graph gets to each function that runs in it, by the function's name."""
+        return find_ways(self.graph.as_graph_def())
+
+    def find_way(self, graph: tf.Graph) -> Sequence[Entry] | None:
+        """Give the way to the graph of a loop's body, a branch or a function; None if unused."""
+        if graph.name in self.ways:
+            return self.ways[graph.name]
+        # A tf.function's graph has the Python function's name, its definition a longer one.
+        pattern = re.compile(rf"__inference_{re.escape(graph.name)}_\d+")
+        return next((way for name, way in self.ways.items() if pattern.fullmatch(name)), None)
 
 
 def trace(
@@ -81,58 +97,56 @@ def trace(
             run, [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs.values()]
         )
     graph = function.graph
-    outputs = [t for t in tf.nest.flatten(function.structured_outputs) if t is not None]
-    return Trace(
+    result = Trace(
         model=model,
         function=function,
         inputs=dict(zip(names, graph.inputs[: len(names)], strict=True)),
-        outputs=outputs,
-        calls=_number(_keep_live(recorder.records, graph, outputs), model),
+        outputs=[t for t in tf.nest.flatten(function.structured_outputs) if t is not None],
+        calls=[],
     )
+    result.calls.extend(_number(_keep_live(recorder.records, result), model))
+    return result
 
 
-def _keep_live(
-    records: Sequence[Record], graph: tf.Graph, outputs: Sequence[tf.Tensor]
-) -> list[Record]:
+def _keep_live(records: Sequence[Record], trace: Trace) -> list[Record]:
     """Drop the calls that belong to another graph, or that no output depends on.
 
-    Some layers call others only to learn a shape (an RNN of tf_keras its cell), and Keras
-    builds throw-away graphs of its own.
+    Some layers call others only to learn a shape (a masked RNN its cell), and Keras builds
+    throw-away graphs of its own.
     """
-    live = _ancestors(outputs)
+    live = _ancestors(trace.outputs)
     kept: set[int] = set()
     result = []
     for record in records:
         if record.parent is not None and id(record.parent) not in kept:
             continue
-        if record.graph is graph:
+        if record.graph is trace.graph:
             tensors = _flat(record.outputs)
             if not any(t.op in live for _, t in tensors):
                 continue
-        elif not _is_inside(record.graph, graph):
+        elif trace.find_way(record.graph) is None:
             continue
         kept.add(id(record))
         result.append(record)
     return result
 
 
+# What these give doesn't depend on the values of what they take.
+_BLIND = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
+
+
 def _ancestors(tensors: Sequence[tf.Tensor]) -> set[tf.Operation]:
-    """Every operation that the tensors depend on, through data or control edges."""
+    """Every operation whose values the tensors depend on, through data or control edges."""
     pending = [tensor.op for tensor in tensors]
     found: set[tf.Operation] = set(pending)
     while pending:
         operation = pending.pop()
-        for before in [*(t.op for t in operation.inputs), *operation.control_inputs]:
+        inputs = () if operation.type in _BLIND else operation.inputs
+        for before in [*(t.op for t in inputs), *operation.control_inputs]:
             if before not in found:
                 found.add(before)
                 pending.append(before)
     return found
-
-
-def _is_inside(graph: Any, outer: tf.Graph) -> bool:
-    while graph is not None and graph is not outer:
-        graph = getattr(graph, "outer_graph", None)
-    return graph is outer
 
 
 def _number(records: Sequence[Record], model: Any) -> list[TracedCall]:

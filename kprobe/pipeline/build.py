@@ -149,27 +149,48 @@ def _stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
     return tf.float32 if tensor.dtype == tf.bfloat16 else tensor.dtype
 
 
-def _probe(subgraph: Subgraph, samples: Samples, groups: Sequence[Sequence[Fetch]]) -> list[Any]:
-    """Learn the shape of a sample in every tensor, by running one sample and then two.
+def _probe(
+    subgraph: Subgraph, samples: Samples, groups: Sequence[Sequence[Fetch]]
+) -> list[tf.Tensor]:
+    """Run one sample and then two, to learn the shape of a sample in every tensor.
+
+    Where the axis of the samples isn't the first, as in a loop over time, it is made the first.
+
+    Returns:
+        The results for one sample.
 
     Raises:
-        AddressError: A tensor's first axis isn't the batch, or its rows differ in shape.
+        AddressError: A tensor has no axis of samples, its rows differ in shape, or it holds what
+            can't be stored.
     """
-    first = samples.peek(2)
-    one = subgraph({name: rows[:1] for name, rows in first.items()})
-    two = subgraph({name: np.resize(rows, (2, *rows.shape[1:])) for name, rows in first.items()})
+    rows = samples.peek(2)
+    alone = {name: batch[:1] for name, batch in rows.items()}
+    one = subgraph(alone)
+    two = subgraph({name: np.resize(batch, (2, *batch.shape[1:])) for name, batch in rows.items()})
     faults = []
-    for group, single, double in zip(groups, one, two, strict=True):
-        if tuple(double.shape) != (2, *single.shape[1:]) or tuple(single.shape)[:1] != (1,):
+    for number, (group, single, double) in enumerate(zip(groups, one, two, strict=True)):
+        shapes = tuple(single.shape), tuple(double.shape)
+        axis = _find_batch_axis(*shapes)
+        if axis is None:
             faults.append(
-                f"{group[0].address} has shape {tuple(single.shape)} for one sample and "
-                f"{tuple(double.shape)} for two: not a row for each sample"
+                f"{group[0].address} has shape {shapes[0]} for one sample and {shapes[1]} for two: "
+                "not a row for each sample"
             )
-        elif not single.dtype.is_numpy_compatible or single.dtype == tf.string:
-            faults.append(f"{group[0].address} holds {single.dtype.name}, which can't be stored")
+        elif single.dtype == tf.string:
+            faults.append(f"{group[0].address} holds text, which can't be stored")
+        elif axis:
+            subgraph.batch_axes[number] = axis
     if faults:
         raise AddressError(*faults, hint="leave it out")
-    return one
+    return subgraph(alone) if subgraph.batch_axes else one
+
+
+def _find_batch_axis(one: tuple[int, ...], two: tuple[int, ...]) -> int | None:
+    """Find the only axis that is 1 for one sample and 2 for two."""
+    differing = [i for i, sizes in enumerate(zip(one, two, strict=False)) if sizes[0] != sizes[1]]
+    if len(one) != len(two) or len(differing) != 1:
+        return None
+    return differing[0] if (one[differing[0]], two[differing[0]]) == (1, 2) else None
 
 
 def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) -> list[Column]:

@@ -1,0 +1,249 @@
+"""Bring tensors out of loops, branches and functions into the graph around them.
+
+A loop's body, a branch or a function is a function of the graph's library; its tensors can't be
+fetched. Here the node that runs it, and every function on the way to the tensor, gets one more
+argument and result: a list that the body pushes the tensor's value to. The changed functions are
+new ones, under new names.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# The attributes of nodes that name functions they run.
+_LOOPS = {"While", "StatelessWhile"}
+_BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_FUNCTIONS = {
+    **dict.fromkeys(_LOOPS, ("body",)),
+    **dict.fromkeys(_BRANCHES, ("then_branch", "else_branch", "branches")),
+    **dict.fromkeys(_CALLS, ("f",)),
+}
+# New functions are called after those they were made from. The numbers go on for the whole
+# process, since TensorFlow knows functions by name.
+_LIFTED = "_lifted_"
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The way into a function: the node that runs it, and which of the node's functions it is.
+
+    Attributes:
+        node: The node's name, in the graph or function it stands in.
+        function: The function's name.
+    """
+
+    node: str
+    function: str
+
+
+def find_ways(definition: tf.compat.v1.GraphDef) -> dict[str, tuple[Entry, ...]]:
+    """Give, for every function that nodes of a graph run, the way to it from the graph.
+
+    Args:
+        definition: The graph and its library.
+
+    Returns:
+        By function name, the entries from the outermost inwards; of several ways, one.
+    """
+    library = {f.signature.name: f for f in definition.library.function}
+    ways: dict[str, tuple[Entry, ...]] = {}
+
+    def walk(nodes: Any, way: tuple[Entry, ...]) -> None:
+        for node in nodes:
+            for name in _run_by(node):
+                if name in library and name not in ways:
+                    ways[name] = (*way, Entry(node.name, name))
+                    walk(library[name].node_def, ways[name])
+
+    walk(definition.node, ())
+    return ways
+
+
+def lift(definition: tf.compat.v1.GraphDef, way: Sequence[Entry], tensor: tf.Tensor) -> str:
+    """Change a graph so that it gives the value of a tensor inside one of its functions.
+
+    Args:
+        definition: The graph; nodes and functions are added, and nodes on the way changed.
+        way: How the graph gets to the function.
+        tensor: A tensor of the function's graph.
+
+    Returns:
+        The edge that gives the value: of a tensor in a loop, all iterations stacked along a new
+        first axis, one for each loop in loops; of one in a branch, a first axis of length 1, or
+        0 where the branch wasn't taken.
+    """
+    return _Lift(definition, tensor).run(list(way))
+
+
+class _Lift:
+    def __init__(self, definition: tf.compat.v1.GraphDef, tensor: tf.Tensor) -> None:
+        self._definition = definition
+        self._library = {f.signature.name: f for f in definition.library.function}
+        self._tensor = tensor
+        self._dtype = tensor.dtype.as_datatype_enum
+        self._kinds: list[str] = []
+
+    def run(self, way: list[Entry]) -> str:
+        graph = _Body(self._definition.node, in_function=False)
+        start = self._add_list(graph)
+        end = self._thread(graph, way, start)
+        if any(op in _BRANCHES for op in itertools.takewhile(_is_no_loop, self._kinds)):
+            return self._add_stack(graph, end)
+        # It ran exactly once: the list has one value.
+        return graph.add(
+            "TensorListGetItem",
+            [end, graph.add_constant(0), graph.add_constant(-1)],
+            "item",
+            element_dtype=self._dtype,
+        )
+
+    def _thread(self, body: _Body, way: list[Entry], values: str) -> str:
+        """Add to a body what pushes the tensor's value to a list; give the list afterwards."""
+        if not way:
+            return self._push(body, values, self._edge_inside(body))
+        entry = way[0]
+        node = body.find(entry.node)
+        self._kinds.append(node.op)
+        if node.op in _LOOPS:
+            self._change(node, entry, way[1:], self._add_list(body))
+            stacked = self._add_stack(body, body.output(node, len(node.attr["T"].list.type) - 1))
+            return self._push(body, values, stacked)
+        self._change(node, entry, way[1:], values)
+        return body.output(node, len(node.attr["Tout"].list.type) - 1)
+
+    def _change(self, node: Any, entry: Entry, way: list[Entry], values: str) -> None:
+        """Give a node, and the functions it runs, the list as one more argument and result."""
+        data = [edge for edge in node.input if not edge.startswith("^")]
+        control = [edge for edge in node.input if edge.startswith("^")]
+        node.input[:] = [*data, values, *control]
+        for attr in ("T",) if node.op in _LOOPS else ("Tin", "Tout"):
+            node.attr[attr].list.type.append(tf.variant.as_datatype_enum)
+        if node.attr["output_shapes"].list.shape:
+            node.attr["output_shapes"].list.shape.add()
+        for attr in (*_FUNCTIONS[node.op], *(["cond"] if node.op in _LOOPS else [])):
+            value = node.attr[attr]
+            for function in [*value.list.func, *([value.func] if value.func.name else [])]:
+                inside = _original(function.name) == entry.function
+                function.name = self._copy(
+                    function.name, way if inside else None, gives=attr != "cond"
+                )
+        for attr in [key for key in node.attr if not node.attr[key].ListFields()]:
+            del node.attr[attr]  # reading an attribute that isn't there has added it
+
+    def _copy(self, name: str, way: list[Entry] | None, gives: bool) -> str:
+        """Copy a function with the list as its last argument, and where asked its last result."""
+        function = self._definition.library.function.add()
+        function.CopyFrom(self._library[name])
+        number = next(_numbers)
+        function.signature.name = f"{_original(name)}{_LIFTED}{number}"
+        self._library[function.signature.name] = function
+        argument = function.signature.input_arg.add()
+        argument.name, argument.type = f"lifted_{number}", tf.variant.as_datatype_enum
+        if gives:
+            body = _Body(function.node_def, in_function=True, function=function)
+            after = argument.name if way is None else self._thread(body, way, argument.name)
+            result = function.signature.output_arg.add()
+            result.name, result.type = f"result_{number}", tf.variant.as_datatype_enum
+            function.ret[result.name] = after
+        return str(function.signature.name)
+
+    def _add_list(self, body: _Body) -> str:
+        return body.add(
+            "EmptyTensorList",
+            [body.add_constant(-1), body.add_constant(-1)],
+            "handle",
+            element_dtype=self._dtype,
+            shape_type=tf.int32.as_datatype_enum,
+        )
+
+    def _add_stack(self, body: _Body, values: str) -> str:
+        return body.add(
+            "TensorListStack",
+            [values, body.add_constant(-1)],
+            "tensor",
+            element_dtype=self._dtype,
+            num_elements=-1,
+        )
+
+    def _push(self, body: _Body, values: str, value: str) -> str:
+        return body.add(
+            "TensorListPushBack", [values, value], "output_handle", element_dtype=self._dtype
+        )
+
+    def _edge_inside(self, body: _Body) -> str:
+        """The tensor as its function names it: an argument, or `node:result:number`."""
+        tensor, graph = self._tensor, self._tensor.graph
+        for argument, given in zip(body.arguments, graph.inputs, strict=False):
+            if given is tensor:
+                return argument
+        before = tensor.value_index
+        for result in tensor.op.op_def.output_arg:
+            if result.number_attr:
+                count = tensor.op.get_attr(result.number_attr)
+            elif result.type_list_attr:
+                count = len(tensor.op.get_attr(result.type_list_attr))
+            else:
+                count = 1
+            if before < count:
+                return f"{tensor.op.name}:{result.name}:{before}"
+            before -= count
+        raise AssertionError(tensor)
+
+
+class _Body:
+    """The nodes of a graph or of a function, which write the edges between them differently."""
+
+    def __init__(self, nodes: Any, *, in_function: bool, function: Any = None) -> None:
+        self._nodes = nodes
+        self._in_function = in_function
+        self.arguments = [a.name for a in function.signature.input_arg] if function else []
+
+    def find(self, name: str) -> Any:
+        return {node.name: node for node in self._nodes}[name]
+
+    def output(self, node: Any, number: int) -> str:
+        return f"{node.name}:output:{number}" if self._in_function else f"{node.name}:{number}"
+
+    def add(self, op: str, inputs: list[str], result: str, **attrs: int) -> str:
+        node = self._nodes.add()
+        node.name, node.op = f"lifted/{op}_{next(_numbers)}", op
+        node.input[:] = inputs
+        for name, value in attrs.items():
+            if name == "num_elements":
+                node.attr[name].i = value
+            else:
+                node.attr[name].type = value
+        return f"{node.name}:{result}:0" if self._in_function else str(node.name)
+
+    def add_constant(self, value: int) -> str:
+        edge = self.add("Const", [], "output", dtype=tf.int32.as_datatype_enum)
+        self._nodes[-1].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.int32))
+        return edge
+
+
+def _original(name: str) -> str:
+    """The name of the function that a changed one was made from."""
+    return name.partition(_LIFTED)[0]
+
+
+def _is_no_loop(op: str) -> bool:
+    return op not in _LOOPS
+
+
+def _run_by(node: Any) -> Iterator[str]:
+    """The names of the functions that a node runs, a loop's condition left out."""
+    for attr in _FUNCTIONS.get(node.op, ()):
+        if attr in node.attr:
+            value = node.attr[attr]
+            yield from (function.name for function in value.list.func)
+            if value.func.name:
+                yield value.func.name
