@@ -184,7 +184,7 @@ class _Lift:
         tensor, graph = self._tensor, self._tensor.graph
         for argument, given in zip(body.arguments, graph.inputs, strict=False):
             if given is tensor:
-                return argument
+                return str(argument)
         before = tensor.value_index
         for result in tensor.op.op_def.output_arg:
             if result.number_attr:
