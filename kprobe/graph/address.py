@@ -18,7 +18,7 @@ Commas separate addresses, but not inside brackets, and not after `re:`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kprobe.errors import AddressError
@@ -105,17 +105,7 @@ def parse_address(text: str) -> Address:
         return _parse_operation(place, alias, path, operation)
     path, index = _parse_index(place)
     path, port = _parse_port(place, path)
-    if path.startswith("type:"):
-        return Address(place, alias, type=path[5:], port=port, index=index)
-    if path.startswith("at:"):
-        try:
-            position = int(path[3:])
-        except ValueError:
-            raise AddressError(
-                f"{place!r}: expected a whole number after 'at:', received {path[3:]!r}"
-            ) from None
-        return Address(place, alias, position=position, port=port, index=index)
-    return Address(place, alias, steps=_parse_steps(place, path), port=port, index=index)
+    return replace(_parse_path(place, path), alias=alias, port=port, index=index)
 
 
 _ALIAS = re.compile(r"^\s*([A-Za-z_][\w.\-]*)=(?!=)")
@@ -133,10 +123,21 @@ def _parse_operation(place: str, alias: str | None, path: str, operation: str) -
             f"received {operation!r}",
             hint="for example conv1//BiasAdd:0",
         )
-    steps = _parse_steps(place, path) if path else ()
-    return Address(
-        place, alias, steps=steps, operation=name, number=int(number) if number else None
-    )
+    inside = _parse_path(place, path) if path else Address(place, steps=())
+    return replace(inside, alias=alias, operation=name, number=int(number) if number else None)
+
+
+def _parse_path(place: str, path: str) -> Address:
+    if path.startswith("type:"):
+        return Address(place, type=path[5:])
+    if path.startswith("at:"):
+        try:
+            return Address(place, position=int(path[3:]))
+        except ValueError:
+            raise AddressError(
+                f"{place!r}: expected a whole number after 'at:', received {path[3:]!r}"
+            ) from None
+    return Address(place, steps=_parse_steps(place, path))
 
 
 def _parse_index(place: str) -> tuple[str, Index]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from kprobe.errors import AddressError, KprobeError, merge_errors
+from kprobe.graph.operations import find_operations
 from kprobe.graph.resolve import Target, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kprobe.graph.address import Index
+    from kprobe.graph.address import Address, Index
     from kprobe.graph.trace import Trace, TracedCall
 
 Part = tuple[int | str | None, tf.Tensor]
@@ -27,13 +29,15 @@ class Fetch:
         address: The one address that names it and nothing else.
         name: What its dataset is to be called after: the alias, or the address.
         tensor: The tensor, in the trace.
-        call: The layer call it belongs to.
+        layer: The address of the layer call it belongs to, or "".
+        layer_class: That layer's class, or the type of an operation outside of layers.
     """
 
     address: str
     name: str
     tensor: tf.Tensor
-    call: TracedCall
+    layer: str
+    layer_class: str
 
 
 def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
@@ -53,34 +57,50 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
         addresses = [call.address for call in trace.calls if not call.is_input]
     fetches: dict[tuple[str, str], Fetch] = {}
     errors: list[KprobeError] = []
-    for target in resolve(addresses, trace.calls):
-        try:
-            for fetch in _fetch(target):
-                fetches.setdefault((fetch.name, fetch.address), fetch)
-        except AddressError as error:
-            errors.append(error)
+    for _, targets in itertools.groupby(resolve(addresses, trace.calls), lambda t: id(t.address)):
+        missing: list[KprobeError] = []
+        found: list[Fetch] = []
+        for target in targets:
+            try:
+                found += _fetch(target, trace)
+            except AddressError as error:
+                missing.append(error)
+        # Of the layers that a pattern names, not all need to have what it asks of them.
+        errors += missing[:1] if not found else []
+        for fetch in found:
+            fetches.setdefault((fetch.name, fetch.address), fetch)
     if errors:
         raise merge_errors(errors)
     return list(fetches.values())
 
 
-def _fetch(target: Target[TracedCall]) -> list[Fetch]:
+def _fetch(target: Target[TracedCall], trace: Trace) -> list[Fetch]:
     call, address = target.call, target.address
-    if address.operation is not None:
-        raise AddressError(f"{address.text!r}: operations inside layers can't be fetched yet")
+    if call is None or address.operation is not None:
+        found = find_operations(trace, call, address)
+        layer = ("", found[0][1].op.type) if call is None else (call.address, call.class_name)
+        return _name(found, address, *layer)
     port = "" if address.port == "out" else f":{address.port}"
     place = call.address + port
     parts = _port(call, address.port)
     if not parts:
         raise AddressError(f"{place!r} has no tensor")
     chosen = _choose(place, parts, address.index)
-    if address.alias and len(chosen) > 1:
-        raise AddressError(f"the alias {address.alias!r} stands for {len(chosen)} tensors: {place}")
-    fetches = []
-    for key, tensor in chosen:
-        name = place if key is None else f"{place}[{key}]"
-        fetches.append(Fetch(name, address.alias or name, tensor, call))
-    return fetches
+    named = [(place if key is None else f"{place}[{key}]", tensor) for key, tensor in chosen]
+    return _name(named, address, call.address, call.class_name)
+
+
+def _name(
+    tensors: Sequence[tuple[str, tf.Tensor]], address: Address, layer: str, layer_class: str
+) -> list[Fetch]:
+    if address.alias and len(tensors) > 1:
+        raise AddressError(
+            f"the alias {address.alias!r} stands for {len(tensors)} tensors: "
+            + ", ".join(name for name, _ in tensors[:8])
+        )
+    return [
+        Fetch(name, address.alias or name, tensor, layer, layer_class) for name, tensor in tensors
+    ]
 
 
 def _port(call: TracedCall, port: str) -> Sequence[Part]:

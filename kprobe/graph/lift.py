@@ -12,6 +12,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def find_ways(definition: tf.compat.v1.GraphDef) -> dict[str, tuple[Entry, ...]]
 
     def walk(nodes: Any, way: tuple[Entry, ...]) -> None:
         for node in nodes:
-            for name in _run_by(node):
+            for name in run_by(node):
                 if name in library and name not in ways:
                     ways[name] = (*way, Entry(node.name, name))
                     walk(library[name].node_def, ways[name])
@@ -89,8 +90,10 @@ class _Lift:
         self._definition = definition
         self._library = {f.signature.name: f for f in definition.library.function}
         self._tensor = tensor
-        self._dtype = tensor.dtype.as_datatype_enum
+        self._dtype = tensor.dtype
         self._kinds: list[str] = []
+        rank = tensor.shape.rank
+        self._shape = None if rank is None else tensor.shape.as_list()
 
     def run(self, way: list[Entry]) -> str:
         graph = _Body(self._definition.node, in_function=False)
@@ -116,6 +119,7 @@ class _Lift:
         if node.op in _LOOPS:
             self._change(node, entry, way[1:], self._add_list(body))
             stacked = self._add_stack(body, body.output(node, len(node.attr["T"].list.type) - 1))
+            self._shape = None if self._shape is None else [None, *self._shape]
             return self._push(body, values, stacked)
         self._change(node, entry, way[1:], values)
         return body.output(node, len(node.attr["Tout"].list.type) - 1)
@@ -162,13 +166,25 @@ class _Lift:
             [body.add_constant(-1), body.add_constant(-1)],
             "handle",
             element_dtype=self._dtype,
-            shape_type=tf.int32.as_datatype_enum,
+            shape_type=tf.int32,
         )
 
     def _add_stack(self, body: _Body, values: str) -> str:
+        if self._shape is None:
+            shape = body.add_constant(-1)
+        else:
+            # An empty list can be stacked only where the shape is known: unknown sizes, else
+            # -1, are 0 then.
+            length = body.add("TensorListLength", [values], "length")
+            empty = body.add("Equal", [length, body.add_constant(0)], "z", T=tf.int32)
+            number = body.add("Cast", [empty], "y", SrcT=tf.bool, DstT=tf.int32)
+            unknown = body.add_constant([int(size is None) for size in self._shape])
+            known = body.add_constant([-1 if size is None else size for size in self._shape])
+            raised = body.add("Mul", [unknown, number], "z", T=tf.int32)
+            shape = body.add("AddV2", [known, raised], "z", T=tf.int32)
         return body.add(
             "TensorListStack",
-            [values, body.add_constant(-1)],
+            [values, shape],
             "tensor",
             element_dtype=self._dtype,
             num_elements=-1,
@@ -213,20 +229,21 @@ class _Body:
     def output(self, node: Any, number: int) -> str:
         return f"{node.name}:output:{number}" if self._in_function else f"{node.name}:{number}"
 
-    def add(self, op: str, inputs: list[str], result: str, **attrs: int) -> str:
+    def add(self, op: str, inputs: list[str], result: str, **attrs: Any) -> str:
         node = self._nodes.add()
         node.name, node.op = f"lifted/{op}_{next(_numbers)}", op
         node.input[:] = inputs
         for name, value in attrs.items():
-            if name == "num_elements":
-                node.attr[name].i = value
+            if isinstance(value, tf.DType):
+                node.attr[name].type = value.as_datatype_enum
             else:
-                node.attr[name].type = value
+                node.attr[name].i = value
         return f"{node.name}:{result}:0" if self._in_function else str(node.name)
 
-    def add_constant(self, value: int) -> str:
-        edge = self.add("Const", [], "output", dtype=tf.int32.as_datatype_enum)
-        self._nodes[-1].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.int32))
+    def add_constant(self, value: int | list[int]) -> str:
+        edge = self.add("Const", [], "output", dtype=tf.int32)
+        proto = tf.make_tensor_proto(np.asarray(value, np.int32))
+        self._nodes[-1].attr["value"].tensor.CopyFrom(proto)
         return edge
 
 
@@ -239,8 +256,8 @@ def _is_no_loop(op: str) -> bool:
     return op not in _LOOPS
 
 
-def _run_by(node: Any) -> Iterator[str]:
-    """The names of the functions that a node runs, a loop's condition left out."""
+def run_by(node: Any) -> Iterator[str]:
+    """Give the names of the functions that a node runs, a loop's condition left out."""
     for attr in _FUNCTIONS.get(node.op, ()):
         if attr in node.attr:
             value = node.attr[attr]

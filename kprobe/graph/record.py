@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ class Record:
         graph: The graph the call ran in.
         inputs: The tensors that went in, flat, in the order of the arguments.
         outputs: What came out: a tensor, None, or a structure of them.
+        scope: The name scope of its operations; "" for none.
         span: The positions in `graph` of the operations the call created, as a half-open range.
         is_input: Whether this stands for an input of a functional model: it isn't called, it is
             what the enclosing call was given.
@@ -36,6 +38,7 @@ class Record:
     graph: tf.Graph
     inputs: list[tf.Tensor]
     outputs: Any = None
+    scope: str = ""
     span: tuple[int, int] = (0, 0)
     is_input: bool = False
 
@@ -47,8 +50,18 @@ class Recorder:
     records: list[Record] = field(default_factory=list)
     _open: list[Record] = field(default_factory=list)
 
-    def run(self, layer: Any, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Run `call` as a call of `layer` and record it; outside graphs, just run it."""
+    def run(
+        self, layer: Any, call: Callable[..., Any], args: Any, kwargs: Any, *, scoped: bool
+    ) -> Any:
+        """Run `call` as a call of `layer` and record it; outside graphs, just run it.
+
+        Args:
+            layer: The layer or operation.
+            call: What to run.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+            scoped: Whether the layer's name scope is open already; else the call opens it.
+        """
         if tf.executing_eagerly():
             return call(*args, **kwargs)
         graph = tf.compat.v1.get_default_graph()
@@ -58,6 +71,7 @@ class Recorder:
         record = Record(layer, layer.name, parent, graph, _tensors((args, kwargs)))
         self.records.append(record)
         begin = graph.version
+        outer = graph.get_name_scope()
         self._open.append(record)
         try:
             self._record_inputs(record, args, kwargs)
@@ -67,6 +81,7 @@ class Recorder:
             self._open.pop()
         record.outputs = _give_own_tensors(outputs, record.inputs)
         record.span = (begin, graph.version)
+        record.scope = outer if scoped else _find_scope(record, outer)
         return record.outputs
 
     def is_open(self, layer: Any) -> bool:
@@ -125,10 +140,13 @@ def _call_owners() -> list[type]:
 @contextlib.contextmanager
 def _wrapped_call(owner: type, recorder: Recorder) -> Iterator[None]:
     original = owner.__call__
+    # Operation.__call__ runs inside Layer.__call__, which has opened the layer's scope.
+    scoped = owner.__name__ == "Operation"
 
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return recorder.run(self, functools.partial(original, self), args, kwargs)
+        bound = functools.partial(original, self)
+        return recorder.run(self, bound, args, kwargs, scoped=scoped)
 
     owner.__call__ = call  # type: ignore[method-assign]
     try:
@@ -153,7 +171,7 @@ def _direct_calls_recorded(recorder: Recorder, layer: Any) -> Iterator[None]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if recorder.is_open(inner):
             return original(*args, **kwargs)
-        return recorder.run(inner, original, args, kwargs)
+        return recorder.run(inner, original, args, kwargs, scoped=True)
 
     own = vars(inner).get("call")
     # Past Layer.__setattr__, which would track the function as a part of the model.
@@ -187,6 +205,17 @@ def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:
     if outputs is None or not any(id(t) in given for t in tf.nest.flatten(outputs)):
         return outputs
     return tf.nest.map_structure(own, outputs)
+
+
+def _find_scope(record: Record, outer: str) -> str:
+    """Find the scope that a call opened, from the names of the operations in it."""
+    prefix = f"{outer}/" if outer else ""
+    pattern = re.compile(re.escape(prefix) + re.escape(record.name) + r"(_\d+)?(?=/)")
+    for operation in record.graph.get_operations()[slice(*record.span)]:
+        match = pattern.match(operation.name)
+        if match:
+            return match[0]
+    return outer
 
 
 def _tensors(structure: Any) -> list[tf.Tensor]:

@@ -19,9 +19,12 @@ C = TypeVar("C", bound=LayerCall)
 
 @dataclass(frozen=True)
 class Target(Generic[C]):
-    """A call that an address names, and the address: its port, index and alias."""
+    """A call that an address names, and the address: its port, index and alias.
 
-    call: C
+    The call is None for an address that begins with `//`, which names no layer.
+    """
+
+    call: C | None
     address: Address
 
 
@@ -78,7 +81,7 @@ def _resolve_one(text: str, calls: Sequence[C]) -> list[Target[C]]:
         if address.position is not None and len(found) > 1:
             raise _ambiguous(address, found)
     elif not address.steps:
-        raise AddressError(f"{address.text!r} names no layer")
+        return [Target(None, address)]
     else:
         found = _find(address, address.steps, calls)
     return [Target(call, address) for call in found]

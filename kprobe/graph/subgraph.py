@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from kprobe.errors import AddressError
+from kprobe.errors import AddressError, ModelError
 from kprobe.graph.lift import lift
 
 if TYPE_CHECKING:
@@ -129,13 +130,19 @@ class Subgraph:
 
         Returns:
             A tensor for each fetch, on the device it was computed on.
+
+        Raises:
+            ModelError: An operation failed on these values.
         """
         arguments = [
             tf.convert_to_tensor(feeds[name], spec.dtype)
             for name, spec in zip(self.feeds, self.specs, strict=True)
         ]
-        with _unoptimized() if self._exact else contextlib.nullcontext():
-            results = list(self._function(*arguments))
+        try:
+            with _unoptimized() if self._exact else contextlib.nullcontext():
+                results = list(self._function(*arguments))
+        except tf.errors.OpError as error:
+            raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
         for number, axis in self.batch_axes.items():
             others = [i for i in range(results[number].shape.rank) if i != axis]
             results[number] = tf.transpose(results[number], [axis, *others])
@@ -157,6 +164,19 @@ def _unoptimized() -> Iterator[None]:
         tf.config.optimizer.set_experimental_options(
             {"disable_meta_optimizer": options.get("disable_meta_optimizer", False)}
         )
+
+
+def _shorten(error: tf.errors.OpError) -> str:
+    """The line of TensorFlow's message that says what was wrong, and where."""
+    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+    told = [
+        line
+        for line in lines
+        if not line.startswith(("Graph execution error", "Detected at", "<stack", "[[", "File"))
+    ]
+    node = re.search(r"node ([\w./\-]+)", error.message)
+    where = f" (at {node[1]})" if node else ""
+    return str((told or lines or [type(error).__name__])[0]) + where
 
 
 def _edge(tensor: tf.Tensor) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from kprobe.calls import LayerCall
 from kprobe.graph.lift import Entry, find_ways
@@ -25,12 +26,14 @@ class TracedCall(LayerCall):
             a layer with one output, else its number, or its key in a dict.
         graph: The graph the call ran in: the trace's own, or the body of a loop, a branch or a
             function in it.
+        scope: The name scope of its operations, "" for none.
         span: The positions in `graph` of the operations the call created, a half-open range.
     """
 
     inputs: Sequence[tf.Tensor]
     outputs: Sequence[tuple[int | str | None, tf.Tensor]]
     graph: tf.Graph
+    scope: str
     span: tuple[int, int]
 
 
@@ -58,9 +61,29 @@ class Trace:
         return self.function.graph
 
     @cached_property
+    def live(self) -> set[tf.Operation]:
+        """The operations that the model's outputs depend on."""
+        return find_ancestors(self.outputs)
+
+    @cached_property
     def ways(self) -> Mapping[str, Sequence[Entry]]:
         """How the graph gets to each function that runs in it, by the function's name."""
-        return find_ways(self.graph.as_graph_def())
+        return find_ways(self._definition)
+
+    def open_function(self, name: str) -> tf.Graph | None:
+        """Give the graph of a function in the library, by its name."""
+        if name not in self._opened:
+            library = {f.signature.name: f for f in self._definition.library.function}
+            self._opened[name] = function_def_to_graph(library[name]) if name in library else None
+        return self._opened[name]
+
+    @cached_property
+    def _definition(self) -> tf.compat.v1.GraphDef:
+        return self.graph.as_graph_def()
+
+    @cached_property
+    def _opened(self) -> dict[str, tf.Graph | None]:
+        return {}
 
     def find_way(self, graph: tf.Graph) -> Sequence[Entry] | None:
         """Give the way to the graph of a loop's body, a branch or a function; None if unused."""
@@ -114,7 +137,6 @@ def _keep_live(records: Sequence[Record], trace: Trace) -> list[Record]:
     Some layers call others only to learn a shape (a masked RNN its cell), and Keras builds
     throw-away graphs of its own.
     """
-    live = _ancestors(trace.outputs)
     kept: set[int] = set()
     result = []
     for record in records:
@@ -122,7 +144,7 @@ def _keep_live(records: Sequence[Record], trace: Trace) -> list[Record]:
             continue
         if record.graph is trace.graph:
             tensors = _flat(record.outputs)
-            if not any(t.op in live for _, t in tensors):
+            if not any(t.op in trace.live for _, t in tensors):
                 continue
         elif trace.find_way(record.graph) is None:
             continue
@@ -135,8 +157,8 @@ def _keep_live(records: Sequence[Record], trace: Trace) -> list[Record]:
 _BLIND = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
 
 
-def _ancestors(tensors: Sequence[tf.Tensor]) -> set[tf.Operation]:
-    """Every operation whose values the tensors depend on, through data or control edges."""
+def find_ancestors(tensors: Sequence[tf.Tensor]) -> set[tf.Operation]:
+    """Give every operation whose values the tensors depend on, by data or control edges."""
     pending = [tensor.op for tensor in tensors]
     found: set[tf.Operation] = set(pending)
     while pending:
@@ -177,6 +199,7 @@ def _number(records: Sequence[Record], model: Any) -> list[TracedCall]:
                 inputs=record.inputs,
                 outputs=_flat(record.outputs),
                 graph=record.graph,
+                scope=record.scope,
                 span=record.span,
                 is_input=record.is_input,
             )

@@ -201,8 +201,8 @@ def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) ->
         fetch = group[0]
         attrs = {
             "addresses": list(dict.fromkeys(name for f in group for name in (f.address, f.name))),
-            "layer": fetch.call.address,
-            "layer_class": fetch.call.class_name,
+            "layer": fetch.layer,
+            "layer_class": fetch.layer_class,
             "tensor": fetch.tensor.name,
             "dtype": fetch.tensor.dtype.name,
             "layout": "dense",

@@ -1,0 +1,131 @@
+"""The operations inside layer calls, under names relative to the call's own scope."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from kprobe.errors import AddressError
+from kprobe.graph.lift import run_by
+from kprobe.graph.trace import find_ancestors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kprobe.graph.address import Address
+    from kprobe.graph.trace import Trace, TracedCall
+
+
+# They compute nothing.
+_PASSIVE = {"Const", "Placeholder", "ReadVariableOp"}
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """An operation of a trace.
+
+    Attributes:
+        name: Its name relative to the call's scope; "map/while/Relu" for one in a loop's body.
+        operation: The operation, in the trace's graph or in that of a loop, branch or function.
+    """
+
+    name: str
+    operation: tf.Operation
+
+
+def list_operations(trace: Trace, call: TracedCall | None) -> list[Operation]:
+    """Give the operations that a call created, those in loops, branches and functions included.
+
+    Left out are those that nothing depends on.
+
+    Args:
+        trace: The trace.
+        call: The call; None for the whole graph, under its own names.
+    """
+    if call is None:
+        operations = trace.graph.get_operations()
+    else:
+        operations = call.graph.get_operations()[slice(*call.span)]
+    graph = trace.graph if call is None else call.graph
+    live = trace.live if graph is trace.graph else find_ancestors(graph.outputs)
+    scope = f"{call.scope}/" if call is not None and call.scope else ""
+    return list(_walk(trace, [op for op in operations if op in live], scope, ""))
+
+
+def find_operations(
+    trace: Trace, call: TracedCall | None, address: Address
+) -> list[tuple[str, tf.Tensor]]:
+    """Look up the tensors of the operations that an address names inside a call.
+
+    Returns:
+        The address that names each tensor and nothing else, and the tensor.
+
+    Raises:
+        AddressError: There is no such operation or output.
+    """
+    wanted = address.operation or ""
+    place = f"{call.address if call else ''}//"
+    listed = list_operations(trace, call)
+    if "*" in wanted or "?" in wanted:
+        parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in wanted)
+        pattern = re.compile("".join(parts), re.DOTALL)
+        found = [entry for entry in listed if pattern.fullmatch(entry.name)]
+        # `*Suppression*` means the operation, not the constants among its arguments.
+        found = [e for e in found if e.operation.type not in _PASSIVE] or found
+    else:
+        found = [entry for entry in listed if entry.name == wanted]
+    if not found:
+        last = wanted.strip("*").rpartition("/")[2].lower()
+        near = [f"{place}{e.name}" for e in listed if last and last in e.name.lower()]
+        fault = f"{place}{wanted} names no operation"
+        raise AddressError(
+            f"{fault}; nearest: {', '.join(near[:3])}" if near else fault,
+            hint=None if near else "`kprobe ls MODEL --ops` lists them",
+        )
+    tensors = []
+    for entry in found:
+        outputs = entry.operation.outputs
+        if address.number is not None and address.number >= len(outputs):
+            if len(found) > 1:
+                continue
+            raise AddressError(
+                f"{place}{entry.name} has {len(outputs)} outputs, and :{address.number} is none"
+            )
+        numbers = range(len(outputs)) if address.number is None else [address.number]
+        for number in numbers:
+            text = f"{place}{entry.name}" + (f":{number}" if len(outputs) > 1 else "")
+            tensors.append((text, outputs[number]))
+    return [(text, tensor) for text, tensor in tensors if _has_value(tensor)] or tensors
+
+
+def _walk(
+    trace: Trace, operations: Sequence[tf.Operation], scope: str, shown: str
+) -> Iterator[Operation]:
+    """Name operations, and go into the functions that they run.
+
+    Args:
+        trace: The trace.
+        operations: The operations of one graph.
+        scope: What their names begin with, if it is to be replaced.
+        shown: What it is replaced by, and what names that don't begin so are put behind.
+    """
+    for operation in operations:
+        full = str(operation.name)
+        # The bodies of loops keep the names of the graph around them; functions begin anew.
+        name = shown + full.removeprefix(scope)
+        yield Operation(name, operation)
+        for function in run_by(operation.node_def):
+            graph = trace.open_function(function)
+            if graph is not None:
+                live = find_ancestors(graph.outputs)
+                inner = [op for op in graph.get_operations() if op in live]
+                inner = [op for op in inner if op.type != "Placeholder"]
+                yield from _walk(trace, inner, f"{full}/", f"{name}/")
+
+
+def _has_value(tensor: tf.Tensor) -> bool:
+    """Tell what can be fetched from handles to variables and lists."""
+    return tensor.dtype not in (tf.resource, tf.variant)
