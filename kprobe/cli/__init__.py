@@ -10,6 +10,7 @@ import click
 import kprobe
 from kprobe.cli.dump import dump
 from kprobe.cli.errors import reporting
+from kprobe.cli.find import find
 from kprobe.cli.ls import ls
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[dump, ls],
+    commands=[dump, ls, find],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: kprobe ls MODEL. Then: kprobe dump MODEL --layers NAME,NAME",
 )

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kprobe.cli.options import (
+    File,
     collect_preprocessing,
     complete_layers,
+    loading_options,
     model_argument,
     preprocessing_options,
     read_layers,
@@ -23,6 +25,7 @@ from kprobe.cli.output import (
     format_bytes,
     format_shape,
     print_json,
+    print_line,
     print_table,
     say,
     showing_progress,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     "inputs",
     multiple=True,
     metavar="[NAME=]SRC",
+    type=File(),
     help="Samples: .npy, .npz, FILE.h5:/DATASET, or - for a .npy on stdin. "
     "NAME=SRC for each of several inputs. Without it, random samples.",
 )
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     "--output",
     "-o",
     metavar="FILE",
+    type=File(),
     help="The dump; - for stdout. Default: the model's name with .activations.h5.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a dump of that name.")
@@ -79,14 +84,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
 @click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
-@click.option("--keras", type=click.Choice(["2", "3"]), help="Load with this Keras.")
-@click.option(
-    "--custom-objects",
-    multiple=True,
-    metavar="FILE.py|MODULE",
-    help="Python code that defines the model's own classes and functions. Repeatable.",
-)
-@click.option("--unsafe", is_flag=True, help="Open a model that may run code of its own.")
+@loading_options
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
 @click.pass_context
@@ -123,7 +121,6 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             output=output,
             # What isn't written needs no permission.
             overwrite=options["overwrite"] or options["dry_run"],
-            keras=int(options["keras"]) if options["keras"] else None,
             preprocessing=collect_preprocessing(
                 **{name: options[name] for name in ("preprocess", "scale", "mean", "std")}
             ),
@@ -152,6 +149,7 @@ _PASSED_ON = (
     "batch_size",
     "exact",
     "device",
+    "keras",
     "custom_objects",
     "unsafe",
 )
@@ -220,4 +218,4 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
     total = ("in all", "", "", format_bytes(plan.row_bytes), format_bytes(plan.row_bytes * rows))
     header = ("address", "dtype", "shape", "a sample", f"{rows:,} samples")
     print_table(header, [*table, total], numbers={*header[3:]})
-    click.echo(f"{format_bytes(free)} free on the disk")
+    print_line(f"{format_bytes(free)} free on the disk")

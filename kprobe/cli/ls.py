@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from kprobe.cli.options import model_argument
-from kprobe.cli.output import format_shape, print_json, print_table
+from kprobe.cli.options import loading_options, model_argument
+from kprobe.cli.output import format_shapes, print_json, print_table
+from kprobe.cli.quiet import hold_back_noise
 
 
 @click.command()
@@ -15,12 +17,28 @@ from kprobe.cli.output import format_shape, print_json, print_table
 @click.argument("pattern", required=False)
 @click.option("--type", "class_name", metavar="CLASS", help="Only layers of this class.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def ls(model: str, pattern: str | None, class_name: str | None, as_json: bool) -> None:
+@click.option(
+    "--ops", is_flag=True, help="The operations inside the layers instead. Loads the model."
+)
+@loading_options
+def ls(
+    model: str,
+    pattern: str | None,
+    class_name: str | None,
+    as_json: bool,
+    ops: bool,
+    **loading: Any,
+) -> None:
     """List the layers of a model file, each call with its address.
 
     PATTERN narrows the list: a name, a path, or globs such as 'block*_conv?' and '**/bn'.
-    Nothing is loaded: neither TensorFlow nor the weights.
+    Nothing is loaded, neither TensorFlow nor the weights, unless --ops asks for the operations:
+    then PATTERN is the address of a layer.
     """
+    if ops:
+        _list_operations(model, pattern, class_name, as_json, loading)
+        return
+
     from kprobe.errors import AddressError
     from kprobe.graph.resolve import match_pattern
     from kprobe.models.file import read_model_file
@@ -33,8 +51,9 @@ def ls(model: str, pattern: str | None, class_name: str | None, as_json: bool) -
     if class_name is not None:
         calls = [call for call in calls if call.class_name == class_name]
     if not calls and (pattern or class_name):
-        wanted = " of ".join(x for x in (pattern, class_name and f"class {class_name}") if x)
-        raise AddressError(f"{model} has no layer {wanted}")
+        named = f" {pattern!r}" if pattern is not None else ""
+        of_class = f" of class {class_name}" if class_name is not None else ""
+        raise AddressError(f"{model} has no layer{named}{of_class}")
     if as_json:
         print_json([_record(call) for call in calls])
         return
@@ -42,7 +61,7 @@ def ls(model: str, pattern: str | None, class_name: str | None, as_json: bool) -
         (
             "  " * call.depth + call.address,
             call.class_name,
-            _format_shapes(call.output_shape),
+            format_shapes(call.output_shape),
             "" if call.parameters is None else f"{call.parameters:,}",
         )
         for call in calls
@@ -50,10 +69,20 @@ def ls(model: str, pattern: str | None, class_name: str | None, as_json: bool) -
     print_table(("address", "class", "output", "parameters"), rows, numbers={"parameters"})
 
 
-def _format_shapes(shape: Any) -> str:
-    if isinstance(shape, list):
-        return " ".join(map(format_shape, shape))
-    return format_shape(shape)
+def _list_operations(
+    model: str, address: str | None, type_name: str | None, as_json: bool, loading: dict[str, Any]
+) -> None:
+    hold_back_noise()
+    from kprobe.pipeline.inspect import list_model_operations
+
+    operations = list_model_operations(model, address, **loading)
+    if type_name is not None:
+        operations = [operation for operation in operations if operation.type == type_name]
+    if as_json:
+        print_json([asdict(o) for o in operations])
+        return
+    rows = [(o.address, o.type, " ".join(o.dtypes), format_shapes(o.shapes)) for o in operations]
+    print_table(("address", "type", "dtype", "shape"), rows, numbers=set())
 
 
 def _record(call: Any) -> dict[str, Any]:

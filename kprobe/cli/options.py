@@ -14,10 +14,10 @@ from kprobe.errors import AddressError, KprobeError
 from kprobe.graph.preprocessing import Preprocessing
 
 
-class _Model(click.ParamType[str]):
-    """A model file; the shell completes it as a file."""
+class File(click.ParamType[str]):
+    """The name of a file; the shell completes it as one."""
 
-    name = "model"
+    name = "file"
 
     def shell_complete(
         self, _ctx: click.Context, _param: click.Parameter, incomplete: str
@@ -25,7 +25,7 @@ class _Model(click.ParamType[str]):
         return [CompletionItem(incomplete, type="file")]
 
 
-model_argument = click.argument("model", type=_Model())
+model_argument = click.argument("model", type=File())
 
 
 def complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -33,10 +33,14 @@ def complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str
     from kprobe.models.file import read_model_file
     from kprobe.models.listing import list_layers
 
+    # An option that still lacks its value leaves the arguments before it unassigned.
+    model = ctx.params.get("model") or next(iter(ctx.args), None)
+    if model is None:
+        return []
     head, comma, last = incomplete.rpartition(",")
     try:
-        calls = list_layers(read_model_file(ctx.params["model"]))
-    except (KprobeError, KeyError, OSError):
+        calls = list_layers(read_model_file(model))
+    except (KprobeError, OSError):
         return []
     return [head + comma + call.address for call in calls if call.address.startswith(last)]
 
@@ -57,7 +61,8 @@ def read_layers(arguments: tuple[str, ...]) -> list[str]:
             try:
                 lines = Path(argument[1:]).read_text().splitlines()
             except (OSError, UnicodeDecodeError) as error:
-                raise AddressError(f"--layers {argument} can't be read: {error}") from None
+                reason = getattr(error, "strerror", None) or str(error)
+                raise AddressError(f"--layers {argument} can't be read: {reason}") from None
         else:
             addresses += split_addresses(argument)
             continue
@@ -99,6 +104,27 @@ class _Channels(_Named):
 
     def parse(self, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
+
+
+def loading_options(command: Any) -> Any:
+    """Add --keras, --custom-objects and --unsafe: how a model is loaded."""
+    for option in (
+        click.option("--unsafe", is_flag=True, help="Open a model that may run code of its own."),
+        click.option(
+            "--custom-objects",
+            multiple=True,
+            metavar="FILE.py|MODULE",
+            help="Python code that defines the model's own classes and functions. Repeatable.",
+        ),
+        click.option(
+            "--keras",
+            type=click.Choice(["2", "3"]),
+            callback=lambda _ctx, _param, value: int(value) if value else None,
+            help="Load with this Keras.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def preprocessing_options(command: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kprobe.errors import KprobeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -22,9 +24,23 @@ def say(line: str) -> None:
     click.echo(f"kprobe: {line}", file=sys.stderr)
 
 
+def print_line(line: str) -> None:
+    """Print a line on stdout.
+
+    Raises:
+        KprobeError: It can't be written; a pipe that was closed is no error.
+    """
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise KprobeError(f"stdout can't be written: {error.strerror or error}") from None
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2))
+    print_line(json.dumps(value, indent=2))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[str]) -> None:
@@ -42,7 +58,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: s
             cell.rjust(width) if title in numbers else cell.ljust(width)
             for cell, width, title in zip(row, widths, header, strict=True)
         ]
-        click.echo("  ".join(cells).rstrip())
+        print_line("  ".join(cells).rstrip())
 
 
 def format_bytes(count: float) -> str:
@@ -59,6 +75,13 @@ def format_shape(shape: Sequence[int | None] | None) -> str:
     if shape is None:
         return ""
     return "(" + ",".join("?" if size is None else str(size) for size in shape) + ")"
+
+
+def format_shapes(shapes: Any) -> str:
+    """Write the shape of a tensor, or the shapes of several."""
+    if isinstance(shapes, list):
+        return " ".join(map(format_shape, shapes))
+    return format_shape(shapes)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def list_operations(trace: Trace, call: TracedCall | None) -> list[Operation]:
     graph = trace.graph if call is None else call.graph
     live = trace.live if graph is trace.graph else find_ancestors(graph.outputs)
     scope = f"{call.scope}/" if call is not None and call.scope else ""
-    return list(_walk(trace, [op for op in operations if op in live], scope, ""))
+    return list(walk(trace, [op for op in operations if op in live], scope, ""))
 
 
 def find_operations(
@@ -101,7 +101,7 @@ def find_operations(
     return [(text, tensor) for text, tensor in tensors if _has_value(tensor)] or tensors
 
 
-def _walk(
+def walk(
     trace: Trace, operations: Sequence[tf.Operation], scope: str, shown: str
 ) -> Iterator[Operation]:
     """Name operations, and go into the functions that they run.
@@ -123,7 +123,7 @@ def _walk(
                 live = find_ancestors(graph.outputs)
                 inner = [op for op in graph.get_operations() if op in live]
                 inner = [op for op in inner if op.type != "Placeholder"]
-                yield from _walk(trace, inner, f"{full}/", f"{name}/")
+                yield from walk(trace, inner, f"{full}/", f"{name}/")
 
 
 def _has_value(tensor: tf.Tensor) -> bool:

@@ -38,7 +38,8 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
         errors.append(error)
     try:
         if job.layers is not None and calls and all(call.tells_inside for call in calls):
-            resolve([text for text in job.layers if "//" not in text], calls)
+            # The operations inside a layer are known only when it is traced.
+            resolve([path for path, _, _ in (t.partition("//") for t in job.layers) if path], calls)
     except KprobeError as error:
         errors.append(error)
     try:

@@ -1,0 +1,117 @@
+"""Search upstream: what a tensor is computed from, nearest first."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kprobe.errors import AddressError
+from kprobe.graph.fetch import find_fetches
+from kprobe.graph.lift import run_by
+from kprobe.graph.operations import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import tensorflow as tf
+
+    from kprobe.graph.trace import Trace, TracedCall
+
+
+@dataclass(frozen=True)
+class Match:
+    """An operation that a search found.
+
+    Attributes:
+        address: What names it, to paste.
+        type: The operation's type, e.g. "Conv2D".
+        hops: How many operations lie between it and where the search began, itself included.
+        dtypes: The dtype of each of its outputs.
+        shapes: The shape of each of its outputs, None for unknown sizes, or None altogether.
+    """
+
+    address: str
+    type: str
+    hops: int
+    dtypes: Sequence[str]
+    shapes: Sequence[tuple[int | None, ...] | None]
+
+
+def search_upstream(
+    trace: Trace, pattern: str, start: str | None = None, depth: int | None = None
+) -> list[Match]:
+    """Find the operations upstream of a tensor whose address or type a regex fits.
+
+    Each operation is visited once, however many ways lead to it; what runs inside a loop, a
+    branch or a function counts from that function's results.
+
+    Args:
+        trace: The trace.
+        pattern: A regular expression, searched for in addresses and types.
+        start: The address where the search begins; None for the model's outputs.
+        depth: How many hops it goes at the most; None for all.
+
+    Returns:
+        The matches, nearest first.
+
+    Raises:
+        AddressError: The pattern isn't a regular expression, or `start` names nothing.
+    """
+    try:
+        wanted = re.compile(pattern)
+    except re.error as error:
+        raise AddressError(f"{pattern!r} is not a regular expression: {error}") from None
+    tensors = [f.tensor for f in find_fetches(trace, [start])] if start else trace.outputs
+    addresses = _name_all(trace)
+    return [
+        describe(operation, addresses[operation], hops)
+        for operation, hops in _go_upstream(trace, [tensor.op for tensor in tensors])
+        if operation in addresses and (depth is None or hops <= depth)
+        if wanted.search(addresses[operation]) or wanted.search(operation.type)
+    ]
+
+
+def describe(operation: tf.Operation, address: str, hops: int = 0) -> Match:
+    """Describe an operation for a listing."""
+    return Match(
+        address=address,
+        type=operation.type,
+        hops=hops,
+        dtypes=[output.dtype.name for output in operation.outputs],
+        shapes=[
+            None if output.shape.rank is None else tuple(output.shape.as_list())
+            for output in operation.outputs
+        ],
+    )
+
+
+def _go_upstream(trace: Trace, start: Sequence[tf.Operation]) -> Iterator[tuple[tf.Operation, int]]:
+    pending = deque((operation, 0) for operation in dict.fromkeys(start))
+    seen = {operation for operation, _ in pending}
+    while pending:
+        operation, hops = pending.popleft()
+        yield operation, hops
+        inside = [trace.open_function(name) for name in run_by(operation.node_def)]
+        before = [tensor.op for graph in inside if graph for tensor in graph.outputs]
+        for other in [*before, *(tensor.op for tensor in operation.inputs)]:
+            if other not in seen:
+                seen.add(other)
+                pending.append((other, hops + 1))
+
+
+def _name_all(trace: Trace) -> dict[tf.Operation, str]:
+    """Give every operation its address, inside the innermost call of the graph that made it."""
+    operations = trace.graph.get_operations()
+    owners: list[TracedCall | None] = [None] * len(operations)
+    for call in trace.calls:  # the enclosing ones first
+        if call.graph is trace.graph and not call.is_input:
+            owners[slice(*call.span)] = [call] * (call.span[1] - call.span[0])
+    addresses = {}
+    for operation, owner in zip(operations, owners, strict=True):
+        scope = f"{owner.scope}/" if owner is not None and owner.scope else ""
+        place = f"{owner.address}//" if owner is not None else "//"
+        for entry in walk(trace, [operation], scope, ""):
+            addresses[entry.operation] = place + entry.name
+    return addresses
