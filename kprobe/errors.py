@@ -60,6 +60,12 @@ class UnsafeModelError(ModelError):
     exit_code = 4
 
 
+class StoppedError(KprobeError):
+    """A run that was stopped from outside; what it had committed is kept."""
+
+    exit_code = 75
+
+
 def merge_errors(errors: Sequence[KprobeError]) -> KprobeError:
     """Make one error of several, of the class of the first; a single one stays as it is."""
     if len(errors) == 1:

@@ -38,10 +38,20 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the console script."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _stop)
+    # A shell's background job has it ignored, and that is to stay.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
     cli(prog_name="kprobe")
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    # As Ctrl-C: whatever is open is closed on the way out.
-    raise KeyboardInterrupt
+class _SignalError(KeyboardInterrupt):
+    """A signal to stop: whatever is open is closed on the way out.
+
+    A KeyboardInterrupt itself that passes through code run by `exec`, as some libraries do, makes
+    Python end the process by SIGINT, whatever exit code is asked for.
+    """
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise _SignalError

@@ -22,6 +22,7 @@ from kprobe.cli.options import (
     read_layers,
 )
 from kprobe.cli.output import (
+    count,
     format_bytes,
     format_shape,
     print_json,
@@ -31,6 +32,7 @@ from kprobe.cli.output import (
     showing_progress,
 )
 from kprobe.cli.quiet import hold_back_noise, take_stdout
+from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +100,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     `kprobe ls MODEL` lists them.
     """
     ctx.ensure_object(dict)["verbose"] = options["verbose"]
-    to_stdout = options["output"] == "-"
+    to_stdout = options["output"] == "-" and not options["dry_run"]
     if to_stdout and sys.stdout.isatty():
         raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
     if to_stdout and options["as_json"]:
@@ -114,7 +116,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     from kprobe.pipeline.plan import plan
     from kprobe.pipeline.run import run
 
-    with _destination(options["output"] or default_output(model)) as output:
+    with _destination(options["output"] or default_output(model), to_stdout) as output:
         job = Job(
             model=model,
             layers=None if options["every"] else read_layers(options["layers"]),
@@ -128,16 +130,16 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         )
         with plan(job) as ready:
             if ready.samples.random and not options["quiet"]:
-                say(f"no --input: {ready.samples.rows} random samples, seed {job.seed}")
+                say(f"no --input: {count(ready.samples.rows, 'random sample')}, seed {job.seed}")
             if options["dry_run"]:
                 _show_plan(ready, options["as_json"])
                 return
             with showing_progress(options["quiet"]) as progress:
                 receipt = run(ready, progress)
-        if options["as_json"]:
-            print_json(asdict(receipt) | {"output": str(receipt.output)})
-        elif not options["quiet"]:
-            say(_summarize(receipt, "stdout" if to_stdout else str(output)))
+    if options["as_json"]:
+        print_json(asdict(receipt) | {"output": str(receipt.output)})
+    elif not options["quiet"]:
+        say(_summarize(receipt, "stdout" if to_stdout else str(output)))
 
 
 _PASSED_ON = (
@@ -156,24 +158,32 @@ _PASSED_ON = (
 
 
 @contextlib.contextmanager
-def _destination(output: str | Path) -> Iterator[Path]:
-    """Give the file to write; for stdout one in passing, copied there when it is finished."""
-    if str(output) != "-":
+def _destination(output: str | Path, to_stdout: bool) -> Iterator[Path]:
+    """Give the file to write; for stdout one in passing, copied there when it is finished.
+
+    Raises:
+        DumpError: stdout can't be written; a pipe that was closed is no error.
+    """
+    if not to_stdout:
         yield Path(output)
         return
     stdout = take_stdout()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "activations.h5"
         yield path
-        if path.exists():
+        try:
             with path.open("rb") as file, stdout:
                 shutil.copyfileobj(file, stdout, 1 << 20)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise DumpError(f"stdout can't be written: {error.strerror}") from error
 
 
 def _summarize(receipt: Receipt, output: str) -> str:
     rate = receipt.rows / receipt.seconds
     return (
-        f"{output}: {receipt.rows:,} samples of {receipt.datasets} datasets, "
+        f"{output}: {count(receipt.rows, 'sample')} of {count(receipt.datasets, 'dataset')}, "
         f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
         f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
     )
@@ -216,6 +226,6 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
         for record in records
     ]
     total = ("in all", "", "", format_bytes(plan.row_bytes), format_bytes(plan.row_bytes * rows))
-    header = ("address", "dtype", "shape", "a sample", f"{rows:,} samples")
+    header = ("address", "dtype", "shape", "a sample", count(rows, "sample"))
     print_table(header, [*table, total], numbers={*header[3:]})
     print_line(f"{format_bytes(free)} free on the disk")

@@ -22,6 +22,7 @@ class File(click.ParamType[str]):
     def shell_complete(
         self, _ctx: click.Context, _param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        """Leave it to the shell, which knows files better."""
         return [CompletionItem(incomplete, type="file")]
 
 
@@ -114,6 +115,7 @@ def loading_options(command: Any) -> Any:
             "--custom-objects",
             multiple=True,
             metavar="FILE.py|MODULE",
+            type=File(),
             help="Python code that defines the model's own classes and functions. Repeatable.",
         ),
         click.option(

@@ -61,13 +61,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: s
         print_line("  ".join(cells).rstrip())
 
 
-def format_bytes(count: float) -> str:
+def count(number: int, thing: str) -> str:
+    """Write a number of things: 1 sample, 1,016 samples."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
+def format_bytes(size: float) -> str:
     """Write a number of bytes for people, in powers of ten: 12.8 MB."""
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
 
 
 def format_shape(shape: Sequence[int | None] | None) -> str:

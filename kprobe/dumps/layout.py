@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import h5py
 import numpy as np
@@ -30,9 +31,29 @@ TIME = np.dtype(np.float64)
 _PAGE = 4096
 # What HDF5 keeps about a dataset was measured at 4 to 5 kB, and aligning it can cost a page.
 _OVERHEAD = 10_000
+# The bytes of sample names in memory at a time.
+_PIECE = 16 << 20
 
 Attribute = str | int | float | bool | list[str]
-Samples: TypeAlias = "Sequence[str] | np.ndarray[Any, np.dtype[np.bytes_]]"
+
+
+class EncodedNames(Protocol):
+    """The names of samples in UTF-8 of a fixed width: an array of shape (rows,), dtype `S`.
+
+    Of the array's interface only this is used, so that names can be made when they are written.
+    """
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """`S` and the width in bytes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray[Any, Any]:
+        """Give some rows, as an array of shape (rows,)."""
+
+
+Samples: TypeAlias = "Sequence[str] | EncodedNames"
 
 
 @dataclass(frozen=True)
@@ -75,28 +96,36 @@ def lay_out(
     Args:
         path: The file. One that exists is overwritten.
         columns: The datasets, in the order in which they will be listed.
-        samples: The identity of every row: str, or UTF-8 in an array of shape (rows,), dtype `S`.
-        attrs: Attributes of the file; `format` and `format_version` are added.
+        samples: The identity of every row: str, or UTF-8 in an array of shape (rows,), dtype `S`,
+            or what makes slices of such an array when asked.
+        attrs: Attributes of the file; `format` and `format_version` are added. Characters that
+            UTF-8 doesn't have, as file names may, are written as escapes.
 
     Returns:
         The byte offset of each dataset by name, None for those without a single byte.
 
     Raises:
-        DumpError: A column's dtype can't be stored; or the disk has no room, and then an
-            existing file is untouched if that could be seen before, and else none is left.
+        DumpError: A column's dtype or a number among the attributes can't be stored; or the disk
+            has no room, and then an existing file is untouched if that could be seen before, and
+            else none is left.
     """
     for column in columns:
         if column.dtype.kind not in "iufcS":
             raise DumpError(
                 f"{column.name}: expected numbers, and {column.dtype} came, which can't be stored"
             )
-    identities = _encode(samples)
-    needed = identities.nbytes + sum(len(samples) * column.row_bytes for column in columns)
-    check_space(path, needed + _OVERHEAD * (len(columns) + 5))
+    for facts in (attrs, *(column.attrs for column in columns)):
+        _check_integers(facts)
+    names = _encode(samples)
+    row_bytes = names.dtype.itemsize + sum(column.row_bytes for column in columns)
+    check_space(path, len(names) * row_bytes + _OVERHEAD * (len(columns) + 5))
     try:
-        offsets = _create(path, columns, identities, attrs)
+        offsets = _create(path, columns, names, attrs)
         with path.open("r+b") as file:
             reserve(file.fileno(), path)
+            place = offsets.pop("sample")
+            if place is not None:
+                _write_names(file.fileno(), place, names)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -106,7 +135,7 @@ def lay_out(
 def _create(
     path: Path,
     columns: Sequence[Column],
-    identities: np.ndarray[Any, Any],
+    samples: EncodedNames,
     attrs: Mapping[str, Attribute],
 ) -> dict[str, int | None]:
     # The old file format fails at 4,086 datasets on one dimension scale. Locking is the
@@ -134,17 +163,15 @@ def _create(
             dataset[()] = value
             if value.dtype == TIME:
                 dataset.attrs["units"] = "seconds since 1970-01-01"
-        sample = _create_dataset(file, "sample", identities.shape, identities.dtype)
-        # By the file's own type: numpy's has no encoding, and HDF5 won't convert to UTF-8.
-        sample.id.write(h5py.h5s.ALL, h5py.h5s.ALL, identities, sample.id.get_type())
+        rows = len(samples)
+        sample = _create_dataset(file, "sample", (rows,), samples.dtype)
         dimensions = Dimensions(file, sample)
-        rows = len(identities)
         for column in columns:
             dataset = _create_dataset(file, column.name, (rows, *column.shape), column.dtype)
             _set_attributes(dataset, column.attrs)
             dimensions.label(dataset)
         dimensions.finish()
-        names = [*late_facts, *(column.name for column in columns)]
+        names = [*late_facts, "sample", *(column.name for column in columns)]
         return {name: file[name].id.get_offset() for name in names}
 
 
@@ -168,15 +195,38 @@ def _create_dataset(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtyp
 def _set_attributes(place: Any, attrs: Mapping[str, Attribute]) -> None:
     for name, value in attrs.items():
         if isinstance(value, list):
-            place.attrs.create(name, value, shape=(len(value),), dtype=h5py.string_dtype())
+            texts = [_escape(text) for text in value]
+            place.attrs.create(name, texts, shape=(len(texts),), dtype=h5py.string_dtype())
         else:
-            place.attrs[name] = value
+            place.attrs[name] = _escape(value) if isinstance(value, str) else value
 
 
-def _encode(samples: Samples) -> np.ndarray[Any, Any]:
-    if isinstance(samples, np.ndarray):
-        return np.ascontiguousarray(samples)
-    # File names may hold bytes that aren't UTF-8; these become readable escapes.
-    encoded = [text.encode("utf-8", "backslashreplace") for text in samples]
+def _escape(text: str) -> str:
+    """Write what HDF5 can't hold as escapes: the bytes of file names that aren't UTF-8, and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def _check_integers(attrs: Mapping[str, Attribute]) -> None:
+    for name, value in attrs.items():
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise DumpError(f"{name}: expected an integer of 64 bits, and {value} came")
+
+
+def _write_names(file: int, offset: int, names: EncodedNames) -> None:
+    """Write the names of samples to their place, in pieces, since there may be 10^8 of them."""
+    width = names.dtype.itemsize
+    rows = max(1, _PIECE // width)
+    for start in range(0, len(names), rows):
+        piece = np.ascontiguousarray(names[start : start + rows])
+        content = piece.view(np.uint8).data
+        done = 0
+        while done < content.nbytes:
+            done += os.pwrite(file, content[done:], offset + start * width + done)
+
+
+def _encode(samples: Samples) -> EncodedNames:
+    if hasattr(samples, "dtype"):
+        return cast("EncodedNames", samples)
+    encoded = [_escape(text).encode() for text in samples]
     width = max(1, max(map(len, encoded), default=1))
     return np.array(encoded, dtype=f"S{width}")

@@ -30,9 +30,11 @@ def check_names(pairs: Iterable[tuple[str, str]]) -> None:
         pairs: Each address with the name of its dataset.
 
     Raises:
-        DumpError: Different addresses have one name, or a name is kept by the format for itself
-            or can't name a dataset. All such names are listed.
+        DumpError: Different addresses have one name, a name is the address of another dataset,
+            is kept by the format for itself, or can't name a dataset. All such are listed.
     """
+    pairs = list(pairs)
+    known = {address for address, _ in pairs}
     addresses_of: dict[str, list[str]] = {}
     for address, name in pairs:
         addresses = addresses_of.setdefault(name, [])
@@ -43,9 +45,13 @@ def check_names(pairs: Iterable[tuple[str, str]]) -> None:
         listed = ", ".join(addresses)
         if name in RESERVED_NAMES or name.startswith(RESERVED_PREFIX):
             faults.append(f"{listed}: the name '{name}' is kept by the dump's format for itself")
+        elif not name.isprintable():  # surrogates and control characters
+            faults.append(f"{listed}: expected a name of printable text: {name!r}")
         elif name in ("", ".") or "/" in name:
             faults.append(f"{listed}: expected a name without '/', not empty and not '.': '{name}'")
         elif len(addresses) > 1:
             faults.append(f"{listed}: expected a name for each, and all would be '{name}'")
+        elif name in known and name not in addresses:
+            faults.append(f"{listed}: the name '{name}' is the address of another layer")
     if faults:
         raise DumpError(*faults, hint="name them yourself with an alias: ALIAS=ADDRESS")

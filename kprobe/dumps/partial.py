@@ -5,14 +5,34 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import h5py
+
+from kprobe.dumps.layout import FORMAT
 from kprobe.dumps.space import lack_of_space
 from kprobe.errors import DumpError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def read_output(text: str | os.PathLike[str]) -> Path:
+    """Take the name of a dump as the user wrote it.
+
+    Raises:
+        DumpError: It ends with a slash, which a `Path` would drop, or holds a NUL.
+    """
+    name = os.fspath(text)
+    if name.endswith(os.sep):
+        raise DumpError(f"{name}: expected the name of a file, and it ends with a slash")
+    if "\0" in name:
+        raise DumpError(f"{name!r}: expected the name of a file, and it holds a NUL character")
+    return Path(name)
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name of a dump that isn't complete."""
+    return path.parent / f"{path.name}.partial"
 
 
 def claim(path: Path, partial: Path, *, overwrite: bool) -> int:
@@ -22,8 +42,8 @@ def claim(path: Path, partial: Path, *, overwrite: bool) -> int:
         Its descriptor, open for writing. Closing it gives up the claim.
 
     Raises:
-        DumpError: The dump exists already, its place can't be written to, or another process
-            writes there.
+        DumpError: The dump exists already, its place can't be written to, another process
+            writes there, or the partial file is something else than a dump.
     """
     check_output(path, overwrite=overwrite)
     try:
@@ -32,22 +52,34 @@ def claim(path: Path, partial: Path, *, overwrite: bool) -> int:
         raise explain(error, partial) from error
     try:
         _lock(file, partial)
+        # Only now: what another process is just laying out isn't a dump yet.
+        if os.fstat(file).st_size and not is_dump(partial):
+            raise DumpError(
+                f"{partial}: exists and is not a dump of kprobe, and is not replaced",
+                hint="remove it, or choose another output",
+            )
         _refuse_existing(path, overwrite=overwrite)
-    except BaseException:
+    except BaseException as error:
         os.close(file)
+        if isinstance(error, OSError):
+            raise explain(error, partial) from error
         raise
     return file
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Check that a dump can have this name, before there is anything to write.
 
     Raises:
-        DumpError: The dump exists already, or there is no directory for it.
+        DumpError: There is something of that name that isn't a dump; a dump, which mustn't be
+            overwritten; or there is no directory for it.
     """
+    path = read_output(path)
     _refuse_existing(path, overwrite=overwrite)
-    if not path.parent.is_dir():
+    directory = _look_at(path.parent)
+    if directory is None or not stat.S_ISDIR(directory.st_mode):
         raise DumpError(f"{path}: there is no directory {path.parent}", hint="make it first")
+    _refuse_special(partial_path(path))
 
 
 def publish(partial: Path, path: Path, *, overwrite: bool) -> None:
@@ -79,11 +111,58 @@ def explain(error: OSError, path: Path) -> DumpError:
     return DumpError(f"{path}: can't be written: {error.strerror or error}", hint=hint)
 
 
+def is_dump(path: Path) -> bool:
+    """Tell whether a regular file is a dump, finished or not, and can be read."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            kind = file.attrs.get("format")
+            return isinstance(kind, str) and kind == FORMAT
+    except Exception:  # HDF5 reports damage in many types
+        return False
+
+
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    if path.is_dir():
+    """Refuse whatever has this name, except for a dump that may be overwritten."""
+    status = _look_at(path)
+    if status is None:
+        return
+    if stat.S_ISDIR(status.st_mode):
         raise DumpError(f"{path}: expected the name of a file, and it is a directory")
-    if path.exists() and not overwrite:
+    # Only a regular file is opened: opening a pipe would wait for its other end.
+    if not stat.S_ISREG(status.st_mode) or not is_dump(path):
+        raise DumpError(
+            f"{path}: exists and is not a dump of kprobe, and is not replaced",
+            hint="choose another output",
+        )
+    if not overwrite:
         raise DumpError(f"{path}: exists already", hint="replace it with --overwrite")
+
+
+def _refuse_special(partial: Path) -> None:
+    """Refuse a partial file that opening would do something to: a pipe, a device."""
+    status = _look_at(partial)
+    if status and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise DumpError(
+            f"{partial}: expected a place for the unfinished dump, and it is no regular file",
+            hint="choose another output",
+        )
+
+
+def _look_at(path: Path) -> os.stat_result | None:
+    """Return what there is under a name, None for nothing.
+
+    Raises:
+        DumpError: The system doesn't tell.
+    """
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        # A link to nothing is something, too.
+        return path.lstat() if path.is_symlink() else None
+    except NotADirectoryError:
+        return None
+    except OSError as error:
+        raise explain(error, path) from error
 
 
 def _lock(file: int, partial: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,8 @@ class UnknownAddressError(DumpError, KeyError):
 class Dump(Mapping[str, Any]):
     """An open dump: a mapping from address to array, and a context manager.
 
-    `dump[key]` takes an address that was asked for, or the name of a column, which is the alias
-    where one was given. It returns an `h5py.Dataset` of shape (rows, ...), of which only what
+    `dump[key]` takes an address that was asked for, or else the name of a column, which is the
+    alias where one was given. It returns an `h5py.Dataset` of shape (rows, ...), of which only what
     is sliced is read; row i belongs to `sample[i]`. Iteration gives every address once, in the
     order in which they are stored.
 
@@ -39,7 +40,6 @@ class Dump(Mapping[str, Any]):
     Attributes:
         path: The file.
         attrs: What is known about the whole dump, as plain Python values.
-        sample: The identity of every row: str array of shape (rows,).
         rows: The number of rows.
         committed: The number of rows that were safely written when the dump was opened.
         complete: Whether all rows were written and the dump was finished.
@@ -52,17 +52,21 @@ class Dump(Mapping[str, Any]):
         self.attrs = {name: _plain(value) for name, value in file.attrs.items()}
         self.committed = int(file["committed"][()])
         self.complete = bool(file["complete"][()])
-        self.sample: np.ndarray[tuple[int], np.dtype[np.str_]] = np.char.decode(
-            file["sample"][...], "utf-8"
-        )
-        self.rows = len(self.sample)
-        self._column_of: dict[str, str] = {}
-        self.columns = []
-        for name, dataset in file.items():
-            addresses = dataset.attrs.get("addresses")
-            if addresses is not None:
-                self.columns.append(name)
-                self._column_of.update(dict.fromkeys(_plain(addresses), name))
+        self.rows = len(file["sample"])
+        addresses_of = {
+            name: _plain(dataset.attrs["addresses"])
+            for name, dataset in file.items()
+            if "addresses" in dataset.attrs
+        }
+        self.columns = list(addresses_of)
+        # A dataset's own name, an alias perhaps, counts after the addresses of all others.
+        exact = {a: name for name, own in addresses_of.items() for a in own if a != name}
+        self._column_of = {a: exact.get(a, name) for name, own in addresses_of.items() for a in own}
+
+    @cached_property
+    def sample(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+        """The identity of every row: str array of shape (rows,), read when first asked for."""
+        return np.char.decode(self._file["sample"][...], "utf-8")
 
     def __getitem__(self, key: str) -> Any:
         column = self._column_of.get(key, key)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, Attribute, Column, Samples, lay_out
-from kprobe.dumps.partial import claim, explain, publish
+from kprobe.dumps.partial import claim, explain, partial_path, publish, read_output
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ class Writer:
     """A dump being written: a context manager.
 
     The rows go to `NAME.partial`, a valid HDF5 file at every instant, which `finish` renames to
-    NAME. When the context is left without that, the partial file stays if it has committed rows,
-    and is removed if it has none. An old NAME stays whole until the rename. A partial file left
-    by an earlier run is overwritten; one that another process is writing is refused.
+    NAME. When the context is left without that, by an exception or not, the rows handed over
+    without a gap are committed if that works, and the partial file stays; without any, it is
+    removed. An old NAME stays whole until the rename, and what isn't a dump is never replaced. A
+    partial file left by an earlier run is overwritten; one that another process is writing is
+    refused.
 
     Args:
         path: The finished dump, NAME.
@@ -49,9 +51,16 @@ class Writer:
         threads: Threads that write.
         in_flight: Batches that may wait to be written; with more, `write` blocks.
 
+    Attributes:
+        path: The finished dump.
+        partial: The file that the rows go to.
+        rows: The number of rows.
+        committed: The number of rows, from the first, that are safe; it stays known after the
+            context is left.
+
     Raises:
-        DumpError: On entering: NAME exists, can't be written, is being written by another
-            process, or the disk has no room for it.
+        DumpError: NAME can't be one of a file. On entering: NAME exists, can't be written, is
+            being written by another process, or the disk has no room for it.
     """
 
     def __init__(
@@ -65,8 +74,8 @@ class Writer:
         threads: int = 2,
         in_flight: int = 4,
     ) -> None:
-        self.path = Path(path)
-        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.path = read_output(path)
+        self.partial = partial_path(self.path)
         self.rows = len(samples)
         self.committed = 0
         self._columns = {column.name: column for column in columns}
@@ -164,11 +173,17 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        # Removed while the lock is held, or it could be another process's file.
-        if not self._finished and not self.committed:
-            self.partial.unlink(missing_ok=True)
-        os.close(self._file)
+        try:
+            if not self._finished:
+                # What made the caller leave matters more than that this fails as well.
+                with contextlib.suppress(DumpError):
+                    self.commit(self._covered)
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            # Removed while the lock is held, or it could be another process's file.
+            if not self._finished and not self.committed:
+                self.partial.unlink(missing_ok=True)
+            os.close(self._file)
 
     def _check(self, start: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> int:
         """Return the number of rows of a batch that fits."""

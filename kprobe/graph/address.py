@@ -73,6 +73,12 @@ class Address:
     operation: str | None = None
     number: int | None = None
 
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it names whatever fits, rather than one thing."""
+        globs = [*(step.name for step in self.steps or ()), self.operation or ""]
+        return self.steps is None or any("*" in glob or "?" in glob for glob in globs)
+
 
 def split_addresses(argument: str) -> list[str]:
     """Split a list of addresses at its commas, leaving those in brackets and regexes alone."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.errors import AddressError, KprobeError, merge_errors
+from kprobe.graph.address import Address, Step
 from kprobe.graph.operations import find_operations
 from kprobe.graph.resolve import Target, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kprobe.graph.address import Address, Index
+    from kprobe.graph.address import Index
     from kprobe.graph.trace import Trace, TracedCall
 
 Part = tuple[int | str | None, tf.Tensor]
@@ -31,6 +32,7 @@ class Fetch:
         tensor: The tensor, in the trace.
         layer: The address of the layer call it belongs to, or "".
         layer_class: That layer's class, or the type of an operation outside of layers.
+        by_pattern: Whether a pattern found it, rather than its name.
     """
 
     address: str
@@ -38,6 +40,7 @@ class Fetch:
     tensor: tf.Tensor
     layer: str
     layer_class: str
+    by_pattern: bool
 
 
 def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
@@ -54,10 +57,13 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
         AddressError: Addresses that name nothing, or not what they should; all are reported.
     """
     if addresses is None:
-        addresses = [call.address for call in trace.calls if not call.is_input]
+        every = Address("**", steps=(Step("**"),))
+        resolved = [Target(call, every) for call in trace.calls if not call.is_input]
+    else:
+        resolved = resolve(addresses, trace.calls)
     fetches: dict[tuple[str, str], Fetch] = {}
     errors: list[KprobeError] = []
-    for _, targets in itertools.groupby(resolve(addresses, trace.calls), lambda t: id(t.address)):
+    for _, targets in itertools.groupby(resolved, lambda target: id(target.address)):
         missing: list[KprobeError] = []
         found: list[Fetch] = []
         for target in targets:
@@ -99,7 +105,8 @@ def _name(
             + ", ".join(name for name, _ in tensors[:8])
         )
     return [
-        Fetch(name, address.alias or name, tensor, layer, layer_class) for name, tensor in tensors
+        Fetch(name, address.alias or name, tensor, layer, layer_class, address.is_pattern)
+        for name, tensor in tensors
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+import sys
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -44,6 +45,11 @@ def prepare(
         result -= _channels("--mean", preprocessing.mean, spec)
     if preprocessing.std is not None:
         result /= _channels("--std", preprocessing.std, spec)
+    if not spec.shape.is_compatible_with(result.shape):
+        raise InputError(
+            f"preprocessing gives shape {tuple(result.shape)}, and the model expects "
+            f"{tuple(spec.shape)}"
+        )
     return result
 
 
@@ -51,7 +57,7 @@ def find_family(name: str, library: ModuleType) -> Any:
     """Give the module of a keras.applications family, such as "resnet50" or "MobileNetV2".
 
     Args:
-        name: A module of keras.applications or a model in one; case and underscores don't count.
+        name: A module or a model of keras.applications; case and underscores don't count.
         library: keras or tf_keras.
 
     Raises:
@@ -66,9 +72,10 @@ def find_family(name: str, library: ModuleType) -> Any:
     for key, module in families.items():
         if wanted == _plain(key):
             return module
-    for module in families.values():
-        if wanted in (_plain(member) for member in vars(module)):
-            return module
+    for key, model in vars(library.applications).items():
+        # Not every model is in a family's public module, but all know where they come from.
+        if wanted == _plain(key) and isinstance(model, FunctionType):
+            return sys.modules[model.__module__]
     raise InputError(
         f"no model family {name!r} in keras.applications; it has {', '.join(families)}"
     )

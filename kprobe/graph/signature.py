@@ -28,7 +28,9 @@ def library_of(model: Any) -> ModuleType:
 
 
 def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
-    """Give shape (batch axis first, None) and dtype of each input, by name.
+    """Give shape and dtype of each input, by name, in the model's order.
+
+    The batch axis is the first, and None unless the model was made for one batch size only.
 
     Args:
         model: A built model of keras or tf_keras.
@@ -36,11 +38,12 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
     Raises:
         ModelError: The model doesn't say what it takes.
     """
+    library_of(model)
     symbols = getattr(model, "inputs", None)
     if symbols:
         names = getattr(model, "input_names", None) or [symbol.name for symbol in symbols]
         return {
-            name: tf.TensorSpec([None, *tuple(symbol.shape)[1:]], symbol.dtype)
+            name: tf.TensorSpec(tuple(symbol.shape), symbol.dtype)
             for name, symbol in zip(names, symbols, strict=True)
         }
     # A subclassed model remembers at most the shape it was built for.
@@ -49,7 +52,8 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
         return {"inputs": tf.TensorSpec([None, *shape[1:]], model.compute_dtype)}
     raise ModelError(
         f"the model ({type(model).__name__}) doesn't say what it takes: it is subclassed and "
-        "was saved before it was built, or takes several inputs"
+        "was saved before it was built, or takes several inputs",
+        hint="build it by calling it on data once, and save it again",
     )
 
 
@@ -64,9 +68,9 @@ def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
 
     Args:
         model: A model of keras or tf_keras.
-        tensors: A tensor for each input, in the order of `read_signature`.
+        tensors: A tensor for each input, by name.
     """
-    flat = list(tensors.values())
+    flat = [tensors[name] for name in read_signature(model)]
     # The symbolic inputs as they were given when the model was made: one, a list or a dict.
     # Keras warns of any other structure, even of a bare tensor for a list of one.
     network = getattr(model, "_functional", None) or model

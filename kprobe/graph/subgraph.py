@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kprobe.errors import AddressError, ModelError
-from kprobe.graph.lift import lift
+from kprobe.graph.lift import find_ways, lift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,6 +29,8 @@ class Subgraph:
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
         batch_axes: For some fetches, by number, the axis that is to be made the first.
+        batch_size: The only batch size it takes; None if it takes any.
+        draws_random: Whether it draws random numbers, whose seeds aren't under control.
     """
 
     def __init__(
@@ -101,6 +103,8 @@ class Subgraph:
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
         self.frozen = False
         self.batch_axes: dict[int, int] = {}
+        self.batch_size = next((spec.shape[0] for spec in self.specs if spec.shape.rank), None)
+        self.draws_random = _draws_random(self._function.graph.as_graph_def())
 
     def freeze(self) -> bool:
         """Turn the variables into constants, so that the graph compiler can fold and pack them.
@@ -116,9 +120,12 @@ class Subgraph:
             and not _assigns(self._function.graph.as_graph_def())
         ):
             # Control flow stays functional: lowered, a loop's iterations can't run in parallel.
-            self._function = convert_variables_to_constants_v2(
-                self._function, lower_control_flow=False
-            )
+            frozen = convert_variables_to_constants_v2(self._function, lower_control_flow=False)
+            # Called as it is, it prints every argument into an error that nobody sees, before
+            # it finds out how to be called: milliseconds a batch.
+            self._function = tf.function(
+                lambda *tensors: frozen(*tensors), input_signature=self.specs, autograph=False
+            ).get_concrete_function()
             self.frozen = True
         return self.frozen
 
@@ -138,11 +145,17 @@ class Subgraph:
             tf.convert_to_tensor(feeds[name], spec.dtype)
             for name, spec in zip(self.feeds, self.specs, strict=True)
         ]
+        rows = arguments[0].shape[0] if arguments and arguments[0].shape.rank else None
+        if self.batch_size is not None and rows is not None and rows < self.batch_size:
+            arguments = [_pad(argument, self.batch_size) for argument in arguments]
         try:
             with _unoptimized() if self._exact else contextlib.nullcontext():
                 results = list(self._function(*arguments))
         except tf.errors.OpError as error:
             raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
+        if self.batch_size is not None and rows is not None and rows < self.batch_size:
+            whole = self.batch_size
+            results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
         for number, axis in self.batch_axes.items():
             others = [i for i in range(results[number].shape.rank) if i != axis]
             results[number] = tf.transpose(results[number], [axis, *others])
@@ -164,6 +177,11 @@ def _unoptimized() -> Iterator[None]:
         tf.config.optimizer.set_experimental_options(
             {"disable_meta_optimizer": options.get("disable_meta_optimizer", False)}
         )
+
+
+def _pad(batch: tf.Tensor, size: int) -> tf.Tensor:
+    """Fill a batch up to a size with its last sample."""
+    return tf.gather(batch, tf.minimum(tf.range(size), batch.shape[0] - 1))
 
 
 def _shorten(error: tf.errors.OpError) -> str:
@@ -224,6 +242,13 @@ def _extract(
             if any(edge.startswith("^") for edge in node.input):
                 copy.input[:] = [e for e in node.input if e.removeprefix("^") not in stop_nodes]
     return result, consumed
+
+
+def _draws_random(definition: tf.compat.v1.GraphDef) -> bool:
+    """Tell whether a graph, or a function that it runs, draws random numbers."""
+    library = {function.signature.name: function for function in definition.library.function}
+    bodies = [definition.node, *(library[name].node_def for name in find_ways(definition))]
+    return any("Random" in node.op for nodes in bodies for node in nodes)
 
 
 def _assigns(definition: tf.compat.v1.GraphDef) -> bool:

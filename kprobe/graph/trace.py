@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from kprobe.calls import LayerCall
+from kprobe.errors import KprobeError, ModelError
 from kprobe.graph.lift import Entry, find_ways
 from kprobe.graph.record import Record, recording
 
@@ -103,12 +104,15 @@ def trace(
 
     Args:
         model: A built model of keras or tf_keras. It is left as it was.
-        specs: Shape (batch axis first, None) and dtype of the data for each input, by name.
+        specs: Shape (batch axis first) and dtype of the data for each input, by name.
         arrange: Gives, from the placeholder of each input, the model's first argument; what it
             computes on the way (a cast, preprocessing) becomes a part of the graph.
 
     Returns:
         The trace.
+
+    Raises:
+        ModelError: A layer's own code fails on such inputs.
     """
     names = list(specs)
 
@@ -116,9 +120,19 @@ def trace(
         return model(arrange(dict(zip(names, tensors, strict=True))), training=False)
 
     with recording() as recorder:
-        function = tf.compat.v1.wrap_function(
-            run, [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs.values()]
-        )
+        try:
+            function = tf.compat.v1.wrap_function(
+                run, [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs.values()]
+            )
+        except KprobeError:
+            raise
+        # What a layer's own code raises has no common class.
+        except Exception as error:
+            line = next((part.strip() for part in str(error).splitlines() if part.strip()), "")
+            raise ModelError(
+                f"the model can't be traced: {type(error).__name__}: {line}",
+                hint="-v shows the traceback",
+            ) from error
     graph = function.graph
     result = Trace(
         model=model,
@@ -142,7 +156,9 @@ def _keep_live(records: Sequence[Record], trace: Trace) -> list[Record]:
     for record in records:
         if record.parent is not None and id(record.parent) not in kept:
             continue
-        if record.graph is trace.graph:
+        if record.is_input:
+            pass  # an input may be there although nothing depends on it
+        elif record.graph is trace.graph:
             tensors = _flat(record.outputs)
             if not any(t.op in trace.live for _, t in tensors):
                 continue

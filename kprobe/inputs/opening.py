@@ -20,6 +20,9 @@ from kprobe.inputs.source import ArraySource, Source
 if TYPE_CHECKING:
     from kprobe.inputs.model_input import ModelInput
 
+# More than any disk takes, and few enough for the numbers of HDF5.
+_MAX_RANDOM_ROWS = 10**12
+
 
 def open_sources(
     texts: Sequence[str],
@@ -109,6 +112,8 @@ def _check_numbers(
             )
         if random_rows < 1:
             faults.add(f"--random expects at least 1 row, received {random_rows}")
+        if random_rows > _MAX_RANDOM_ROWS:
+            faults.add(f"--random expects at most 10^12 rows, received {random_rows}")
     if seed < 0:
         faults.add(f"--seed expects 0 or more, received {seed}")
     if limit is not None and limit < 1:

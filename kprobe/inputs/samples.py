@@ -10,6 +10,7 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.inputs.fitting import find_integer_bounds
 from kprobe.inputs.random_rows import RandomRows
+from kprobe.inputs.row_names import RowNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,14 +51,15 @@ class Samples:
         """Give for each input the shape of one sample and the dtype of the data."""
         return {name: (source.shape, source.dtype) for name, source in self.sources.items()}
 
-    def names(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.bytes_]:
+    def names(self, start: int = 0, stop: int | None = None) -> RowNames:
         """Give rows start to stop an identity each, after the first input's source.
 
         Returns:
-            UTF-8 text such as "shapes.npz:image[12]", shape (stop - start,), dtype "S<width>".
+            UTF-8 text such as "shapes.npz:image[12]", made when it is sliced, as of an array of
+            shape (stop - start,), dtype "S<width>".
         """
         first = next(iter(self.sources.values()))
-        return first.names(start, self.rows if stop is None else stop)
+        return RowNames(first, range(start, self.rows if stop is None else stop))
 
     def identity(self) -> list[dict[str, Any]]:
         """Tell what is read from what, without reading it.

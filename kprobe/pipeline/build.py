@@ -26,6 +26,7 @@ from kprobe.inputs.model_input import ModelInput
 from kprobe.models.load import load_model
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples
+from kprobe.pipeline.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         signature = read_signature(model)
         if samples is None:
             inputs = [
-                ModelInput(name, tuple(spec.shape), spec.dtype.name)
+                ModelInput(name, (None, *spec.shape[1:]), spec.dtype.name)
                 for name, spec in signature.items()
             ]
             samples = open_samples(job, inputs)
@@ -78,23 +79,35 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         if not fetches:
             raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
         groups = _group(fetches)
-        subgraph = Subgraph(
-            traced,
-            traced.inputs,
-            [group[0].tensor for group in groups],
-            dtypes=[_stored(group[0].tensor, job.dtype) for group in groups],
-            exact=job.exact,
+        subgraph = _cut(traced, groups, samples.rows, job)
+        results, unfit = probe(subgraph, samples)
+        left_out = [f"{groups[number][0].address} {reason}" for number, reason in unfit.items()]
+        if unfit:
+            groups = _drop_unfit(groups, unfit)
+            subgraph = _cut(traced, groups, samples.rows, job)
+            results, _ = probe(subgraph, samples)
+        columns = _columns(groups, results)
+        batch_size = _choose_batch_size(
+            job, subgraph, samples.rows, sum(c.row_bytes for c in columns)
         )
-        rows = samples.rows
-        if rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES:
-            subgraph.freeze()
-        columns = _columns(groups, _probe(subgraph, samples, groups))
-        addresses = [group[0].address for group in groups]
-        batch_size = job.batch_size or _choose_batch_size(sum(c.row_bytes for c in columns), rows)
-        attrs = _facts(job, model, [fetch.address for fetch in fetches], samples)
-        attrs |= {"batch_size": batch_size, "frozen": subgraph.frozen, **facts}
+        attrs = _facts(job, model, [fetch.address for group in groups for fetch in group], samples)
+        attrs |= {
+            "batch_size": batch_size,
+            "frozen": subgraph.frozen,
+            "reproducible": not subgraph.draws_random,
+            **facts,
+        }
         stack.pop_all()
-        return Plan(job, samples, subgraph, columns, addresses, batch_size, attrs)
+        return Plan(
+            job=job,
+            samples=samples,
+            subgraph=subgraph,
+            columns=columns,
+            addresses=[group[0].address for group in groups],
+            left_out=left_out,
+            batch_size=batch_size,
+            attrs=attrs,
+        )
 
 
 def _trace(model: Any, signature: Mapping[str, tf.TensorSpec], samples: Samples, job: Job) -> Trace:
@@ -104,13 +117,15 @@ def _trace(model: Any, signature: Mapping[str, tf.TensorSpec], samples: Samples,
 
     def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
         ready = {
-            name: prepare(tensor, signature[name], chosen[name], library)
-            for name, tensor in tensors.items()
+            name: prepare(tensors[name], spec, chosen[name], library)
+            for name, spec in signature.items()
         }
         return arrange_inputs(model, ready)
 
     specs = {
-        name: tf.TensorSpec([None, *shape], tf.string if dtype.kind in "OSU" else dtype)
+        name: tf.TensorSpec(
+            [signature[name].shape[0], *shape], tf.string if dtype.kind in "OSU" else dtype
+        )
         for name, (shape, dtype) in samples.specs().items()
     }
     return trace(model, specs, arrange)
@@ -149,48 +164,33 @@ def _stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
     return tf.float32 if tensor.dtype == tf.bfloat16 else tensor.dtype
 
 
-def _probe(
-    subgraph: Subgraph, samples: Samples, groups: Sequence[Sequence[Fetch]]
-) -> list[tf.Tensor]:
-    """Run one sample and then two, to learn the shape of a sample in every tensor.
+def _cut(traced: Trace, groups: Sequence[Sequence[Fetch]], rows: int, job: Job) -> Subgraph:
+    """Cut out the sub-graph that gives a tensor for each group, frozen where that pays."""
+    subgraph = Subgraph(
+        traced,
+        traced.inputs,
+        [group[0].tensor for group in groups],
+        dtypes=[_stored(group[0].tensor, job.dtype) for group in groups],
+        exact=job.exact,
+    )
+    if rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES:
+        subgraph.freeze()
+    return subgraph
 
-    Where the axis of the samples isn't the first, as in a loop over time, it is made the first.
 
-    Returns:
-        The results for one sample.
+def _drop_unfit(groups: Sequence[list[Fetch]], unfit: Mapping[int, str]) -> list[list[Fetch]]:
+    """Leave out what can't be stored.
 
     Raises:
-        AddressError: A tensor has no axis of samples, its rows differ in shape, or it holds what
-            can't be stored.
+        AddressError: Some of it was asked for by name, or nothing would be left.
     """
-    rows = samples.peek(2)
-    alone = {name: batch[:1] for name, batch in rows.items()}
-    one = subgraph(alone)
-    two = subgraph({name: np.resize(batch, (2, *batch.shape[1:])) for name, batch in rows.items()})
-    faults = []
-    for number, (group, single, double) in enumerate(zip(groups, one, two, strict=True)):
-        shapes = tuple(single.shape), tuple(double.shape)
-        axis = _find_batch_axis(*shapes)
-        if axis is None:
-            faults.append(
-                f"{group[0].address} has shape {shapes[0]} for one sample and {shapes[1]} for two: "
-                "not a row for each sample"
-            )
-        elif single.dtype == tf.string:
-            faults.append(f"{group[0].address} holds text, which can't be stored")
-        elif axis:
-            subgraph.batch_axes[number] = axis
-    if faults:
-        raise AddressError(*faults, hint="leave it out")
-    return subgraph(alone) if subgraph.batch_axes else one
-
-
-def _find_batch_axis(one: tuple[int, ...], two: tuple[int, ...]) -> int | None:
-    """Find the only axis that is 1 for one sample and 2 for two."""
-    differing = [i for i, sizes in enumerate(zip(one, two, strict=False)) if sizes[0] != sizes[1]]
-    if len(one) != len(two) or len(differing) != 1:
-        return None
-    return differing[0] if (one[differing[0]], two[differing[0]]) == (1, 2) else None
+    named = [n for n in unfit if not all(fetch.by_pattern for fetch in groups[n])]
+    if named or len(unfit) == len(groups):
+        raise AddressError(
+            *(f"{groups[number][0].address} {unfit[number]}" for number in named or unfit),
+            hint="leave it out",
+        )
+    return [group for number, group in enumerate(groups) if number not in unfit]
 
 
 def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) -> list[Column]:
@@ -212,8 +212,18 @@ def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) ->
     return columns
 
 
-def _choose_batch_size(row_bytes: int, rows: int) -> int:
-    """The largest power of two whose results aren't too much to hold a few times."""
+def _choose_batch_size(job: Job, subgraph: Subgraph, rows: int, row_bytes: int) -> int:
+    """The model's only one, what was asked for, or as many as fit the memory a few times."""
+    only = subgraph.batch_size
+    if only is not None:
+        if job.batch_size not in (None, only):
+            raise InputError(
+                f"the model takes batches of {only} samples only, received --batch-size "
+                f"{job.batch_size}"
+            )
+        return int(only)
+    if job.batch_size is not None:
+        return job.batch_size
     size = _BATCH_SIZE
     while size > 1 and (size * row_bytes > _BATCH_BYTES or size >= 2 * rows):
         size //= 2

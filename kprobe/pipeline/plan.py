@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from kprobe.models.file import read_model_file
 from kprobe.pipeline.precheck import precheck
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from kprobe.dumps.layout import Column
@@ -34,6 +34,7 @@ class Plan:
         subgraph: What computes a batch; its results are in the order of `columns`.
         columns: The datasets of the dump.
         addresses: The address that names the tensor of each.
+        left_out: What a pattern named and can't be stored, each with the reason.
         batch_size: In samples; ranges begin at its multiples.
         attrs: The root attributes of the dump.
     """
@@ -43,6 +44,7 @@ class Plan:
     subgraph: Subgraph
     columns: Sequence[Column]
     addresses: Sequence[str]
+    left_out: Sequence[str]
     batch_size: int
     attrs: Mapping[str, Any]
 
@@ -79,20 +81,27 @@ def plan(job: Job) -> Plan:
     with contextlib.ExitStack() as stack:
         if samples is not None:
             stack.callback(samples.close)
-        digest = _hash_in_background(file.path)
+        digest = _start_hashing(file.path)
         # From here on it takes seconds: TensorFlow is imported.
         from kprobe.pipeline.build import build, load
 
         model = load(job, file)
         stack.pop_all()
-        return build(job, model, samples, {"model_sha256": digest.result()})
+        return build(job, model, samples, {"model_sha256": digest()})
 
 
-def _hash_in_background(path: Path) -> Future[str]:
-    pool = ThreadPoolExecutor(1)
-    digest = pool.submit(_hash, path)
-    pool.shutdown(wait=False)
-    return digest
+def _start_hashing(path: Path) -> Callable[[], str]:
+    """Hash a file while the model loads; what is returned waits for the digest."""
+    digests: list[str] = []
+    # A daemon: nobody waits for the hash of a large file when the job can't be done.
+    thread = threading.Thread(target=lambda: digests.append(_hash(path)), daemon=True)
+    thread.start()
+
+    def wait() -> str:
+        thread.join()
+        return digests[0]
+
+    return wait
 
 
 def _hash(path: Path) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kprobe.dumps.partial import check_output
-from kprobe.errors import KprobeError, merge_errors
+from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.graph.resolve import resolve
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.opening import open_arrays, open_sources
 from kprobe.models.listing import LayerEntry, list_layers
+from kprobe.models.safety import check_safe
 
 if TYPE_CHECKING:
     from kprobe.inputs.samples import Samples
@@ -29,6 +30,8 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
     Raises:
         KprobeError: With everything that was found, of the class of the first.
     """
+    if not job.unsafe and not job.custom_objects:
+        check_safe(file)
     calls = list_layers(file)
     errors: list[KprobeError] = []
     samples = None
@@ -36,6 +39,10 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
         check_output(job.output, overwrite=job.overwrite)
     except KprobeError as error:
         errors.append(error)
+    if job.layers is not None and not job.layers:
+        errors.append(
+            AddressError("no layers are asked for", hint="name some with --layers, or --all")
+        )
     try:
         if job.layers is not None and calls and all(call.tells_inside for call in calls):
             # The operations inside a layer are known only when it is traced.
@@ -62,9 +69,12 @@ def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
 
 
 def _find_inputs(calls: Sequence[LayerEntry]) -> list[ModelInput]:
-    return [
-        ModelInput(call.steps[0][0], call.output_shape, call.dtype)
-        for call in calls
-        if call.is_input and call.depth == 0
-        if isinstance(call.output_shape, tuple) and call.dtype is not None
-    ]
+    """The model's inputs, or none where the file doesn't tell all about each."""
+    inputs = []
+    for call in calls:
+        if call.is_input and call.depth == 0:
+            if not isinstance(call.output_shape, tuple) or call.dtype is None:
+                return []
+            shape = (None, *call.output_shape[1:])
+            inputs.append(ModelInput(call.steps[0][0], shape, call.dtype))
+    return inputs

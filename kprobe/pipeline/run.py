@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from kprobe.dumps.writer import Writer
+from kprobe.errors import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,19 +55,28 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
     Raises:
         InputError: A sample can't be read.
         DumpError: The dump can't be written.
+        StoppedError: By Ctrl-C.
     """
     rows = plan.samples.rows
     began = time.perf_counter()
-    with Writer(
+    writer = Writer(
         plan.job.output,
         plan.columns,
         plan.samples.names(),
         plan.attrs,
         overwrite=plan.job.overwrite,
-    ) as writer:
-        waits = run_range(plan, writer, 0, rows, progress)
-        finishing = time.perf_counter()
-        writer.finish()
+    )
+    try:
+        with writer:
+            waits = run_range(plan, writer, 0, rows, progress)
+            finishing = time.perf_counter()
+            writer.finish()
+    except KeyboardInterrupt:
+        if not writer.partial.exists():
+            raise StoppedError("stopped before anything was written") from None
+        raise StoppedError(
+            f"stopped: {writer.committed:,} of {rows:,} samples are in {writer.partial}"
+        ) from None
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
@@ -122,8 +134,31 @@ def run_range(
 
 def _read_ahead(items: Iterator[T]) -> Iterator[T]:
     """Fetch the next item in a thread of its own while the last one is used."""
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = reader.submit(next, items, None)
+    coming: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
+    stopping = threading.Event()
+
+    def fetch() -> None:
+        item, error = None, None
+        while not stopping.is_set():
+            try:
+                item = next(items, None)
+            except BaseException as raised:
+                item, error = None, raised
+            coming.put((item, error))
+            if item is None:
+                return
+
+    # A thread that waits for a pipe mustn't keep a stopped process alive.
+    threading.Thread(target=fetch, name="kprobe-read", daemon=True).start()
+    try:
+        while True:
+            item, error = coming.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
             yield item
+    finally:
+        stopping.set()
+        with contextlib.suppress(queue.Empty):
+            coming.get_nowait()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5netcdf
 import h5py
@@ -108,6 +108,63 @@ def test_a_sample_name_that_is_not_utf8_becomes_readable_text(tmp_path: Path) ->
     lay_out(path, [], [b"caf\xe9.png".decode(errors="surrogateescape")], {})
     with h5py.File(path, "r") as file:
         assert file["sample"].asstr()[0] == r"caf\udce9.png"
+
+
+def test_text_that_utf8_does_not_have_is_written_as_escapes(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    text = b"nonutf\xff.keras".decode(errors="surrogateescape")
+    attrs = {"model": text, "addresses": [text, "ö", "a\0b"]}
+    lay_out(path, [Column("a", (), FLOAT, attrs)], [text, "b\0"], attrs)
+    with h5py.File(path, "r") as file:
+        assert file["sample"].asstr()[...].tolist() == [r"nonutf\udcff.keras", r"b\x00"]
+        for place in (file, file["a"]):
+            assert place.attrs["model"] == r"nonutf\udcff.keras"
+            assert place.attrs["addresses"].tolist() == [r"nonutf\udcff.keras", "ö", r"a\x00b"]
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**40])
+def test_an_integer_that_hdf5_does_not_have_is_refused(tmp_path: Path, number: int) -> None:
+    column = Column("a", (), FLOAT, {"seed": number})
+    for columns, attrs in (([column], {}), ([], {"seed": number})):
+        with pytest.raises(DumpError) as caught:
+            lay_out(tmp_path / "a.h5", columns, ["x"], attrs)
+        assert caught.value.faults == (f"seed: expected an integer of 64 bits, and {number} came",)
+    assert not list(tmp_path.iterdir())
+
+
+class CountedNames:
+    """Names as `Samples.names` gives them, with a count of the largest piece."""
+
+    dtype = np.dtype("S16")
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.largest = 0
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, rows: slice) -> np.ndarray[Any, Any]:
+        chosen = range(self.rows)[rows]
+        self.largest = max(self.largest, len(chosen))
+        return np.arange(chosen.start, chosen.stop).astype("S16")
+
+
+def test_sample_names_are_made_and_written_in_pieces(tmp_path: Path) -> None:
+    names = CountedNames(3_000_000)
+    lay_out(tmp_path / "a.h5", [], names, {})
+    assert 0 < names.largest <= 2**20
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        assert file["sample"].shape == (3_000_000,)
+        assert file["sample"].asstr()[::999_999].tolist() == ["0", "999999", "1999998", "2999997"]
+
+
+def test_no_name_is_made_before_the_space_is_known_to_be_there(tmp_path: Path) -> None:
+    names = CountedNames(10**11)
+    with pytest.raises(DumpError, match="bytes are needed, and"):
+        lay_out(tmp_path / "a.h5", [Column("a", (100,), FLOAT)], names, {})
+    assert names.largest == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_sample_names_may_come_as_an_array_of_utf8(tmp_path: Path) -> None:

@@ -44,6 +44,19 @@ def test_all_names_that_collide_or_are_reserved_are_listed_and_an_alias_is_asked
     assert caught.value.hint == "name them yourself with an alias: ALIAS=ADDRESS"
 
 
+def test_an_alias_that_is_the_address_of_another_layer_is_refused() -> None:
+    check_names([("conv1", "conv1"), ("conv1", "features"), ("conv1", "conv1")])
+    with pytest.raises(DumpError) as caught:
+        check_names([("conv1", "conv2"), ("conv2", "features")])
+    assert caught.value.faults == ("conv1: the name 'conv2' is the address of another layer",)
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "a\0b"])
+def test_a_name_that_hdf5_can_not_hold_is_refused(name: str) -> None:
+    with pytest.raises(DumpError, match="expected a name of printable text"):
+        check_names([("conv1", name)])
+
+
 @pytest.mark.parametrize(
     "name", ["committed", "complete", "started", "finished", "valid", "reason"]
 )

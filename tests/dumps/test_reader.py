@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, lay_out
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
@@ -59,6 +59,19 @@ def test_a_dump_knows_its_rows_and_its_facts_as_plain_values(path: Path) -> None
             "no": [],
         }
         assert {type(value) for value in dump.attrs.values()} == {str, int, bool, float, list}
+
+
+def test_an_exact_address_wins_over_the_name_of_another_column(tmp_path: Path) -> None:
+    first = {"addresses": ["conv1", "conv2"]}  # `conv2` is its alias
+    second = {"addresses": ["conv2", "conv3"]}
+    for columns in (("conv2", first), ("conv3", second)), (("conv3", second), ("conv2", first)):
+        path = tmp_path / f"{columns[0][0]}.h5"
+        lay_out(path, [Column(name, (), FLOAT, attrs) for name, attrs in columns], ["x"], {})
+        with open_dump(path) as dump:
+            assert dump["conv1"].name == "/conv2"
+            assert dump["conv2"].name == "/conv3"
+            assert dump["conv3"].name == "/conv3"
+            assert sorted(dump) == ["conv1", "conv2", "conv3"]
 
 
 def test_an_unknown_address_is_a_key_error_that_names_the_nearest(path: Path) -> None:

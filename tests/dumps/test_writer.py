@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kprobe.dumps.layout import Column
+from kprobe.dumps.partial import check_output
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
@@ -158,16 +159,19 @@ def test_committed_rows_are_in_the_file_when_commit_returns(tmp_path: Path) -> N
             assert file["a"][63].all()
 
 
-def test_a_failed_run_leaves_its_committed_rows_and_no_finished_file(tmp_path: Path) -> None:
-    def fail() -> None:
-        with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
-            writer.write(0, make_rows(0, 6))
-            writer.commit(6)
-            writer.write(6, make_rows(6, 8))
+def test_a_failed_run_leaves_the_rows_handed_over_and_no_finished_file(tmp_path: Path) -> None:
+    def fail(writer: Writer) -> None:
+        with writer:
+            writer.write(0, make_rows(0, 4))
+            writer.commit(4)
+            writer.write(4, make_rows(4, 6))
+            writer.write(8, make_rows(8, 10))  # beyond a gap
             raise KeyError("a fault of the caller")
 
+    writer = Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {})
     with pytest.raises(KeyError):
-        fail()
+        fail(writer)
+    assert writer.committed == 6
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5.partial"]
     with open_dump(tmp_path / "a.h5.partial") as dump:
         assert not dump.complete
@@ -177,29 +181,124 @@ def test_a_failed_run_leaves_its_committed_rows_and_no_finished_file(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
 
 
-def test_a_run_that_fails_before_its_first_commit_leaves_nothing(tmp_path: Path) -> None:
+def test_a_run_that_was_handed_no_row_leaves_nothing(tmp_path: Path) -> None:
     with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
-        writer.write(0, make_rows(0, 6))
+        writer.write(6, make_rows(6, 8))
+    assert writer.committed == 0
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_output_is_refused_and_stays(tmp_path: Path) -> None:
+def test_a_run_whose_rows_can_not_be_written_leaves_by_its_own_exception(tmp_path: Path) -> None:
+    def fail(writer: Writer) -> None:
+        with writer:
+            writer.write(0, make_rows(0, 4))
+            writer.commit(4)
+            read_only = os.open(writer.partial, os.O_RDONLY)
+            os.dup2(read_only, writer._file)
+            os.close(read_only)
+            writer.write(4, make_rows(4, 6))
+            raise KeyError("a fault of the caller")
+
+    writer = Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {})
+    with pytest.raises(KeyError):
+        fail(writer)
+    assert writer.committed == 4
+    with open_dump(tmp_path / "a.h5.partial") as dump:
+        assert dump.committed == 4
+
+
+def test_an_existing_dump_is_refused_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    path.write_text("precious")
+    write_dump(path)
+    content = path.read_bytes()
     with pytest.raises(DumpError, match="exists already") as caught:
         write_dump(path)
     assert caught.value.hint == "replace it with --overwrite"
-    assert path.read_text() == "precious"
+    assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
+
+
+def make_thing(path: Path, kind: str) -> None:
+    if kind == "text":
+        path.write_text("precious")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "model":
+        with h5py.File(path, "w") as file:
+            file.attrs["model_config"] = "{}"
+    elif kind == "damaged":
+        with h5py.File(path, "w") as file:
+            file.attrs["format"] = "kprobe dump"
+        path.write_bytes(path.read_bytes()[:-100])
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/null")
+    elif kind == "dangling":
+        path.symlink_to("nothing")
+
+
+@pytest.mark.parametrize(
+    "kind", ["text", "empty", "model", "damaged", "pipe", "device", "dangling"]
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_dump_is_never_replaced(tmp_path: Path, kind: str, overwrite: bool) -> None:
+    path = tmp_path / "a.h5"
+    make_thing(path, kind)
+    before = path.lstat()
+    with pytest.raises(DumpError) as caught:
+        write_dump(path, overwrite=overwrite)
+    assert caught.value.faults == (
+        f"{path}: exists and is not a dump of kprobe, and is not replaced",
+    )
+    assert caught.value.hint == "choose another output"
+    assert path.lstat() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["text", "model", "pipe", "device"])
+def test_a_partial_file_that_is_no_dump_is_never_taken(tmp_path: Path, kind: str) -> None:
+    partial = tmp_path / "a.h5.partial"
+    make_thing(partial, kind)
+    before = partial.lstat()
+    with pytest.raises(DumpError, match=r"a\.h5\.partial: .* no"):
+        write_dump(tmp_path / "a.h5", overwrite=True)
+    after = partial.lstat()
+    assert (after.st_mtime_ns, after.st_size, after.st_ino) == (
+        before.st_mtime_ns,
+        before.st_size,
+        before.st_ino,
+    )
+    assert list(tmp_path.iterdir()) == [partial]
+
+
+def test_an_empty_partial_file_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.h5.partial").touch()
+    write_dump(tmp_path / "a.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_a_name_that_ends_with_a_slash_is_refused(tmp_path: Path) -> None:
+    for check in (check_output, write_dump):
+        with pytest.raises(DumpError, match="expected the name of a file, and it ends with a sl"):
+            check(f"{tmp_path}/a.h5/", overwrite=True)  # type: ignore[operator]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "n" * 300, "n" * 300 + "/a.h5"])
+def test_a_name_that_is_too_long_is_refused_before_the_run(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DumpError, match="can't be written: File name too long"):
+        check_output(tmp_path / name, overwrite=False)
 
 
 def test_an_overwritten_output_stays_whole_until_the_new_one_is(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    path.write_text("precious")
+    write_dump(path)
+    content = path.read_bytes()
     with Writer(path, COLUMNS, SAMPLES, {}, overwrite=True) as writer:
         writer.write(0, make_rows(0, 10))
         writer.commit(10)
-        assert path.read_text() == "precious"
+        assert path.read_bytes() == content
         writer.finish()
     with open_dump(path) as dump:
         assert dump.complete
@@ -207,10 +306,10 @@ def test_an_overwritten_output_stays_whole_until_the_new_one_is(tmp_path: Path) 
 
 def test_an_output_that_appears_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    with Writer(path, COLUMNS, SAMPLES, {}) as writer:
+    with Writer(path, COLUMNS, SAMPLES, {}, overwrite=True) as writer:
         writer.write(0, make_rows(0, 10))
         path.write_text("precious")
-        with pytest.raises(DumpError, match="exists already"):
+        with pytest.raises(DumpError, match="exists and is not a dump"):
             writer.finish()
     assert path.read_text() == "precious"
     with open_dump(tmp_path / "a.h5.partial") as dump:

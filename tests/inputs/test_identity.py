@@ -7,6 +7,7 @@ import time
 
 import h5py
 import numpy as np
+import pytest
 
 from kprobe.inputs import ModelInput, open_sources
 from kprobe.inputs.source import ArraySource
@@ -46,6 +47,17 @@ def test_several_inputs_are_named_after_the_first(tmp_path):
 def test_names_are_utf_8():
     source = ArraySource(np.zeros((2, 1)), "größe\udcff")
     assert source.names(0, 2)[1] == "größe\\udcff[1]".encode()
+
+
+def test_names_of_any_number_of_rows_cost_nothing_until_they_are_asked_for():
+    with open_sources([], [X], random_rows=10**11) as samples:
+        names = samples.names()
+        assert (len(names), names.dtype) == (10**11, "S19")
+        assert names[10**11 - 1] == names[-1] == b"random[99999999999]"
+        assert names[10**9 : 10**9 + 2].tolist() == [b"random[1000000000]", b"random[1000000001]"]
+        assert len(names[10**11 :]) == 0
+        with pytest.raises(IndexError):
+            names[10**11]
 
 
 def test_millions_of_rows_are_named_at_once():

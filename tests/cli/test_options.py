@@ -1,0 +1,102 @@
+"""--dtype, --batch-size, --exact, --dry-run, --json: what they do to a dump."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import kprobe
+
+DIGITS = "sample_models/digits_cnn.keras"
+SIAMESE = "sample_models/siamese.keras"
+SCANS = ("--input", "sample_models/digits.npz")
+
+
+@pytest.fixture
+def dump_features(kprobe_here):
+    def run(*arguments):
+        done = kprobe_here(
+            *("dump", DIGITS, "--layers", "features", *SCANS, "-o", "a.h5", "--overwrite"),
+            *arguments,
+        )
+        assert done.exit_code == 0, done.stderr
+        with kprobe.open_dump("a.h5") as dump:
+            return dump["features"][...], dump.attrs
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored", "error"),
+    [("float16", "float16", 1e-3), ("float32", "float32", 0), ("as-is", "float32", 0)],
+)
+def test_dtype_is_what_floats_are_stored_as(dump_features, dtype, stored, error):
+    expected, _ = dump_features()
+    features, attrs = dump_features("--dtype", dtype)
+    assert features.dtype == stored
+    assert json.loads(attrs["options"])["dtype"] == dtype
+    np.testing.assert_allclose(features, expected, rtol=error, atol=error)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_the_batch_size_does_not_move_results(dump_features, size):
+    expected, _ = dump_features()
+    features, attrs = dump_features("--batch-size", str(size))
+    assert attrs["batch_size"] == size
+    np.testing.assert_allclose(features, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_what_is_asked_for_is_recorded(dump_features):
+    _, attrs = dump_features("--exact", "--seed", "5")
+    assert json.loads(attrs["options"])["exact"]
+    assert attrs["seed"] == 5
+    assert not attrs["frozen"]
+    assert attrs["model"] == "digits_cnn.keras"
+    assert re.fullmatch("[0-9a-f]{64}", attrs["model_sha256"])
+
+
+DRY_RUN = ["dump", SIAMESE, "--layers", "encoder@*/conv1,score=same", "--random", "1016"]
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(kprobe_here, expected, folder):
+    done = kprobe_here(*DRY_RUN, "--dry-run")
+    assert done.exit_code == 0
+    table = re.sub(r"\A([\s\S]*\n)[\d.]+ [kMGT]?B( free on the disk\n)\Z", r"\1…\2", done.stdout)
+    assert table == expected("dry_run.txt")
+    assert done.stderr == "kprobe: no --input: 1,016 random samples, seed 0\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
+
+
+def test_a_dry_run_to_stdout_still_prints_the_plan(kprobe_here):
+    done = kprobe_here(*DRY_RUN, "--dry-run", "-o", "-")
+    assert done.stdout.startswith("address ")
+
+
+def test_a_dry_run_needs_no_permission_to_overwrite(kprobe_here, folder):
+    (folder / "a.h5").write_text("precious")
+    assert kprobe_here(*DRY_RUN, "--dry-run", "-o", "a.h5").exit_code == 0
+    assert (folder / "a.h5").read_text() == "precious"
+
+
+def test_a_dry_run_says_the_same_as_json(kprobe_here, folder):
+    done = kprobe_here(*DRY_RUN, "--dry-run", "--json")
+    plan = json.loads(done.stdout)
+    free = plan.pop("free_bytes")
+    assert abs(free - shutil.disk_usage(folder).free) < 1 << 30
+    conv = {"dtype": "float32", "shape": [8, 8, 16], "bytes_per_sample": 4096, "bytes": 4161536}
+    same = {"dtype": "float32", "shape": [1], "bytes_per_sample": 4, "bytes": 4064}
+    assert plan == {
+        "datasets": [
+            {"address": "encoder@0/conv1", "dataset": "encoder@0.conv1", **conv},
+            {"address": "encoder@1/conv1", "dataset": "encoder@1.conv1", **conv},
+            {"address": "same", "dataset": "score", **same},
+        ],
+        "samples": 1016,
+        "batch_size": 32,
+        "frozen": True,
+        "bytes": 2 * 4161536 + 4064,
+    }

@@ -1,0 +1,108 @@
+"""-o: where a dump goes, and what becomes of what was there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import kprobe
+
+DIGITS = "sample_models/digits_cnn.keras"
+
+
+def test_the_default_output_is_named_after_the_model(kprobe_here, folder):
+    done = kprobe_here("dump", DIGITS, "--layers", "digit")
+    assert done.exit_code == 0
+    assert [path.name for path in folder.glob("*.h5*")] == ["digits_cnn.activations.h5"]
+
+
+def test_a_dump_goes_through_pipes(kprobe_process, npy, digits, folder):
+    done = kprobe_process(
+        *("dump", DIGITS, "--layers", "features", "--input", "-", "-o", "-"),
+        input=npy(digits[:20]),
+        text=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"kprobe: stdout: 20 samples of 1 dataset, ")
+    assert done.stderr.count(b"\n") == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
+    Path("piped.h5").write_bytes(done.stdout)
+    with h5py.File("piped.h5") as file:
+        assert file.id.get_filesize() == len(done.stdout)  # nothing before it, nothing after
+    kprobe.dump(DIGITS, "features", inputs=digits[:20], output="direct.h5")
+    with kprobe.open_dump("piped.h5") as piped, kprobe.open_dump("direct.h5") as direct:
+        assert piped.complete
+        np.testing.assert_array_equal(piped["features"], direct["features"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_stdout_that_is_full_is_one_line(kprobe_process):
+    with Path("/dev/full").open("wb") as full:
+        dumped = kprobe_process("dump", DIGITS, "--layers", "digit", "-q", "-o", "-", stdout=full)
+        listed = kprobe_process("ls", DIGITS, stdout=full)
+    for done in (dumped, listed):
+        assert done.stderr == "kprobe: stdout can't be written: No space left on device\n"
+        assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", [["ls", DIGITS], ["ls", DIGITS, "--json"], ["--help"]])
+def test_a_pipe_that_was_closed_gets_no_traceback(kprobe_process, command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = kprobe_process(*command, stdout=writing)
+    finally:
+        os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode == 1
+
+
+def test_head_gets_its_line(kprobe_command, folder):
+    script = f"{' '.join(kprobe_command)} ls {DIGITS} | head -1"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout.split()[0], done.stderr) == ("address", "")
+
+
+def test_an_existing_output_is_refused_and_untouched(kprobe_process, folder):
+    Path("a.h5").write_text("precious")
+    done = kprobe_process("dump", DIGITS, "--layers", "digit", "-o", "a.h5")
+    assert done.stderr == "kprobe: a.h5: exists already; replace it with --overwrite\n"
+    assert done.returncode == 2
+    assert Path("a.h5").read_text() == "precious"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.h5", "sample_models"]
+
+
+def test_overwrite_replaces_it(kprobe_here):
+    Path("a.h5").write_text("worthless")
+    done = kprobe_here("dump", DIGITS, "--layers", "digit", "-o", "a.h5", "--overwrite")
+    assert done.exit_code == 0
+    with kprobe.open_dump("a.h5") as dump:
+        assert dump.complete
+
+
+def test_a_run_that_fails_leaves_the_old_file_whole(kprobe_here, folder):
+    Path("a.h5").write_text("precious")
+    np.savez_compressed("scans.npz", scan=np.random.default_rng(0).random((5000, 8, 8, 1)))
+    content = bytearray(Path("scans.npz").read_bytes())
+    content[-2000:-1900] = bytes(100)
+    Path("scans.npz").write_bytes(content)
+    arguments = ["--layers", "digit", "--input", "scans.npz", "-o", "a.h5", "--overwrite"]
+    done = kprobe_here("dump", DIGITS, *arguments)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("kprobe: scans.npz:scan: can't be read: ")
+    assert done.stderr.count("\n") == 1
+    assert Path("a.h5").read_text() == "precious"
+    assert not list(folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize("given", [["--json", "-o", "-"], ["--layers", "-", "--input", "-"]])
+def test_two_for_one_stream_are_refused(kprobe_process, given):
+    layers = [] if "--layers" in given else ["--layers", "digit"]
+    done = kprobe_process("dump", DIGITS, *layers, *given)
+    assert done.returncode == 2
+    assert "both want std" in done.stderr

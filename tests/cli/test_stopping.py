@@ -1,0 +1,66 @@
+"""SIGTERM and Ctrl-C: one line, exit code 75, and nothing that looks finished."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+
+TERM, INT = signal.SIGTERM, signal.SIGINT
+
+
+@pytest.mark.parametrize("number", [TERM, INT], ids=["SIGTERM", "SIGINT"])
+def test_a_run_that_is_stopped_says_so_and_leaves_the_old_file(number, kprobe_command, folder):
+    Path("big.h5").write_text("precious")
+    command = [
+        *(*kprobe_command, "dump", "sample_models/digits_cnn.keras", "--layers", "digit"),
+        *("--random", "200000", "--batch-size", "1", "-o", "big.h5", "--overwrite"),
+    ]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        partial = folder / "big.h5.partial"
+        deadline = time.monotonic() + 60
+        while not partial.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert stdout == ""
+    said, stopped = stderr.splitlines()
+    assert said == "kprobe: no --input: 200,000 random samples, seed 0"
+    assert stopped.startswith("kprobe: stopped")
+    assert Path("big.h5").read_text() == "precious"
+    if partial.exists():
+        h5py.File(partial).close()
+
+
+@pytest.mark.parametrize("number", [TERM, INT], ids=["SIGTERM", "SIGINT"])
+def test_the_exit_code_is_the_same_when_a_library_runs_text(number, tmp_path):
+    # `python -m` dies of SIGINT itself where a KeyboardInterrupt has passed through `exec`.
+    (tmp_path / "stop.py").write_text(
+        "import kprobe.cli\n"
+        "@kprobe.cli.cli.command()\n"
+        "def stop():\n"
+        f"    exec('import os; os.kill(os.getpid(), {int(number)})\\nfor _ in range(9999): pass')\n"
+        "kprobe.cli.main()\n"
+    )
+    command = [sys.executable, "-m", "stop", "stop"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (75, "kprobe: stopped\n")
+
+
+def test_a_bug_is_told_as_one_with_its_traceback(tmp_path):
+    (tmp_path / "fail.py").write_text(
+        "import kprobe.cli\n@kprobe.cli.cli.command()\ndef fail():\n    [][0]\nkprobe.cli.main()\n"
+    )
+    command = [sys.executable, str(tmp_path / "fail.py"), "fail"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert done.stderr.endswith("kprobe: this is a bug in kprobe: please report the lines above\n")
