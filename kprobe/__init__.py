@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kprobe.dumps.reader import Dump as Dump
     from kprobe.dumps.reader import open_dump as open_dump
     from kprobe.errors import KprobeError as KprobeError
+    from kprobe.graph.preprocessing import Preprocessing as Preprocessing
     from kprobe.models.load import load_model as load_model
 
 __version__ = "0.1.0"
@@ -31,12 +32,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dump": "kprobe.dumps.reader",
     "KprobeError": "kprobe.errors",
+    "Preprocessing": "kprobe.graph.preprocessing",
     "dump": "kprobe.api",
     "function": "kprobe.api",
     "load_model": "kprobe.models.load",
     "open_dump": "kprobe.dumps.reader",
 }
-__all__ = ["Dump", "KprobeError", "dump", "function", "load_model", "open_dump"]
+__all__ = ["Dump", "KprobeError", "Preprocessing", "dump", "function", "load_model", "open_dump"]
 
 
 def __getattr__(name: str) -> Any:

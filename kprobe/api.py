@@ -63,7 +63,8 @@ def dump(
         output: The dump; by default the model's name with `.activations.h5`, in the working
             directory.
         **options: The other attributes of `kprobe.pipeline.job.Job`: batch_size, limit, dtype,
-            exact, overwrite, random, seed, preprocessing, keras, custom_objects, unsafe, device.
+            exact, overwrite, random, seed, preprocessing (a `kprobe.Preprocessing` by input
+            name, under "" for the only input), keras, custom_objects, unsafe, device.
 
     Returns:
         What was done; its `output` is the path of the dump.

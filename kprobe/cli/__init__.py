@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +41,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the console script."""
+    if sys.stderr is None:  # closed by the caller
+        sys.stderr = Path(os.devnull).open("w")
     signal.signal(signal.SIGTERM, _stop)
     # A shell's background job has it ignored, and that is to stay.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +30,7 @@ from kprobe.cli.output import (
     say,
     showing_progress,
 )
-from kprobe.cli.quiet import hold_back_noise, take_stdout
+from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     """
     ctx.ensure_object(dict)["verbose"] = options["verbose"]
     to_stdout = options["output"] == "-" and not options["dry_run"]
-    if to_stdout and sys.stdout.isatty():
+    if to_stdout and own_stdout().isatty():
         raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
     if to_stdout and options["as_json"]:
         raise click.UsageError("--json and -o - both want stdout.")
@@ -109,8 +108,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         raise click.UsageError("Expected either --layers or --all.")
     if "-" in options["layers"] and "-" in options["inputs"]:
         raise click.UsageError("--layers - and --input - both want stdin.")
-    if not options["verbose"]:
-        hold_back_noise()
+    hold_back_noise(options["verbose"])
 
     from kprobe.pipeline.job import Job, default_output
     from kprobe.pipeline.plan import plan
@@ -131,6 +129,11 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         with plan(job) as ready:
             if ready.samples.random and not options["quiet"]:
                 say(f"no --input: {count(ready.samples.rows, 'random sample')}, seed {job.seed}")
+            if not options["quiet"]:
+                for line in ready.left_out:
+                    say(f"left out: {line}")
+                if not ready.attrs["reproducible"]:
+                    say("these layers draw random numbers that --seed doesn't reach")
             if options["dry_run"]:
                 _show_plan(ready, options["as_json"])
                 return

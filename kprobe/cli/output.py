@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kprobe.cli.quiet import own_stdout
 from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def print_line(line: str) -> None:
         KprobeError: It can't be written; a pipe that was closed is no error.
     """
     try:
-        click.echo(line)
+        click.echo(line, file=own_stdout())
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -10,17 +10,40 @@ import shutil
 import sys
 import tempfile
 import warnings
+from typing import TextIO
+
+from kprobe.errors import KprobeError
 
 _held: list[io.BufferedRandom] = []
+_own_stdout: TextIO | None = None
 
 
-def hold_back_noise() -> None:
-    """Send what libraries write to stderr to a file, and keep stderr for kprobe's own lines.
+def own_stdout() -> TextIO:
+    """Give the stream for what commands print; what others print goes elsewhere.
 
+    Raises:
+        KprobeError: stdout is closed.
+    """
+    stream = _own_stdout or sys.stdout
+    if stream is None:
+        raise KprobeError("stdout is closed, and there is something to write to it")
+    return stream
+
+
+def hold_back_noise(verbose: bool = False) -> None:
+    """Keep stdout for what commands print, and stderr for kprobe's own lines.
+
+    What a model's code prints goes to stderr. What libraries write there goes to a file:
     TensorFlow and what it is made of write to the file descriptor, before and beside any
     logging that could be set up, so nothing less than the descriptor will do.
+
+    Args:
+        verbose: Whether libraries may write to stderr all the same.
     """
-    if _held:
+    global _own_stdout
+    if sys.stdout is not None and _own_stdout is None:
+        _own_stdout, sys.stdout = sys.stdout, sys.stderr
+    if verbose or _held:
         return
     # TensorFlow's C++ reads it once, at import: 3 leaves only fatal errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,6 +53,8 @@ def hold_back_noise() -> None:
     own = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
     os.dup2(file.fileno(), 2)
+    if sys.stdout is sys.stderr:
+        sys.stdout = own
     sys.stderr = own
     # A crash inside TensorFlow itself ends the process without coming back here.
     faulthandler.enable(file=own)
@@ -45,8 +70,12 @@ def give_back_stderr() -> None:
 
 
 def take_stdout() -> io.BufferedWriter:
-    """Give stdout for data alone: whatever else is printed goes to stderr from here on."""
-    sys.stdout.flush()
+    """Give stdout for data alone: whatever else is written there goes to stderr from here on.
+
+    Raises:
+        KprobeError: There is no stdout.
+    """
+    own_stdout().flush()
     own = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return own

@@ -51,12 +51,29 @@ _CLASS_PARTS = frozenset(
 )
 # `keras.applications` also has functions that fetch weights; these are layers.
 _APPLICATION_CLASSES = frozenset({"LayerScale", "RelativePositionEmbedding"})
-_FUNCTION_PARTS = frozenset(
-    {"activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers"}
+# Modules below the root that have functions, of all versions: the loaders import what is named.
+_FUNCTION_MODULES = _words(
+    """
+    activations activations.activations constraints constraints.constraints
+    initializers initializers.constant_initializers initializers.initializers
+    initializers.initializers_v1 initializers.initializers_v2 initializers.random_initializers
+    losses losses.losses
+    metrics metrics.accuracy_metrics metrics.base_metric metrics.confusion_metrics
+    metrics.correlation_metrics metrics.f_score_metrics metrics.hinge_metrics metrics.iou_metrics
+    metrics.metrics metrics.probabilistic_metrics metrics.reduction_metrics
+    metrics.regression_metrics
+    ops ops.core ops.einops ops.image ops.linalg ops.math ops.nn ops.numpy
+    regularizers regularizers.regularizers
+    """
 )
 _CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*\Z", re.ASCII)
 _FUNCTION_NAME = re.compile(r"[a-z][a-z0-9_]*\Z", re.ASCII)
-_MACHINERY = frozenset({"deserialize", "get", "serialize", "keras_export", "register"})
+_MACHINERY = _words(
+    """
+    deserialize deserialize_keras_object get keras_export name_scope register serialize
+    serialize_keras_object
+    """
+)
 
 # Layers that run code, another model or an arbitrary operation that the config chooses.
 UNSAFE_CLASSES = {
@@ -286,7 +303,7 @@ def allows_function(module: str, name: str) -> bool:
     below = split_module(module)
     return (
         below is not None
-        and below.split(".")[0] in _FUNCTION_PARTS
+        and below in _FUNCTION_MODULES
         and bool(_FUNCTION_NAME.match(name))
         and name not in _MACHINERY
     )

@@ -45,7 +45,7 @@ class LayerEntry(LayerCall):
     tells_inside: bool = False
 
 
-def list_layers(model_file: ModelFile) -> list[LayerEntry]:
+def list_layers(model_file: ModelFile, *, parameters: bool = True) -> list[LayerEntry]:
     """List every call of every layer, nested models expanded below each of their calls.
 
     Of a subclassed model the file only tells the names of the layers that it keeps as
@@ -53,6 +53,8 @@ def list_layers(model_file: ModelFile) -> list[LayerEntry]:
 
     Args:
         model_file: The file.
+        parameters: Whether to count them. That takes most of the time, and without it the
+            weights aren't looked at, unless nothing else tells the layers' names.
 
     Returns:
         The calls in the order of the config, a layer's calls together.
@@ -61,7 +63,7 @@ def list_layers(model_file: ModelFile) -> list[LayerEntry]:
         ModelError: If the file's weights are damaged, or the listing would have no end.
     """
     try:
-        return _list_model(model_file)
+        return _list_model(model_file, parameters)
     except RecursionError:
         raise ModelError(
             f"{model_file.path}: its models are nested too deeply",
@@ -69,10 +71,10 @@ def list_layers(model_file: ModelFile) -> list[LayerEntry]:
         ) from None
 
 
-def _list_model(model_file: ModelFile) -> list[LayerEntry]:
-    weights = list_weights(model_file)
+def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:
     network = read_network(model_file.config)
     if network is None:
+        weights = list_weights(model_file)
         return [
             LayerEntry(
                 steps=((path[0], None),),
@@ -81,7 +83,7 @@ def _list_model(model_file: ModelFile) -> list[LayerEntry]:
             )
             for path in sorted(weights.layers)
         ]
-    sizes = _Sizes(weights)
+    sizes = _Sizes(list_weights(model_file, network)) if parameters else None
     entries: list[LayerEntry] = []
     for entry in _list_network(network, _infer_all(network, None, {}), (), (), sizes):
         entries.append(entry)
@@ -129,11 +131,17 @@ class _NetworkShapes:
 
 
 def _list_network(
-    network: Network, shapes: _NetworkShapes, steps: _Steps, path: tuple[str, ...], sizes: _Sizes
+    network: Network,
+    shapes: _NetworkShapes,
+    steps: _Steps,
+    path: tuple[str, ...],
+    sizes: _Sizes | None,
 ) -> Iterator[LayerEntry]:
     position = 0
     for layer in network.layers:
         here = (*path, layer.name)
+        # An operation has none.
+        parameters = None if sizes is None else sizes.look_up(here) if layer.in_layers else 0
         for call in range(len(layer.calls)):
             number = call if len(layer.calls) > 1 else None
             now = (*steps, (layer.name, number))
@@ -142,7 +150,7 @@ def _list_network(
                 class_name=layer.class_name,
                 position=position if layer.in_layers and not steps else None,
                 output_shape=shapes.calls.get((layer.name, call)),
-                parameters=sizes.look_up(here) if layer.in_layers else 0,
+                parameters=parameters,
                 depth=len(steps),
                 is_input=layer.is_input,
                 dtype=_read_dtype(layer.config) if layer.is_input else None,

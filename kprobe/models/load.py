@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
+from kprobe.models.custom import find_custom_objects
 from kprobe.models.file import ModelFile, read_model_file
 from kprobe.models.safety import check_safe, list_registered_names
 
@@ -47,9 +47,7 @@ def load_model(
     if not custom_objects and not unsafe:
         check_safe(file)
     library = import_keras(major)
-    objects: dict[str, Any] = {}
-    for source in custom_objects:
-        objects |= _find_objects(_import_source(source))
+    objects = find_custom_objects(custom_objects)
     for name in list_registered_names(file):
         # What isn't found under its full name is looked for in the module that the file names.
         if name.rpartition(">")[2] in objects:
@@ -86,54 +84,6 @@ def import_keras(major: int) -> ModuleType:
             hint="set KERAS_BACKEND=tensorflow before keras is imported",
         )
     return keras
-
-
-def _import_source(source: str) -> ModuleType:
-    try:
-        if not source.endswith(".py"):
-            return importlib.import_module(source)
-        path = Path(source)
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None or not path.is_file():
-            raise ModelError(f"custom objects: there is no file {source}")
-        module = importlib.util.module_from_spec(spec)
-        # Under its own name: Keras looks classes up by the module they were saved from.
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"custom objects: {source} can't be imported: {type(error).__name__}: {error}"
-        ) from error
-    return module
-
-
-def _find_objects(module: ModuleType) -> dict[str, Any]:
-    """The classes and functions of a module, by every name a model may know them under."""
-    objects: dict[str, Any] = {}
-    for name, value in vars(module).items():
-        owner = str(getattr(value, "__module__", None)).partition(".")[0]
-        if name.startswith("_") or not callable(value) or owner in _NOT_CUSTOM:
-            continue
-        objects[name] = value
-        registered = _registered_name(value)
-        if registered:
-            objects[registered] = value
-    return objects
-
-
-_NOT_CUSTOM = {"keras", "tf_keras", "tensorflow", "numpy", "builtins", "typing", "None"}
-
-
-def _registered_name(value: Any) -> str | None:
-    """What `register_keras_serializable` called it, in either Keras: "Package>Name"."""
-    for library in ("keras", "tf_keras"):
-        module = sys.modules.get(library)
-        name = module.saving.get_registered_name(value) if module else None
-        if name and ">" in name:
-            return str(name)
-    return None
 
 
 @contextlib.contextmanager

@@ -38,18 +38,21 @@ def check_safe(model_file: ModelFile, registered: Container[str] = ()) -> None:
         UnsafeModelError: If the file would run code, import modules or read other files.
         ModelError: If it only lacks custom layers that aren't registered.
     """
-    unsafe: dict[str, None] = {}
-    missing: dict[str, None] = {}
+    # The first fault of each owner: a Lambda layer holds a function that would be one more.
+    unsafe: dict[str, str] = {}
+    missing: dict[str, str] = {}
     for item, owner, is_layer in _walk_objects(model_file.config):
-        unsafe.update(dict.fromkeys(_find_unsafe(item, owner)))
-        fault, is_missing = _judge_origin(item, owner, is_layer, registered)
-        if fault is not None:
-            (missing if is_missing else unsafe)[fault] = None
+        for fault in _find_unsafe(item, owner):
+            unsafe.setdefault(owner, fault)
+        origin, is_missing = _judge_origin(item, owner, is_layer, registered)
+        if origin is not None:
+            (missing if is_missing else unsafe).setdefault(owner, origin)
     if unsafe:
-        hint = f"{CUSTOM_HINT}; {UNSAFE_HINT}" if missing else UNSAFE_HINT
-        raise UnsafeModelError(*unsafe, *missing, hint=hint)
+        faults = [*unsafe.values(), *(missing[owner] for owner in missing if owner not in unsafe)]
+        hint = f"{CUSTOM_HINT}; {UNSAFE_HINT}" if len(faults) > len(unsafe) else UNSAFE_HINT
+        raise UnsafeModelError(*faults, hint=hint)
     if missing:
-        raise ModelError(*missing, hint=CUSTOM_HINT)
+        raise ModelError(*missing.values(), hint=CUSTOM_HINT)
 
 
 def list_registered_names(model_file: ModelFile) -> set[str]:

@@ -61,11 +61,12 @@ class WeightList:
 _Arrays = dict[str, tuple[tuple[int, ...], str]]
 
 
-def list_weights(model_file: ModelFile) -> WeightList:
+def list_weights(model_file: ModelFile, network: Network | None = None) -> WeightList:
     """List every layer's weights.
 
     Args:
         model_file: The file.
+        network: What `read_network` gives for its config, where that was read already.
 
     Returns:
         The weights with their layers, shapes and dtypes, in the order of the file.
@@ -73,7 +74,7 @@ def list_weights(model_file: ModelFile) -> WeightList:
     Raises:
         ModelError: If the weights are missing or damaged.
     """
-    network = read_network(model_file.config)
+    network = network or read_network(model_file.config)
     try:
         with _open_weights(model_file) as root:
             if model_file.format == "h5":
@@ -102,29 +103,39 @@ def _open_weights(model_file: ModelFile) -> Iterator[Any]:
         yield file
 
 
-def _collect_arrays(group: Any) -> _Arrays:
-    """Collect shape and dtype of every dataset below a group.
+def _collect(group: Any) -> tuple[_Arrays, dict[str, str]]:
+    """Collect what is below a group, in one go, since that is most of a listing's time.
 
     Links to other places or files are not followed: a model file has none.
+
+    Returns:
+        Shape and dtype of every dataset by its path; and the layer names that Keras 3.7 and
+        later note beside a layer's variables, by the path of the layer's group.
     """
     import h5py
 
     arrays: _Arrays = {}
+    names: dict[str, str] = {}
 
-    def note(name: bytes, info: Any) -> None:
+    def note(path: bytes, info: Any) -> None:
         if info.type == h5py.h5o.TYPE_DATASET:
-            dataset = h5py.h5d.open(group.id, name)
-            arrays[name.decode("utf-8", "replace")] = (dataset.shape, str(dataset.dtype))
+            dataset = h5py.h5d.open(group.id, path)
+            arrays[path.decode("utf-8", "replace")] = (dataset.shape, str(dataset.dtype))
+        elif path.endswith(b"/vars"):
+            text = path.decode("utf-8", "replace")
+            name = group[text].attrs.get("name")
+            if isinstance(name, str):
+                names[text.removesuffix("/vars")] = name
 
     h5py.h5o.visit(group.id, note, info=True)
-    return arrays
+    return arrays, names
 
 
 def _list_by_name(group: Any, network: Network | None) -> WeightList:
     """List the weights of an HDF5 model file, where groups and arrays bear the layers' names."""
     if group is None:
         return WeightList([], frozenset())
-    arrays = _collect_arrays(group)
+    arrays, _ = _collect(group)
     nested = {layer.name: layer.network for layer in network.layers} if network else {}
     weights: list[Weight] = []
     told: set[tuple[str, ...]] = set()
@@ -178,8 +189,9 @@ def _list_paths(network: Network, path: tuple[str, ...]) -> Iterator[tuple[str, 
 
 def _list_by_group(root: Any, network: Network | None, keras_major: int) -> WeightList:
     """List the weights of a `.keras` file, where groups are numbered by class."""
-    arrays = _collect_arrays(root)
-    names = _collect_names(root) if keras_major >= 3 else {}
+    arrays, names = _collect(root)
+    if keras_major < 3:
+        names = {}
     weights: list[Weight] = []
     told: set[tuple[str, ...]] = set()
     if network is None:
@@ -189,23 +201,6 @@ def _list_by_group(root: Any, network: Network | None, keras_major: int) -> Weig
     container = "layers" if "layers" in root else "_layer_checkpoint_dependencies"
     _assign_groups(network, container, (), arrays, names, weights, told)
     return WeightList(weights, frozenset(told))
-
-
-def _collect_names(root: Any) -> dict[str, str]:
-    """Collect the layer names that Keras 3.7 and later note beside a layer's variables."""
-    import h5py
-
-    names: dict[str, str] = {}
-
-    def note(path: bytes, info: Any) -> None:
-        if info.type == h5py.h5o.TYPE_GROUP and path.endswith(b"/vars"):
-            text = path.decode("utf-8", "replace")
-            name = root[text].attrs.get("name")
-            if isinstance(name, str):
-                names[text.removesuffix("/vars")] = name
-
-    h5py.h5o.visit(root.id, note, info=True)
-    return names
 
 
 def _assign_groups(

@@ -74,7 +74,7 @@ def test_case_and_punctuation_of_a_family_do_not_count(name):
 
 @pytest.mark.parametrize("name", ["resnet51", "preprocess_input", "imagenet_utils", "sys", ""])
 def test_what_is_no_family_is_refused_with_those_there_are(name):
-    with pytest.raises(InputError, match="no model family .*; it has convnext, densenet, "):
+    with pytest.raises(InputError, match=r"no model family .*; it has convnext, densenet, "):
         find_family(name, keras)
 
 
