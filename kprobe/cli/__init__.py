@@ -42,7 +42,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; the console script."""
     if sys.stderr is None:  # closed by the caller
-        sys.stderr = Path(os.devnull).open("w")
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
     signal.signal(signal.SIGTERM, _stop)
     # A shell's background job has it ignored, and that is to stay.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

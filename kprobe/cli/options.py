@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from click.shell_completion import CompletionItem
 
 from kprobe.errors import AddressError, KprobeError
 from kprobe.graph.preprocessing import Preprocessing
+
+# What HDF5 and TensorFlow count with.
+MOST = 2**63 - 1
 
 
 class File(click.ParamType[str]):
@@ -97,14 +100,32 @@ class _Scale(_Named):
     expected = "a number or a fraction such as 1/255"
 
     def parse(self, text: str) -> float:
-        return float(Fraction(text))
+        numerator, _, denominator = text.partition("/")
+        return _read_number(numerator) / _read_number(denominator or "1")
 
 
 class _Channels(_Named):
     expected = "a number, or one for each channel with commas"
 
     def parse(self, text: str) -> tuple[float, ...]:
-        return tuple(float(part) for part in text.split(","))
+        return tuple(_read_number(part) for part in text.split(","))
+
+
+class _Divisors(_Channels):
+    expected = "a number other than 0, or one for each channel with commas"
+
+    def parse(self, text: str) -> tuple[float, ...]:
+        values = super().parse(text)
+        if 0 in values:
+            raise ValueError
+        return values
+
+
+def _read_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def loading_options(command: Any) -> Any:
@@ -143,7 +164,7 @@ def preprocessing_options(command: Any) -> Any:
             "--std",
             multiple=True,
             metavar="X[,Y,Z]",
-            type=_Channels("std"),
+            type=_Divisors("std"),
             help="Divide the input by this, after --mean.",
         ),
         click.option(
