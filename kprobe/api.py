@@ -79,7 +79,7 @@ def dump(
     job = Job(
         model=model,
         layers=split_addresses(layers) if isinstance(layers, str) else layers,
-        inputs=[inputs] if isinstance(inputs, str) else inputs,
+        inputs=[os.fspath(inputs)] if isinstance(inputs, str | os.PathLike) else inputs,
         output=Path(output) if output is not None else default_output(model),
         **options,
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kprobe.cli.options import (
-    MOST,
     File,
     collect_preprocessing,
     complete_layers,
@@ -62,11 +61,9 @@ if TYPE_CHECKING:
     help="Samples: .npy, .npz, FILE.h5:/DATASET, or - for a .npy on stdin. "
     "NAME=SRC for each of several inputs. Without it, random samples.",
 )
-@click.option("--random", type=click.IntRange(1, MOST), metavar="N", help="Make N random samples.")
-@click.option("--seed", type=click.IntRange(0, MOST), default=0, help="Where randomness starts.")
-@click.option(
-    "--limit", type=click.IntRange(1, MOST), metavar="N", help="Take the first N samples."
-)
+@click.option("--random", type=click.IntRange(1), metavar="N", help="Make N random samples.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Where randomness starts.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples.")
 @preprocessing_options
 @click.option(
     "--output",
@@ -83,9 +80,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What floating-point tensors are stored as.",
 )
-@click.option(
-    "--batch-size", type=click.IntRange(1, MOST), metavar="N", help="Samples run at a time."
-)
+@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples run at a time.")
 @click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")

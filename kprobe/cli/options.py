@@ -13,9 +13,6 @@ from click.shell_completion import CompletionItem
 from kprobe.errors import AddressError, KprobeError
 from kprobe.graph.preprocessing import Preprocessing
 
-# What HDF5 and TensorFlow count with.
-MOST = 2**63 - 1
-
 
 class File(click.ParamType[str]):
     """The name of a file; the shell completes it as one."""

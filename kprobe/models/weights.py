@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
@@ -116,19 +117,35 @@ def _collect(group: Any) -> tuple[_Arrays, dict[str, str]]:
 
     arrays: _Arrays = {}
     names: dict[str, str] = {}
+    spell = cache(str)  # numpy takes 10 µs each time
 
     def note(path: bytes, info: Any) -> None:
         if info.type == h5py.h5o.TYPE_DATASET:
             dataset = h5py.h5d.open(group.id, path)
-            arrays[path.decode("utf-8", "replace")] = (dataset.shape, str(dataset.dtype))
+            arrays[path.decode("utf-8", "replace")] = (dataset.shape, spell(dataset.dtype))
         elif path.endswith(b"/vars"):
-            text = path.decode("utf-8", "replace")
-            name = group[text].attrs.get("name")
-            if isinstance(name, str):
-                names[text.removesuffix("/vars")] = name
+            name = _read_name(h5py.h5o.open(group.id, path))
+            if name is not None:
+                names[path.decode("utf-8", "replace").removesuffix("/vars")] = name
 
     h5py.h5o.visit(group.id, note, info=True)
     return arrays, names
+
+
+def _read_name(group: Any) -> str | None:
+    """Read a group's attribute `name`, in half the time that `h5py.Group.attrs` takes."""
+    import h5py
+    import numpy as np
+
+    if not h5py.h5a.exists(group, b"name"):
+        return None
+    attribute = h5py.h5a.open(group, b"name")
+    if attribute.shape != ():
+        return None
+    value = np.empty((), attribute.dtype)
+    attribute.read(value)
+    name = value[()]
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else None
 
 
 def _list_by_name(group: Any, network: Network | None) -> WeightList:

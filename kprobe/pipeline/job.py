@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from kprobe.graph.preprocessing import Preprocessing
 
 StoredDtype = Literal["float16", "float32", "as-is"]
+
+# What HDF5 and TensorFlow count with.
+_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,30 @@ class Job:
     custom_objects: Sequence[str] = ()
     unsafe: bool = False
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant, before anything is opened.
+
+        Raises:
+            KprobeError: A number out of range, or a dtype there isn't.
+        """
+        numbers = {
+            "random": (self.random, 1),
+            "seed": (self.seed, 0),
+            "limit": (self.limit, 1),
+            "batch_size": (self.batch_size, 1),
+        }
+        faults = [
+            f"{name}: expected a number from {least} to {_MOST}, received {value}"
+            for name, (value, least) in numbers.items()
+            if value is not None and not least <= value <= _MOST
+        ]
+        if self.dtype not in get_args(StoredDtype):
+            faults.append(
+                f"dtype: expected {', '.join(get_args(StoredDtype))}, received {self.dtype}"
+            )
+        if faults:
+            raise KprobeError(*faults)
 
 
 def default_output(model: str | os.PathLike[str] | Any) -> Path:
