@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.pipeline.job import Job, default_output
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from kprobe.graph.function import Function

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kprobe.cli.options import loading_options, model_argument
-from kprobe.cli.output import format_shapes, print_json, print_table
+from kprobe.cli.output import format_shapes, print_json, print_table, shorten
 from kprobe.cli.quiet import hold_back_noise
 
 
@@ -38,7 +38,7 @@ def find(
         print_json([asdict(match) for match in matches])
         return
     rows = [
-        (str(m.hops), m.address, m.type, " ".join(m.dtypes), format_shapes(m.shapes))
+        (str(m.hops), m.address, m.type, shorten(m.dtypes), format_shapes(m.shapes))
         for m in matches
     ]
     print_table(("hops", "address", "type", "dtype", "shape"), rows, numbers={"hops"})

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kprobe.cli.options import loading_options, model_argument
-from kprobe.cli.output import format_shapes, print_json, print_table
+from kprobe.cli.output import format_shapes, print_json, print_table, shorten
 from kprobe.cli.quiet import hold_back_noise
 
 
@@ -33,7 +33,7 @@ def ls(
 
     PATTERN narrows the list: a name, a path, or globs such as 'block*_conv?' and '**/bn'.
     Nothing is loaded, neither TensorFlow nor the weights, unless --ops asks for the operations:
-    then PATTERN is the address of a layer.
+    then PATTERN is the address of layers, or of operations such as 'ROI//*Suppression*'.
     """
     if ops:
         _list_operations(model, pattern, class_name, as_json, loading)
@@ -79,9 +79,9 @@ def _list_operations(
     if type_name is not None:
         operations = [operation for operation in operations if operation.type == type_name]
     if as_json:
-        print_json([asdict(o) for o in operations])
+        print_json([{k: v for k, v in asdict(o).items() if k != "hops"} for o in operations])
         return
-    rows = [(o.address, o.type, " ".join(o.dtypes), format_shapes(o.shapes)) for o in operations]
+    rows = [(o.address, o.type, shorten(o.dtypes), format_shapes(o.shapes)) for o in operations]
     print_table(("address", "type", "dtype", "shape"), rows, numbers=set())
 
 

@@ -86,8 +86,13 @@ def format_shape(shape: Sequence[int | None] | None) -> str:
 def format_shapes(shapes: Any) -> str:
     """Write the shape of a tensor, or the shapes of several."""
     if isinstance(shapes, list):
-        return " ".join(map(format_shape, shapes))
+        return shorten([format_shape(shape) for shape in shapes])
     return format_shape(shapes)
+
+
+def shorten(texts: Sequence[str]) -> str:
+    """Join texts for a cell of a table: the first three of them."""
+    return " ".join([*texts[:3], "…"] if len(texts) > 3 else texts)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     from kprobe.graph.address import Address
     from kprobe.graph.trace import Trace, TracedCall
-
-
-# They compute nothing.
-_PASSIVE = {"Const", "Placeholder", "ReadVariableOp"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,23 +63,14 @@ def find_operations(
     Raises:
         AddressError: There is no such operation or output.
     """
-    wanted = address.operation or ""
     place = f"{call.address if call else ''}//"
     listed = list_operations(trace, call)
-    if "*" in wanted or "?" in wanted:
-        parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in wanted)
-        pattern = re.compile("".join(parts), re.DOTALL)
-        found = [entry for entry in listed if pattern.fullmatch(entry.name)]
-        # `*Suppression*` means the operation, not the constants among its arguments.
-        found = [e for e in found if e.operation.type not in _PASSIVE] or found
-    else:
-        found = [entry for entry in listed if entry.name == wanted]
+    found = match_operations(listed, address.operation or "")
     if not found:
-        last = wanted.strip("*").rpartition("/")[2].lower()
-        near = [f"{place}{e.name}" for e in listed if last and last in e.name.lower()]
-        fault = f"{place}{wanted} names no operation"
+        near = _nearest(address.operation or "", listed)
+        fault = f"{place}{address.operation} names no operation"
         raise AddressError(
-            f"{fault}; nearest: {', '.join(near[:3])}" if near else fault,
+            f"{fault}; nearest: {', '.join(place + name for name in near)}" if near else fault,
             hint=None if near else "`kprobe ls MODEL --ops` lists them",
         )
     tensors = []
@@ -99,6 +87,32 @@ def find_operations(
             text = f"{place}{entry.name}" + (f":{number}" if len(outputs) > 1 else "")
             tensors.append((text, outputs[number]))
     return [(text, tensor) for text, tensor in tensors if _has_value(tensor)] or tensors
+
+
+def match_operations(listed: Sequence[Operation], wanted: str) -> list[Operation]:
+    """Give the operations that a name or a glob means; in a glob `*` crosses slashes, too."""
+    if "*" not in wanted and "?" not in wanted:
+        return [entry for entry in listed if entry.name == wanted]
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in wanted)
+    pattern = re.compile("".join(parts), re.DOTALL)
+    found = [entry for entry in listed if pattern.fullmatch(entry.name)]
+    # `*Suppression*` means the operation, not the constants among its arguments.
+    return [entry for entry in found if not is_passive(entry.operation)] or found
+
+
+def is_passive(operation: tf.Operation) -> bool:
+    """Tell whether an operation computes nothing: a constant, an argument, a variable's value."""
+    return operation.type in {"Const", "Placeholder", "ReadVariableOp"}
+
+
+def _nearest(wanted: str, listed: Sequence[Operation]) -> list[str]:
+    """Give up to three names of operations that look like a name or a glob."""
+    names = [entry.name for entry in listed if not is_passive(entry.operation)]
+    last = wanted.replace("*", "").replace("?", "").rpartition("/")[2].lower()
+    holding = [name for name in names if last and last in name.lower()]
+    by_end = {name.rpartition("/")[2].lower(): name for name in reversed(names)}
+    alike = difflib.get_close_matches(last, by_end, n=3, cutoff=0.6)
+    return list(dict.fromkeys([*holding, *(by_end[end] for end in alike)]))[:3]
 
 
 def walk(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kprobe.errors import AddressError
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.lift import run_by
-from kprobe.graph.operations import walk
+from kprobe.graph.operations import is_passive, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,14 +27,14 @@ class Match:
     Attributes:
         address: What names it, to paste.
         type: The operation's type, e.g. "Conv2D".
-        hops: How many operations lie between it and where the search began, itself included.
+        hops: How many steps it lies upstream of where the search began; None in a listing.
         dtypes: The dtype of each of its outputs.
         shapes: The shape of each of its outputs, None for unknown sizes, or None altogether.
     """
 
     address: str
     type: str
-    hops: int
+    hops: int | None
     dtypes: Sequence[str]
     shapes: Sequence[tuple[int | None, ...] | None]
 
@@ -44,8 +44,9 @@ def search_upstream(
 ) -> list[Match]:
     """Find the operations upstream of a tensor whose address or type a regex fits.
 
-    Each operation is visited once, however many ways lead to it; what runs inside a loop, a
-    branch or a function counts from that function's results.
+    Constants and the values of variables aren't listed. Each operation is visited once, however
+    many ways lead to it; what runs inside a loop, a branch or a function counts from that
+    function's results.
 
     Args:
         trace: The trace.
@@ -68,12 +69,13 @@ def search_upstream(
     return [
         describe(operation, addresses[operation], hops)
         for operation, hops in _go_upstream(trace, [tensor.op for tensor in tensors])
-        if operation in addresses and (depth is None or hops <= depth)
+        if operation in addresses and not is_passive(operation)
+        if depth is None or hops <= depth
         if wanted.search(addresses[operation]) or wanted.search(operation.type)
     ]
 
 
-def describe(operation: tf.Operation, address: str, hops: int = 0) -> Match:
+def describe(operation: tf.Operation, address: str, hops: int | None = None) -> Match:
     """Describe an operation for a listing."""
     return Match(
         address=address,

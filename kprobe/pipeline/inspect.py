@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kprobe.graph.operations import list_operations
+from kprobe.errors import AddressError
+from kprobe.graph.operations import is_passive, list_operations, match_operations
 from kprobe.graph.resolve import resolve
 from kprobe.graph.search import Match, describe, search_upstream
 from kprobe.graph.signature import arrange_inputs, read_signature
@@ -23,11 +24,12 @@ def list_model_operations(
     custom_objects: Sequence[str] = (),
     unsafe: bool = False,
 ) -> list[Match]:
-    """List the operations inside layers.
+    """List the operations inside layers, constants and the values of variables left out.
 
     Args:
         model: A model file.
-        address: The layers; None for all operations, under their names in the graph.
+        address: The layers, or the operations, with globs in both; None for all operations,
+            under their names in the graph.
         keras: As for `load_model`.
         custom_objects: As for `load_model`.
         unsafe: As for `load_model`.
@@ -36,12 +38,18 @@ def list_model_operations(
         The operations, in the order they were made.
     """
     traced = _open(model, keras=keras, custom_objects=custom_objects, unsafe=unsafe)
-    calls = [None] if address is None else [t.call for t in resolve([address], traced.calls)]
-    return [
-        describe(entry.operation, f"{call.address if call else ''}//{entry.name}")
-        for call in calls
-        for entry in list_operations(traced, call)
-    ]
+    matches = []
+    for target in resolve([address or "//*"], traced.calls):
+        place = f"{target.call.address if target.call else ''}//"
+        listed = [e for e in list_operations(traced, target.call) if not is_passive(e.operation)]
+        wanted = target.address.operation or "*"
+        matches += [
+            describe(entry.operation, place + entry.name)
+            for entry in match_operations(listed, wanted)
+        ]
+    if not matches:
+        raise AddressError(f"{address} names no operation")
+    return matches
 
 
 def search_model(

@@ -167,7 +167,8 @@ def test_each_output_of_an_operation_has_a_number(k):
 def test_wrong_operations_are_answered_with_what_there_is():
     model = wrap(keras, lambda x: tf.square(x, name="square"))
     for address, fault in [
-        ("probe//squares", "probe//squares names no operation"),
+        ("probe//squares", "probe//squares names no operation; nearest: probe//square"),
+        ("probe//zzz", "probe//zzz names no operation"),
         ("probe//square:1", "probe//square has 1 outputs, and :1 is none"),
         ("probe//quar", "probe//quar names no operation; nearest: probe//square"),
     ]:
