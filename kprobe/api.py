@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.pipeline.job import Job, default_output
@@ -72,6 +71,7 @@ def dump(
     Raises:
         KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
     """
+    from kprobe.dumps.partial import read_output
     from kprobe.graph.address import split_addresses
     from kprobe.pipeline.plan import plan
     from kprobe.pipeline.run import run
@@ -80,7 +80,7 @@ def dump(
         model=model,
         layers=split_addresses(layers) if isinstance(layers, str) else layers,
         inputs=[os.fspath(inputs)] if isinstance(inputs, str | os.PathLike) else inputs,
-        output=Path(output) if output is not None else default_output(model),
+        output=read_output(output) if output is not None else default_output(model),
         **options,
     )
     with plan(job) as ready:

@@ -52,7 +52,7 @@ LIGHT = {
     "help of dump": command("dump", "--help"),
     "ls": command("ls", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),
-    "an existing output": command("dump", MODEL, "--layers", "same", "-o", MODEL),
+    "an output that is none": command("dump", MODEL, "--layers", "same", "-o", "/"),
 }
 
 

@@ -29,7 +29,9 @@ def find_blocks(mark: str) -> list[tuple[str, str]]:
     return blocks
 
 
-EXAMPLES = find_blocks("examples")[0][1].splitlines()
+EXAMPLES = [
+    line for mark in ("examples", "operations") for line in find_blocks(mark)[0][1].splitlines()
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,8 @@ def test_an_example_works(line, place):
     printed = run_command(line, place)
     if " ls " in line or "--dry-run" in line:
         assert printed.startswith("address ")
+    elif " find " in line:
+        assert printed.startswith("hops ")
     else:
         assert printed == ""
 

@@ -29,6 +29,7 @@ from kprobe.cli.output import (
     print_table,
     say,
     showing_progress,
+    showing_status,
 )
 from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
 from kprobe.errors import DumpError
@@ -126,7 +127,9 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             ),
             **{name: options[name] for name in _PASSED_ON},
         )
-        with plan(job) as ready:
+        with showing_status(f"loading {model}", options["quiet"]):
+            planned = plan(job)
+        with planned as ready:
             if ready.samples.random and not options["quiet"]:
                 say(f"no --input: {count(ready.samples.rows, 'random sample')}, seed {job.seed}")
             if not options["quiet"]:
@@ -167,8 +170,10 @@ def _destination(output: str | Path, to_stdout: bool) -> Iterator[Path]:
     Raises:
         DumpError: stdout can't be written; a pipe that was closed is no error.
     """
+    from kprobe.dumps.partial import read_output
+
     if not to_stdout:
-        yield Path(output)
+        yield read_output(output)
         return
     stdout = take_stdout()
     with tempfile.TemporaryDirectory() as directory:
@@ -198,13 +203,14 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
     records = [
         {
             "address": address,
+            "also": also,
             "dataset": column.name,
             "dtype": column.dtype.name,
             "shape": list(column.shape),
             "bytes_per_sample": column.row_bytes,
             "bytes": column.row_bytes * rows,
         }
-        for column, address in zip(plan.columns, plan.addresses, strict=True)
+        for column, (address, *also) in zip(plan.columns, plan.addresses, strict=True)
     ]
     if as_json:
         print_json(
@@ -220,7 +226,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
         return
     table = [
         (
-            record["address"],
+            ", ".join([record["address"], *record["also"]]),
             record["dtype"],
             format_shape(record["shape"]),
             format_bytes(record["bytes_per_sample"]),

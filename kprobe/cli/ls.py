@@ -40,20 +40,23 @@ def ls(
         return
 
     from kprobe.errors import AddressError
-    from kprobe.graph.resolve import match_pattern
+    from kprobe.graph.resolve import match_pattern, nearest_classes
     from kprobe.models.file import read_model_file
     from kprobe.models.listing import list_layers
 
     file = read_model_file(model)
-    calls = list_layers(file)
+    everything = calls = list_layers(file)
     if pattern is not None:
         calls = match_pattern(pattern, calls)
     if class_name is not None:
         calls = [call for call in calls if call.class_name == class_name]
-    if not calls and (pattern or class_name):
-        named = f" {pattern!r}" if pattern is not None else ""
-        of_class = f" of class {class_name}" if class_name is not None else ""
-        raise AddressError(f"{model} has no layer{named}{of_class}")
+        if not calls:
+            named = f" {pattern!r}" if pattern is not None else ""
+            near = [n for n in nearest_classes(class_name, everything) if n != class_name]
+            raise AddressError(
+                f"{model} has no layer{named} of class {class_name}",
+                hint=f"nearest: {', '.join(near)}" if near else None,
+            )
     if as_json:
         print_json([_record(call) for call in calls])
         return

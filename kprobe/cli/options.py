@@ -40,7 +40,7 @@ def complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str
         return []
     head, comma, last = incomplete.rpartition(",")
     try:
-        calls = list_layers(read_model_file(model))
+        calls = list_layers(read_model_file(model), parameters=False)
     except (KprobeError, OSError):
         return []
     return [head + comma + call.address for call in calls if call.address.startswith(last)]

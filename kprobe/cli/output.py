@@ -96,6 +96,18 @@ def shorten(texts: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
+def showing_status(text: str, quiet: bool) -> Iterator[None]:
+    """Say on a terminal what takes its time."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(file=sys.stderr).status(text):
+        yield
+
+
+@contextlib.contextmanager
 def showing_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Show how far a run is: a bar on a terminal, a line now and then in a log.
 

@@ -114,7 +114,7 @@ def parse_address(text: str) -> Address:
     return replace(_parse_path(place, path), alias=alias, port=port, index=index)
 
 
-_ALIAS = re.compile(r"^\s*([A-Za-z_][\w.\-]*)=(?!=)")
+_ALIAS = re.compile(r"^\s*([^\W\d][\w.\-]*)=(?!=)")
 _INDEX = re.compile(r"^(.*)\[([^\[\]]*)\]$", re.DOTALL)
 _SLICE = re.compile(r"^(-?\d+)?:(-?\d+)?(?::(-?\d+)?)?$")
 

@@ -55,14 +55,34 @@ def resolve(texts: Iterable[str], calls: Sequence[C]) -> list[Target[C]]:
 
 
 def match_pattern(pattern: str, calls: Sequence[C]) -> list[C]:
-    """Give the calls that a pattern of paths matches, all calls of shared layers included."""
+    """Give the calls that a pattern of paths matches, all calls of shared layers included.
+
+    Args:
+        pattern: An address without an alias; what it says about ports is left aside.
+        calls: Every call of the model.
+
+    Returns:
+        At least one, in the order of `calls`.
+
+    Raises:
+        AddressError: The pattern can't be read or matches nothing; says what is near.
+    """
+    # As in `_resolve_one`, a path that is there wins: `conv1/bn` and `x:0` are names as well.
+    exact = [c for c in calls if pattern in (c.address, "/".join(name for name, _ in c.steps))]
+    if exact:
+        return exact
     address = parse_address(pattern)
     if address.steps is None:
-        return _select(address, calls)
+        found = _select(address, calls)
+        if not found:
+            raise _unmatched(address, calls)
+        return found
     steps = [Step(s.name, "*" if s.call is None else s.call) for s in address.steps]
     found = [call for call in calls if _matches(steps, call.steps)]
     if not found and len(steps) == 1:
         found = [call for call in calls if _matches(steps, call.steps[-1:])]
+    if not found:
+        raise _unknown(address, address.steps, calls)
     return found
 
 
@@ -77,7 +97,7 @@ def _resolve_one(text: str, calls: Sequence[C]) -> list[Target[C]]:
     if address.steps is None:
         found = _select(address, calls)
         if not found:
-            raise AddressError(f"{address.text!r} matches no layer", hint=_LIST_HINT)
+            raise _unmatched(address, calls)
         if address.position is not None and len(found) > 1:
             raise _ambiguous(address, found)
     elif not address.steps:
@@ -166,6 +186,12 @@ def _ambiguous(address: Address, found: Sequence[LayerCall]) -> AddressError:
     return AddressError(f"{address.text!r} fits {len(names)} calls: {shown}", hint=hint)
 
 
+def _unmatched(address: Address, calls: Sequence[LayerCall]) -> AddressError:
+    near = nearest_classes(address.type, calls) if address.type is not None else []
+    hint = f"nearest: {', '.join(near)}" if near else _LIST_HINT
+    return AddressError(f"{address.text!r} matches no layer", hint=hint)
+
+
 def _unknown(address: Address, steps: Sequence[Step], calls: Sequence[LayerCall]) -> AddressError:
     if any(step.is_glob for step in steps):
         return AddressError(f"{address.text!r} matches no layer", hint=_LIST_HINT)
@@ -186,3 +212,9 @@ def nearest(name: str, calls: Sequence[LayerCall]) -> list[str]:
     by_path = {call.address: call.address for call in calls}
     close = difflib.get_close_matches(name, [*by_path, *by_last], n=6, cutoff=0.6)
     return list(dict.fromkeys(by_path.get(text) or by_last[text] for text in close))[:3]
+
+
+def nearest_classes(name: str, calls: Sequence[LayerCall]) -> list[str]:
+    """Give up to three classes of layers that look like `name`, the likeliest first."""
+    by_lower = {call.class_name.lower(): call.class_name for call in calls}
+    return [by_lower[text] for text in difflib.get_close_matches(name.lower(), by_lower)]

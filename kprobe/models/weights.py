@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
 from kprobe.models.archive import open_weights_member
-from kprobe.models.network import Network, read_network
+from kprobe.models.network import Layer, Network, read_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kprobe.models.file import ModelFile
 
@@ -104,19 +104,19 @@ def _open_weights(model_file: ModelFile) -> Iterator[Any]:
         yield file
 
 
-def _collect(group: Any) -> tuple[_Arrays, dict[str, str]]:
+def _collect(group: Any) -> tuple[_Arrays, list[str]]:
     """Collect what is below a group, in one go, since that is most of a listing's time.
 
     Links to other places or files are not followed: a model file has none.
 
     Returns:
-        Shape and dtype of every dataset by its path; and the layer names that Keras 3.7 and
-        later note beside a layer's variables, by the path of the layer's group.
+        Shape and dtype of every dataset by its path; and the paths of the groups that have a
+        `vars`, as those of layers do.
     """
     import h5py
 
     arrays: _Arrays = {}
-    names: dict[str, str] = {}
+    groups: list[str] = []
     spell = cache(str)  # numpy takes 10 µs each time
 
     def note(path: bytes, info: Any) -> None:
@@ -124,28 +124,36 @@ def _collect(group: Any) -> tuple[_Arrays, dict[str, str]]:
             dataset = h5py.h5d.open(group.id, path)
             arrays[path.decode("utf-8", "replace")] = (dataset.shape, spell(dataset.dtype))
         elif path.endswith(b"/vars"):
-            name = _read_name(h5py.h5o.open(group.id, path))
-            if name is not None:
-                names[path.decode("utf-8", "replace").removesuffix("/vars")] = name
+            groups.append(path.decode("utf-8", "replace").removesuffix("/vars"))
 
     h5py.h5o.visit(group.id, note, info=True)
-    return arrays, names
+    return arrays, groups
 
 
-def _read_name(group: Any) -> str | None:
-    """Read a group's attribute `name`, in half the time that `h5py.Group.attrs` takes."""
-    import h5py
-    import numpy as np
+class _Groups:
+    """The groups of layers in a `.keras` file.
 
-    if not h5py.h5a.exists(group, b"name"):
-        return None
-    attribute = h5py.h5a.open(group, b"name")
-    if attribute.shape != ():
-        return None
-    value = np.empty((), attribute.dtype)
-    attribute.read(value)
-    name = value[()]
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else None
+    Args:
+        root: The file.
+        paths: The groups that have a `vars`.
+    """
+
+    def __init__(self, root: Any, paths: list[str]) -> None:
+        self._root = root
+        self._below: dict[str, set[str]] = {}
+        for path in paths:
+            self._below.setdefault(path.rpartition("/")[0], set()).add(path)
+        self._paths = paths
+
+    def list_in(self, container: str) -> set[str]:
+        """List those directly below a group."""
+        return self._below.get(container, set())
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The layer names that Keras 3.7 and later note, by group; 0.1 s for 770 of them."""
+        found = {path: self._root[f"{path}/vars"].attrs.get("name") for path in self._paths}
+        return {path: name for path, name in found.items() if isinstance(name, str)}
 
 
 def _list_by_name(group: Any, network: Network | None) -> WeightList:
@@ -206,17 +214,16 @@ def _list_paths(network: Network, path: tuple[str, ...]) -> Iterator[tuple[str, 
 
 def _list_by_group(root: Any, network: Network | None, keras_major: int) -> WeightList:
     """List the weights of a `.keras` file, where groups are numbered by class."""
-    arrays, names = _collect(root)
-    if keras_major < 3:
-        names = {}
+    arrays, paths = _collect(root)
+    groups = _Groups(root, paths if keras_major >= 3 else [])
     weights: list[Weight] = []
     told: set[tuple[str, ...]] = set()
     if network is None:
-        _assign_named_groups(arrays, names, weights, told)
+        _assign_named_groups(arrays, groups.names, weights, told)
         return WeightList(weights, frozenset(told))
     # tf_keras up to 2.13 called the container of the layers otherwise.
     container = "layers" if "layers" in root else "_layer_checkpoint_dependencies"
-    _assign_groups(network, container, (), arrays, names, weights, told)
+    _assign_groups(network, container, (), arrays, groups, weights, told)
     return WeightList(weights, frozenset(told))
 
 
@@ -225,38 +232,29 @@ def _assign_groups(
     container: str,
     path: tuple[str, ...],
     arrays: _Arrays,
-    names: dict[str, str],
+    groups: _Groups,
     weights: list[Weight],
     told: set[tuple[str, ...]],
 ) -> None:
-    """Find each layer's group: by the noted name, else by class and order.
+    """Find each layer's group: by class and order, else by the noted name.
 
     The order is that of `_save_container_state` in keras/src/saving/saving_lib.py.
     """
     prefix = container + "/"
-    by_name = {
-        name: group
-        for group, name in names.items()
-        if group.startswith(prefix) and "/" not in group[len(prefix) :]
-    }
+    layers = [layer for layer in network.layers if layer.in_layers]
+    group_of = _count_groups(layers, prefix)
+    there = groups.list_in(container)
+    # Fewer are there where a layer is shared with another model, which holds its weights.
+    if there != set(group_of.values()) and groups.names:
+        group_of = {groups.names[group]: group for group in there if group in groups.names}
     inside: dict[str, list[str]] = {}
     for name in arrays:
         if name.startswith(prefix):
             inside.setdefault(prefix + name[len(prefix) :].split("/")[0], []).append(name)
-    used: dict[str, int] = {}
-    for layer in network.layers:
-        if not layer.in_layers:
+    for layer in layers:
+        group = group_of.get(layer.name)
+        if group is None:
             continue
-        stem = _to_snake_case(layer.class_name)
-        number = used[stem] = used.get(stem, -1) + 1
-        counted = prefix + (f"{stem}_{number}" if number else stem)
-        if names:
-            found = by_name.get(layer.name)
-            if found is None:
-                continue  # shared with another model, which holds its weights
-            group = found
-        else:
-            group = counted
         here = (*path, layer.name)
         told.add(here)
         nested = f"{group}/layers"
@@ -267,7 +265,18 @@ def _assign_groups(
             weights.append(Weight(here, label, *arrays[name]))
         if layer.network is not None:
             own = {name: arrays[name] for name in inside.get(group, [])}
-            _assign_groups(layer.network, nested, here, own, names, weights, told)
+            _assign_groups(layer.network, nested, here, own, groups, weights, told)
+
+
+def _count_groups(layers: Sequence[Layer], prefix: str) -> dict[str, str]:
+    """Give each layer, by name, the group that Keras numbers it into."""
+    used: dict[str, int] = {}
+    counted: dict[str, str] = {}
+    for layer in layers:
+        stem = _to_snake_case(layer.class_name)
+        number = used[stem] = used.get(stem, -1) + 1
+        counted[layer.name] = prefix + (f"{stem}_{number}" if number else stem)
+    return counted
 
 
 def _assign_named_groups(

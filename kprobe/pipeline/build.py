@@ -103,7 +103,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             samples=samples,
             subgraph=subgraph,
             columns=columns,
-            addresses=[group[0].address for group in groups],
+            addresses=[[*dict.fromkeys(f.address for f in group)] for group in groups],
             left_out=left_out,
             batch_size=batch_size,
             attrs=attrs,

@@ -33,7 +33,7 @@ class Plan:
         samples: The rows to run.
         subgraph: What computes a batch; its results are in the order of `columns`.
         columns: The datasets of the dump.
-        addresses: The address that names the tensor of each.
+        addresses: The addresses that name the tensor of each, the one asked for first leading.
         left_out: What a pattern named and can't be stored, each with the reason.
         batch_size: In samples; ranges begin at its multiples.
         attrs: The root attributes of the dump.
@@ -43,7 +43,7 @@ class Plan:
     samples: Samples
     subgraph: Subgraph
     columns: Sequence[Column]
-    addresses: Sequence[str]
+    addresses: Sequence[Sequence[str]]
     left_out: Sequence[str]
     batch_size: int
     attrs: Mapping[str, Any]

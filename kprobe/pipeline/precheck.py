@@ -32,7 +32,7 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
     """
     if not job.unsafe and not job.custom_objects:
         check_safe(file)
-    calls = list_layers(file)
+    calls = list_layers(file, parameters=False)
     errors: list[KprobeError] = []
     samples = None
     try:

@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from kprobe.cli import cli
+from kprobe.dumps.layout import Column
+from kprobe.dumps.writer import Writer
 
 EXPECTED = Path(__file__).parent.parent / "expected"
 
@@ -51,13 +53,15 @@ def kprobe_process(kprobe_command, folder):
 
 
 @pytest.fixture
-def kprobe_here(folder):
+def kprobe_here(folder, monkeypatch):
     """Run a kprobe command in this process, where TensorFlow is imported already.
 
     `-v` leaves the process's stderr alone.
     """
 
     def run(command: str, *arguments: str, stdin: bytes | str = ""):
+        # The command takes stdout for the rest of the process, which here goes on.
+        monkeypatch.setattr("kprobe.cli.quiet._own_stdout", None)
         verbose = ["-v"] if command == "dump" else []
         result = CliRunner().invoke(cli, [command, *verbose, *arguments], input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -83,6 +87,17 @@ def npy():
         return file.getvalue()
 
     return save
+
+
+@pytest.fixture
+def old_dump(folder):
+    """A dump that is there already: a.h5. Gives its path and its content."""
+    path = folder / "a.h5"
+    columns = [Column("old", (2,), np.dtype("f4"), {"addresses": ["old"]})]
+    with Writer(path, columns, ["x"], {}) as writer:
+        writer.write(0, {"old": np.ones((1, 2), "f4")})
+        writer.finish()
+    return path, path.read_bytes()
 
 
 @pytest.fixture

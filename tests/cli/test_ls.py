@@ -49,17 +49,18 @@ def test_json_tells_what_the_table_tells(kprobe_here):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wanted"),
+    ("arguments", "line"),
     [
-        (["conv9"], "layer 'conv9'"),
-        (["--type", "Conv9D"], "layer of class Conv9D"),
-        (["same", "--type", "Conv2D"], "layer 'same' of class Conv2D"),
+        (["conv9"], "no layer 'conv9'; nearest: encoder@1/conv2, encoder@1/conv1"),
+        (["zzz*"], "'zzz*' matches no layer; `kprobe ls MODEL` lists the layers"),
+        (["--type", "Conv9D"], f"{SIAMESE} has no layer of class Conv9D; nearest: Conv2D"),
+        (["same", "--type", "Conv2D"], f"{SIAMESE} has no layer 'same' of class Conv2D"),
     ],
 )
-def test_nothing_found_is_an_error(kprobe_here, arguments, wanted):
+def test_nothing_found_is_an_error(kprobe_here, arguments, line):
     done = kprobe_here("ls", SIAMESE, *arguments)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"kprobe: {SIAMESE} has no {wanted}\n"
+    assert done.stderr == f"kprobe: {line}\n"
 
 
 def test_a_file_that_is_no_model_is_one_line(kprobe_here):

@@ -68,25 +68,35 @@ def test_head_gets_its_line(kprobe_command, folder):
     assert (done.stdout.split()[0], done.stderr) == ("address", "")
 
 
-def test_an_existing_output_is_refused_and_untouched(kprobe_process, folder):
-    Path("a.h5").write_text("precious")
+def test_an_existing_dump_is_refused_and_untouched(kprobe_process, old_dump, folder):
+    path, content = old_dump
     done = kprobe_process("dump", DIGITS, "--layers", "digit", "-o", "a.h5")
     assert done.stderr == "kprobe: a.h5: exists already; replace it with --overwrite\n"
     assert done.returncode == 2
-    assert Path("a.h5").read_text() == "precious"
+    assert path.read_bytes() == content
     assert sorted(path.name for path in folder.iterdir()) == ["a.h5", "sample_models"]
 
 
-def test_overwrite_replaces_it(kprobe_here):
-    Path("a.h5").write_text("worthless")
+def test_what_is_no_dump_is_never_replaced(kprobe_process, folder):
+    (folder / "model.h5").write_text("precious")
+    done = kprobe_process("dump", DIGITS, "--layers", "digit", "-o", "model.h5", "--overwrite")
+    assert done.stderr == (
+        "kprobe: model.h5: exists and is not a dump of kprobe, and is not replaced; "
+        "choose another output\n"
+    )
+    assert done.returncode == 2
+    assert (folder / "model.h5").read_text() == "precious"
+
+
+def test_overwrite_replaces_a_dump(kprobe_here, old_dump):
     done = kprobe_here("dump", DIGITS, "--layers", "digit", "-o", "a.h5", "--overwrite")
     assert done.exit_code == 0
     with kprobe.open_dump("a.h5") as dump:
-        assert dump.complete
+        assert (dump.complete, dump.columns) == (True, ["digit"])
 
 
-def test_a_run_that_fails_leaves_the_old_file_whole(kprobe_here, folder):
-    Path("a.h5").write_text("precious")
+def test_a_run_that_fails_leaves_the_old_dump_whole(kprobe_here, old_dump):
+    path, old_content = old_dump
     np.savez_compressed("scans.npz", scan=np.random.default_rng(0).random((5000, 8, 8, 1)))
     content = bytearray(Path("scans.npz").read_bytes())
     content[-2000:-1900] = bytes(100)
@@ -96,8 +106,11 @@ def test_a_run_that_fails_leaves_the_old_file_whole(kprobe_here, folder):
     assert done.exit_code == 2
     assert done.stderr.startswith("kprobe: scans.npz:scan: can't be read: ")
     assert done.stderr.count("\n") == 1
-    assert Path("a.h5").read_text() == "precious"
-    assert not list(folder.glob("*.partial"))
+    assert path.read_bytes() == old_content
+    partial = path.with_name("a.h5.partial")
+    if partial.exists():  # the rows before the damage
+        with kprobe.open_dump(partial) as dump:
+            assert 0 < dump.committed < dump.rows == 5000
 
 
 @pytest.mark.parametrize("given", [["--json", "-o", "-"], ["--layers", "-", "--input", "-"]])

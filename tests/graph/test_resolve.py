@@ -99,6 +99,7 @@ FAULTS = [
     ("encoder@2", "'encoder@2': the model has only encoder@0, encoder@1", None),
     ("only@1", "no layer 'only@1'; nearest: head/only", None),
     ("zzz*", "'zzz*' matches no layer", "`kprobe ls MODEL` lists the layers"),
+    ("type:conv2d", "'type:conv2d' matches no layer", "nearest: Conv2D"),
     ("type:LSTM", "'type:LSTM' matches no layer", "`kprobe ls MODEL` lists the layers"),
     ("at:6", "'at:6' matches no layer", "`kprobe ls MODEL` lists the layers"),
     ("at:-7", "'at:-7' matches no layer", "`kprobe ls MODEL` lists the layers"),
@@ -125,3 +126,25 @@ def test_a_pattern_for_listing_takes_every_call_of_a_shared_layer():
         "encoder@0/block/bn",
         "encoder@1/block/bn",
     ]
+
+
+@pytest.mark.parametrize("name", ["conv1/bn", "x:0", "a[0]", "old/x@0", "old/x@1"])
+def test_a_pattern_for_listing_that_is_a_path_is_taken_as_it_stands(name):
+    calls = [*CALLS, call("x:0"), call("a[0]"), call("old/x@0"), call("old/x@1")]
+    assert [c.address for c in match_pattern(name, calls)] == [name]
+    assert [c.address for c in match_pattern("old/x", calls)] == ["old/x@0", "old/x@1"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault", "hint"),
+    [
+        ("convv1_1", "no layer 'convv1_1'; nearest: conv1_1, conv1_2, conv1/bn", None),
+        ("zzz*", "'zzz*' matches no layer", "`kprobe ls MODEL` lists the layers"),
+        ("encoder@7", "'encoder@7': the model has only encoder@0, encoder@1", None),
+        ("type:Conv3D", "'type:Conv3D' matches no layer", "nearest: Conv2D"),
+    ],
+)
+def test_a_pattern_for_listing_that_matches_nothing_is_answered(pattern, fault, hint):
+    with pytest.raises(AddressError) as caught:
+        match_pattern(pattern, CALLS)
+    assert (caught.value.faults, caught.value.hint) == ((fault,), hint)

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,24 @@ def test_of_a_subclassed_model_the_named_layers_are_listed(saved, name):
         ("base", "", 15),
         ("top", "", 16),
     ]
+
+
+@pytest.mark.parametrize("name", [*FILES, "k3_tower.keras"])
+def test_without_parameters_the_rest_is_the_same(saved, name):
+    bare = list_layers(read_model_file(saved / name), parameters=False)
+    if "tower" in name:  # only its weights tell its layers
+        assert bare == listing(saved / name)
+    else:
+        assert bare == [replace(entry, parameters=None) for entry in listing(saved / name)]
+
+
+def test_without_parameters_the_weights_are_not_looked_at(saved, tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(saved / "k3_big.keras") as whole, zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", whole.read("config.json"))
+    assert list_layers(read_model_file(path), parameters=False)
+    with pytest.raises(ModelError, match=r"holds no model\.weights\.h5"):
+        list_layers(read_model_file(path))
 
 
 def test_of_a_subclassed_model_whose_file_has_no_names_nothing_is_listed(saved):

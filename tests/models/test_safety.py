@@ -67,6 +67,13 @@ HOSTILE = {
         activation=function("enable_unsafe_deserialization", "keras.config")
     ),
     "an application that fetches weights": layer("VGG16", "keras.applications", None),
+    "a module that a real one imports": dense(
+        activation=function("import_module", "keras.src.ops.core.importlib")
+    ),
+    "a module that isn't one of keras's": dense(activation=function("go", "keras.ops.core.go")),
+    "a function that makes any object": dense(
+        activation=function("deserialize_keras_object", "tf_keras.src.losses")
+    ),
     "a module imported by keras's own": dense(activation=function("tf.io.gfile", "keras.layers")),
     "a class inside a module's import": layer("tf.Module", "tf_keras.src.layers", None),
     "a lookalike of keras": dense(activation=function("go", "keras_evil.activations")),
@@ -114,6 +121,8 @@ HONEST = {
     "an activation by name": dense(activation="relu"),
     "an activation as a function": dense(activation=function("relu")),
     "an activation of its module": dense(activation=function("relu", "keras.activations")),
+    "a function of a submodule": dense(activation=function("gelu", "keras.src.ops.nn")),
+    "a function of Keras 2.12": dense(activation=function("mse", "keras.src.metrics.metrics")),
     "an initializer": dense(
         kernel_initializer={"module": "keras.initializers", "class_name": "Zeros", "config": {}}
     ),
@@ -200,6 +209,20 @@ def test_all_faults_are_reported_at_once(write_keras):
         "layer 'roi' is of class ROI (module my_layers), which is not Keras's own",
     )
     assert "--custom-objects" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"function": LAMBDA, "output_shape": LAMBDA},
+        {"function": BYTECODE, "function_type": "lambda"},
+    ],
+)
+def test_a_lambda_is_one_fault(write_keras, config):
+    model = read_model_file(write_keras(sequential(layer("Lambda", **config))))
+    with pytest.raises(UnsafeModelError) as caught:
+        check_safe(model)
+    assert caught.value.faults == ("layer 'a' has a Lambda, which runs Python code",)
 
 
 def test_registering_a_name_does_not_open_a_lambda(write_h5):

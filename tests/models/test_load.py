@@ -1,0 +1,106 @@
+"""The user's own classes: where they are imported from, and what that leaves alone."""
+
+import json
+import sys
+
+import pytest
+
+from kprobe.errors import ModelError
+from kprobe.models.load import load_model
+
+LAYER = """
+import keras
+
+class Swirl(keras.layers.Layer):
+    def call(self, x):
+        return x + {}
+"""
+
+
+@pytest.fixture
+def custom_model(tmp_path):
+    """Save a model with the layer `Swirl`, as of some module; which library tells the format."""
+
+    def save(module, library="keras"):
+        keras = pytest.importorskip(library)
+        swirl = type("Swirl", (keras.layers.Layer,), {"__module__": module})
+        path = tmp_path / f"{library}.keras"
+        keras.Sequential([keras.layers.Input((2,)), swirl(name="swirl")]).save(path)
+        return path
+
+    return save
+
+
+@pytest.fixture(autouse=True)
+def modules():
+    """Leave no module behind."""
+    before, path = dict(sys.modules), list(sys.path)
+    yield
+    assert sys.path == path
+    for name in set(sys.modules) - set(before):
+        if "swirl" in name or "json" in name:
+            del sys.modules[name]
+
+
+def run(model):
+    return float(model(pytest.importorskip("numpy").zeros((1, 2)))[0, 0])
+
+
+def test_a_file_may_import_what_lies_beside_it(custom_model, tmp_path):
+    (tmp_path / "swirl_beside.py").write_text(LAYER.format(5))
+    (tmp_path / "swirl_main.py").write_text("from swirl_beside import Swirl")
+    model = load_model(custom_model("swirl_main"), custom_objects=[str(tmp_path / "swirl_main.py")])
+    assert run(model) == 5
+
+
+def test_a_module_is_found_in_the_working_directory(custom_model, tmp_path, monkeypatch):
+    (tmp_path / "swirl_here.py").write_text(LAYER.format(6))
+    monkeypatch.chdir(tmp_path)
+    assert run(load_model(custom_model("swirl_here"), custom_objects=["swirl_here"])) == 6
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+@pytest.mark.parametrize("stem", ["json", "antigravity"])
+def test_a_file_named_as_another_module_leaves_that_one_alone(
+    custom_model, tmp_path, library, stem
+):
+    source = tmp_path / f"{stem}.py"
+    source.write_text(LAYER.format(7).replace("keras", library))
+    model = load_model(custom_model(stem, library), custom_objects=[str(source)])
+    assert run(model) == 7
+    assert sys.modules["json"] is json
+    assert "antigravity" not in sys.modules
+
+
+def test_a_file_that_was_imported_already_is_not_run_again(custom_model, tmp_path):
+    source = tmp_path / "swirl_once.py"
+    source.write_text(LAYER.format(8))
+    path = custom_model("swirl_once")
+    first = load_model(path, custom_objects=[str(source)])
+    second = load_model(path, custom_objects=[str(source)])
+    assert type(first.layers[-1]) is type(second.layers[-1])
+    assert type(first.layers[-1]) is sys.modules["swirl_once"].Swirl
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("import sys; sys.exit(0)", "ends the program when it is imported: sys.exit(0)"),
+        ("exit()", "ends the program when it is imported: sys.exit()"),
+        ("1 / 0", "can't be imported: ZeroDivisionError: division by zero"),
+        ("import swirl_no", "can't be imported: ModuleNotFoundError: No module named 'swirl_no'"),
+    ],
+)
+def test_a_file_that_can_not_be_imported_is_an_error(custom_model, tmp_path, code, fault):
+    source = tmp_path / "swirl_bad.py"
+    source.write_text(code)
+    with pytest.raises(ModelError) as caught:
+        load_model(custom_model("swirl_bad"), custom_objects=[str(source)])
+    assert caught.value.faults == (f"custom objects: {source} {fault}",)
+    assert "swirl_bad" not in sys.modules
+
+
+@pytest.mark.parametrize("source", ["swirl_missing.py", "swirl_missing"])
+def test_a_source_that_is_not_there_is_an_error(custom_model, source):
+    with pytest.raises(ModelError, match=r"custom objects: .*swirl_missing"):
+        load_model(custom_model("swirl_missing"), custom_objects=[source])
