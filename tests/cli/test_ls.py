@@ -9,7 +9,9 @@ import pytest
 SIAMESE = "sample_models/siamese.keras"
 
 
-@pytest.mark.parametrize("model", ["shapes_rpn.h5", "digits_cnn.keras", "siamese.keras"])
+@pytest.mark.parametrize(
+    "model", ["shapes_rpn.h5", "shapes_roi.keras", "digits_cnn.keras", "siamese.keras"]
+)
 def test_the_table_of_a_sample_model(kprobe_process, expected, model):
     done = kprobe_process("ls", f"sample_models/{model}")
     assert (done.returncode, done.stderr) == (0, "")
