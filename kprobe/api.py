@@ -73,7 +73,7 @@ def dump(
     """
     from kprobe.dumps.partial import read_output
     from kprobe.graph.address import split_addresses
-    from kprobe.pipeline.plan import plan
+    from kprobe.pipeline.planning import plan
     from kprobe.pipeline.run import run
 
     job = Job(

@@ -112,7 +112,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     hold_back_noise(options["verbose"])
 
     from kprobe.pipeline.job import Job, default_output
-    from kprobe.pipeline.plan import plan
+    from kprobe.pipeline.planning import plan
     from kprobe.pipeline.run import run
 
     with _destination(options["output"] or default_output(model), to_stdout) as output:

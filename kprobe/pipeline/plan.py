@@ -1,20 +1,12 @@
-"""Plan a job: find out all that can go wrong, and how large everything is, before it runs."""
+"""A plan: a job made ready to run."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kprobe.models.file import read_model_file
-from kprobe.pipeline.precheck import precheck
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from kprobe.dumps.layout import Column
     from kprobe.graph.subgraph import Subgraph
@@ -58,55 +50,3 @@ class Plan:
     def row_bytes(self) -> int:
         """The bytes of one sample in all datasets."""
         return sum(column.row_bytes for column in self.columns)
-
-
-def plan(job: Job) -> Plan:
-    """Make a job ready to run.
-
-    Args:
-        job: What was asked for.
-
-    Returns:
-        The plan.
-
-    Raises:
-        KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
-    """
-    if not isinstance(job.model, str | os.PathLike):
-        from kprobe.pipeline.build import build
-
-        return build(job, job.model, None, {})
-    file = read_model_file(job.model)
-    samples = precheck(job, file)
-    with contextlib.ExitStack() as stack:
-        if samples is not None:
-            stack.callback(samples.close)
-        digest = _start_hashing(file.path)
-        # From here on it takes seconds: TensorFlow is imported.
-        from kprobe.pipeline.build import build, load
-
-        model = load(job, file)
-        stack.pop_all()
-        return build(job, model, samples, {"model_sha256": digest()})
-
-
-def _start_hashing(path: Path) -> Callable[[], str]:
-    """Hash a file while the model loads; what is returned waits for the digest."""
-    digests: list[str] = []
-    # A daemon: nobody waits for the hash of a large file when the job can't be done.
-    thread = threading.Thread(target=lambda: digests.append(_hash(path)), daemon=True)
-    thread.start()
-
-    def wait() -> str:
-        thread.join()
-        return digests[0]
-
-    return wait
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -122,7 +122,7 @@ def bench_steady(directory: Path, name: str, layer: str, images: np.ndarray, rou
     )
 
     from kprobe.pipeline.job import Job
-    from kprobe.pipeline.plan import plan
+    from kprobe.pipeline.planning import plan
     from kprobe.pipeline.run import run
 
     model = getattr(keras.applications, name)(weights=None)
