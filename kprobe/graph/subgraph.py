@@ -112,13 +112,10 @@ class Subgraph:
         Takes about a second; moves results by 1e-7 to 1e-6 of their magnitude.
 
         Returns:
-            Whether it was done: an exact sub-graph, or one that assigns variables, is left.
+            Whether it was done: an exact sub-graph is left, and one with a state that changes.
         """
-        if (
-            not self.frozen
-            and not self._exact
-            and not _assigns(self._function.graph.as_graph_def())
-        ):
+        fixed = not self.draws_random and not _assigns(self._function.graph.as_graph_def())
+        if fixed and not self.frozen and not self._exact:
             # Control flow stays functional: lowered, a loop's iterations can't run in parallel.
             frozen = convert_variables_to_constants_v2(self._function, lower_control_flow=False)
             # Called as it is, it prints every argument into an error that nobody sees, before
@@ -145,16 +142,16 @@ class Subgraph:
             tf.convert_to_tensor(feeds[name], spec.dtype)
             for name, spec in zip(self.feeds, self.specs, strict=True)
         ]
-        rows = arguments[0].shape[0] if arguments and arguments[0].shape.rank else None
-        if self.batch_size is not None and rows is not None and rows < self.batch_size:
-            arguments = [_pad(argument, self.batch_size) for argument in arguments]
+        whole = self.batch_size
+        rows = arguments[0].shape[0] if whole is not None else None
+        if whole is not None and rows != whole:
+            arguments = [_pad(argument, whole) for argument in arguments]
         try:
             with _unoptimized() if self._exact else contextlib.nullcontext():
                 results = list(self._function(*arguments))
         except tf.errors.OpError as error:
             raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
-        if self.batch_size is not None and rows is not None and rows < self.batch_size:
-            whole = self.batch_size
+        if whole is not None and rows != whole:
             results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
         for number, axis in self.batch_axes.items():
             others = [i for i in range(results[number].shape.rank) if i != axis]
