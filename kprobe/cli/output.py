@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ def print_line(line: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        # Python writes what is left in the buffer once more on its way out, and complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), own_stdout().fileno())
         raise KprobeError(f"stdout can't be written: {error.strerror or error}") from None
 
 
