@@ -61,8 +61,8 @@ def dump(
             batch axis first. Without any, random samples.
         output: The dump; by default the model's name with `.activations.h5`, in the working
             directory.
-        **options: The other attributes of `kprobe.pipeline.job.Job`: batch_size, limit, dtype,
-            exact, overwrite, random, seed, preprocessing (a `kprobe.Preprocessing` by input
+        **options: The other attributes of `kprobe.pipeline.job.Job`: feeds, batch_size, limit,
+            dtype, exact, overwrite, random, seed, preprocessing (a `kprobe.Preprocessing` by input
             name, under "" for the only input), keras, custom_objects, unsafe, device.
 
     Returns:

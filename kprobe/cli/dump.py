@@ -62,6 +62,14 @@ if TYPE_CHECKING:
     help="Samples: .npy, .npz, FILE.h5:/DATASET, or - for a .npy on stdin. "
     "NAME=SRC for each of several inputs. Without it, random samples.",
 )
+@click.option(
+    "--feed",
+    "feeds",
+    multiple=True,
+    metavar="ADDRESS=SRC",
+    help="The values of an inner tensor, from anything --input takes, such as another dump: "
+    "acts.h5:conv5_3. Nothing upstream of it is run, or needs input.",
+)
 @click.option("--random", type=click.IntRange(1), metavar="N", help="Make N random samples.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Where randomness starts.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples.")
@@ -150,6 +158,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
 
 _PASSED_ON = (
     "inputs",
+    "feeds",
     "random",
     "seed",
     "limit",

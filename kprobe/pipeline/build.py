@@ -67,24 +67,24 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         if samples is not None:
             stack.callback(samples.close)
         signature = read_signature(model)
-        if samples is None:
-            inputs = [
-                ModelInput(name, (None, *spec.shape[1:]), spec.dtype.name)
-                for name, spec in signature.items()
-            ]
-            samples = open_samples(job, inputs)
+        if samples is None and not job.feeds:
+            samples = open_samples(job, _describe(signature))
             stack.callback(samples.close)
         traced = _trace(model, signature, samples, job)
         fetches = find_fetches(traced, job.layers)
         if not fetches:
             raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
         groups = _group(fetches)
-        subgraph = _cut(traced, groups, samples.rows, job)
+        feeds = {**traced.inputs, **_find_feeds(traced, job)}
+        if samples is None:
+            samples = open_samples(job, _describe(_find_needed(traced, feeds, groups, job)))
+            stack.callback(samples.close)
+        subgraph = _cut(traced, feeds, groups, samples.rows, job)
         results, unfit = probe(subgraph, samples)
         left_out = [f"{groups[number][0].address} {reason}" for number, reason in unfit.items()]
         if unfit:
             groups = _drop_unfit(groups, unfit)
-            subgraph = _cut(traced, groups, samples.rows, job)
+            subgraph = _cut(traced, feeds, groups, samples.rows, job)
             results, _ = probe(subgraph, samples)
         columns = _columns(groups, results)
         batch_size = _choose_batch_size(
@@ -110,8 +110,58 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         )
 
 
-def _trace(model: Any, signature: Mapping[str, tf.TensorSpec], samples: Samples, job: Job) -> Trace:
-    """Trace the model over inputs in the samples' own dtype and shape."""
+def _describe(specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
+    return [
+        ModelInput(name, (None, *spec.shape[1:]), spec.dtype.name) for name, spec in specs.items()
+    ]
+
+
+def _find_feeds(traced: Trace, job: Job) -> dict[str, tf.Tensor]:
+    """Look up the tensors that are fed, by their addresses.
+
+    Raises:
+        AddressError: An address names no tensor, several, or one that can't be fed.
+    """
+    feeds = {}
+    for text in job.feeds:
+        address, equals, source = text.partition("=")
+        if not equals or not source:
+            raise AddressError(f"--feed expects ADDRESS=SRC, received {text}")
+        found = find_fetches(traced, [address])
+        if len(found) != 1:
+            names = ", ".join(fetch.address for fetch in found[:8])
+            raise AddressError(f"--feed {address} stands for {len(found)} tensors: {names}")
+        if found[0].tensor.graph is not traced.graph:
+            raise AddressError(
+                f"--feed {address} lies in a loop, a branch or a function, where nothing can be fed"
+            )
+        feeds[address] = found[0].tensor
+    return feeds
+
+
+def _find_needed(
+    traced: Trace, feeds: Mapping[str, tf.Tensor], groups: Sequence[Sequence[Fetch]], job: Job
+) -> dict[str, tf.TensorSpec]:
+    """Find which feeds and inputs the fetches depend on.
+
+    Raises:
+        AddressError: Nothing that is asked for depends on one of the feeds.
+    """
+    subgraph = Subgraph(traced, feeds, [group[0].tensor for group in groups])
+    given = [text.partition("=")[0] for text in job.feeds]
+    idle = [address for address in given if address not in subgraph.feeds]
+    if idle:
+        raise AddressError(
+            f"nothing that is asked for depends on the feeds {', '.join(idle)}",
+            hint="feed what lies upstream of the layers, or leave the feed out",
+        )
+    return dict(zip(subgraph.feeds, subgraph.specs, strict=True))
+
+
+def _trace(
+    model: Any, signature: Mapping[str, tf.TensorSpec], samples: Samples | None, job: Job
+) -> Trace:
+    """Trace the model over inputs in the samples' own dtype and shape, where they are known."""
     library = library_of(model)
     chosen = _assign_preprocessing(job, list(signature))
 
@@ -122,6 +172,8 @@ def _trace(model: Any, signature: Mapping[str, tf.TensorSpec], samples: Samples,
         }
         return arrange_inputs(model, ready)
 
+    if samples is None:
+        return trace(model, signature, arrange)
     specs = {
         name: tf.TensorSpec(
             [signature[name].shape[0], *shape], tf.string if dtype.kind in "OSU" else dtype
@@ -164,11 +216,17 @@ def _stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
     return tf.float32 if tensor.dtype == tf.bfloat16 else tensor.dtype
 
 
-def _cut(traced: Trace, groups: Sequence[Sequence[Fetch]], rows: int, job: Job) -> Subgraph:
+def _cut(
+    traced: Trace,
+    feeds: Mapping[str, tf.Tensor],
+    groups: Sequence[Sequence[Fetch]],
+    rows: int,
+    job: Job,
+) -> Subgraph:
     """Cut out the sub-graph that gives a tensor for each group, frozen where that pays."""
     subgraph = Subgraph(
         traced,
-        traced.inputs,
+        feeds,
         [group[0].tensor for group in groups],
         dtypes=[_stored(group[0].tensor, job.dtype) for group in groups],
         exact=job.exact,

@@ -30,6 +30,7 @@ class Job:
         output: The dump to write.
         inputs: Sources of samples, `SRC` or `NAME=SRC`; or arrays by input name. Empty for
             random samples.
+        feeds: `ADDRESS=SRC`: the values of inner tensors; nothing upstream of them is run.
         random: How many random samples to make; None leaves it to the inputs.
         seed: Where randomness starts.
         limit: How many samples to take at the most.
@@ -48,6 +49,7 @@ class Job:
     layers: Sequence[str] | None
     output: Path
     inputs: Sequence[str] | Mapping[str, Any] = ()
+    feeds: Sequence[str] = ()
     random: int | None = None
     seed: int = 0
     limit: int | None = None

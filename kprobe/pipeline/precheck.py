@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kprobe.dumps.partial import check_output
-from kprobe.errors import AddressError, KprobeError, merge_errors
+from kprobe.errors import AddressError, InputError, KprobeError, merge_errors
 from kprobe.graph.resolve import resolve
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.opening import open_arrays, open_sources
@@ -50,7 +50,8 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
     except KprobeError as error:
         errors.append(error)
     try:
-        inputs = _find_inputs(calls)
+        # With feeds, which inputs are needed is known only when the model is traced.
+        inputs = [] if job.feeds else _find_inputs(calls)
         samples = open_samples(job, inputs) if inputs else None
     except KprobeError as error:
         errors.append(error)
@@ -62,10 +63,13 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
 
 
 def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
-    """Open the samples of a job for a model's inputs."""
+    """Open the samples of a job for a model's inputs, or for its feeds and what else it needs."""
     if isinstance(job.inputs, Mapping) or not isinstance(job.inputs, Sequence):
+        if job.feeds:
+            raise InputError("feeds are files, and go with inputs from files only")
         return open_arrays(job.inputs, inputs, limit=job.limit)
-    return open_sources(job.inputs, inputs, random_rows=job.random, seed=job.seed, limit=job.limit)
+    texts = [*job.inputs, *job.feeds]
+    return open_sources(texts, inputs, random_rows=job.random, seed=job.seed, limit=job.limit)
 
 
 def _find_inputs(calls: Sequence[LayerEntry]) -> list[ModelInput]:

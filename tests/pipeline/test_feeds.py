@@ -1,0 +1,74 @@
+"""Feeding inner tensors: what lies upstream of them isn't run, and the numbers don't change."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import kprobe
+
+
+def dump(model, layers, path, **options):
+    kprobe.dump(model, layers, output=path, overwrite=True, exact=True, **options)
+    with kprobe.open_dump(path) as file:
+        return {address: file[address][:] for address in file}, file.attrs
+
+
+@pytest.mark.parametrize("layer", ["conv4_1", "pool2", "rpn_class_raw"])
+def test_two_runs_give_what_a_single_one_gives_bit_for_bit(samples, tmp_path, layer):
+    model = samples / "shapes_rpn.h5"
+    whole, _ = dump(
+        model, f"{layer},rpn_class", tmp_path / "a.h5", inputs=str(samples / "shapes.npz")
+    )
+    feed = f"{layer}={tmp_path}/a.h5:{layer}"
+    tail, attrs = dump(model, f"rpn_class,{layer}", tmp_path / "b.h5", feeds=[feed])
+    np.testing.assert_array_equal(tail["rpn_class"], whole["rpn_class"])
+    np.testing.assert_array_equal(tail[layer], whole[layer])
+    assert '"input": "' + layer in attrs["inputs"]
+
+
+def test_an_operation_can_be_fed(samples, tmp_path):
+    model = samples / "shapes_rpn.h5"
+    before = np.linspace(-1, 1, 3 * 8 * 8 * 40, dtype="float32").reshape(3, 8, 8, 40)
+    np.save(tmp_path / "before.npy", before)
+    feed = f"conv5_3//BiasAdd={tmp_path}/before.npy"
+    computed, _ = dump(model, "conv5_3", tmp_path / "a.h5", feeds=[feed])
+    np.testing.assert_array_equal(computed["conv5_3"], np.maximum(before, 0))
+
+
+def test_feeding_a_pass_through_layer_replaces_its_output_only(tmp_path):
+    i = keras.Input((4,), name="x")
+    dense = keras.layers.Dense(4, name="before")(i)
+    dropped = keras.layers.Dropout(0.5, name="drop")(dense)
+    model = keras.Model(i, keras.layers.Add(name="sum")([dense, dropped]))
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "fed.npy", np.zeros_like(x))
+    options = {"inputs": f"x={tmp_path}/x.npy", "feeds": [f"drop={tmp_path}/fed.npy"]}
+    computed, _ = dump(model, "before,sum", tmp_path / "a.h5", **options)
+    assert computed["before"].any()
+    np.testing.assert_array_equal(computed["sum"], computed["before"])
+
+
+WRONG = [
+    ("conv1_1", "conv4_1={}", "nothing that is asked for depends on the feeds conv4_1"),
+    ("rpn_class", "conv4_1", "--feed expects ADDRESS=SRC, received conv4_1"),
+    ("rpn_class", "conv9={}", "no layer 'conv9'; nearest: "),
+    ("rpn_class", "conv4_*={}", "--feed conv4_* stands for 3 tensors: conv4_1, conv4_2, conv4_3"),
+    ("rpn_class", "conv4_1={}", "input 'conv4_1' expects shape (None, 8, 8, 40), received "),
+]
+
+
+@pytest.mark.parametrize(("layer", "feed", "fault"), WRONG)
+def test_a_wrong_feed_is_one_line(samples, tmp_path, shapes_rpn, layer, feed, fault):
+    np.save(tmp_path / "x.npy", np.zeros((3, 2), "float32"))
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.dump(
+            shapes_rpn,
+            layer,
+            feeds=[feed.format(tmp_path / "x.npy")],
+            output=tmp_path / "a.h5",
+        )
+    assert caught.value.faults[0].startswith(fault)
+    assert not (tmp_path / "a.h5").exists()
