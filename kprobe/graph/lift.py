@@ -30,6 +30,7 @@ _FUNCTIONS = {
 # New functions are called after those they were made from. The numbers go on for the whole
 # process, since TensorFlow knows functions by name.
 _LIFTED = "_lifted_"
+_PREFIX = "lifted/"
 _numbers = itertools.count()
 
 
@@ -231,7 +232,7 @@ class _Body:
 
     def add(self, op: str, inputs: list[str], result: str, **attrs: Any) -> str:
         node = self._nodes.add()
-        node.name, node.op = f"lifted/{op}_{next(_numbers)}", op
+        node.name, node.op = f"{_PREFIX}{op}_{next(_numbers)}", op
         node.input[:] = inputs
         for name, value in attrs.items():
             if isinstance(value, tf.DType):
@@ -245,6 +246,11 @@ class _Body:
         proto = tf.make_tensor_proto(np.asarray(value, np.int32))
         self._nodes[-1].attr["value"].tensor.CopyFrom(proto)
         return edge
+
+
+def is_lifting(message: str) -> bool:
+    """Tell whether an error came from what `lift` added to the graph."""
+    return f"node {_PREFIX}" in message
 
 
 def _original(name: str) -> str:

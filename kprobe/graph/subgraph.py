@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kprobe.errors import AddressError, ModelError
-from kprobe.graph.lift import find_ways, lift
+from kprobe.graph.lift import find_ways, is_lifting, lift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -137,6 +137,7 @@ class Subgraph:
 
         Raises:
             ModelError: An operation failed on these values.
+            AddressError: The iterations of a loop differ in shape.
         """
         arguments = [
             tf.convert_to_tensor(feeds[name], spec.dtype)
@@ -150,6 +151,12 @@ class Subgraph:
             with _unoptimized() if self._exact else contextlib.nullcontext():
                 results = list(self._function(*arguments))
         except tf.errors.OpError as error:
+            if is_lifting(error.message):
+                raise AddressError(
+                    "a tensor asked for has another shape in each iteration of its loop, and the "
+                    "iterations can't be put together",
+                    hint="leave it out",
+                ) from error
             raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
         if whole is not None and rows != whole:
             results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]

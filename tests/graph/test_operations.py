@@ -181,3 +181,15 @@ def test_an_operation_that_fails_is_reported_as_the_models():
     model = wrap(keras, lambda x: tf.debugging.check_numerics(x, "not a number"))
     with pytest.raises(kprobe.KprobeError, match="the model failed on a batch: not a number"):
         kprobe.function(model, "probe")(STEPS * np.nan)
+
+
+@KERASES
+def test_iterations_of_different_shapes_are_refused_with_the_reason(k):
+    def run(x):
+        def body(i, total):
+            return i + 1, total + tf.reduce_sum(tf.identity(x[:, :i], name="growing"))
+
+        return tf.while_loop(lambda i, _: i < 7, body, (1, 0.0))[1] + x
+
+    with pytest.raises(kprobe.KprobeError, match="another shape in each iteration"):
+        fetch(wrap(k, run), "probe//*growing")
