@@ -91,6 +91,11 @@ if TYPE_CHECKING:
 )
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples run at a time.")
 @click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
+@click.option(
+    "--audit",
+    is_flag=True,
+    help="Compare the model's outputs on a batch with the fetches and without.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
 @click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
@@ -143,6 +148,9 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             if not options["quiet"]:
                 for line in ready.left_out:
                     say(f"left out: {line}")
+                if options["audit"]:
+                    ulps = ready.attrs["audit_ulps"]
+                    say(f"audit: the fetches change the model's outputs by at most {ulps} ULP")
                 if not ready.attrs["reproducible"]:
                     say("these layers draw random numbers that --seed doesn't reach")
             if options["dry_run"]:
@@ -165,6 +173,7 @@ _PASSED_ON = (
     "dtype",
     "batch_size",
     "exact",
+    "audit",
     "device",
     "keras",
     "custom_objects",

@@ -24,6 +24,7 @@ from kprobe.graph.subgraph import Subgraph
 from kprobe.graph.trace import Trace, trace
 from kprobe.inputs.model_input import ModelInput
 from kprobe.models.load import load_model
+from kprobe.pipeline.audit import audit
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples
 from kprobe.pipeline.probe import probe
@@ -97,6 +98,16 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             "reproducible": not subgraph.draws_random,
             **facts,
         }
+        if job.audit:
+            attrs["audit_ulps"] = audit(
+                traced,
+                feeds,
+                [group[0].tensor for group in groups],
+                samples,
+                batch_size=batch_size,
+                exact=job.exact,
+                frozen=subgraph.frozen,
+            )
         stack.pop_all()
         return Plan(
             job=job,

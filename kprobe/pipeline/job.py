@@ -38,6 +38,7 @@ class Job:
         batch_size: In samples; None to choose one.
         dtype: What floating-point tensors are stored as.
         exact: Whether results must equal the model's bit for bit, at the cost of speed.
+        audit: Whether to compare the model's outputs with the fetches and without.
         overwrite: Whether a dump of the same name may be replaced.
         keras: The Keras to load with, 2 or 3; None for the file's own.
         custom_objects: Python files or modules with the model's own classes.
@@ -57,6 +58,7 @@ class Job:
     batch_size: int | None = None
     dtype: StoredDtype = "as-is"
     exact: bool = False
+    audit: bool = False
     overwrite: bool = False
     keras: int | None = None
     custom_objects: Sequence[str] = ()

@@ -1,0 +1,82 @@
+"""Prove that fetching disturbs nothing: the model's outputs with the fetches and without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import ModelError
+from kprobe.graph.subgraph import Subgraph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import tensorflow as tf
+
+    from kprobe.graph.trace import Trace
+    from kprobe.inputs.samples import Samples
+
+
+def audit(
+    trace: Trace,
+    feeds: Mapping[str, tf.Tensor],
+    fetches: Sequence[tf.Tensor],
+    samples: Samples,
+    *,
+    batch_size: int,
+    exact: bool,
+    frozen: bool,
+) -> int:
+    """Compare the model's outputs on the first batch, computed with the fetches and without.
+
+    Args:
+        trace: The model's trace.
+        feeds: What is supplied.
+        fetches: The tensors of the dump.
+        samples: The samples.
+        batch_size: In samples.
+        exact: Whether the dump is exact.
+        frozen: Whether its sub-graph is frozen.
+
+    Returns:
+        The largest difference, in units in the last place of the outputs' dtype.
+
+    Raises:
+        ModelError: The model has no floating-point output.
+    """
+    outputs = [tensor for tensor in trace.outputs if tensor.dtype.is_floating]
+    if not outputs:
+        raise ModelError("the audit compares floating-point outputs, and the model has none")
+    results = []
+    for wanted in (outputs, [*outputs, *fetches]):
+        subgraph = Subgraph(trace, feeds, wanted, exact=exact)
+        if frozen:
+            subgraph.freeze()
+        results.append(subgraph(samples.peek(batch_size))[: len(outputs)])
+    return max(
+        count_ulps(np.asarray(one), np.asarray(other)) for one, other in zip(*results, strict=True)
+    )
+
+
+def count_ulps(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> int:
+    """Give the largest difference of two arrays in units in the last place.
+
+    The numbers of a floating-point format are counted in their order, so that neighbours differ
+    by 1, across zero too (Bruce Dawson, "Comparing Floating Point Numbers", 2012).
+
+    Args:
+        one: Floating-point numbers of 2, 4 or 8 bytes.
+        other: An array of the same shape and dtype.
+    """
+    if not one.size:
+        return 0
+    ordered = []
+    for array in (one, other):
+        bits = array.view(f"i{array.dtype.itemsize}")
+        lowest = np.iinfo(bits.dtype).min
+        ordered.append(
+            np.where(bits < 0, lowest - bits, bits).astype(object if one.itemsize == 8 else "i8")
+        )
+    return int(np.abs(ordered[0] - ordered[1]).max())
