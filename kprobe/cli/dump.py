@@ -32,7 +32,7 @@ from kprobe.cli.output import (
     showing_status,
 )
 from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
-from kprobe.errors import DumpError
+from kprobe.errors import DumpError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,7 +196,10 @@ def _destination(output: str | Path, to_stdout: bool) -> Iterator[Path]:
     stdout = take_stdout()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "activations.h5"
-        yield path
+        try:
+            yield path
+        except StoppedError:
+            raise StoppedError("stopped, and nothing was written to stdout") from None
         try:
             with path.open("rb") as file, stdout:
                 shutil.copyfileobj(file, stdout, 1 << 20)

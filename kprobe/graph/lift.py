@@ -9,6 +9,7 @@ new ones, under new names.
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ _FUNCTIONS = {
 }
 # New functions are called after those they were made from. The numbers go on for the whole
 # process, since TensorFlow knows functions by name.
-_LIFTED = "_lifted_"
+_LIFTED = "__lifted_"
 _PREFIX = "lifted/"
 _numbers = itertools.count()
 
@@ -47,24 +48,27 @@ class Entry:
     function: str
 
 
-def find_ways(definition: tf.compat.v1.GraphDef) -> dict[str, tuple[Entry, ...]]:
+def find_ways(definition: tf.compat.v1.GraphDef) -> dict[str, tuple[Entry, ...] | None]:
     """Give, for every function that nodes of a graph run, the way to it from the graph.
 
     Args:
         definition: The graph and its library.
 
     Returns:
-        By function name, the entries from the outermost inwards; of several ways, one.
+        By function name, the entries from the outermost inwards; None for a function that is
+        run in several places, whose tensors have several values.
     """
     library = {f.signature.name: f for f in definition.library.function}
-    ways: dict[str, tuple[Entry, ...]] = {}
+    ways: dict[str, tuple[Entry, ...] | None] = {}
 
-    def walk(nodes: Any, way: tuple[Entry, ...]) -> None:
+    def walk(nodes: Any, way: tuple[Entry, ...] | None) -> None:
         for node in nodes:
             for name in run_by(node):
-                if name in library and name not in ways:
-                    ways[name] = (*way, Entry(node.name, name))
-                    walk(library[name].node_def, ways[name])
+                if name not in library or ways.get(name, ()) is None:
+                    continue
+                once = way is not None and name not in ways
+                ways[name] = (*way, Entry(node.name, name)) if way is not None and once else None
+                walk(library[name].node_def, ways[name])
 
     walk(definition.node, ())
     return ways
@@ -255,7 +259,7 @@ def is_lifting(message: str) -> bool:
 
 def _original(name: str) -> str:
     """The name of the function that a changed one was made from."""
-    return name.partition(_LIFTED)[0]
+    return re.sub(rf"{_LIFTED}\d+$", "", name)
 
 
 def _is_no_loop(op: str) -> bool:

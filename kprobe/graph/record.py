@@ -6,6 +6,7 @@ import contextlib
 import functools
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +92,16 @@ class Recorder:
     def _record_inputs(self, record: Record, args: Any, kwargs: Any) -> None:
         """Record what a functional model was given under the names of its input layers."""
         symbols = getattr(record.layer, "inputs", None)
-        given = _tensors(args[:1] or [kwargs.get("inputs")])
-        if not isinstance(symbols, list) or len(symbols) != len(given):
+        if not isinstance(symbols, list):
+            return
+        first = args[0] if args else kwargs.get("inputs")
+        if isinstance(first, Mapping):
+            # Its order is that of its keys, the model's that of its inputs.
+            names = [symbol._keras_history[0].name for symbol in symbols]
+            given = [first[name] for name in names if name in first]
+        else:
+            given = _tensors(first)
+        if len(symbols) != len(given):
             return
         for symbol, tensor in zip(symbols, given, strict=True):
             if hasattr(symbol, "_keras_history"):

@@ -15,6 +15,7 @@ from kprobe.graph.lift import find_ways, is_lifting, lift
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from kprobe.graph.lift import Entry
     from kprobe.graph.trace import Trace
 
 
@@ -30,6 +31,7 @@ class Subgraph:
         frozen: Whether the variables were turned into constants.
         batch_axes: For some fetches, by number, the axis that is to be made the first.
         batch_size: The only batch size it takes; None if it takes any.
+        lifted: Which fetches, by number, lie in loops, branches or functions.
         draws_random: Whether it draws random numbers, whose seeds aren't under control.
     """
 
@@ -52,7 +54,8 @@ class Subgraph:
             exact: Whether results must be those of the layers run one by one, bit for bit.
 
         Raises:
-            AddressError: The fetches depend on an input of the model that isn't fed.
+            AddressError: The fetches depend on an input of the model that isn't fed, or lie in a
+                function that runs in several places.
         """
         # Variables delete their storage when they go, whatever still holds a handle to it.
         self._model = trace.model
@@ -61,7 +64,7 @@ class Subgraph:
         wanted = [
             _edge(tensor)
             if tensor.graph is trace.graph
-            else lift(whole, trace.find_way(tensor.graph) or (), tensor)
+            else lift(whole, _find_way(trace, tensor), tensor)
             for tensor in fetches
         ]
         fed = {_edge(tensor): name for name, tensor in feeds.items()}
@@ -103,7 +106,8 @@ class Subgraph:
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
         self.frozen = False
         self.batch_axes: dict[int, int] = {}
-        self.batch_size = next((spec.shape[0] for spec in self.specs if spec.shape.rank), None)
+        self.batch_size = next((tensor.shape[0] for tensor in trace.inputs.values()), None)
+        self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
         self.draws_random = _draws_random(self._function.graph.as_graph_def())
 
     def freeze(self) -> bool:
@@ -201,6 +205,15 @@ def _shorten(error: tf.errors.OpError) -> str:
     return str((told or lines or [type(error).__name__])[0]) + where
 
 
+def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:
+    way = trace.find_way(tensor.graph)
+    if way is None:
+        raise AddressError(
+            f"{tensor.name} lies in a function that runs in several places, and has a value in each"
+        )
+    return way
+
+
 def _edge(tensor: tf.Tensor) -> str:
     """A tensor's name as a GraphDef writes it: without the number where that is 0."""
     return str(tensor.name).removesuffix(":0")
@@ -248,11 +261,16 @@ def _extract(
     return result, consumed
 
 
+_RANDOM = re.compile(
+    "Random|Multinomial|TruncatedNormal|^Stateful(Uniform|StandardNormal)|^Rng|^Dropout"
+)
+
+
 def _draws_random(definition: tf.compat.v1.GraphDef) -> bool:
     """Tell whether a graph, or a function that it runs, draws random numbers."""
     library = {function.signature.name: function for function in definition.library.function}
     bodies = [definition.node, *(library[name].node_def for name in find_ways(definition))]
-    return any("Random" in node.op for nodes in bodies for node in nodes)
+    return any(_RANDOM.search(node.op) for nodes in bodies for node in nodes)
 
 
 def _assigns(definition: tf.compat.v1.GraphDef) -> bool:

@@ -67,8 +67,8 @@ class Trace:
         return find_ancestors(self.outputs)
 
     @cached_property
-    def ways(self) -> Mapping[str, Sequence[Entry]]:
-        """How the graph gets to each function that runs in it, by the function's name."""
+    def ways(self) -> Mapping[str, Sequence[Entry] | None]:
+        """How the graph gets to each function that it runs once, by the function's name."""
         return find_ways(self._definition)
 
     def open_function(self, name: str) -> tf.Graph | None:
@@ -87,12 +87,16 @@ class Trace:
         return {}
 
     def find_way(self, graph: tf.Graph) -> Sequence[Entry] | None:
-        """Give the way to the graph of a loop's body, a branch or a function; None if unused."""
+        """Give the way to the graph of a loop's body, a branch or a function.
+
+        None where it isn't run, or runs in several places, so that its tensors have no one value.
+        """
         if graph.name in self.ways:
             return self.ways[graph.name]
         # A tf.function's graph has the Python function's name, its definition a longer one.
         pattern = re.compile(rf"__inference_{re.escape(graph.name)}_\d+")
-        return next((way for name, way in self.ways.items() if pattern.fullmatch(name)), None)
+        ways = [way for name, way in self.ways.items() if pattern.fullmatch(name)]
+        return ways[0] if len(ways) == 1 else None
 
 
 def trace(

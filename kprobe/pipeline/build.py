@@ -146,6 +146,10 @@ def _find_feeds(traced: Trace, job: Job) -> dict[str, tf.Tensor]:
             raise AddressError(
                 f"--feed {address} lies in a loop, a branch or a function, where nothing can be fed"
             )
+        first = found[0].tensor.shape[0] if found[0].tensor.shape.rank else 0
+        whole = {tensor.shape[0] for tensor in traced.inputs.values()}
+        if first is not None and first not in whole:
+            raise AddressError(f"--feed {address} has no row for each sample to be fed")
         feeds[address] = found[0].tensor
     return feeds
 

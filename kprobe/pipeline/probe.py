@@ -38,7 +38,9 @@ def probe(subgraph: Subgraph, samples: Samples) -> tuple[list[tf.Tensor], dict[i
             axis = 0 if shapes[0][:1] == (1,) else None
         else:
             axis = _find_batch_axis(*shapes)
-        if single.dtype == tf.string:
+        if subgraph.batch_size is not None and number in subgraph.lifted:
+            unfit[number] = "lies in a loop or a function, and the model takes one batch size only"
+        elif single.dtype == tf.string:
             unfit[number] = "holds text, which can't be stored"
         elif axis is None:
             unfit[number] = (

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from kprobe.dumps.writer import Writer
-from kprobe.errors import StoppedError
+from kprobe.errors import AddressError, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from kprobe.pipeline.plan import Plan
@@ -54,6 +54,7 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
 
     Raises:
         InputError: A sample can't be read.
+        AddressError: A tensor turns out to have no row for each sample.
         DumpError: The dump can't be written.
         StoppedError: By Ctrl-C.
     """
@@ -113,26 +114,35 @@ def run_range(
     committed = time.monotonic()
     names = [column.name for column in plan.columns]
     batches = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
-    while True:
-        asked = time.perf_counter()
-        item = next(batches, None)
-        waits["reading"] += time.perf_counter() - asked
-        if item is None:
-            return waits
-        first, batch = item
-        results = plan.subgraph(batch)
-        computed = time.perf_counter()
-        writer.write(first, dict(zip(names, results, strict=True)))
-        done = first + len(next(iter(batch.values())))
-        if time.monotonic() - committed >= _COMMIT_SECONDS:
-            writer.commit(done)
-            committed = time.monotonic()
-        waits["writing"] += time.perf_counter() - computed
-        if progress:
-            progress(done, stop)
+    with contextlib.closing(batches):
+        while True:
+            asked = time.perf_counter()
+            item = next(batches, None)
+            waits["reading"] += time.perf_counter() - asked
+            if item is None:
+                return waits
+            first, batch = item
+            rows = len(next(iter(batch.values())))
+            results = plan.subgraph(batch)
+            for name, result in zip(names, results, strict=True):
+                if result.shape[0] != rows:
+                    raise AddressError(
+                        f"{name} has {result.shape[0]} rows for samples {first} to "
+                        f"{first + rows - 1}: not a row for each sample",
+                        hint="leave it out",
+                    )
+            computed = time.perf_counter()
+            writer.write(first, dict(zip(names, results, strict=True)))
+            done = first + rows
+            if time.monotonic() - committed >= _COMMIT_SECONDS:
+                writer.commit(done)
+                committed = time.monotonic()
+            waits["writing"] += time.perf_counter() - computed
+            if progress:
+                progress(done, stop)
 
 
-def _read_ahead(items: Iterator[T]) -> Iterator[T]:
+def _read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """Fetch the next item in a thread of its own while the last one is used."""
     coming: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
     stopping = threading.Event()

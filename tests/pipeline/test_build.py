@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 import kprobe
@@ -125,3 +126,40 @@ def test_a_frozen_sub_graph_is_as_exact_as_promised(tmp_path, digits_cnn):
     assert np.abs(computed - expected).max() <= 1e-5 * np.abs(expected).max()
     with kprobe.open_dump(tmp_path / "acts.h5") as file:
         assert file.attrs["frozen"] is True
+
+
+@KERASES
+@pytest.mark.parametrize("draw", [tf.random.truncated_normal, tf.random.normal])
+def test_every_kind_of_random_number_is_seen(k, draw, tmp_path):
+    class Noise(k.layers.Layer):
+        def call(self, x):
+            return x + draw((4,))
+
+    i = k.Input((4,), name="x")
+    kprobe.dump(k.Model(i, Noise(name="noise")(i)), "noise", output=tmp_path / "a.h5")
+    with kprobe.open_dump(tmp_path / "a.h5") as file:
+        assert file.attrs["reproducible"] is False
+
+
+def test_rows_that_go_missing_on_the_way_are_refused_where_they_do(tmp_path):
+    class Filter(keras.layers.Layer):
+        def call(self, x):
+            return tf.boolean_mask(x, x[:, 0] > 0)
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    i = keras.Input((4,), name="x")
+    model = keras.Model(i, Filter(name="filter")(i))
+    data = np.ones((8, 4), "float32")
+    data[5] = -1
+    with pytest.raises(kprobe.KprobeError, match="filter has 3 rows for samples 4 to 7"):
+        dump(model, "filter", tmp_path, inputs=data, batch_size=4)
+    assert not list(tmp_path.glob("acts.h5*")) or (tmp_path / "acts.h5.partial").exists()
+
+
+def test_loops_of_a_model_for_one_batch_size_are_left_out(tmp_path):
+    i = keras.Input(batch_shape=(4, 4, 3), name="seq")
+    layer = keras.layers.SimpleRNN(2, return_sequences=True, name="rnn")
+    computed = dump(keras.Model(i, layer(i)), None, tmp_path, random=8)
+    assert set(computed) == {"rnn"}
