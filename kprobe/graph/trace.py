@@ -103,6 +103,8 @@ def trace(
     model: Any,
     specs: Mapping[str, tf.TensorSpec],
     arrange: Callable[[Mapping[str, tf.Tensor]], Any],
+    *,
+    training: bool = False,
 ) -> Trace:
     """Run a built model symbolically, once, and record its layer calls.
 
@@ -111,6 +113,8 @@ def trace(
         specs: Shape (batch axis first) and dtype of the data for each input, by name.
         arrange: Gives, from the placeholder of each input, the model's first argument; what it
             computes on the way (a cast, preprocessing) becomes a part of the graph.
+        training: Whether the layers are to behave as in training: dropout active, statistics
+            of the batch.
 
     Returns:
         The trace.
@@ -120,13 +124,19 @@ def trace(
     """
     names = list(specs)
 
+    outputs: list[Any] = []
+
     def run(*tensors: tf.Tensor) -> Any:
-        return model(arrange(dict(zip(names, tensors, strict=True))), training=False)
+        given = arrange(dict(zip(names, tensors, strict=True)))
+        outputs[:] = tf.nest.flatten(model(given, training=training))
+        return outputs
 
     with recording() as recorder:
         try:
-            function = tf.compat.v1.wrap_function(
-                run, [tf.TensorSpec(spec.shape, spec.dtype) for spec in specs.values()]
+            # A tf.function, since it puts reads and writes of a variable in their order: a seed
+            # that is drawn from twice is another one the second time.
+            function = tf.function(run, autograph=False).get_concrete_function(
+                *(tf.TensorSpec(spec.shape, spec.dtype) for spec in specs.values())
             )
         except KprobeError:
             raise
@@ -142,7 +152,7 @@ def trace(
         model=model,
         function=function,
         inputs=dict(zip(names, graph.inputs[: len(names)], strict=True)),
-        outputs=[t for t in tf.nest.flatten(function.structured_outputs) if t is not None],
+        outputs=[tensor for tensor in outputs if tensor is not None],
         calls=[],
     )
     result.calls.extend(_number(_keep_live(recorder.records, result), model))
