@@ -19,7 +19,11 @@ def function(
     layers: str | Sequence[str],
     feeds: str | Sequence[str] = (),
     *,
+    replace: Mapping[str, str] | None = None,
     exact: bool = False,
+    training: bool = False,
+    stateful: bool = False,
+    seed: int = 0,
 ) -> Function:
     """Make a function of the sub-graph that reaches some layers: what `K.function` was.
 
@@ -28,20 +32,35 @@ def function(
         layers: The addresses to compute; a text may hold several, with commas.
         feeds: Addresses whose values are supplied; what lies upstream of them isn't run. Without
             any, the model's inputs are.
+        replace: By address, what the value of a tensor is replaced by on the way: "zero", "mean"
+            (over the batch), or "noise:STD", normally distributed noise that is added.
         exact: Whether results must be those of the layers run one by one, bit for bit, at the
             cost of speed; else they are within 1e-5 of the tensor's largest magnitude.
+        training: Whether the layers behave as in training: dropout active, batch statistics.
+        stateful: Whether a call begins with the state (of stateful RNNs, say) that the last one
+            left in the model; else the model is left as it was.
+        seed: What random numbers follow from, with the number of samples run before.
 
     Returns:
         A callable. It takes an array for each of its `feeds` (batch axis first), positionally or
         by name, and gives a dict from address to array.
 
     Raises:
-        AddressError: Addresses that name nothing, or several things.
+        AddressError: Addresses that name nothing, or several things, or can't be replaced.
         ModelError: The model doesn't say what it takes.
     """
     from kprobe.graph.function import Function
 
-    return Function(model, layers, feeds, exact=exact)
+    return Function(
+        model,
+        layers,
+        feeds,
+        replace=replace or {},
+        exact=exact,
+        training=training,
+        stateful=stateful,
+        seed=seed,
+    )
 
 
 def dump(
@@ -61,9 +80,10 @@ def dump(
             batch axis first. Without any, random samples.
         output: The dump; by default the model's name with `.activations.h5`, in the working
             directory.
-        **options: The other attributes of `kprobe.pipeline.job.Job`: feeds, batch_size, limit,
-            dtype, exact, overwrite, random, seed, preprocessing (a `kprobe.Preprocessing` by input
-            name, under "" for the only input), keras, custom_objects, unsafe, device.
+        **options: The other attributes of `kprobe.pipeline.job.Job`: feeds, training, stateful,
+            batch_size, limit, dtype, exact, audit, overwrite, random, seed, preprocessing (a
+            `kprobe.Preprocessing` by input name, under "" for the only input), keras,
+            custom_objects, unsafe, device.
 
     Returns:
         What was done; its `output` is the path of the dump.

@@ -68,7 +68,8 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="ADDRESS=SRC",
     help="The values of an inner tensor, from anything --input takes, such as another dump: "
-    "acts.h5:conv5_3. Nothing upstream of it is run, or needs input.",
+    "acts.h5:conv5_3. Nothing upstream of it is run, or needs input. Also zero, mean (over the "
+    "batch) and noise:STD (added), made from the tensor's own value.",
 )
 @click.option("--random", type=click.IntRange(1), metavar="N", help="Make N random samples.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Where randomness starts.")
@@ -90,6 +91,14 @@ if TYPE_CHECKING:
     help="What floating-point tensors are stored as.",
 )
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples run at a time.")
+@click.option(
+    "--training", is_flag=True, help="Run as in training: dropout active, batch statistics."
+)
+@click.option(
+    "--stateful",
+    is_flag=True,
+    help="Carry the model's state (of stateful RNNs, say) on from batch to batch, in memory.",
+)
 @click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
 @click.option(
     "--audit",
@@ -167,6 +176,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
 _PASSED_ON = (
     "inputs",
     "feeds",
+    "training",
+    "stateful",
     "random",
     "seed",
     "limit",

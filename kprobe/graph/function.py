@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from kprobe.errors import InputError
+from kprobe.errors import AddressError, InputError
 from kprobe.graph.address import split_addresses
 from kprobe.graph.fetch import find_fetches
+from kprobe.graph.replacement import parse_replacement
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
 from kprobe.graph.trace import trace
@@ -32,21 +33,41 @@ class Function:
         layers: str | Sequence[str],
         feeds: str | Sequence[str] = (),
         *,
-        exact: bool = False,
+        replace: Mapping[str, str],
+        exact: bool,
+        training: bool,
+        stateful: bool,
+        seed: int,
     ) -> None:
         signature = read_signature(model)
 
         def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
             return arrange_inputs(model, tensors)
 
-        traced = trace(model, signature, arrange)
+        traced = trace(model, signature, arrange, training=training)
         fetches, fed = (
             find_fetches(traced, split_addresses(texts) if isinstance(texts, str) else texts)
             for texts in (layers, feeds)
         )
+        replaced = {}
+        for address, text in replace.items():
+            replacement = parse_replacement(text)
+            if replacement is None:
+                raise AddressError(f"expected zero, mean or noise:STD, received {text}")
+            for fetch in find_fetches(traced, [address]):
+                replaced[fetch.address] = (fetch.tensor, replacement)
         known = {fetch.name: fetch.tensor for fetch in fed} | dict(traced.inputs)
         self._known = set(known)
-        self._subgraph = Subgraph(traced, known, [fetch.tensor for fetch in fetches], exact=exact)
+        self._subgraph = Subgraph(
+            traced,
+            known,
+            [fetch.tensor for fetch in fetches],
+            replaced=replaced,
+            exact=exact,
+            stateful=stateful,
+            seed=seed,
+        )
+        self._rows = 0
         self.feeds: Sequence[str] = self._subgraph.feeds
         self.addresses: Sequence[str] = [fetch.name for fetch in fetches]
 
@@ -80,9 +101,11 @@ class Function:
             name: _fit(name, given[name], spec)
             for name, spec in zip(self.feeds, self._subgraph.specs, strict=True)
         }
+        results = self._subgraph(ready, self._rows)
+        self._rows += max((len(array) for array in ready.values() if array.ndim), default=0)
         return {
             address: _to_array(tensor)
-            for address, tensor in zip(self.addresses, self._subgraph(ready), strict=True)
+            for address, tensor in zip(self.addresses, results, strict=True)
         }
 
     def _mismatch(self, received: str) -> InputError:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # The attributes of nodes that name functions they run.
-_LOOPS = {"While", "StatelessWhile"}
-_BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
+LOOPS = {"While", "StatelessWhile"}
+BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _FUNCTIONS = {
-    **dict.fromkeys(_LOOPS, ("body",)),
-    **dict.fromkeys(_BRANCHES, ("then_branch", "else_branch", "branches")),
+    **dict.fromkeys(LOOPS, ("body",)),
+    **dict.fromkeys(BRANCHES, ("then_branch", "else_branch", "branches")),
     **dict.fromkeys(_CALLS, ("f",)),
 }
 # New functions are called after those they were made from. The numbers go on for the whole
@@ -101,10 +101,10 @@ class _Lift:
         self._shape = None if rank is None else tensor.shape.as_list()
 
     def run(self, way: list[Entry]) -> str:
-        graph = _Body(self._definition.node, in_function=False)
+        graph = Body(self._definition.node, in_function=False)
         start = self._add_list(graph)
         end = self._thread(graph, way, start)
-        if any(op in _BRANCHES for op in itertools.takewhile(_is_no_loop, self._kinds)):
+        if any(op in BRANCHES for op in itertools.takewhile(_is_no_loop, self._kinds)):
             return self._add_stack(graph, end)
         # It ran exactly once: the list has one value.
         return graph.add(
@@ -114,14 +114,14 @@ class _Lift:
             element_dtype=self._dtype,
         )
 
-    def _thread(self, body: _Body, way: list[Entry], values: str) -> str:
+    def _thread(self, body: Body, way: list[Entry], values: str) -> str:
         """Add to a body what pushes the tensor's value to a list; give the list afterwards."""
         if not way:
             return self._push(body, values, self._edge_inside(body))
         entry = way[0]
         node = body.find(entry.node)
         self._kinds.append(node.op)
-        if node.op in _LOOPS:
+        if node.op in LOOPS:
             self._change(node, entry, way[1:], self._add_list(body))
             stacked = self._add_stack(body, body.output(node, len(node.attr["T"].list.type) - 1))
             self._shape = None if self._shape is None else [None, *self._shape]
@@ -131,22 +131,14 @@ class _Lift:
 
     def _change(self, node: Any, entry: Entry, way: list[Entry], values: str) -> None:
         """Give a node, and the functions it runs, the list as one more argument and result."""
-        data = [edge for edge in node.input if not edge.startswith("^")]
-        control = [edge for edge in node.input if edge.startswith("^")]
-        node.input[:] = [*data, values, *control]
-        for attr in ("T",) if node.op in _LOOPS else ("Tin", "Tout"):
-            node.attr[attr].list.type.append(tf.variant.as_datatype_enum)
-        if node.attr["output_shapes"].list.shape:
-            node.attr["output_shapes"].list.shape.add()
-        for attr in (*_FUNCTIONS[node.op], *(["cond"] if node.op in _LOOPS else [])):
-            value = node.attr[attr]
-            for function in [*value.list.func, *([value.func] if value.func.name else [])]:
-                inside = _original(function.name) == entry.function
-                function.name = self._copy(
-                    function.name, way if inside else None, gives=attr != "cond"
-                )
-        for attr in [key for key in node.attr if not node.attr[key].ListFields()]:
-            del node.attr[attr]  # reading an attribute that isn't there has added it
+        add_argument(node, values, tf.variant)
+        if node.op not in LOOPS:
+            node.attr["Tout"].list.type.append(tf.variant.as_datatype_enum)
+            if "output_shapes" in node.attr and node.attr["output_shapes"].list.shape:
+                node.attr["output_shapes"].list.shape.add()
+        for attr, function in functions_of(node):
+            inside = _original(function.name) == entry.function
+            function.name = self._copy(function.name, way if inside else None, gives=attr != "cond")
 
     def _copy(self, name: str, way: list[Entry] | None, gives: bool) -> str:
         """Copy a function with the list as its last argument, and where asked its last result."""
@@ -158,14 +150,14 @@ class _Lift:
         argument = function.signature.input_arg.add()
         argument.name, argument.type = f"lifted_{number}", tf.variant.as_datatype_enum
         if gives:
-            body = _Body(function.node_def, in_function=True, function=function)
+            body = Body(function.node_def, in_function=True, function=function)
             after = argument.name if way is None else self._thread(body, way, argument.name)
             result = function.signature.output_arg.add()
             result.name, result.type = f"result_{number}", tf.variant.as_datatype_enum
             function.ret[result.name] = after
         return str(function.signature.name)
 
-    def _add_list(self, body: _Body) -> str:
+    def _add_list(self, body: Body) -> str:
         return body.add(
             "EmptyTensorList",
             [body.add_constant(-1), body.add_constant(-1)],
@@ -174,7 +166,7 @@ class _Lift:
             shape_type=tf.int32,
         )
 
-    def _add_stack(self, body: _Body, values: str) -> str:
+    def _add_stack(self, body: Body, values: str) -> str:
         if self._shape is None:
             shape = body.add_constant(-1)
         else:
@@ -195,12 +187,12 @@ class _Lift:
             num_elements=-1,
         )
 
-    def _push(self, body: _Body, values: str, value: str) -> str:
+    def _push(self, body: Body, values: str, value: str) -> str:
         return body.add(
             "TensorListPushBack", [values, value], "output_handle", element_dtype=self._dtype
         )
 
-    def _edge_inside(self, body: _Body) -> str:
+    def _edge_inside(self, body: Body) -> str:
         """The tensor as its function names it: an argument, or `node:result:number`."""
         tensor, graph = self._tensor, self._tensor.graph
         for argument, given in zip(body.arguments, graph.inputs, strict=False):
@@ -220,36 +212,54 @@ class _Lift:
         raise AssertionError(tensor)
 
 
-class _Body:
+class Body:
     """The nodes of a graph or of a function, which write the edges between them differently."""
 
     def __init__(self, nodes: Any, *, in_function: bool, function: Any = None) -> None:
-        self._nodes = nodes
+        self.nodes = nodes
         self._in_function = in_function
         self.arguments = [a.name for a in function.signature.input_arg] if function else []
 
     def find(self, name: str) -> Any:
-        return {node.name: node for node in self._nodes}[name]
+        """Give a node by its name."""
+        return {node.name: node for node in self.nodes}[name]
 
     def output(self, node: Any, number: int) -> str:
+        """Give the edge of an output of a node that runs functions."""
         return f"{node.name}:output:{number}" if self._in_function else f"{node.name}:{number}"
 
-    def add(self, op: str, inputs: list[str], result: str, **attrs: Any) -> str:
-        node = self._nodes.add()
-        node.name, node.op = f"{_PREFIX}{op}_{next(_numbers)}", op
+    def add(
+        self, op: str, inputs: list[str], result: str, name: str | None = None, **attrs: Any
+    ) -> str:
+        """Add a node, and give the edge of its output, which is called `result`."""
+        node = self.nodes.add()
+        node.name, node.op = name or f"{_PREFIX}{op}_{next(_numbers)}", op
         node.input[:] = inputs
-        for name, value in attrs.items():
+        for key, value in attrs.items():
             if isinstance(value, tf.DType):
-                node.attr[name].type = value.as_datatype_enum
+                node.attr[key].type = value.as_datatype_enum
+            elif isinstance(value, bool):
+                node.attr[key].b = value
             else:
-                node.attr[name].i = value
+                node.attr[key].i = value
         return f"{node.name}:{result}:0" if self._in_function else str(node.name)
 
-    def add_constant(self, value: int | list[int]) -> str:
-        edge = self.add("Const", [], "output", dtype=tf.int32)
-        proto = tf.make_tensor_proto(np.asarray(value, np.int32))
-        self._nodes[-1].attr["value"].tensor.CopyFrom(proto)
+    def add_constant(self, value: float | list[int], dtype: tf.DType = tf.int32) -> str:
+        """Add a constant and give its edge."""
+        edge = self.add("Const", [], "output", dtype=dtype)
+        proto = tf.make_tensor_proto(np.asarray(value, dtype.as_numpy_dtype))
+        self.nodes[-1].attr["value"].tensor.CopyFrom(proto)
         return edge
+
+
+def add_argument(node: Any, edge: str, dtype: tf.DType) -> None:
+    """Give a node that runs functions one more argument; a loop gives it as a result, too."""
+    data = [edge for edge in node.input if not edge.startswith("^")]
+    control = [edge for edge in node.input if edge.startswith("^")]
+    node.input[:] = [*data, edge, *control]
+    node.attr["T" if node.op in LOOPS else "Tin"].list.type.append(dtype.as_datatype_enum)
+    if node.op in LOOPS and "output_shapes" in node.attr and node.attr["output_shapes"].list.shape:
+        node.attr["output_shapes"].list.shape.add()
 
 
 def is_lifting(message: str) -> bool:
@@ -263,14 +273,35 @@ def _original(name: str) -> str:
 
 
 def _is_no_loop(op: str) -> bool:
-    return op not in _LOOPS
+    return op not in LOOPS
 
 
 def run_by(node: Any) -> Iterator[str]:
     """Give the names of the functions that a node runs, a loop's condition left out."""
-    for attr in _FUNCTIONS.get(node.op, ()):
+    return (function.name for attr, function in functions_of(node) if attr != "cond")
+
+
+def functions_of(node: Any) -> Iterator[tuple[str, Any]]:
+    """Give the functions that a node names, each with the attribute that does.
+
+    Changing the `name` of what is given changes the node.
+    """
+    for attr in (*_FUNCTIONS.get(node.op, ()), "cond"):
         if attr in node.attr:
             value = node.attr[attr]
-            yield from (function.name for function in value.list.func)
+            yield from ((attr, function) for function in value.list.func)
             if value.func.name:
-                yield value.func.name
+                yield attr, value.func
+
+
+def nodes_run(definition: tf.compat.v1.GraphDef) -> Iterator[Any]:
+    """Give the nodes of a graph and of all functions that it runs, each once."""
+    library = {function.signature.name: function for function in definition.library.function}
+    seen: set[str] = set()
+    pending = [definition.node]
+    while pending:
+        for node in pending.pop():
+            yield node
+            names = {function.name for _, function in functions_of(node)} & set(library) - seen
+            seen |= names
+            pending += [library[name].node_def for name in names]

@@ -10,13 +10,22 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kprobe.errors import AddressError, ModelError
-from kprobe.graph.lift import find_ways, is_lifting, lift
+from kprobe.graph.extract import extract, find_updates, find_written
+from kprobe.graph.lift import is_lifting, lift
+from kprobe.graph.random import find_draws, seed_draws
+from kprobe.graph.replace import replace
+from kprobe.graph.state import State, holds_seed, make_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from kprobe.graph.lift import Entry
+    from kprobe.graph.replacement import Replacement
     from kprobe.graph.trace import Trace
+
+
+# What random numbers are drawn with.
+_KEY = "kprobe_key"
 
 
 class Subgraph:
@@ -27,12 +36,13 @@ class Subgraph:
     Attributes:
         feeds: The names of the tensors to supply: of those given, the ones the fetches need.
         specs: Shape (batch axis first, None) and dtype of each of them.
+        replaced: The names of the tensors that are replaced: of those given, the ones needed.
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
         batch_axes: For some fetches, by number, the axis that is to be made the first.
         batch_size: The only batch size it takes; None if it takes any.
         lifted: Which fetches, by number, lie in loops, branches or functions.
-        draws_random: Whether it draws random numbers, whose seeds aren't under control.
+        reproducible: Whether all that it draws at random follows from the seed.
     """
 
     def __init__(
@@ -41,8 +51,11 @@ class Subgraph:
         feeds: Mapping[str, tf.Tensor],
         fetches: Sequence[tf.Tensor],
         *,
+        replaced: Mapping[str, tuple[tf.Tensor, Replacement]] | None = None,
         dtypes: Sequence[tf.DType] | None = None,
         exact: bool = False,
+        stateful: bool = False,
+        seed: int = 0,
     ) -> None:
         """Cut the sub-graph.
 
@@ -50,8 +63,12 @@ class Subgraph:
             trace: The model's trace.
             feeds: The tensors that will be supplied, by name; any tensors of the trace.
             fetches: The tensors to compute. An input or a fed tensor comes back as it went in.
+            replaced: The tensors whose values are replaced on the way, by name.
             dtypes: What to cast each fetch to; None for the dtypes they have.
             exact: Whether results must be those of the layers run one by one, bit for bit.
+            stateful: Whether a batch begins with the state that the last one left: that of
+                stateful RNNs, and whatever else the model's variables hold.
+            seed: What random numbers follow from, with the row that a batch begins with.
 
         Raises:
             AddressError: The fetches depend on an input of the model that isn't fed, or lie in a
@@ -60,6 +77,7 @@ class Subgraph:
         # Variables delete their storage when they go, whatever still holds a handle to it.
         self._model = trace.model
         self._exact = exact
+        self._seed = seed
         whole = trace.graph.as_graph_def()
         wanted = [
             _edge(tensor)
@@ -67,10 +85,16 @@ class Subgraph:
             else lift(whole, _find_way(trace, tensor), tensor)
             for tensor in fetches
         ]
+        replacing: dict[str, str] = {}
+        for name, (tensor, replacement) in (replaced or {}).items():
+            replacing[name] = replace(whole, tensor, replacement)
+            wanted = [replacing[name] if edge == _edge(tensor) else edge for edge in wanted]
         fed = {_edge(tensor): name for name, tensor in feeds.items()}
-        captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
         inputs = {_edge(tensor): name for name, tensor in trace.inputs.items()}
-        definition, consumed = _extract(whole, wanted, {*fed, *captures, *inputs})
+        captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
+        stops = {*fed, *captures, *inputs}
+        updates = sorted(find_updates(whole, wanted, stops)) if stateful else []
+        definition, consumed = extract(whole, [*wanted, *updates], stops)
         needed = consumed | set(wanted)
         missing = [name for edge, name in inputs.items() if edge in needed and edge not in fed]
         if missing:
@@ -81,34 +105,40 @@ class Subgraph:
         arguments = {edge: name for edge, name in fed.items() if edge in needed}
         # Only what is consumed: passing all of a model's variables costs seconds a call.
         handles = {edge: outer for edge, outer in captures.items() if edge in needed}
-
-        def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
-            graph = tf.compat.v1.get_default_graph()
-            given = dict(zip(arguments, tensors, strict=True))
-            given |= {edge: graph.capture(outer) for edge, outer in handles.items()}
-            computed = [edge for edge in wanted if edge not in given]
-            results = tf.graph_util.import_graph_def(
-                definition,
-                input_map={edge: given[edge] for edge in consumed},
-                return_elements=[edge if ":" in edge else f"{edge}:0" for edge in computed],
-                name="",
-            )
-            given |= dict(zip(computed, results, strict=True))
-            results = [given[edge] for edge in wanted]
-            return results if dtypes is None else [*map(tf.cast, results, dtypes)]
+        kept = {node.name for node in definition.node}
 
         self.feeds = list(arguments.values())
         self.specs = [tf.TensorSpec(feeds[name].shape, feeds[name].dtype) for name in self.feeds]
-        self._function = tf.compat.v1.wrap_function(run, self.specs)
-        owned = {id(outer) for outer in handles.values()}
-        variables = [v for v in trace.graph.variables if id(v.handle) in owned]
-        self._function.graph.variables = variables
-        self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in variables)
+        self.replaced = [n for n, edge in replacing.items() if edge.partition(":")[0] in kept]
+        self._draws, unseeded = find_draws(definition)
+        self.reproducible = not unseeded
+        edges, self._signature = list(arguments), list(self.specs)
+        if self._draws:
+            seed_draws(definition, _KEY)
+            edges.append(_KEY)
+            self._signature.append(tf.TensorSpec([1], tf.uint64))
+            consumed = {*consumed, _KEY}
+        run = _make_runner(definition, edges, handles, consumed, wanted, updates, dtypes)
+        self._function = tf.compat.v1.wrap_function(run, self._signature)
+        variables = {id(variable.handle): variable for variable in trace.graph.variables}
+        owned = {
+            edge: variables[id(outer)] for edge, outer in handles.items() if id(outer) in variables
+        }
+        self._function.graph.variables = list(owned.values())
+        self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in owned.values())
+        written = find_written(definition)
+        # Numbered in the whole model, so that the numbers don't depend on what is fetched.
+        seeds = [e for e, outer in captures.items() if holds_seed(variables.get(id(outer)))]
+        self._state = State(
+            [variable for edge, variable in owned.items() if edge in written],
+            {number: owned[edge] for number, edge in enumerate(seeds) if edge in owned},
+            seed=seed,
+            stateful=stateful,
+        )
         self.frozen = False
         self.batch_axes: dict[int, int] = {}
         self.batch_size = next((tensor.shape[0] for tensor in trace.inputs.values()), None)
         self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
-        self.draws_random = _draws_random(self._function.graph.as_graph_def())
 
     def freeze(self) -> bool:
         """Turn the variables into constants, so that the graph compiler can fold and pack them.
@@ -118,23 +148,28 @@ class Subgraph:
         Returns:
             Whether it was done: an exact sub-graph is left, and one with a state that changes.
         """
-        fixed = not self.draws_random and not _assigns(self._function.graph.as_graph_def())
-        if fixed and not self.frozen and not self._exact:
+        if not (self.frozen or self._exact or self._state) and self.reproducible:
             # Control flow stays functional: lowered, a loop's iterations can't run in parallel.
             frozen = convert_variables_to_constants_v2(self._function, lower_control_flow=False)
             # Called as it is, it prints every argument into an error that nobody sees, before
             # it finds out how to be called: milliseconds a batch.
             self._function = tf.function(
-                lambda *tensors: frozen(*tensors), input_signature=self.specs, autograph=False
+                lambda *tensors: frozen(*tensors), input_signature=self._signature, autograph=False
             ).get_concrete_function()
             self.frozen = True
         return self.frozen
 
-    def __call__(self, feeds: Mapping[str, Any]) -> list[tf.Tensor]:
+    def restore(self) -> None:
+        """Give the model's variables the values they had when the sub-graph was cut."""
+        self._state.restore()
+
+    def __call__(self, feeds: Mapping[str, Any], row: int = 0) -> list[tf.Tensor]:
         """Compute the fetches, in their order.
 
         Args:
             feeds: An array or tensor for each name in `self.feeds`; others are ignored.
+            row: The number of the batch's first sample: random numbers follow from it, and at 0
+                a state that is carried on begins anew.
 
         Returns:
             A tensor for each fetch, on the device it was computed on.
@@ -151,6 +186,9 @@ class Subgraph:
         rows = arguments[0].shape[0] if whole is not None else None
         if whole is not None and rows != whole:
             arguments = [_pad(argument, whole) for argument in arguments]
+        if self._draws:
+            arguments.append(tf.constant(make_key(self._seed, row)))
+        self._state.begin(row)
         try:
             with _unoptimized() if self._exact else contextlib.nullcontext():
                 results = list(self._function(*arguments))
@@ -162,12 +200,47 @@ class Subgraph:
                     hint="leave it out",
                 ) from error
             raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
+        finally:
+            self._state.end()
         if whole is not None and rows != whole:
             results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
         for number, axis in self.batch_axes.items():
             others = [i for i in range(results[number].shape.rank) if i != axis]
             results[number] = tf.transpose(results[number], [axis, *others])
         return results
+
+
+def _make_runner(
+    definition: tf.compat.v1.GraphDef,
+    arguments: Sequence[str],
+    handles: Mapping[str, tf.Tensor],
+    consumed: Collection[str],
+    wanted: Sequence[str],
+    updates: Sequence[str],
+    dtypes: Sequence[tf.DType] | None,
+) -> Callable[..., list[tf.Tensor]]:
+    """Make a function that imports a graph and gives the edges wanted, after the updates ran."""
+
+    def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        graph = tf.compat.v1.get_default_graph()
+        given = dict(zip(arguments, tensors, strict=True))
+        given |= {edge: graph.capture(outer) for edge, outer in handles.items()}
+        computed = [edge for edge in wanted if edge not in given]
+        names = [edge if ":" in edge else f"{edge}:0" for edge in computed]
+        imported = tf.graph_util.import_graph_def(
+            definition,
+            input_map={edge: given[edge] for edge in consumed},
+            return_elements=[*names, *updates],
+            name="",
+        )
+        given |= dict(zip(computed, imported, strict=False))
+        results = [given[edge] for edge in wanted]
+        if updates:
+            with tf.control_dependencies(imported[len(computed) :]):
+                results = [tf.identity(result) for result in results]
+        return results if dtypes is None else [*map(tf.cast, results, dtypes)]
+
+    return run
 
 
 @contextlib.contextmanager
@@ -217,63 +290,3 @@ def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:
 def _edge(tensor: tf.Tensor) -> str:
     """A tensor's name as a GraphDef writes it: without the number where that is 0."""
     return str(tensor.name).removesuffix(":0")
-
-
-def _extract(
-    definition: tf.compat.v1.GraphDef, fetches: Sequence[str], stops: Collection[str]
-) -> tuple[tf.compat.v1.GraphDef, set[str]]:
-    """Copy the nodes that the fetches depend on, going back no further than the stops.
-
-    Args:
-        definition: The whole graph.
-        fetches: The edges wanted.
-        stops: The edges that will be supplied from outside.
-
-    Returns:
-        The nodes, and which of the stops they consume.
-    """
-    nodes = {node.name: node for node in definition.node}
-    stop_nodes = {edge for edge in stops if nodes[edge.partition(":")[0]].op == "Placeholder"}
-    consumed: set[str] = set()
-    kept: set[str] = set()
-    pending = [edge.partition(":")[0] for edge in fetches if edge not in stops]
-    while pending:
-        name = pending.pop()
-        if name in kept:
-            continue
-        kept.add(name)
-        for edge in nodes[name].input:
-            if edge in stops:
-                consumed.add(edge)
-            elif edge.removeprefix("^") not in stop_nodes:
-                pending.append(edge.removeprefix("^").partition(":")[0])
-    result = tf.compat.v1.GraphDef()
-    result.versions.CopyFrom(definition.versions)
-    result.library.CopyFrom(definition.library)
-    for node in definition.node:
-        if node.name in kept:
-            copy = result.node.add()
-            copy.CopyFrom(node)
-            # It may name a node that isn't copied; without devices of their own it says nothing.
-            copy.attr.pop("_class", None)
-            if any(edge.startswith("^") for edge in node.input):
-                copy.input[:] = [e for e in node.input if e.removeprefix("^") not in stop_nodes]
-    return result, consumed
-
-
-_RANDOM = re.compile(
-    "Random|Multinomial|TruncatedNormal|^Stateful(Uniform|StandardNormal)|^Rng|^Dropout"
-)
-
-
-def _draws_random(definition: tf.compat.v1.GraphDef) -> bool:
-    """Tell whether a graph, or a function that it runs, draws random numbers."""
-    library = {function.signature.name: function for function in definition.library.function}
-    bodies = [definition.node, *(library[name].node_def for name in find_ways(definition))]
-    return any(_RANDOM.search(node.op) for nodes in bodies for node in nodes)
-
-
-def _assigns(definition: tf.compat.v1.GraphDef) -> bool:
-    """Tell whether a graph, or a function in it, changes a variable."""
-    bodies = [definition.node, *(function.node_def for function in definition.library.function)]
-    return any(node.op.startswith(("Assign", "ResourceScatter")) for b in bodies for node in b)

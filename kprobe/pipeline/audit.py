@@ -8,37 +8,31 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import ModelError
-from kprobe.graph.subgraph import Subgraph
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import tensorflow as tf
 
-    from kprobe.graph.trace import Trace
-    from kprobe.inputs.samples import Samples
+    from kprobe.graph.subgraph import Subgraph
 
 
 def audit(
-    trace: Trace,
-    feeds: Mapping[str, tf.Tensor],
+    cut: Callable[[Sequence[tf.Tensor]], Subgraph],
+    outputs: Sequence[tf.Tensor],
     fetches: Sequence[tf.Tensor],
-    samples: Samples,
+    batch: Mapping[str, Any],
     *,
-    batch_size: int,
-    exact: bool,
     frozen: bool,
 ) -> int:
-    """Compare the model's outputs on the first batch, computed with the fetches and without.
+    """Compare the model's outputs on a batch, computed with the fetches and without.
 
     Args:
-        trace: The model's trace.
-        feeds: What is supplied.
+        cut: Makes the sub-graph that gives some tensors.
+        outputs: The model's outputs.
         fetches: The tensors of the dump.
-        samples: The samples.
-        batch_size: In samples.
-        exact: Whether the dump is exact.
-        frozen: Whether its sub-graph is frozen.
+        batch: An array for each feed.
+        frozen: Whether the dump's sub-graph is frozen.
 
     Returns:
         The largest difference, in units in the last place of the outputs' dtype.
@@ -46,15 +40,15 @@ def audit(
     Raises:
         ModelError: The model has no floating-point output.
     """
-    outputs = [tensor for tensor in trace.outputs if tensor.dtype.is_floating]
+    outputs = [tensor for tensor in outputs if tensor.dtype.is_floating]
     if not outputs:
         raise ModelError("the audit compares floating-point outputs, and the model has none")
     results = []
     for wanted in (outputs, [*outputs, *fetches]):
-        subgraph = Subgraph(trace, feeds, wanted, exact=exact)
+        subgraph = cut(wanted)
         if frozen:
             subgraph.freeze()
-        results.append(subgraph(samples.peek(batch_size))[: len(outputs)])
+        results.append(subgraph(batch)[: len(outputs)])
     return max(
         count_ulps(np.asarray(one), np.asarray(other)) for one, other in zip(*results, strict=True)
     )

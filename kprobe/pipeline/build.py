@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,15 @@ from kprobe.graph.trace import Trace, trace
 from kprobe.inputs.model_input import ModelInput
 from kprobe.models.load import load_model
 from kprobe.pipeline.audit import audit
+from kprobe.pipeline.feeds import check_used, find_fed, read_feeds
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples
 from kprobe.pipeline.probe import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from kprobe.graph.replacement import Replacement
     from kprobe.inputs.samples import Samples
     from kprobe.models.file import ModelFile
     from kprobe.pipeline.job import Job, StoredDtype
@@ -68,7 +70,8 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         if samples is not None:
             stack.callback(samples.close)
         signature = read_signature(model)
-        if samples is None and not job.feeds:
+        feeds = read_feeds(job.feeds)
+        if samples is None and not feeds.sources:
             samples = open_samples(job, _describe(signature))
             stack.callback(samples.close)
         traced = _trace(model, signature, samples, job)
@@ -76,16 +79,28 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         if not fetches:
             raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
         groups = _group(fetches)
-        feeds = {**traced.inputs, **_find_feeds(traced, job)}
+        fed = find_fed(traced, [text.partition("=")[0] for text in feeds.sources])
+        places = find_fed(traced, feeds.replaced)
+        cutting = _Cutting(
+            traced,
+            {**traced.inputs, **fed},
+            {name: (places[name], by) for name, by in feeds.replaced.items()},
+            job,
+        )
+        if feeds.sources or feeds.replaced:
+            needed = cutting.cut(groups, 0)
+            check_used(needed, [*fed, *places])
         if samples is None:
-            samples = open_samples(job, _describe(_find_needed(traced, feeds, groups, job)))
+            _check_reached(cutting, groups, set(needed.feeds) & set(traced.inputs))
+            specs = dict(zip(needed.feeds, needed.specs, strict=True))
+            samples = open_samples(job, _describe(specs))
             stack.callback(samples.close)
-        subgraph = _cut(traced, feeds, groups, samples.rows, job)
+        subgraph = cutting.cut(groups, samples.rows)
         results, unfit = probe(subgraph, samples)
         left_out = [f"{groups[number][0].address} {reason}" for number, reason in unfit.items()]
         if unfit:
             groups = _drop_unfit(groups, unfit)
-            subgraph = _cut(traced, feeds, groups, samples.rows, job)
+            subgraph = cutting.cut(groups, samples.rows)
             results, _ = probe(subgraph, samples)
         columns = _columns(groups, results)
         batch_size = _choose_batch_size(
@@ -95,17 +110,15 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         attrs |= {
             "batch_size": batch_size,
             "frozen": subgraph.frozen,
-            "reproducible": not subgraph.draws_random,
+            "reproducible": subgraph.reproducible,
             **facts,
         }
         if job.audit:
             attrs["audit_ulps"] = audit(
-                traced,
-                feeds,
+                cutting.cut_tensors,
+                traced.outputs,
                 [group[0].tensor for group in groups],
-                samples,
-                batch_size=batch_size,
-                exact=job.exact,
+                samples.peek(batch_size),
                 frozen=subgraph.frozen,
             )
         stack.pop_all()
@@ -127,50 +140,60 @@ def _describe(specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
     ]
 
 
-def _find_feeds(traced: Trace, job: Job) -> dict[str, tf.Tensor]:
-    """Look up the tensors that are fed, by their addresses.
+@dataclass(frozen=True)
+class _Cutting:
+    """What a sub-graph of the job is cut out of."""
 
-    Raises:
-        AddressError: An address names no tensor, several, or one that can't be fed.
-    """
-    feeds = {}
-    for text in job.feeds:
-        address, equals, source = text.partition("=")
-        if not equals or not source:
-            raise AddressError(f"--feed expects ADDRESS=SRC, received {text}")
-        found = find_fetches(traced, [address])
-        if len(found) != 1:
-            names = ", ".join(fetch.address for fetch in found[:8])
-            raise AddressError(f"--feed {address} stands for {len(found)} tensors: {names}")
-        if found[0].tensor.graph is not traced.graph:
-            raise AddressError(
-                f"--feed {address} lies in a loop, a branch or a function, where nothing can be fed"
-            )
-        first = found[0].tensor.shape[0] if found[0].tensor.shape.rank else 0
-        whole = {tensor.shape[0] for tensor in traced.inputs.values()}
-        if first is not None and first not in whole:
-            raise AddressError(f"--feed {address} has no row for each sample to be fed")
-        feeds[address] = found[0].tensor
-    return feeds
+    traced: Trace
+    feeds: Mapping[str, tf.Tensor]
+    replaced: Mapping[str, tuple[tf.Tensor, Replacement]]
+    job: Job
 
-
-def _find_needed(
-    traced: Trace, feeds: Mapping[str, tf.Tensor], groups: Sequence[Sequence[Fetch]], job: Job
-) -> dict[str, tf.TensorSpec]:
-    """Find which feeds and inputs the fetches depend on.
-
-    Raises:
-        AddressError: Nothing that is asked for depends on one of the feeds.
-    """
-    subgraph = Subgraph(traced, feeds, [group[0].tensor for group in groups])
-    given = [text.partition("=")[0] for text in job.feeds]
-    idle = [address for address in given if address not in subgraph.feeds]
-    if idle:
-        raise AddressError(
-            f"nothing that is asked for depends on the feeds {', '.join(idle)}",
-            hint="feed what lies upstream of the layers, or leave the feed out",
+    def cut(self, groups: Sequence[Sequence[Fetch]], rows: int) -> Subgraph:
+        """Cut out what gives a tensor for each group, frozen where that pays."""
+        tensors = [group[0].tensor for group in groups]
+        subgraph = self.cut_tensors(
+            tensors, [_stored(tensor, self.job.dtype) for tensor in tensors]
         )
-    return dict(zip(subgraph.feeds, subgraph.specs, strict=True))
+        if rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES:
+            subgraph.freeze()
+        return subgraph
+
+    def cut_tensors(
+        self, tensors: Sequence[tf.Tensor], dtypes: Sequence[tf.DType] | None = None
+    ) -> Subgraph:
+        return Subgraph(
+            self.traced,
+            self.feeds,
+            tensors,
+            replaced=self.replaced,
+            dtypes=dtypes,
+            exact=self.job.exact,
+            stateful=self.job.stateful,
+            seed=self.job.seed,
+        )
+
+
+def _check_reached(
+    cutting: _Cutting, groups: Sequence[Sequence[Fetch]], inputs: Collection[str]
+) -> None:
+    """Check that what is fed is enough, where nothing else is given.
+
+    Raises:
+        AddressError: Some of what is asked for needs an input of the model as well.
+    """
+    if not inputs or cutting.job.inputs or cutting.job.random:
+        return
+    unreached = [
+        group[0].address
+        for group in groups
+        if set(cutting.cut_tensors([group[0].tensor]).feeds) & set(inputs)
+    ]
+    raise AddressError(
+        f"{', '.join(unreached[:8])} can't be computed from the feeds alone: "
+        f"the input {', '.join(inputs)} is needed, too",
+        hint="give it with --input, or feed what lies upstream",
+    )
 
 
 def _trace(
@@ -188,14 +211,14 @@ def _trace(
         return arrange_inputs(model, ready)
 
     if samples is None:
-        return trace(model, signature, arrange)
+        return trace(model, signature, arrange, training=job.training)
     specs = {
         name: tf.TensorSpec(
             [signature[name].shape[0], *shape], tf.string if dtype.kind in "OSU" else dtype
         )
         for name, (shape, dtype) in samples.specs().items()
     }
-    return trace(model, specs, arrange)
+    return trace(model, specs, arrange, training=job.training)
 
 
 def _assign_preprocessing(job: Job, inputs: Sequence[str]) -> dict[str, Preprocessing]:
@@ -229,26 +252,6 @@ def _stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
     if tensor.dtype.is_floating and dtype != "as-is":
         return tf.as_dtype(dtype)
     return tf.float32 if tensor.dtype == tf.bfloat16 else tensor.dtype
-
-
-def _cut(
-    traced: Trace,
-    feeds: Mapping[str, tf.Tensor],
-    groups: Sequence[Sequence[Fetch]],
-    rows: int,
-    job: Job,
-) -> Subgraph:
-    """Cut out the sub-graph that gives a tensor for each group, frozen where that pays."""
-    subgraph = Subgraph(
-        traced,
-        feeds,
-        [group[0].tensor for group in groups],
-        dtypes=[_stored(group[0].tensor, job.dtype) for group in groups],
-        exact=job.exact,
-    )
-    if rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES:
-        subgraph.freeze()
-    return subgraph
 
 
 def _drop_unfit(groups: Sequence[list[Fetch]], unfit: Mapping[int, str]) -> list[list[Fetch]]:
@@ -317,7 +320,14 @@ def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> 
         "random": samples.random,
         "seed": job.seed,
         "options": json.dumps(
-            {"dtype": job.dtype, "exact": job.exact, "preprocessing": preprocessing}
+            {
+                "dtype": job.dtype,
+                "exact": job.exact,
+                "training": job.training,
+                "stateful": job.stateful,
+                "feeds": list(job.feeds),
+                "preprocessing": preprocessing,
+            }
         ),
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),

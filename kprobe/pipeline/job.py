@@ -31,6 +31,9 @@ class Job:
         inputs: Sources of samples, `SRC` or `NAME=SRC`; or arrays by input name. Empty for
             random samples.
         feeds: `ADDRESS=SRC`: the values of inner tensors; nothing upstream of them is run.
+            SRC may also be `zero`, `mean` or `noise:STD`, made from the tensor's own value.
+        training: Whether the layers behave as in training: dropout active, batch statistics.
+        stateful: Whether the model's state is carried on from batch to batch.
         random: How many random samples to make; None leaves it to the inputs.
         seed: Where randomness starts.
         limit: How many samples to take at the most.
@@ -51,6 +54,8 @@ class Job:
     output: Path
     inputs: Sequence[str] | Mapping[str, Any] = ()
     feeds: Sequence[str] = ()
+    training: bool = False
+    stateful: bool = False
     random: int | None = None
     seed: int = 0
     limit: int | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Plan:
     """A job made ready: what will be computed, and what will be written.
 
-    A context manager that closes the samples.
+    A context manager that closes the samples and leaves the model as it was.
 
     Attributes:
         job: What was asked for.
@@ -45,6 +45,7 @@ class Plan:
 
     def __exit__(self, *exception: object) -> None:
         self.samples.close()
+        self.subgraph.restore()
 
     @property
     def row_bytes(self) -> int:

@@ -12,6 +12,7 @@ from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.opening import open_arrays, open_sources
 from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.safety import check_safe
+from kprobe.pipeline.feeds import read_feeds
 
 if TYPE_CHECKING:
     from kprobe.inputs.samples import Samples
@@ -50,8 +51,8 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
     except KprobeError as error:
         errors.append(error)
     try:
-        # With feeds, which inputs are needed is known only when the model is traced.
-        inputs = [] if job.feeds else _find_inputs(calls)
+        # With sources for feeds, which inputs are needed is known when the model is traced.
+        inputs = [] if read_feeds(job.feeds).sources else _find_inputs(calls)
         samples = open_samples(job, inputs) if inputs else None
     except KprobeError as error:
         errors.append(error)
@@ -64,11 +65,12 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
 
 def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
     """Open the samples of a job for a model's inputs, or for its feeds and what else it needs."""
+    feeds = read_feeds(job.feeds).sources
     if isinstance(job.inputs, Mapping) or not isinstance(job.inputs, Sequence):
-        if job.feeds:
+        if feeds:
             raise InputError("feeds are files, and go with inputs from files only")
         return open_arrays(job.inputs, inputs, limit=job.limit)
-    texts = [*job.inputs, *job.feeds]
+    texts = [*job.inputs, *feeds]
     return open_sources(texts, inputs, random_rows=job.random, seed=job.seed, limit=job.limit)
 
 

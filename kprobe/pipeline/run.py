@@ -123,7 +123,7 @@ def run_range(
                 return waits
             first, batch = item
             rows = len(next(iter(batch.values())))
-            results = plan.subgraph(batch)
+            results = plan.subgraph(batch, first)
             for name, result in zip(names, results, strict=True):
                 if result.shape[0] != rows:
                     raise AddressError(

@@ -51,12 +51,77 @@ def test_feeding_a_pass_through_layer_replaces_its_output_only(tmp_path):
     np.testing.assert_array_equal(computed["sum"], computed["before"])
 
 
+@pytest.fixture(scope="module")
+def chain():
+    i = keras.Input((4,), name="x")
+    double = keras.layers.Rescaling(2.0, name="double")(i)
+    shift = keras.layers.Rescaling(1.0, 1.0, name="shift")(double)
+    return keras.Model(i, keras.layers.Add(name="sum")([double, shift]))
+
+
+X = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("zero", np.ones_like(X)), ("mean", np.broadcast_to(4 * X.mean(0) + 1, X.shape))],
+)
+def test_a_tensor_is_replaced_by_what_is_made_of_it(chain, tmp_path, kind, expected):
+    options = {"inputs": X, "feeds": [f"double={kind}"], "batch_size": 6}
+    computed, attrs = dump(chain, "double,sum,x", tmp_path / "a.h5", **options)
+    np.testing.assert_allclose(computed["sum"], expected, rtol=1e-6)
+    np.testing.assert_allclose(computed["double"], (expected - 1) / 2, atol=1e-6)
+    np.testing.assert_array_equal(computed["x"], X)
+    assert f"double={kind}" in attrs["options"]
+
+
+def test_noise_is_added_and_follows_from_the_seed(chain, tmp_path):
+    data = np.zeros((1000, 4), "float32")
+    results = []
+    for number, seed in enumerate((0, 0, 1)):
+        options = {"inputs": data, "feeds": ["double=noise:0.5"], "seed": seed}
+        path = tmp_path / f"{number}.h5"
+        results.append(dump(chain, "double,sum", path, **options)[0])
+    noise = results[0]["double"]
+    assert abs(noise.mean()) < 0.05
+    assert abs(noise.std() - 0.5) < 0.05
+    assert len(np.unique(noise)) > 0.9 * noise.size  # every batch has its own
+    np.testing.assert_allclose(results[0]["sum"], 2 * noise + 1, atol=1e-6)
+    np.testing.assert_array_equal(results[1]["double"], noise)
+    assert (results[2]["double"] != noise).any()
+
+
+def test_replacements_follow_each_other(chain):
+    computed = kprobe.function(chain, "sum", replace={"double": "mean", "shift": "zero"})(X)["sum"]
+    np.testing.assert_allclose(computed, np.broadcast_to(2 * X.mean(0), X.shape), rtol=1e-5)
+
+
+def test_what_lies_behind_a_replaced_tensor_in_a_loop_follows(tmp_path):
+    i = keras.Input((7, 4), name="x")
+    twice = keras.layers.Rescaling(2.0, name="twice")(i)
+    model = keras.Model(i, keras.layers.LSTM(3, name="lstm")(twice))
+    x = np.random.default_rng(0).normal(size=(2, 7, 4)).astype("float32")
+    address = "lstm//*Sigmoid*"
+    zeroed = kprobe.function(model, address, replace={"twice": "zero"})(x)
+    expected = kprobe.function(model, address)(x * 0)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(zeroed[name], value)
+
+
 WRONG = [
     ("conv1_1", "conv4_1={}", "nothing that is asked for depends on the feeds conv4_1"),
     ("rpn_class", "conv4_1", "--feed expects ADDRESS=SRC, received conv4_1"),
     ("rpn_class", "conv9={}", "no layer 'conv9'; nearest: "),
     ("rpn_class", "conv4_*={}", "--feed conv4_* stands for 3 tensors: conv4_1, conv4_2, conv4_3"),
     ("rpn_class", "conv4_1={}", "input 'conv4_1' expects shape (None, 8, 8, 40), received "),
+    ("rpn_class", "conv4_1=noise", "expected noise:STD with a standard deviation, received noise"),
+    ("rpn_class", "conv4_1=noise:-1", "expected noise:STD with a standard deviation, received "),
+    ("conv1_1", "conv4_1=zero", "nothing that is asked for depends on the feeds conv4_1"),
+    (
+        "conv1_1,rpn_class",
+        "conv4_1={}",
+        "conv1_1 can't be computed from the feeds alone: the input image is needed, too",
+    ),
 ]
 
 
