@@ -28,6 +28,7 @@ _FUNCTIONS = {
     **dict.fromkeys(BRANCHES, ("then_branch", "else_branch", "branches")),
     **dict.fromkeys(_CALLS, ("f",)),
 }
+_COMPILED = "_XlaMustCompile"
 # New functions are called after those they were made from. The numbers go on for the whole
 # process, since TensorFlow knows functions by name.
 _LIFTED = "__lifted_"
@@ -139,11 +140,14 @@ class _Lift:
         for attr, function in functions_of(node):
             inside = _original(function.name) == entry.function
             function.name = self._copy(function.name, way if inside else None, gives=attr != "cond")
+        # XLA can't compile lists, so that what runs through it is run without (`jit_compile`).
+        node.attr.pop(_COMPILED, None)
 
     def _copy(self, name: str, way: list[Entry] | None, gives: bool) -> str:
         """Copy a function with the list as its last argument, and where asked its last result."""
         function = self._definition.library.function.add()
         function.CopyFrom(self._library[name])
+        function.attr.pop(_COMPILED, None)
         number = next(_numbers)
         function.signature.name = f"{_original(name)}{_LIFTED}{number}"
         self._library[function.signature.name] = function

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from kprobe.graph.retrace import functions_traced_anew
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -130,6 +132,7 @@ def recording() -> Iterator[Recorder]:
     """
     recorder = Recorder()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(functions_traced_anew())
         for owner in _call_owners():
             stack.enter_context(_wrapped_call(owner, recorder))
         yield recorder

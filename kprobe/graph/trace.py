@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +76,7 @@ class Trace:
         if name not in self._opened:
             library = {f.signature.name: f for f in self._definition.library.function}
             self._opened[name] = function_def_to_graph(library[name]) if name in library else None
+            self._names[id(self._opened[name])] = [name]
         return self._opened[name]
 
     @cached_property
@@ -91,12 +92,20 @@ class Trace:
 
         None where it isn't run, or runs in several places, so that its tensors have no one value.
         """
-        if graph.name in self.ways:
-            return self.ways[graph.name]
-        # A tf.function's graph has the Python function's name, its definition a longer one.
-        pattern = re.compile(rf"__inference_{re.escape(graph.name)}_\d+")
-        ways = [way for name, way in self.ways.items() if pattern.fullmatch(name)]
+        ways = [self.ways[name] for name in self._names[id(graph)] if name in self.ways]
         return ways[0] if len(ways) == 1 else None
+
+    @cached_property
+    def _names(self) -> dict[int, list[str]]:
+        """The names in the library of the functions made from a graph, by the graph's id.
+
+        There are several where a gradient is taken: the function, and the one that keeps what
+        the gradient needs.
+        """
+        names: dict[int, list[str]] = defaultdict(list)
+        for name, function in self.graph._functions.items():
+            names[id(function._cached_graph)].append(name)
+        return names
 
 
 def trace(

@@ -196,17 +196,6 @@ def test_iterations_of_different_shapes_are_refused_with_the_reason(k):
 
 
 @KERASES
-def test_a_function_that_runs_twice_has_no_one_value(k):
-    @tf.function
-    def double(x):
-        return tf.multiply(x, 2.0, name="inside")
-
-    model = wrap(k, lambda x: double(x) + double(x + 10.0))
-    with pytest.raises(kprobe.KprobeError, match="runs in several places"):
-        fetch(model, "probe//PartitionedCall_1/inside")
-
-
-@KERASES
 def test_inputs_of_a_nested_model_keep_their_names_in_a_dict(k):
     z, a = k.Input((4,), name="z"), k.Input((4,), name="a")
     inner = k.Model([z, a], k.layers.Subtract(name="minus")([z, a]), name="inner")
