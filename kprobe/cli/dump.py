@@ -99,6 +99,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Carry the model's state (of stateful RNNs, say) on from batch to batch, in memory.",
 )
+@click.option(
+    "--eager",
+    is_flag=True,
+    help="Run the model eagerly, where its Python can't be traced: slowly, and layers only.",
+)
 @click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
 @click.option(
     "--audit",
@@ -178,6 +183,7 @@ _PASSED_ON = (
     "feeds",
     "training",
     "stateful",
+    "eager",
     "random",
     "seed",
     "limit",

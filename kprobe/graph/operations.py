@@ -64,6 +64,8 @@ def find_operations(
         AddressError: There is no such operation or output.
     """
     place = f"{call.address if call else ''}//"
+    if trace.function is None:
+        raise AddressError(f"{place}{address.operation}: operations have no address with --eager")
     listed = list_operations(trace, call)
     found = match_operations(listed, address.operation or "")
     if not found:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
+import itertools
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+from tensorflow.python.ops import while_loop
 
 from kprobe.graph.retrace import functions_traced_anew
 
@@ -33,6 +37,8 @@ class Record:
         span: The positions in `graph` of the operations the call created, as a half-open range.
         is_input: Whether this stands for an input of a functional model: it isn't called, it is
             what the enclosing call was given.
+        loops: When a model runs eagerly, for each loop of the enclosing call around this one, the
+            loop's number there and the iteration.
     """
 
     layer: Any
@@ -44,14 +50,22 @@ class Record:
     scope: str = ""
     span: tuple[int, int] = (0, 0)
     is_input: bool = False
+    loops: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(eq=False)
 class Recorder:
-    """Collects the calls of one trace; `records` is in the order in which the calls began."""
+    """Collects the calls of one trace; `records` is in the order in which the calls began.
 
+    Attributes:
+        eager: Whether the calls of a model that runs eagerly are meant, not those of a trace.
+    """
+
+    eager: bool = False
     records: list[Record] = field(default_factory=list)
     _open: list[Record] = field(default_factory=list)
+    _loops: list[tuple[int, int]] = field(default_factory=list)
+    _counts: Counter[tuple[int, tuple[tuple[int, int], ...]]] = field(default_factory=Counter)
 
     def run(
         self, layer: Any, call: Callable[..., Any], args: Any, kwargs: Any, *, scoped: bool
@@ -65,23 +79,26 @@ class Recorder:
             kwargs: Its keyword arguments.
             scoped: Whether the layer's name scope is open already; else the call opens it.
         """
-        if tf.executing_eagerly():
+        if tf.executing_eagerly() is not self.eager:
             return call(*args, **kwargs)
         graph = tf.compat.v1.get_default_graph()
         parent = self._open[-1] if self._open else None
         if parent is not None and not _belongs(layer, parent.layer):
             return call(*args, **kwargs)
         record = Record(layer, layer.name, parent, graph, _tensors((args, kwargs)))
+        record.loops = tuple(self._loops)
         self.records.append(record)
         begin = graph.version
         outer = graph.get_name_scope()
         self._open.append(record)
+        around, self._loops = self._loops, []
         try:
             self._record_inputs(record, args, kwargs)
             with _direct_calls_recorded(self, layer):
                 outputs = call(*args, **kwargs)
         finally:
             self._open.pop()
+            self._loops = around
         record.outputs = _give_own_tensors(outputs, record.inputs)
         record.span = (begin, graph.version)
         record.scope = outer if scoped else _find_scope(record, outer)
@@ -90,6 +107,27 @@ class Recorder:
     def is_open(self, layer: Any) -> bool:
         """Tell whether the innermost running call is one of `layer`."""
         return bool(self._open) and self._open[-1].layer is layer
+
+    def run_loop(self, loop: Callable[..., Any], body: Callable[..., Any]) -> Any:
+        """Run a loop eagerly and count its iterations.
+
+        Args:
+            loop: What runs it, given its body.
+            body: The body.
+        """
+        place = (id(self._open[-1]) if self._open else 0, tuple(self._loops))
+        number = self._counts[place]
+        self._counts[place] += 1
+        iterations = itertools.count()
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._loops.append((number, next(iterations)))
+            try:
+                return body(*args, **kwargs)
+            finally:
+                self._loops.pop()
+
+        return loop(counted)
 
     def _record_inputs(self, record: Record, args: Any, kwargs: Any) -> None:
         """Record what a functional model was given under the names of its input layers."""
@@ -124,18 +162,46 @@ def _belongs(operation: Any, enclosing: Any) -> bool:
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[Recorder]:
+def recording(*, eager: bool = False) -> Iterator[Recorder]:
     """Record the layer calls that are traced inside the block, of keras and of tf_keras.
 
     Only the libraries already imported are watched. Their classes are put back when the block
     is left, and no layer keeps anything of it.
+
+    Args:
+        eager: Record what runs eagerly instead, functions and loops among it.
     """
-    recorder = Recorder()
+    recorder = Recorder(eager)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(functions_traced_anew())
+        stack.enter_context(_run_eagerly(recorder) if eager else functions_traced_anew())
         for owner in _call_owners():
             stack.enter_context(_wrapped_call(owner, recorder))
         yield recorder
+
+
+@contextlib.contextmanager
+def _run_eagerly(recorder: Recorder) -> Iterator[None]:
+    """Run functions eagerly, and tell the recorder of the iterations of loops."""
+    original = while_loop.while_loop
+    parameters = inspect.signature(original)
+
+    @functools.wraps(original)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not tf.executing_eagerly():
+            return original(*args, **kwargs)
+        given = parameters.bind(*args, **kwargs).arguments
+        body = given.pop("body")
+        return recorder.run_loop(lambda counted: original(body=counted, **given), body)
+
+    eager = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    # tf.while_loop and tf.map_fn look the first up, tf_keras the second.
+    while_loop.while_loop = tf.compat.v1.while_loop = run
+    try:
+        yield
+    finally:
+        while_loop.while_loop = tf.compat.v1.while_loop = original
+        tf.config.run_functions_eagerly(eager)
 
 
 def _call_owners() -> list[type]:

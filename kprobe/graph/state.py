@@ -20,7 +20,7 @@ class State:
     changes begin every batch, or with `stateful` the first one, as they were here.
 
     Args:
-        changing: The variables the sub-graph writes to.
+        changing: The variables the sub-graph writes to, of TensorFlow or of Keras.
         seeds: The variables that seeds are read from, each with its number in the model.
         seed: Not negative.
         stateful: Whether what a batch leaves is what the next one finds.
@@ -47,7 +47,7 @@ class State:
     def begin(self, row: int) -> None:
         """Set the variables for the batch that begins with a row."""
         for number, variable in self._seeds.items():
-            variable.assign(_make_seed(variable, [self._seed, row, number]))
+            variable.assign(_make_seed([self._seed, row, number], variable.shape[0]))
         if row == 0 or not self._stateful:
             _assign(self._changing)
 
@@ -75,10 +75,10 @@ def holds_seed(variable: tf.Variable | None) -> bool:
     return name in ("seed_generator_state", "StateVar")
 
 
-def _make_seed(variable: tf.Variable, entropy: Sequence[int]) -> npt.NDArray[Any]:
+def _make_seed(entropy: Sequence[int], size: int) -> npt.NDArray[Any]:
     number = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
-    if variable.shape[0] == 2:  # keras: a seed, and how often it was drawn from
-        return np.array([number >> np.uint64(33), 0], variable.dtype.as_numpy_dtype)
+    if size == 2:  # keras: a seed, and how often it was drawn from
+        return np.array([number >> np.uint64(33), 0]).astype(np.int64)
     # tf.random.Generator with Philox: a counter of two numbers, and the key.
     return np.array([0, 0, number]).astype(np.uint64).view(np.int64)
 

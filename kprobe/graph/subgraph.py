@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from kprobe.errors import AddressError, ModelError
+from kprobe.errors import AddressError
+from kprobe.graph.computation import Computation
 from kprobe.graph.extract import extract, find_updates, find_written
 from kprobe.graph.lift import is_lifting, lift
 from kprobe.graph.random import find_draws, seed_draws
@@ -28,21 +28,14 @@ if TYPE_CHECKING:
 _KEY = "kprobe_key"
 
 
-class Subgraph:
+class Subgraph(Computation):
     """What computes some tensors of a trace from others: `K.function`, for every Keras.
 
-    Nothing that the fetches don't depend on is run, or kept.
+    Nothing that the fetches don't depend on is run, or kept. Of the tensors to supply, `feeds` has
+    those that the fetches need.
 
     Attributes:
-        feeds: The names of the tensors to supply: of those given, the ones the fetches need.
-        specs: Shape (batch axis first, None) and dtype of each of them.
         replaced: The names of the tensors that are replaced: of those given, the ones needed.
-        weight_bytes: The size of the variables the fetches depend on, in bytes.
-        frozen: Whether the variables were turned into constants.
-        batch_axes: For some fetches, by number, the axis that is to be made the first.
-        batch_size: The only batch size it takes; None if it takes any.
-        lifted: Which fetches, by number, lie in loops, branches or functions.
-        reproducible: Whether all that it draws at random follows from the seed.
     """
 
     def __init__(
@@ -107,12 +100,10 @@ class Subgraph:
         handles = {edge: outer for edge, outer in captures.items() if edge in needed}
         kept = {node.name for node in definition.node}
 
-        self.feeds = list(arguments.values())
-        self.specs = [tf.TensorSpec(feeds[name].shape, feeds[name].dtype) for name in self.feeds]
+        specs = {n: tf.TensorSpec(feeds[n].shape, feeds[n].dtype) for n in arguments.values()}
         self.replaced = [n for n, edge in replacing.items() if edge.partition(":")[0] in kept]
         self._draws, unseeded = find_draws(definition)
-        self.reproducible = not unseeded
-        edges, self._signature = list(arguments), list(self.specs)
+        edges, self._signature = list(arguments), list(specs.values())
         if self._draws:
             seed_draws(definition, _KEY)
             edges.append(_KEY)
@@ -125,19 +116,19 @@ class Subgraph:
             edge: variables[id(outer)] for edge, outer in handles.items() if id(outer) in variables
         }
         self._function.graph.variables = list(owned.values())
-        self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in owned.values())
         written = find_written(definition)
         # Numbered in the whole model, so that the numbers don't depend on what is fetched.
         seeds = [e for e, outer in captures.items() if holds_seed(variables.get(id(outer)))]
-        self._state = State(
+        state = State(
             [variable for edge, variable in owned.items() if edge in written],
             {number: owned[edge] for number, edge in enumerate(seeds) if edge in owned},
             seed=seed,
             stateful=stateful,
         )
-        self.frozen = False
-        self.batch_axes: dict[int, int] = {}
-        self.batch_size = next((tensor.shape[0] for tensor in trace.inputs.values()), None)
+        batch_size = next((tensor.shape[0] for tensor in trace.inputs.values()), None)
+        super().__init__(specs, batch_size=batch_size, state=state)
+        self.reproducible = not unseeded
+        self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in owned.values())
         self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
 
     def freeze(self) -> bool:
@@ -159,39 +150,11 @@ class Subgraph:
             self.frozen = True
         return self.frozen
 
-    def restore(self) -> None:
-        """Give the model's variables the values they had when the sub-graph was cut."""
-        self._state.restore()
-
-    def __call__(self, feeds: Mapping[str, Any], row: int = 0) -> list[tf.Tensor]:
-        """Compute the fetches, in their order.
-
-        Args:
-            feeds: An array or tensor for each name in `self.feeds`; others are ignored.
-            row: The number of the batch's first sample: random numbers follow from it, and at 0
-                a state that is carried on begins anew.
-
-        Returns:
-            A tensor for each fetch, on the device it was computed on.
-
-        Raises:
-            ModelError: An operation failed on these values.
-            AddressError: The iterations of a loop differ in shape.
-        """
-        arguments = [
-            tf.convert_to_tensor(feeds[name], spec.dtype)
-            for name, spec in zip(self.feeds, self.specs, strict=True)
-        ]
-        whole = self.batch_size
-        rows = arguments[0].shape[0] if whole is not None else None
-        if whole is not None and rows != whole:
-            arguments = [_pad(argument, whole) for argument in arguments]
-        if self._draws:
-            arguments.append(tf.constant(make_key(self._seed, row)))
-        self._state.begin(row)
+    def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
+        key = [tf.constant(make_key(self._seed, row))] if self._draws else []
         try:
             with _unoptimized() if self._exact else contextlib.nullcontext():
-                results = list(self._function(*arguments))
+                return list(self._function(*arguments, *key))
         except tf.errors.OpError as error:
             if is_lifting(error.message):
                 raise AddressError(
@@ -199,15 +162,7 @@ class Subgraph:
                     "iterations can't be put together",
                     hint="leave it out",
                 ) from error
-            raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
-        finally:
-            self._state.end()
-        if whole is not None and rows != whole:
-            results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
-        for number, axis in self.batch_axes.items():
-            others = [i for i in range(results[number].shape.rank) if i != axis]
-            results[number] = tf.transpose(results[number], [axis, *others])
-        return results
+            raise
 
 
 def _make_runner(
@@ -258,24 +213,6 @@ def _unoptimized() -> Iterator[None]:
         tf.config.optimizer.set_experimental_options(
             {"disable_meta_optimizer": options.get("disable_meta_optimizer", False)}
         )
-
-
-def _pad(batch: tf.Tensor, size: int) -> tf.Tensor:
-    """Fill a batch up to a size with its last sample."""
-    return tf.gather(batch, tf.minimum(tf.range(size), batch.shape[0] - 1))
-
-
-def _shorten(error: tf.errors.OpError) -> str:
-    """The line of TensorFlow's message that says what was wrong, and where."""
-    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-    told = [
-        line
-        for line in lines
-        if not line.startswith(("Graph execution error", "Detected at", "<stack", "[[", "File"))
-    ]
-    node = re.search(r"node ([\w./\-]+)", error.message)
-    where = f" (at {node[1]})" if node else ""
-    return str((told or lines or [type(error).__name__])[0]) + where
 
 
 def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:

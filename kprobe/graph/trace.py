@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Trace:
 
     Attributes:
         model: The model; its variables live as long as it does.
-        function: The traced graph as a function of the inputs.
+        function: The traced graph as a function of the inputs; None for a model that ran eagerly,
+            whose tensors have their values.
         inputs: The placeholder of each model input, by name.
         outputs: The model's own outputs, flat.
         calls: Every layer call that the model's outputs depend on, in the order they began.
@@ -151,10 +153,9 @@ def trace(
             raise
         # What a layer's own code raises has no common class.
         except Exception as error:
-            line = next((part.strip() for part in str(error).splitlines() if part.strip()), "")
             raise ModelError(
-                f"the model can't be traced: {type(error).__name__}: {line}",
-                hint="-v shows the traceback",
+                f"the model can't be traced: {describe_failure(error)}",
+                hint="`kprobe dump --eager` runs it all the same; -v shows the traceback",
             ) from error
     graph = function.graph
     result = Trace(
@@ -164,8 +165,19 @@ def trace(
         outputs=[tensor for tensor in outputs if tensor is not None],
         calls=[],
     )
-    result.calls.extend(_number(_keep_live(recorder.records, result), model))
+    result.calls.extend(number_calls(_keep_live(recorder.records, result), model))
     return result
+
+
+def describe_failure(error: Exception) -> str:
+    """Give the class of what a model's own code raised, and the line that says what."""
+    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line] or [""]
+    # Keras puts the layer in front, and the arguments behind.
+    match = re.match("Exception encountered when calling (.*?)[.]?$", said[0])
+    if match and len(said) > 1:
+        return f"{type(error).__name__} in {match[1]}: {said[1]}"
+    return f"{type(error).__name__}: {said[0]}"
 
 
 def _keep_live(records: Sequence[Record], trace: Trace) -> list[Record]:
@@ -210,7 +222,7 @@ def find_ancestors(tensors: Sequence[tf.Tensor]) -> set[tf.Operation]:
     return found
 
 
-def _number(records: Sequence[Record], model: Any) -> list[TracedCall]:
+def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
     """Give each call its path, counting the calls of each name within their enclosing call."""
     totals: dict[tuple[int, str], int] = {}
     for record in records:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,12 @@ from kprobe.dumps.names import check_names, column_name
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.device import select_device
 from kprobe.graph.fetch import Fetch, find_fetches
-from kprobe.graph.prepare import prepare
-from kprobe.graph.preprocessing import Preprocessing
-from kprobe.graph.signature import arrange_inputs, library_of, read_signature
-from kprobe.graph.subgraph import Subgraph
-from kprobe.graph.trace import Trace, trace
+from kprobe.graph.signature import library_of, read_signature
 from kprobe.inputs.model_input import ModelInput
 from kprobe.models.load import load_model
 from kprobe.pipeline.audit import audit
 from kprobe.pipeline.feeds import check_used, find_fed, read_feeds
+from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples
 from kprobe.pipeline.probe import probe
@@ -33,10 +30,11 @@ from kprobe.pipeline.probe import probe
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from kprobe.graph.replacement import Replacement
+    from kprobe.graph.computation import Computation
+    from kprobe.graph.preprocessing import Preprocessing
     from kprobe.inputs.samples import Samples
     from kprobe.models.file import ModelFile
-    from kprobe.pipeline.job import Job, StoredDtype
+    from kprobe.pipeline.job import Job
 
 # A batch of results shouldn't fill the memory: a few of them are under way at once.
 _BATCH_BYTES = 128 << 20
@@ -74,33 +72,29 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         if samples is None and not feeds.sources:
             samples = open_samples(job, _describe(signature))
             stack.callback(samples.close)
-        traced = _trace(model, signature, samples, job)
+        opened = open_model(job, model, signature, samples)
+        traced = opened.traced
         fetches = find_fetches(traced, job.layers)
         if not fetches:
             raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
         groups = _group(fetches)
         fed = find_fed(traced, [text.partition("=")[0] for text in feeds.sources])
         places = find_fed(traced, feeds.replaced)
-        cutting = _Cutting(
-            traced,
-            {**traced.inputs, **fed},
-            {name: (places[name], by) for name, by in feeds.replaced.items()},
-            job,
-        )
-        if feeds.sources or feeds.replaced:
-            needed = cutting.cut(groups, 0)
+        if fed or places:
+            opened = opened.feed(fed, {n: (places[n], by) for n, by in feeds.replaced.items()})
+            needed = opened.cut_tensors([group[0].tensor for group in groups])
             check_used(needed, [*fed, *places])
         if samples is None:
-            _check_reached(cutting, groups, set(needed.feeds) & set(traced.inputs))
+            _check_reached(opened, groups, set(needed.feeds) & set(traced.inputs))
             specs = dict(zip(needed.feeds, needed.specs, strict=True))
             samples = open_samples(job, _describe(specs))
             stack.callback(samples.close)
-        subgraph = cutting.cut(groups, samples.rows)
+        subgraph = opened.cut(groups, samples.rows)
         results, unfit = probe(subgraph, samples)
         left_out = [f"{groups[number][0].address} {reason}" for number, reason in unfit.items()]
         if unfit:
             groups = _drop_unfit(groups, unfit)
-            subgraph = cutting.cut(groups, samples.rows)
+            subgraph = opened.cut(groups, samples.rows)
             results, _ = probe(subgraph, samples)
         columns = _columns(groups, results)
         batch_size = _choose_batch_size(
@@ -115,7 +109,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         }
         if job.audit:
             attrs["audit_ulps"] = audit(
-                cutting.cut_tensors,
+                opened.cut_tensors,
                 traced.outputs,
                 [group[0].tensor for group in groups],
                 samples.peek(batch_size),
@@ -140,54 +134,20 @@ def _describe(specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
     ]
 
 
-@dataclass(frozen=True)
-class _Cutting:
-    """What a sub-graph of the job is cut out of."""
-
-    traced: Trace
-    feeds: Mapping[str, tf.Tensor]
-    replaced: Mapping[str, tuple[tf.Tensor, Replacement]]
-    job: Job
-
-    def cut(self, groups: Sequence[Sequence[Fetch]], rows: int) -> Subgraph:
-        """Cut out what gives a tensor for each group, frozen where that pays."""
-        tensors = [group[0].tensor for group in groups]
-        subgraph = self.cut_tensors(
-            tensors, [_stored(tensor, self.job.dtype) for tensor in tensors]
-        )
-        if rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES:
-            subgraph.freeze()
-        return subgraph
-
-    def cut_tensors(
-        self, tensors: Sequence[tf.Tensor], dtypes: Sequence[tf.DType] | None = None
-    ) -> Subgraph:
-        return Subgraph(
-            self.traced,
-            self.feeds,
-            tensors,
-            replaced=self.replaced,
-            dtypes=dtypes,
-            exact=self.job.exact,
-            stateful=self.job.stateful,
-            seed=self.job.seed,
-        )
-
-
 def _check_reached(
-    cutting: _Cutting, groups: Sequence[Sequence[Fetch]], inputs: Collection[str]
+    opened: OpenModel, groups: Sequence[Sequence[Fetch]], inputs: Collection[str]
 ) -> None:
     """Check that what is fed is enough, where nothing else is given.
 
     Raises:
         AddressError: Some of what is asked for needs an input of the model as well.
     """
-    if not inputs or cutting.job.inputs or cutting.job.random:
+    if not inputs or opened.job.inputs or opened.job.random:
         return
     unreached = [
         group[0].address
         for group in groups
-        if set(cutting.cut_tensors([group[0].tensor]).feeds) & set(inputs)
+        if set(opened.cut_tensors([group[0].tensor]).feeds) & set(inputs)
     ]
     raise AddressError(
         f"{', '.join(unreached[:8])} can't be computed from the feeds alone: "
@@ -196,62 +156,12 @@ def _check_reached(
     )
 
 
-def _trace(
-    model: Any, signature: Mapping[str, tf.TensorSpec], samples: Samples | None, job: Job
-) -> Trace:
-    """Trace the model over inputs in the samples' own dtype and shape, where they are known."""
-    library = library_of(model)
-    chosen = _assign_preprocessing(job, list(signature))
-
-    def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
-        ready = {
-            name: prepare(tensors[name], spec, chosen[name], library)
-            for name, spec in signature.items()
-        }
-        return arrange_inputs(model, ready)
-
-    if samples is None:
-        return trace(model, signature, arrange, training=job.training)
-    specs = {
-        name: tf.TensorSpec(
-            [signature[name].shape[0], *shape], tf.string if dtype.kind in "OSU" else dtype
-        )
-        for name, (shape, dtype) in samples.specs().items()
-    }
-    return trace(model, specs, arrange, training=job.training)
-
-
-def _assign_preprocessing(job: Job, inputs: Sequence[str]) -> dict[str, Preprocessing]:
-    unknown = [name for name in job.preprocessing if name and name not in inputs]
-    if unknown:
-        raise InputError(
-            f"preprocessing for {', '.join(unknown)}, but the model's inputs are "
-            f"{', '.join(inputs)}"
-        )
-    if "" in job.preprocessing and len(inputs) > 1:
-        raise InputError(
-            f"preprocessing is for one input, and the model has {len(inputs)}",
-            hint=f"say which, for example --scale {inputs[0]}=0.5",
-        )
-    everywhere = job.preprocessing.get("", Preprocessing())
-    return {name: job.preprocessing.get(name, everywhere) for name in inputs}
-
-
 def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
     """Put fetches of the same tensor together: it is computed and stored once."""
     groups: dict[int, list[Fetch]] = {}
     for fetch in fetches:
         groups.setdefault(id(fetch.tensor), []).append(fetch)
     return list(groups.values())
-
-
-def _stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
-    """The dtype a tensor is stored as. Numpy has no bfloat16, and HDF5 no booleans."""
-    if tensor.dtype == tf.bool:
-        return tf.uint8
-    if tensor.dtype.is_floating and dtype != "as-is":
-        return tf.as_dtype(dtype)
-    return tf.float32 if tensor.dtype == tf.bfloat16 else tensor.dtype
 
 
 def _drop_unfit(groups: Sequence[list[Fetch]], unfit: Mapping[int, str]) -> list[list[Fetch]]:
@@ -279,7 +189,7 @@ def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) ->
             "addresses": list(dict.fromkeys(name for f in group for name in (f.address, f.name))),
             "layer": fetch.layer,
             "layer_class": fetch.layer_class,
-            "tensor": fetch.tensor.name,
+            "tensor": getattr(fetch.tensor, "name", ""),  # an eager one has none
             "dtype": fetch.tensor.dtype.name,
             "layout": "dense",
         }
@@ -288,7 +198,7 @@ def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) ->
     return columns
 
 
-def _choose_batch_size(job: Job, subgraph: Subgraph, rows: int, row_bytes: int) -> int:
+def _choose_batch_size(job: Job, subgraph: Computation, rows: int, row_bytes: int) -> int:
     """The model's only one, what was asked for, or as many as fit the memory a few times."""
     only = subgraph.batch_size
     if only is not None:
@@ -325,6 +235,7 @@ def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> 
                 "exact": job.exact,
                 "training": job.training,
                 "stateful": job.stateful,
+                "eager": job.eager,
                 "feeds": list(job.feeds),
                 "preprocessing": preprocessing,
             }

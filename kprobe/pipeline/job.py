@@ -34,6 +34,8 @@ class Job:
             SRC may also be `zero`, `mean` or `noise:STD`, made from the tensor's own value.
         training: Whether the layers behave as in training: dropout active, batch statistics.
         stateful: Whether the model's state is carried on from batch to batch.
+        eager: Whether to run the model eagerly instead of tracing it: for those whose Python can't
+            be traced. Operations have no addresses then, and nothing inside can be fed.
         random: How many random samples to make; None leaves it to the inputs.
         seed: Where randomness starts.
         limit: How many samples to take at the most.
@@ -56,6 +58,7 @@ class Job:
     feeds: Sequence[str] = ()
     training: bool = False
     stateful: bool = False
+    eager: bool = False
     random: int | None = None
     seed: int = 0
     limit: int | None = None
@@ -91,6 +94,8 @@ class Job:
             faults.append(
                 f"dtype: expected {', '.join(get_args(StoredDtype))}, received {self.dtype}"
             )
+        if self.eager and (self.feeds or self.audit):
+            faults.append("a model that runs eagerly has no graph: expected no feeds and no audit")
         if faults:
             raise KprobeError(*faults)
 

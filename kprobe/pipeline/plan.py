@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kprobe.dumps.layout import Column
-    from kprobe.graph.subgraph import Subgraph
+    from kprobe.graph.computation import Computation
     from kprobe.inputs.samples import Samples
     from kprobe.pipeline.job import Job
 
@@ -33,7 +33,7 @@ class Plan:
 
     job: Job
     samples: Samples
-    subgraph: Subgraph
+    subgraph: Computation
     columns: Sequence[Column]
     addresses: Sequence[Sequence[str]]
     left_out: Sequence[str]

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
-    from kprobe.graph.subgraph import Subgraph
+    from kprobe.graph.computation import Computation
     from kprobe.inputs.samples import Samples
 
 
-def probe(subgraph: Subgraph, samples: Samples) -> tuple[list[tf.Tensor], dict[int, str]]:
+def probe(subgraph: Computation, samples: Samples) -> tuple[list[tf.Tensor], dict[int, str]]:
     """Run one sample and then two, to find the axis of samples in every result.
 
     Where that isn't the first axis, as in a loop over time, the sub-graph is told to make it so.

@@ -1,0 +1,111 @@
+"""What computes tensors from a batch, however it does: the part that is always the same."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from kprobe.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kprobe.graph.state import State
+
+
+class Computation(ABC):
+    """What computes some tensors of a model, batch by batch.
+
+    Attributes:
+        feeds: The names of the tensors to supply.
+        specs: Shape (batch axis first, None) and dtype of each of them.
+        batch_size: The only batch size it takes; None if it takes any.
+        batch_axes: For some fetches, by number, the axis that is to be made the first.
+        lifted: Which fetches, by number, lie in loops, branches or functions.
+        weight_bytes: The size of the variables the fetches depend on, in bytes.
+        frozen: Whether the variables were turned into constants.
+        reproducible: Whether all that it draws at random follows from the seed.
+    """
+
+    def __init__(
+        self, specs: Mapping[str, tf.TensorSpec], *, batch_size: int | None, state: State
+    ) -> None:
+        self.feeds = list(specs)
+        self.specs = list(specs.values())
+        self.batch_size = batch_size
+        self.batch_axes: dict[int, int] = {}
+        self.lifted: set[int] = set()
+        self.weight_bytes = 0
+        self.frozen = False
+        self.reproducible = True
+        self._state = state
+
+    @abstractmethod
+    def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
+        """Compute the fetches from a tensor for each feed."""
+
+    def freeze(self) -> bool:
+        """Turn the variables into constants where that can be done, and tell whether it was."""
+        return self.frozen
+
+    def restore(self) -> None:
+        """Give the model's variables the values they had at first."""
+        self._state.restore()
+
+    def __call__(self, feeds: Mapping[str, Any], row: int = 0) -> list[tf.Tensor]:
+        """Compute the fetches, in their order.
+
+        Args:
+            feeds: An array or tensor for each name in `self.feeds`; others are ignored.
+            row: The number of the batch's first sample: random numbers follow from it, and at 0
+                a state that is carried on begins anew.
+
+        Returns:
+            A tensor for each fetch, on the device it was computed on.
+
+        Raises:
+            ModelError: An operation failed on these values.
+            AddressError: The iterations of a loop differ in shape.
+        """
+        arguments = [
+            tf.convert_to_tensor(feeds[name], spec.dtype)
+            for name, spec in zip(self.feeds, self.specs, strict=True)
+        ]
+        whole = self.batch_size
+        rows = arguments[0].shape[0] if whole is not None else None
+        if whole is not None and rows != whole:
+            arguments = [pad(argument, whole) for argument in arguments]
+        self._state.begin(row)
+        try:
+            results = self._compute(arguments, row)
+        except tf.errors.OpError as error:
+            raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
+        finally:
+            self._state.end()
+        if whole is not None and rows != whole:
+            results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
+        for number, axis in self.batch_axes.items():
+            others = [i for i in range(results[number].shape.rank) if i != axis]
+            results[number] = tf.transpose(results[number], [axis, *others])
+        return results
+
+
+def pad(batch: tf.Tensor, size: int) -> tf.Tensor:
+    """Fill a batch up to a size with its last sample."""
+    return tf.gather(batch, tf.minimum(tf.range(size), batch.shape[0] - 1))
+
+
+def _shorten(error: tf.errors.OpError) -> str:
+    """The line of TensorFlow's message that says what was wrong, and where."""
+    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+    told = [
+        line
+        for line in lines
+        if not line.startswith(("Graph execution error", "Detected at", "<stack", "[[", "File"))
+    ]
+    node = re.search(r"node ([\w./\-]+)", error.message)
+    where = f" (at {node[1]})" if node else ""
+    return str((told or lines or [type(error).__name__])[0]) + where
