@@ -29,6 +29,8 @@ _FUNCTIONS = {
     **dict.fromkeys(_CALLS, ("f",)),
 }
 _COMPILED = "_XlaMustCompile"
+# The types of operations that run functions.
+RUNNERS = frozenset(_FUNCTIONS)
 # New functions are called after those they were made from. The numbers go on for the whole
 # process, since TensorFlow knows functions by name.
 _LIFTED = "__lifted_"

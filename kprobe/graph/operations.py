@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.errors import AddressError
-from kprobe.graph.lift import run_by
+from kprobe.graph.lift import RUNNERS, run_by
 from kprobe.graph.trace import find_ancestors
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Operation:
 def list_operations(trace: Trace, call: TracedCall | None) -> list[Operation]:
     """Give the operations that a call created, those in loops, branches and functions included.
 
-    Left out are those that nothing depends on.
+    Left out are those that neither the model's outputs nor a layer's depend on.
 
     Args:
         trace: The trace.
@@ -47,7 +47,7 @@ def list_operations(trace: Trace, call: TracedCall | None) -> list[Operation]:
     else:
         operations = call.graph.get_operations()[slice(*call.span)]
     graph = trace.graph if call is None else call.graph
-    live = trace.live if graph is trace.graph else find_ancestors(graph.outputs)
+    live = trace.find_live(graph)
     scope = f"{call.scope}/" if call is not None and call.scope else ""
     return list(walk(trace, [op for op in operations if op in live], scope, ""))
 
@@ -133,13 +133,19 @@ def walk(
         # The bodies of loops keep the names of the graph around them; functions begin anew.
         name = shown + full.removeprefix(scope)
         yield Operation(name, operation)
-        for function in run_by(operation.node_def):
-            graph = trace.open_function(function)
-            if graph is not None:
-                live = find_ancestors(graph.outputs)
-                inner = [op for op in graph.get_operations() if op in live]
-                inner = [op for op in inner if op.type != "Placeholder"]
-                yield from walk(trace, inner, f"{full}/", f"{name}/")
+        for graph in open_functions(trace, operation):
+            live = find_ancestors(graph.outputs)
+            inner = [op for op in graph.get_operations() if op in live]
+            inner = [op for op in inner if op.type != "Placeholder"]
+            yield from walk(trace, inner, f"{full}/", f"{name}/")
+
+
+def open_functions(trace: Trace, operation: tf.Operation) -> list[tf.Graph]:
+    """Give the graphs of the functions that an operation runs, a loop's condition left out."""
+    if operation.type not in RUNNERS:
+        return []  # asking an operation for its node takes a third of a search
+    graphs = [trace.open_function(name) for name in run_by(operation.node_def)]
+    return [graph for graph in graphs if graph is not None]
 
 
 def _has_value(tensor: tf.Tensor) -> bool:

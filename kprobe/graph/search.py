@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.errors import AddressError
 from kprobe.graph.fetch import find_fetches
-from kprobe.graph.lift import run_by
-from kprobe.graph.operations import is_passive, walk
+from kprobe.graph.operations import is_passive, open_functions, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,8 +94,8 @@ def _go_upstream(trace: Trace, start: Sequence[tf.Operation]) -> Iterator[tuple[
     while pending:
         operation, hops = pending.popleft()
         yield operation, hops
-        inside = [trace.open_function(name) for name in run_by(operation.node_def)]
-        before = [tensor.op for graph in inside if graph for tensor in graph.outputs]
+        inside = open_functions(trace, operation)
+        before = [tensor.op for graph in inside for tensor in graph.outputs]
         for other in [*before, *(tensor.op for tensor in operation.inputs)]:
             if other not in seen:
                 seen.add(other)

@@ -68,6 +68,21 @@ class Trace:
         """The operations that the model's outputs depend on."""
         return find_ancestors(self.outputs)
 
+    def find_live(self, graph: tf.Graph) -> set[tf.Operation]:
+        """Give the operations of a graph that its results, or those of calls in it, depend on."""
+        if graph not in self._live:
+            ends = [*(self.outputs if graph is self.graph else graph.outputs)]
+            for call in self.calls:
+                given = [tensor for _, tensor in call.outputs if tensor.graph is graph]
+                masks = [getattr(tensor, "_keras_mask", None) for tensor in given]
+                ends += [*given, *(mask for mask in masks if mask is not None)]
+            self._live[graph] = find_ancestors(ends)
+        return self._live[graph]
+
+    @cached_property
+    def _live(self) -> dict[tf.Graph, set[tf.Operation]]:
+        return {}
+
     @cached_property
     def ways(self) -> Mapping[str, Sequence[Entry] | None]:
         """How the graph gets to each function that it runs once, by the function's name."""
