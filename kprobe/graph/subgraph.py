@@ -116,6 +116,10 @@ class Subgraph(Computation):
             edge: variables[id(outer)] for edge, outer in handles.items() if id(outer) in variables
         }
         self._function.graph.variables = list(owned.values())
+        # A lookup table has no value that could take its place.
+        self._has_tables = any(
+            outer.dtype == tf.resource and edge not in owned for edge, outer in handles.items()
+        )
         written = find_written(definition)
         # Numbered in the whole model, so that the numbers don't depend on what is fetched.
         seeds = [e for e, outer in captures.items() if holds_seed(variables.get(id(outer)))]
@@ -137,9 +141,11 @@ class Subgraph(Computation):
         Takes about a second; moves results by 1e-7 to 1e-6 of their magnitude.
 
         Returns:
-            Whether it was done: an exact sub-graph is left, and one with a state that changes.
+            Whether it was done: an exact sub-graph is left, and one with a state that changes or
+            with lookup tables.
         """
-        if not (self.frozen or self._exact or self._state) and self.reproducible:
+        fixed = self.reproducible and not self._state and not self._has_tables
+        if fixed and not self.frozen and not self._exact:
             # Control flow stays functional: lowered, a loop's iterations can't run in parallel.
             frozen = convert_variables_to_constants_v2(self._function, lower_control_flow=False)
             # Called as it is, it prints every argument into an error that nobody sees, before

@@ -14,6 +14,10 @@ import tf_keras
 from constructions import CONSTRUCTIONS, hook_eagerly
 
 import kprobe
+from kprobe.graph.fetch import find_fetches
+from kprobe.graph.signature import arrange_inputs, read_signature
+from kprobe.graph.subgraph import Subgraph
+from kprobe.graph.trace import trace
 
 
 def is_same(tensor, array):
@@ -43,3 +47,21 @@ def test_every_call_of_every_layer_gives_what_it_gives_eagerly(k, construction):
     # An RNN of tf_keras calls its cell eagerly, but its graph has the arithmetic at once.
     wanted = {name for name, calls in expected.items() if calls[0].outputs}
     assert {name for name in wanted if not name.endswith("cell")} <= compared
+
+
+@pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+@pytest.mark.parametrize("construction", CONSTRUCTIONS, ids=lambda c: c.__name__)
+def test_frozen_it_gives_the_same(k, construction):
+    model, data = construction(k)
+    expected = kprobe.function(model, "**", exact=True)(data)
+    traced = trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))
+    fetches = find_fetches(traced, ["**"])
+    subgraph = Subgraph(traced, traced.inputs, [fetch.tensor for fetch in fetches])
+    subgraph.freeze()
+    computed = subgraph(data if isinstance(data, dict) else {subgraph.feeds[0]: data})
+    for fetch, tensor in zip(fetches, computed, strict=True):
+        if tensor.dtype == tf.string:
+            continue
+        value, array = tf.cast(tensor, tf.float32).numpy(), expected[fetch.address]
+        error = 2e-2 if fetch.tensor.dtype == tf.bfloat16 else 1e-5
+        assert abs(value - array).max() <= error * abs(array).max(), fetch.address
