@@ -195,12 +195,15 @@ def _run_eagerly(recorder: Recorder) -> Iterator[None]:
 
     eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
-    # tf.while_loop and tf.map_fn look the first up, tf_keras the second.
-    while_loop.while_loop = tf.compat.v1.while_loop = run
+    # tf.while_loop and tf.map_fn look the first up, tf_keras the last.
+    owners = (while_loop, tf.compat.v1, tf.compat.v2.compat.v1)
+    for owner in owners:
+        owner.while_loop = run
     try:
         yield
     finally:
-        while_loop.while_loop = tf.compat.v1.while_loop = original
+        for owner in owners:
+            owner.while_loop = original
         tf.config.run_functions_eagerly(eager)
 
 
