@@ -85,7 +85,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             needed = opened.cut_tensors([group[0].tensor for group in groups])
             check_used(needed, [*fed, *places])
         if samples is None:
-            _check_reached(opened, groups, set(needed.feeds) & set(traced.inputs))
+            _check_inputs(opened, groups, set(needed.feeds) & set(traced.inputs))
             specs = dict(zip(needed.feeds, needed.specs, strict=True))
             samples = open_samples(job, _describe(specs))
             stack.callback(samples.close)
@@ -134,15 +134,22 @@ def _describe(specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
     ]
 
 
-def _check_reached(
+def _check_inputs(
     opened: OpenModel, groups: Sequence[Sequence[Fetch]], inputs: Collection[str]
 ) -> None:
-    """Check that what is fed is enough, where nothing else is given.
+    """Check that inputs are given beside the feeds where they are needed, and only there.
 
     Raises:
-        AddressError: Some of what is asked for needs an input of the model as well.
+        InputError: No input of the model is needed, and some are given.
+        AddressError: Some of what is asked for needs an input, and none is given.
     """
-    if not inputs or opened.job.inputs or opened.job.random:
+    given = opened.job.inputs
+    if given and not inputs:
+        raise InputError(
+            f"with these feeds the model needs no input, received {', '.join(map(str, given))}",
+            hint="leave --input out",
+        )
+    if not inputs or given or opened.job.random:
         return
     unreached = [
         group[0].address

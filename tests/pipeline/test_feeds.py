@@ -125,6 +125,13 @@ WRONG = [
 ]
 
 
+def test_an_input_that_the_feeds_make_needless_is_refused(samples, tmp_path, shapes_rpn):
+    np.save(tmp_path / "x.npy", np.zeros((3, 8, 8, 40), "float32"))
+    options = {"feeds": [f"conv4_1={tmp_path}/x.npy"], "inputs": str(samples / "shapes.npz")}
+    with pytest.raises(kprobe.KprobeError, match="with these feeds the model needs no input"):
+        kprobe.dump(shapes_rpn, "rpn_class", output=tmp_path / "a.h5", **options)
+
+
 @pytest.mark.parametrize(("layer", "feed", "fault"), WRONG)
 def test_a_wrong_feed_is_one_line(samples, tmp_path, shapes_rpn, layer, feed, fault):
     np.save(tmp_path / "x.npy", np.zeros((3, 2), "float32"))
