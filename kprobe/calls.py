@@ -28,3 +28,18 @@ class LayerCall:
     def address(self) -> str:
         """The text that names this call and no other, e.g. "encoder@1/conv1"."""
         return "/".join(name if call is None else f"{name}@{call}" for name, call in self.steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DroppedCall(LayerCall):
+    """A use of a layer that has no tensor to fetch.
+
+    Its last step has no number, since it isn't counted among the calls that have.
+
+    Attributes:
+        reason: Why, to be put behind its address.
+        hint: What can be had instead, or None.
+    """
+
+    reason: str
+    hint: str | None = None

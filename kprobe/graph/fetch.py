@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.graph.address import Address, Step
+from kprobe.graph.dropped import VECTORIZED, hint_at_vectorized
 from kprobe.graph.operations import find_operations
 from kprobe.graph.resolve import Target, resolve
 
@@ -60,7 +61,7 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
         every = Address("**", steps=(Step("**"),))
         resolved = [Target(call, every) for call in trace.calls if not call.is_input]
     else:
-        resolved = resolve(addresses, trace.calls)
+        resolved = resolve(addresses, trace.calls, trace.dropped)
     fetches: dict[tuple[str, str], Fetch] = {}
     errors: list[KprobeError] = []
     for _, targets in itertools.groupby(resolved, lambda target: id(target.address)):
@@ -93,7 +94,11 @@ def _fetch(target: Target[TracedCall], trace: Trace) -> list[Fetch]:
         raise AddressError(f"{place!r} has no tensor")
     chosen = _choose(place, parts, address.index)
     named = [(place if key is None else f"{place}[{key}]", tensor) for key, tensor in chosen]
-    return _name(named, address, call.address, call.class_name)
+    # A call of which one output is used may have another that is of one row only.
+    whole = [(name, tensor) for name, tensor in named if not trace.is_leftover(tensor)]
+    if not whole:
+        raise AddressError(f"{named[0][0]!r} {VECTORIZED}", hint=hint_at_vectorized(call.address))
+    return _name(whole, address, call.address, call.class_name)
 
 
 def _name(

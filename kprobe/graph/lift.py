@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 # The attributes of nodes that name functions they run.
 LOOPS = {"While", "StatelessWhile"}
@@ -51,11 +51,14 @@ class Entry:
     function: str
 
 
-def find_ways(definition: tf.compat.v1.GraphDef) -> dict[str, tuple[Entry, ...] | None]:
+def find_ways(
+    definition: tf.compat.v1.GraphDef, skipped: Mapping[str, Collection[str]]
+) -> dict[str, tuple[Entry, ...] | None]:
     """Give, for every function that nodes of a graph run, the way to it from the graph.
 
     Args:
         definition: The graph and its library.
+        skipped: The names of nodes that don't count, by function name, "" for the graph's own.
 
     Returns:
         By function name, the entries from the outermost inwards; None for a function that is
@@ -64,16 +67,16 @@ def find_ways(definition: tf.compat.v1.GraphDef) -> dict[str, tuple[Entry, ...] 
     library = {f.signature.name: f for f in definition.library.function}
     ways: dict[str, tuple[Entry, ...] | None] = {}
 
-    def walk(nodes: Any, way: tuple[Entry, ...] | None) -> None:
+    def walk(body: str, nodes: Any, way: tuple[Entry, ...] | None) -> None:
         for node in nodes:
-            for name in run_by(node):
+            for name in () if node.name in skipped[body] else run_by(node):
                 if name not in library or ways.get(name, ()) is None:
                     continue
                 once = way is not None and name not in ways
                 ways[name] = (*way, Entry(node.name, name)) if way is not None and once else None
-                walk(library[name].node_def, ways[name])
+                walk(name, library[name].node_def, ways[name])
 
-    walk(definition.node, ())
+    walk("", definition.node, ())
     return ways
 
 

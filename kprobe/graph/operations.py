@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.errors import AddressError
+from kprobe.graph.dropped import SEVERAL, UNUSED, VECTORIZED, hint_at_vectorized
 from kprobe.graph.lift import RUNNERS, run_by
-from kprobe.graph.trace import find_ancestors
+from kprobe.graph.liveness import is_in_vectorized_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +34,9 @@ class Operation:
     operation: tf.Operation
 
 
-def list_operations(trace: Trace, call: TracedCall | None) -> list[Operation]:
+def list_operations(
+    trace: Trace, call: TracedCall | None, *, all_made: bool = False
+) -> list[Operation]:
     """Give the operations that a call created, those in loops, branches and functions included.
 
     Left out are those that neither the model's outputs nor a layer's depend on.
@@ -41,15 +44,14 @@ def list_operations(trace: Trace, call: TracedCall | None) -> list[Operation]:
     Args:
         trace: The trace.
         call: The call; None for the whole graph, under its own names.
+        all_made: Whether to give all the same those that are left out.
     """
     if call is None:
         operations = trace.graph.get_operations()
     else:
         operations = call.graph.get_operations()[slice(*call.span)]
-    graph = trace.graph if call is None else call.graph
-    live = trace.find_live(graph)
     scope = f"{call.scope}/" if call is not None and call.scope else ""
-    return list(walk(trace, [op for op in operations if op in live], scope, ""))
+    return list(walk(trace, operations, scope, "", all_made=all_made))
 
 
 def find_operations(
@@ -67,10 +69,14 @@ def find_operations(
     if trace.function is None:
         raise AddressError(f"{place}{address.operation}: operations have no address with --eager")
     listed = list_operations(trace, call)
-    found = match_operations(listed, address.operation or "")
+    wanted = address.operation or ""
+    found = match_operations(listed, wanted)
     if not found:
-        near = _nearest(address.operation or "", listed)
-        fault = f"{place}{address.operation} names no operation"
+        made = match_operations(list_operations(trace, call, all_made=True), wanted)
+        if made:
+            raise _explain(place, made[0], call)
+        near = _nearest(wanted, listed)
+        fault = f"{place}{wanted} names no operation"
         raise AddressError(
             f"{fault}; nearest: {', '.join(place + name for name in near)}" if near else fault,
             hint=None if near else "`kprobe ls MODEL --ops` lists them",
@@ -88,7 +94,10 @@ def find_operations(
         for number in numbers:
             text = f"{place}{entry.name}" + (f":{number}" if len(outputs) > 1 else "")
             tensors.append((text, outputs[number]))
-    return [(text, tensor) for text, tensor in tensors if _has_value(tensor)] or tensors
+    reached = [(text, tensor) for text, tensor in tensors if trace.has_way(tensor.graph)]
+    if tensors and not reached:
+        raise AddressError(f"{tensors[0][0]} {SEVERAL}")
+    return [(text, tensor) for text, tensor in reached if _has_value(tensor)] or reached
 
 
 def match_operations(listed: Sequence[Operation], wanted: str) -> list[Operation]:
@@ -118,7 +127,12 @@ def _nearest(wanted: str, listed: Sequence[Operation]) -> list[str]:
 
 
 def walk(
-    trace: Trace, operations: Sequence[tf.Operation], scope: str, shown: str
+    trace: Trace,
+    operations: Sequence[tf.Operation],
+    scope: str,
+    shown: str,
+    *,
+    all_made: bool = False,
 ) -> Iterator[Operation]:
     """Name operations, and go into the functions that they run.
 
@@ -127,17 +141,18 @@ def walk(
         operations: The operations of one graph.
         scope: What their names begin with, if it is to be replaced.
         shown: What it is replaced by, and what names that don't begin so are put behind.
+        all_made: Whether to name those, too, that `list_operations` leaves out.
     """
     for operation in operations:
+        if not all_made and operation not in trace.find_live(operation.graph):
+            continue
         full = str(operation.name)
         # The bodies of loops keep the names of the graph around them; functions begin anew.
         name = shown + full.removeprefix(scope)
         yield Operation(name, operation)
         for graph in open_functions(trace, operation):
-            live = find_ancestors(graph.outputs)
-            inner = [op for op in graph.get_operations() if op in live]
-            inner = [op for op in inner if op.type != "Placeholder"]
-            yield from walk(trace, inner, f"{full}/", f"{name}/")
+            inner = [op for op in graph.get_operations() if op.type != "Placeholder"]
+            yield from walk(trace, inner, f"{full}/", f"{name}/", all_made=all_made)
 
 
 def open_functions(trace: Trace, operation: tf.Operation) -> list[tf.Graph]:
@@ -146,6 +161,14 @@ def open_functions(trace: Trace, operation: tf.Operation) -> list[tf.Graph]:
         return []  # asking an operation for its node takes a third of a search
     graphs = [trace.open_function(name) for name in run_by(operation.node_def)]
     return [graph for graph in graphs if graph is not None]
+
+
+def _explain(place: str, entry: Operation, call: TracedCall | None) -> AddressError:
+    """Say why an operation that was made has no tensor to fetch."""
+    if is_in_vectorized_map(entry.name):
+        hint = hint_at_vectorized(call.address if call else "")
+        return AddressError(f"{place}{entry.name} {VECTORIZED}", hint=hint)
+    return AddressError(f"{place}{entry.name} {UNUSED}")
 
 
 def _has_value(tensor: tf.Tensor) -> bool:

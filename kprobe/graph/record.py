@@ -9,7 +9,7 @@ import itertools
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class Record:
         outputs: What came out: a tensor, None, or a structure of them.
         scope: The name scope of its operations; "" for none.
         span: The positions in `graph` of the operations the call created, as a half-open range.
+        scopes: The name scopes it was called in, of its graph and of those around it.
         is_input: Whether this stands for an input of a functional model: it isn't called, it is
             what the enclosing call was given.
         loops: When a model runs eagerly, for each loop of the enclosing call around this one, the
@@ -49,6 +50,7 @@ class Record:
     outputs: Any = None
     scope: str = ""
     span: tuple[int, int] = (0, 0)
+    scopes: Sequence[str] = ()
     is_input: bool = False
     loops: tuple[tuple[int, int], ...] = ()
 
@@ -86,6 +88,7 @@ class Recorder:
         if parent is not None and not _belongs(layer, parent.layer):
             return call(*args, **kwargs)
         record = Record(layer, layer.name, parent, graph, _tensors((args, kwargs)))
+        record.scopes = [around.get_name_scope() for around in graphs_around(graph)]
         record.loops = tuple(self._loops)
         self.records.append(record)
         begin = graph.version
@@ -297,6 +300,13 @@ def _find_scope(record: Record, outer: str) -> str:
         if match:
             return match[0]
     return outer
+
+
+def graphs_around(graph: tf.Graph) -> Iterator[tf.Graph]:
+    """Give a graph, then the one it is traced from, and so on outwards."""
+    while graph is not None:
+        yield graph
+        graph = getattr(graph, "outer_graph", None)
 
 
 def _tensors(structure: Any) -> list[tf.Tensor]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from kprobe.calls import LayerCall
+from kprobe.calls import DroppedCall, LayerCall
 from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.graph.address import Address, Step, parse_address, split_alias
 
@@ -28,12 +28,15 @@ class Target(Generic[C]):
     address: Address
 
 
-def resolve(texts: Iterable[str], calls: Sequence[C]) -> list[Target[C]]:
+def resolve(
+    texts: Iterable[str], calls: Sequence[C], dropped: Sequence[DroppedCall] = ()
+) -> list[Target[C]]:
     """Find what each address names.
 
     Args:
         texts: The addresses.
         calls: Every call of the model.
+        dropped: The calls that have no tensor; what fits only those is answered with the reason.
 
     Returns:
         The targets, in the order of the addresses, those of a pattern in the order of `calls`.
@@ -46,7 +49,7 @@ def resolve(texts: Iterable[str], calls: Sequence[C]) -> list[Target[C]]:
     errors: list[KprobeError] = []
     for text in texts:
         try:
-            targets += _resolve_one(text, calls)
+            targets += _resolve_one(text, calls, dropped)
         except AddressError as error:
             errors.append(error)
     if errors:
@@ -86,7 +89,7 @@ def match_pattern(pattern: str, calls: Sequence[C]) -> list[C]:
     return found
 
 
-def _resolve_one(text: str, calls: Sequence[C]) -> list[Target[C]]:
+def _resolve_one(text: str, calls: Sequence[C], dropped: Sequence[DroppedCall]) -> list[Target[C]]:
     alias, place = split_alias(text)
     for whole, name in ((text, None), (place, alias)):
         # Older models have layers called `conv1/bn`: a path that is there wins.
@@ -95,34 +98,37 @@ def _resolve_one(text: str, calls: Sequence[C]) -> list[Target[C]]:
             return [Target(exact[0], Address(whole, name, steps=()))]
     address = parse_address(text)
     if address.steps is None:
-        found = _select(address, calls)
+        found = _select(address, calls, dropped)
         if not found:
-            raise _unmatched(address, calls)
+            raise _unmatched(address, calls, dropped)
         if address.position is not None and len(found) > 1:
             raise _ambiguous(address, found)
     elif not address.steps:
         return [Target(None, address)]
     else:
-        found = _find(address, address.steps, calls)
+        found = _find(address, address.steps, calls, dropped)
     return [Target(call, address) for call in found]
 
 
 _LIST_HINT = "`kprobe ls MODEL` lists the layers"
 
 
-def _select(address: Address, calls: Sequence[C]) -> list[C]:
-    """The calls of a class, at a position, or whose path a regex matches."""
+def _select(address: Address, calls: Sequence[C], others: Sequence[LayerCall] = ()) -> list[C]:
+    """The calls of a class, at a position (counted with the others), or that a regex matches."""
     if address.type is not None:
         return [call for call in calls if call.class_name == address.type]
     if address.regex is not None:
         return [call for call in calls if address.regex.fullmatch(call.address)]
     position = address.position or 0
     if position < 0:
-        position += 1 + max((c.position for c in calls if c.position is not None), default=-1)
+        every: list[LayerCall] = [*calls, *others]
+        position += 1 + max((c.position for c in every if c.position is not None), default=-1)
     return [call for call in calls if call.position == position]
 
 
-def _find(address: Address, steps: Sequence[Step], calls: Sequence[C]) -> list[C]:
+def _find(
+    address: Address, steps: Sequence[Step], calls: Sequence[C], dropped: Sequence[DroppedCall]
+) -> list[C]:
     place = _path_text(steps)
     exact = [call for call in calls if call.address == place]
     if exact:
@@ -132,7 +138,7 @@ def _find(address: Address, steps: Sequence[Step], calls: Sequence[C]) -> list[C
     if nested:
         found = [call for call in calls if _matches(steps, call.steps[-1:])]
     if not found:
-        raise _unknown(address, steps, calls)
+        raise _unknown(address, steps, calls, dropped)
     if nested:
         loose = found if len(found) > 1 and steps[0].call != "*" else []
     else:
@@ -186,13 +192,27 @@ def _ambiguous(address: Address, found: Sequence[LayerCall]) -> AddressError:
     return AddressError(f"{address.text!r} fits {len(names)} calls: {shown}", hint=hint)
 
 
-def _unmatched(address: Address, calls: Sequence[LayerCall]) -> AddressError:
+def _unmatched(
+    address: Address, calls: Sequence[LayerCall], dropped: Sequence[DroppedCall] = ()
+) -> AddressError:
+    if missed := _select(address, dropped, calls):
+        return _explain(missed)
     near = nearest_classes(address.type, calls) if address.type is not None else []
     hint = f"nearest: {', '.join(near)}" if near else _LIST_HINT
     return AddressError(f"{address.text!r} matches no layer", hint=hint)
 
 
-def _unknown(address: Address, steps: Sequence[Step], calls: Sequence[LayerCall]) -> AddressError:
+def _unknown(
+    address: Address,
+    steps: Sequence[Step],
+    calls: Sequence[LayerCall],
+    dropped: Sequence[DroppedCall] = (),
+) -> AddressError:
+    missed = [call for call in dropped if _matches(steps, call.steps)]
+    if not missed and len(steps) == 1 and not steps[0].is_glob:
+        missed = [call for call in dropped if _matches(steps, call.steps[-1:])]
+    if missed:
+        return _explain(missed)
     if any(step.is_glob for step in steps):
         return AddressError(f"{address.text!r} matches no layer", hint=_LIST_HINT)
     # A layer that is there, asked for a call that isn't.
@@ -204,6 +224,17 @@ def _unknown(address: Address, steps: Sequence[Step], calls: Sequence[LayerCall]
     if near:
         return AddressError(f"no layer {address.text!r}; nearest: {', '.join(near)}")
     return AddressError(f"no layer {address.text!r}", hint=_LIST_HINT)
+
+
+def _explain(dropped: Sequence[DroppedCall]) -> AddressError:
+    """Say why calls have no tensor, those with the same reason in one line."""
+    places: dict[str, list[str]] = {}
+    for call in dropped:
+        places.setdefault(call.reason, []).append(repr(call.address))
+    return AddressError(
+        *(f"{', '.join(names[:8])} {reason}" for reason, names in places.items()),
+        hint=next((call.hint for call in dropped if call.hint), None),
+    )
 
 
 def nearest(name: str, calls: Sequence[LayerCall]) -> list[str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
-from kprobe.calls import LayerCall
+from kprobe.calls import DroppedCall, LayerCall
 from kprobe.errors import KprobeError, ModelError
+from kprobe.graph.dropped import Sorting
 from kprobe.graph.lift import Entry, find_ways
+from kprobe.graph.liveness import find_ancestors, find_leftovers
 from kprobe.graph.record import Record, recording
 
 
@@ -50,6 +52,7 @@ class Trace:
         inputs: The placeholder of each model input, by name.
         outputs: The model's own outputs, flat.
         calls: Every layer call that the model's outputs depend on, in the order they began.
+        dropped: The others, which have no tensor to fetch.
     """
 
     model: Any
@@ -57,6 +60,7 @@ class Trace:
     inputs: Mapping[str, tf.Tensor]
     outputs: Sequence[tf.Tensor]
     calls: list[TracedCall]
+    dropped: list[DroppedCall] = field(default_factory=list)
 
     @property
     def graph(self) -> tf.Graph:
@@ -76,7 +80,8 @@ class Trace:
                 given = [tensor for _, tensor in call.outputs if tensor.graph is graph]
                 masks = [getattr(tensor, "_keras_mask", None) for tensor in given]
                 ends += [*given, *(mask for mask in masks if mask is not None)]
-            self._live[graph] = find_ancestors(ends)
+            found = find_ancestors(ends)
+            self._live[graph] = {op for op in found if not self._is_leftover(op)}
         return self._live[graph]
 
     @cached_property
@@ -86,19 +91,38 @@ class Trace:
     @cached_property
     def ways(self) -> Mapping[str, Sequence[Entry] | None]:
         """How the graph gets to each function that it runs once, by the function's name."""
-        return find_ways(self._definition)
+        return find_ways(self.definition, self._leftovers)
+
+    def is_leftover(self, tensor: tf.Tensor) -> bool:
+        """Tell whether a tensor is what `tf.vectorized_map` rewrote: of one row only."""
+        return self.function is not None and self._is_leftover(tensor.op)
+
+    def _is_leftover(self, operation: tf.Operation) -> bool:
+        names = [""] if operation.graph is self.graph else self._names[id(operation.graph)]
+        return any(operation.name in self._leftovers[name] for name in names)
 
     def open_function(self, name: str) -> tf.Graph | None:
         """Give the graph of a function in the library, by its name."""
         if name not in self._opened:
-            library = {f.signature.name: f for f in self._definition.library.function}
-            self._opened[name] = function_def_to_graph(library[name]) if name in library else None
+            function = self.library.get(name)
+            self._opened[name] = function_def_to_graph(function) if function else None
             self._names[id(self._opened[name])] = [name]
         return self._opened[name]
 
     @cached_property
-    def _definition(self) -> tf.compat.v1.GraphDef:
+    def definition(self) -> tf.compat.v1.GraphDef:
+        """The graph and its library."""
         return self.graph.as_graph_def()
+
+    @cached_property
+    def library(self) -> dict[str, Any]:
+        """The definition of each function, by its name."""
+        return {function.signature.name: function for function in self.definition.library.function}
+
+    @cached_property
+    def _leftovers(self) -> dict[str, set[str]]:
+        inside = {name: find_leftovers(f.node_def) for name, f in self.library.items()}
+        return {"": find_leftovers(self.definition.node), **inside}
 
     @cached_property
     def _opened(self) -> dict[str, tf.Graph | None]:
@@ -111,6 +135,15 @@ class Trace:
         """
         ways = [self.ways[name] for name in self._names[id(graph)] if name in self.ways]
         return ways[0] if len(ways) == 1 else None
+
+    def has_way(self, graph: tf.Graph) -> bool:
+        """Tell whether a graph is the trace's own, or one that it runs in one place."""
+        return graph is self.graph or self.find_way(graph) is not None
+
+    def runs_in_several_places(self, graph: tf.Graph) -> bool:
+        """Tell whether a function's graph is run more than once, outside of loops."""
+        ways = [self.ways[name] for name in self._names[id(graph)] if name in self.ways]
+        return len(ways) > 1 or None in ways
 
     @cached_property
     def _names(self) -> dict[int, list[str]]:
@@ -180,7 +213,11 @@ def trace(
         outputs=[tensor for tensor in outputs if tensor is not None],
         calls=[],
     )
-    result.calls.extend(number_calls(_keep_live(recorder.records, result), model))
+    sorting = Sorting(recorder.records, result)
+    kept = sorting.keep()
+    result.calls.extend(number_calls(kept, model))
+    addressed = zip([r for r in kept if r.parent is not None], result.calls, strict=True)
+    result.dropped.extend(sorting.describe(addressed))
     return result
 
 
@@ -193,48 +230,6 @@ def describe_failure(error: Exception) -> str:
     if match and len(said) > 1:
         return f"{type(error).__name__} in {match[1]}: {said[1]}"
     return f"{type(error).__name__}: {said[0]}"
-
-
-def _keep_live(records: Sequence[Record], trace: Trace) -> list[Record]:
-    """Drop the calls that belong to another graph, or that no output depends on.
-
-    Some layers call others only to learn a shape (a masked RNN its cell), and Keras builds
-    throw-away graphs of its own.
-    """
-    kept: set[int] = set()
-    result = []
-    for record in records:
-        if record.parent is not None and id(record.parent) not in kept:
-            continue
-        if record.is_input:
-            pass  # an input may be there although nothing depends on it
-        elif record.graph is trace.graph:
-            tensors = _flat(record.outputs)
-            if not any(t.op in trace.live for _, t in tensors):
-                continue
-        elif trace.find_way(record.graph) is None:
-            continue
-        kept.add(id(record))
-        result.append(record)
-    return result
-
-
-# What these give doesn't depend on the values of what they take.
-_BLIND = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
-
-
-def find_ancestors(tensors: Sequence[tf.Tensor]) -> set[tf.Operation]:
-    """Give every operation whose values the tensors depend on, by data or control edges."""
-    pending = [tensor.op for tensor in tensors]
-    found: set[tf.Operation] = set(pending)
-    while pending:
-        operation = pending.pop()
-        inputs = () if operation.type in _BLIND else operation.inputs
-        for before in [*(t.op for t in inputs), *operation.control_inputs]:
-            if before not in found:
-                found.add(before)
-                pending.append(before)
-    return found
 
 
 def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:

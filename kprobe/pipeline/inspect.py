@@ -39,7 +39,7 @@ def list_model_operations(
     """
     traced = _open(model, keras=keras, custom_objects=custom_objects, unsafe=unsafe)
     matches = []
-    for target in resolve([address or "//*"], traced.calls):
+    for target in resolve([address or "//*"], traced.calls, traced.dropped):
         place = f"{target.call.address if target.call else ''}//"
         listed = [e for e in list_operations(traced, target.call) if not is_passive(e.operation)]
         wanted = target.address.operation or "*"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kprobe.calls import LayerCall
+from kprobe.calls import DroppedCall, LayerCall
 from kprobe.errors import AddressError
 from kprobe.graph.resolve import match_pattern, resolve
 
@@ -148,3 +148,50 @@ def test_a_pattern_for_listing_that_matches_nothing_is_answered(pattern, fault, 
     with pytest.raises(AddressError) as caught:
         match_pattern(pattern, CALLS)
     assert (caught.value.faults, caught.value.hint) == ((fault,), hint)
+
+
+def dropped(address, reason, hint=None, position=None):
+    steps = tuple((step, None) for step in address.split("|"))
+    return DroppedCall(
+        steps=steps, class_name="Unused", reason=reason, hint=hint, position=position
+    )
+
+
+DROPPED = [
+    dropped("head|off", "isn't used"),
+    dropped("head|d1", "isn't used"),
+    dropped("encoder|bn", "isn't used"),
+    dropped("last", "is of one row", "ask for all", position=6),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "hint"),
+    [
+        ("head/off", "'head/off' isn't used", None),
+        ("head/off@0", "'head/off' isn't used", None),
+        ("off", "'head/off' isn't used", None),
+        ("o*", "'o*' matches no layer", "`kprobe ls MODEL` lists the layers"),
+        ("h*/of*", "'head/off' isn't used", None),
+        ("last:in", "'last' is of one row", "ask for all"),
+        ("at:-1", "'last' is of one row", "ask for all"),
+        ("re:la.t", "'last' is of one row", "ask for all"),
+        ("d1@7", "no layer 'd1@7'; nearest: head/d1@1", None),
+        (
+            "head/d1",
+            "'head/d1' fits 2 calls: head/d1@0, head/d1@1",
+            "name one of them, or all with head/d1@*",
+        ),
+    ],
+)
+def test_what_names_only_calls_without_tensors_is_answered_with_the_reason(text, fault, hint):
+    with pytest.raises(AddressError) as caught:
+        resolve([text], CALLS, DROPPED)
+    assert (caught.value.faults, caught.value.hint) == ((fault,), hint)
+
+
+def test_calls_without_tensors_are_never_among_the_targets():
+    assert [t.call.address for t in resolve(["**"], CALLS, DROPPED)] == [c.address for c in CALLS]
+    assert len(resolve(["re:.*"], CALLS, DROPPED)) == len(CALLS)
+    with pytest.raises(AddressError, match="'encoder/bn' isn't used"):
+        resolve(["type:Unused"], CALLS, DROPPED)
