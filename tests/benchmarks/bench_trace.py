@@ -1,0 +1,133 @@
+"""How long it takes to trace a model and to look addresses up in the trace.
+
+Ratios are of candidates run in turn, in one process, and the medians of the rounds. Models have
+random weights and are made here; nothing is downloaded. Takes about three minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+from bench_dump import ratio
+
+from kprobe.graph.fetch import find_fetches
+from kprobe.graph.search import search_upstream
+from kprobe.graph.signature import arrange_inputs, read_signature
+from kprobe.graph.trace import Trace, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPERATIONS = 100_000
+
+
+@keras.saving.register_keras_serializable(package="bench")
+class Chain(keras.layers.Layer):
+    """As many operations as are wanted, one after the other."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Change the sign."""
+        for _ in range(OPERATIONS):
+            x = tf.raw_ops.Neg(x=x)
+        return x
+
+
+def main() -> None:
+    """Run the benchmarks and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    bench_recording(options.rounds)
+    bench_looking_up(options.rounds)
+
+
+def take_turns(
+    rounds: int, prepare: Callable[[], Any], **candidates: Callable[[Any], object]
+) -> dict[str, list[float]]:
+    """Time the candidates in turn, after one round that doesn't count; in seconds.
+
+    Each gets a fresh model, which isn't timed.
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in range(rounds + 1):
+        for name, candidate in candidates.items():
+            keras.backend.clear_session()
+            model = prepare()
+            began = time.perf_counter()
+            candidate(model)
+            if number:
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def bench_recording(rounds: int) -> None:
+    """A trace that records every call, against a trace that records nothing."""
+    times = take_turns(
+        rounds,
+        lambda: keras.applications.ResNet50(weights=None),
+        bare=trace_bare,
+        recorded=trace_recorded,
+    )
+    print(
+        f"trace of ResNet50: {statistics.median(times['recorded']):.2f} s, "
+        f"{ratio(times['recorded'], times['bare']):.2f} of a trace without recording "
+        f"({statistics.median(times['bare']):.2f} s)"
+    )
+
+
+def trace_bare(model: keras.Model) -> object:
+    """Trace a model with one input as anyone would."""
+    spec = next(iter(read_signature(model).values()))
+    run = tf.function(lambda x: model(x, training=False), autograph=False)
+    return run.get_concrete_function(tf.TensorSpec(spec.shape, spec.dtype))
+
+
+def trace_recorded(model: keras.Model) -> Trace:
+    """Trace a model as kprobe does."""
+    return trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))
+
+
+def bench_looking_up(rounds: int) -> None:
+    """One operation among 100,000, by its name, by a glob and by a search from the outputs.
+
+    Each round begins with a trace that remembers nothing of the last one.
+    """
+    row = keras.Input((4,))
+    model = keras.Model(row, Chain(name="chain")(row))
+    began = time.perf_counter()
+    traced = trace_recorded(model)
+    tracing = time.perf_counter() - began
+    operations = traced.graph.get_operations()
+    middle = operations[len(operations) // 2].name
+    name = middle.rpartition("/")[2]
+    times = take_turns(
+        rounds,
+        lambda: dataclasses.replace(traced),
+        name=lambda trace: find_fetches(trace, [f"chain//{name}"]),
+        glob=lambda trace: find_fetches(trace, [f"chain//*{name[1:]}"]),
+        graph=lambda trace: find_fetches(trace, [f"//{middle}"]),
+        search=lambda trace: search_upstream(trace, f"{name}$"),
+    )
+    print(f"trace of {len(operations):,} operations: {tracing:.1f} s; to find one of them")
+    for candidate, label in {
+        "name": f"chain//{name}",
+        "glob": f"chain//*{name[1:]}",
+        "graph": f"//{middle}",
+        "search": f"kprobe find {name}$",
+    }.items():
+        seconds = statistics.median(times[candidate])
+        print(f"  {label}: {seconds:.2f} s, {seconds / tracing:.3f} of tracing")
+
+
+if __name__ == "__main__":
+    main()
