@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kprobe.errors import AddressError
@@ -110,9 +112,9 @@ def _name_all(trace: Trace) -> dict[tf.Operation, str]:
         if call.graph is trace.graph and not call.is_input:
             owners[slice(*call.span)] = [call] * (call.span[1] - call.span[0])
     addresses = {}
-    for operation, owner in zip(operations, owners, strict=True):
+    for owner, run in itertools.groupby(zip(owners, operations, strict=True), itemgetter(0)):
         scope = f"{owner.scope}/" if owner is not None and owner.scope else ""
         place = f"{owner.address}//" if owner is not None else "//"
-        for entry in walk(trace, [operation], scope, ""):
+        for entry in walk(trace, [operation for _, operation in run], scope, ""):
             addresses[entry.operation] = place + entry.name
     return addresses
