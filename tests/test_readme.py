@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 import kprobe
@@ -103,6 +105,40 @@ def test_the_python_after_the_examples_works(place, monkeypatch):
     with kprobe.open_dump("acts.h5") as dump:
         assert dump["conv5_3"].shape == (32, 8, 8, 40)
         assert dump.sample[0] == "shapes.npz:image[0]"
+
+
+def run_walk(mark: str, place: Path, names: dict[str, object]) -> None:
+    for language, text in find_blocks(mark):
+        if language == "python":
+            exec(compile(text, "README.md", "exec"), names)
+        else:
+            assert run_command(text, place) == ""
+
+
+def test_what_a_layer_computes_follows_what_is_fed_inside_it(place, monkeypatch):
+    monkeypatch.chdir(place)
+    if not Path("roi.h5").exists():
+        run_command(next(line for line in EXAMPLES if "roi.h5" in line), place)
+    run_walk("feed", place, {"kprobe": kprobe, "np": np})
+    with kprobe.open_dump("roi.h5") as dump, kprobe.open_dump("moved.h5") as moved:
+        boxes, scores = dump["ROI[0]"][:], dump["ROI[1]"][:]
+        found = (scores > 0)[..., np.newaxis]
+        assert found.any()
+        np.testing.assert_allclose(moved["ROI[0]"][:], np.where(found, boxes + 4, 0), atol=1e-4)
+        np.testing.assert_array_equal(moved["ROI[1]"][:], scores)
+
+
+# Keras's, when it saves a variable.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+def test_gates_and_cell_states_are_there_at_every_step(place, monkeypatch):
+    monkeypatch.chdir(place)
+    run_walk("steps", place, {"keras": keras})
+    with kprobe.open_dump("gates.h5") as dump:
+        values = {name: dump[name][:] for name in dump.columns}
+    assert list(values) == ["input", "forget", "output", "cell", "lstm"]
+    assert all(values[name].shape == (4, 7, 5) for name in list(values)[:4])
+    last = values["output"][:, -1] * np.tanh(values["cell"][:, -1])
+    np.testing.assert_allclose(values["lstm"], last, rtol=1e-5, atol=1e-6)
 
 
 def test_xarray_opens_the_example(place, monkeypatch):
