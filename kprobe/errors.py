@@ -42,6 +42,22 @@ class AddressError(KprobeError):
     """An address that can't be read, names nothing, or names several things."""
 
 
+class UnevenError(AddressError):
+    """A tensor in a loop that has another shape in each iteration, and can't be put together.
+
+    Attributes:
+        fetch: Its number among the tensors that were asked for.
+    """
+
+    reason = (
+        "has another shape in each iteration of its loop, and the iterations can't be put together"
+    )
+
+    def __init__(self, name: str, fetch: int) -> None:
+        super().__init__(f"{name} {self.reason}", hint="leave it out")
+        self.fetch = fetch
+
+
 class InputError(KprobeError):
     """Samples that can't be read or don't fit the model."""
 

@@ -67,6 +67,7 @@ class Function:
             stateful=stateful,
             seed=seed,
         )
+        self._subgraph.names = [fetch.address for fetch in fetches]
         self._rows = 0
         self.feeds: Sequence[str] = self._subgraph.feeds
         self.addresses: Sequence[str] = [fetch.name for fetch in fetches]

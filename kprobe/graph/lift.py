@@ -80,25 +80,29 @@ def find_ways(
     return ways
 
 
-def lift(definition: tf.compat.v1.GraphDef, way: Sequence[Entry], tensor: tf.Tensor) -> str:
+def lift(
+    definition: tf.compat.v1.GraphDef, way: Sequence[Entry], tensor: tf.Tensor, number: int
+) -> str:
     """Change a graph so that it gives the value of a tensor inside one of its functions.
 
     Args:
         definition: The graph; nodes and functions are added, and nodes on the way changed.
         way: How the graph gets to the function.
         tensor: A tensor of the function's graph.
+        number: What `find_lifted` is to give for errors in what is added here.
 
     Returns:
         The edge that gives the value: of a tensor in a loop, all iterations stacked along a new
         first axis, one for each loop in loops; of one in a branch, a first axis of length 1, or
         0 where the branch wasn't taken.
     """
-    return _Lift(definition, tensor).run(list(way))
+    return _Lift(definition, tensor, f"{_PREFIX}{number}/").run(list(way))
 
 
 class _Lift:
-    def __init__(self, definition: tf.compat.v1.GraphDef, tensor: tf.Tensor) -> None:
+    def __init__(self, definition: tf.compat.v1.GraphDef, tensor: tf.Tensor, prefix: str) -> None:
         self._definition = definition
+        self._prefix = prefix
         self._library = {f.signature.name: f for f in definition.library.function}
         self._tensor = tensor
         self._dtype = tensor.dtype
@@ -107,7 +111,7 @@ class _Lift:
         self._shape = None if rank is None else tensor.shape.as_list()
 
     def run(self, way: list[Entry]) -> str:
-        graph = Body(self._definition.node, in_function=False)
+        graph = Body(self._definition.node, in_function=False, prefix=self._prefix)
         start = self._add_list(graph)
         end = self._thread(graph, way, start)
         if any(op in BRANCHES for op in itertools.takewhile(_is_no_loop, self._kinds)):
@@ -159,7 +163,8 @@ class _Lift:
         argument = function.signature.input_arg.add()
         argument.name, argument.type = f"lifted_{number}", tf.variant.as_datatype_enum
         if gives:
-            body = Body(function.node_def, in_function=True, function=function)
+            nodes = function.node_def
+            body = Body(nodes, in_function=True, function=function, prefix=self._prefix)
             after = argument.name if way is None else self._thread(body, way, argument.name)
             result = function.signature.output_arg.add()
             result.name, result.type = f"result_{number}", tf.variant.as_datatype_enum
@@ -224,8 +229,11 @@ class _Lift:
 class Body:
     """The nodes of a graph or of a function, which write the edges between them differently."""
 
-    def __init__(self, nodes: Any, *, in_function: bool, function: Any = None) -> None:
+    def __init__(
+        self, nodes: Any, *, in_function: bool, function: Any = None, prefix: str = _PREFIX
+    ) -> None:
         self.nodes = nodes
+        self._prefix = prefix
         self._in_function = in_function
         self.arguments = [a.name for a in function.signature.input_arg] if function else []
 
@@ -242,7 +250,7 @@ class Body:
     ) -> str:
         """Add a node, and give the edge of its output, which is called `result`."""
         node = self.nodes.add()
-        node.name, node.op = name or f"{_PREFIX}{op}_{next(_numbers)}", op
+        node.name, node.op = name or f"{self._prefix}{op}_{next(_numbers)}", op
         node.input[:] = inputs
         for key, value in attrs.items():
             if isinstance(value, tf.DType):
@@ -271,9 +279,13 @@ def add_argument(node: Any, edge: str, dtype: tf.DType) -> None:
         node.attr["output_shapes"].list.shape.add()
 
 
-def is_lifting(message: str) -> bool:
-    """Tell whether an error came from what `lift` added to the graph."""
-    return f"node {_PREFIX}" in message
+def find_lifted(message: str) -> int | None:
+    """Give the number of the tensor whose iterations couldn't be stacked, from an error.
+
+    None for other errors. A function that was put in the place of its call has its name in front.
+    """
+    match = re.search(rf"node (?:\S*/)?{_PREFIX}(\d+)/TensorListStack", message)
+    return int(match[1]) if match else None
 
 
 def _original(name: str) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from kprobe.errors import AddressError
+from kprobe.errors import AddressError, UnevenError
 from kprobe.graph.computation import Computation
 from kprobe.graph.extract import extract, find_updates, find_written
-from kprobe.graph.lift import is_lifting, lift
+from kprobe.graph.lift import find_lifted, lift
 from kprobe.graph.random import find_draws, seed_draws
 from kprobe.graph.replace import replace
 from kprobe.graph.state import State, holds_seed, make_key
@@ -35,6 +35,7 @@ class Subgraph(Computation):
     those that the fetches need.
 
     Attributes:
+        names: What errors call the fetches.
         replaced: The names of the tensors that are replaced: of those given, the ones needed.
     """
 
@@ -75,8 +76,8 @@ class Subgraph(Computation):
         wanted = [
             _edge(tensor)
             if tensor.graph is trace.graph
-            else lift(whole, _find_way(trace, tensor), tensor)
-            for tensor in fetches
+            else lift(whole, _find_way(trace, tensor), tensor, number)
+            for number, tensor in enumerate(fetches)
         ]
         replacing: dict[str, str] = {}
         for name, (tensor, replacement) in (replaced or {}).items():
@@ -131,6 +132,7 @@ class Subgraph(Computation):
         )
         batch_size = next((tensor.shape[0] for tensor in trace.inputs.values()), None)
         super().__init__(specs, batch_size=batch_size, state=state)
+        self.names = [str(tensor.name) for tensor in fetches]
         self.reproducible = not unseeded
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in owned.values())
         self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
@@ -162,13 +164,10 @@ class Subgraph(Computation):
             with _unoptimized() if self._exact else contextlib.nullcontext():
                 return list(self._function(*arguments, *key))
         except tf.errors.OpError as error:
-            if is_lifting(error.message):
-                raise AddressError(
-                    "a tensor asked for has another shape in each iteration of its loop, and the "
-                    "iterations can't be put together",
-                    hint="leave it out",
-                ) from error
-            raise
+            number = find_lifted(error.message)
+            if number is None:
+                raise
+            raise UnevenError(self.names[number], number) from error
 
 
 def _make_runner(

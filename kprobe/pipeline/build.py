@@ -89,13 +89,14 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             specs = dict(zip(needed.feeds, needed.specs, strict=True))
             samples = open_samples(job, _describe(specs))
             stack.callback(samples.close)
-        subgraph = opened.cut(groups, samples.rows)
-        results, unfit = probe(subgraph, samples)
-        left_out = [f"{groups[number][0].address} {reason}" for number, reason in unfit.items()]
-        if unfit:
-            groups = _drop_unfit(groups, unfit)
+        left_out = []
+        while True:
             subgraph = opened.cut(groups, samples.rows)
-            results, _ = probe(subgraph, samples)
+            results, unfit = probe(subgraph, samples)
+            if not unfit:
+                break
+            left_out += [f"{groups[n][0].address} {reason}" for n, reason in unfit.items()]
+            groups = _drop_unfit(groups, unfit)
         columns = _columns(groups, results)
         batch_size = _choose_batch_size(
             job, subgraph, samples.rows, sum(c.row_bytes for c in columns)

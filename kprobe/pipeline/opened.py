@@ -74,6 +74,7 @@ class OpenModel:
                 seed=self.job.seed,
             )
         subgraph = self.cut_tensors(tensors, dtypes)
+        subgraph.names = [group[0].address for group in groups]
         if rows >= _FREEZE_ROWS and subgraph.weight_bytes <= _FREEZE_WEIGHT_BYTES:
             subgraph.freeze()
         return subgraph

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from kprobe.errors import UnevenError
+
 if TYPE_CHECKING:
     from kprobe.graph.computation import Computation
     from kprobe.inputs.samples import Samples
@@ -23,14 +25,18 @@ def probe(subgraph: Computation, samples: Samples) -> tuple[list[tf.Tensor], dic
 
     Returns:
         The results for one sample; and for those that have no row for each sample, or hold what
-        can't be stored, by their number, the reason.
+        can't be stored, by their number, the reason. Where one can't be computed at all, there
+        are no results, and the reason of that one alone.
     """
     rows = samples.peek(2)
     alone = {name: batch[:1] for name, batch in rows.items()}
     both = {name: np.resize(batch, (2, *batch.shape[1:])) for name, batch in rows.items()}
     # A model made for one batch size gives the same shape for both; the rest is padding.
-    one = subgraph(alone)
-    two = one if subgraph.batch_size is not None else subgraph(both)
+    try:
+        one = subgraph(alone)
+        two = one if subgraph.batch_size is not None else subgraph(both)
+    except UnevenError as error:
+        return [], {error.fetch: error.reason}
     unfit: dict[int, str] = {}
     for number, (single, double) in enumerate(zip(one, two, strict=True)):
         shapes = tuple(single.shape), tuple(double.shape)
