@@ -23,7 +23,8 @@ class Computation(ABC):
         feeds: The names of the tensors to supply.
         specs: Shape (batch axis first, None) and dtype of each of them.
         batch_size: The only batch size it takes; None if it takes any.
-        batch_axes: For some fetches, by number, the axis that is to be made the first.
+        batch_axes: For some fetches, by number, the axis that is to be made the first. None for
+            what is empty, since its loop never runs: an empty row for each sample is given.
         lifted: Which fetches, by number, lie in loops, branches or functions.
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
@@ -36,7 +37,7 @@ class Computation(ABC):
         self.feeds = list(specs)
         self.specs = list(specs.values())
         self.batch_size = batch_size
-        self.batch_axes: dict[int, int] = {}
+        self.batch_axes: dict[int, int | None] = {}
         self.lifted: set[int] = set()
         self.weight_bytes = 0
         self.frozen = False
@@ -75,7 +76,7 @@ class Computation(ABC):
             for name, spec in zip(self.feeds, self.specs, strict=True)
         ]
         whole = self.batch_size
-        rows = arguments[0].shape[0] if whole is not None else None
+        rows = arguments[0].shape[0] if arguments else 0
         if whole is not None and rows != whole:
             arguments = [pad(argument, whole) for argument in arguments]
         self._state.begin(row)
@@ -85,12 +86,21 @@ class Computation(ABC):
             raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
         finally:
             self._state.end()
+        for number, axis in self.batch_axes.items():
+            results[number] = _move_to_front(results[number], axis, rows)
         if whole is not None and rows != whole:
             results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
-        for number, axis in self.batch_axes.items():
-            others = [i for i in range(results[number].shape.rank) if i != axis]
-            results[number] = tf.transpose(results[number], [axis, *others])
         return results
+
+
+def _move_to_front(result: tf.Tensor, axis: int | None, rows: int) -> tf.Tensor:
+    shape = result.shape.as_list()
+    if axis is not None:
+        return tf.transpose(result, [axis, *(i for i in range(len(shape)) if i != axis)])
+    if 0 not in shape:
+        return result
+    # [iteration, sample, …]: neither is there. Else the samples have no axis to begin with.
+    return tf.zeros([rows, *shape[:1], *shape[2 if shape[1:2] == [0] else 1 :]], result.dtype)
 
 
 def pad(batch: tf.Tensor, size: int) -> tf.Tensor:

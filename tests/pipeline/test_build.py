@@ -147,10 +147,3 @@ def test_rows_that_go_missing_on_the_way_are_refused_where_they_do(tmp_path):
     with pytest.raises(kprobe.KprobeError, match="filter has 3 rows for samples 4 to 7"):
         dump(model, "filter", tmp_path, inputs=data, batch_size=4)
     assert not list(tmp_path.glob("acts.h5*")) or (tmp_path / "acts.h5.partial").exists()
-
-
-def test_loops_of_a_model_for_one_batch_size_are_left_out(tmp_path):
-    i = keras.Input(batch_shape=(4, 4, 3), name="seq")
-    layer = keras.layers.SimpleRNN(2, return_sequences=True, name="rnn")
-    computed = dump(keras.Model(i, layer(i)), None, tmp_path, random=8)
-    assert set(computed) == {"rnn"}
