@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,9 @@ class DroppedCall(LayerCall):
     Attributes:
         reason: Why, to be put behind its address.
         hint: What can be had instead, or None.
+        layer: The layer, which may have weights all the same.
     """
 
     reason: str
     hint: str | None = None
+    layer: Any = field(default=None, compare=False)

@@ -2,16 +2,19 @@ r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
 
     address   = [ alias "=" ] place
     place     = path [ ":" port ] [ "[" index "]" ]   a layer's output, or another port of it
+              | path ":" weight                       a weight of a layer
               | path "//" operation [ ":" number ]    a tensor inside a layer
               | "//" operation [ ":" number ]         a tensor by its name in the graph
     path      = step { "/" step }      step = ( name | glob ) [ "@" ( number | "*" ) ]
               | "type:" class  |  "at:" position in model.layers
               | "re:" regex    (full match on the path; reaches to the end of the argument)
     port      = "in" | "out" | "mask"
+    weight    = its name, or the last steps of its path where one name fits several; or a glob
     index     = Python index or slice into several outputs, or the key of a dict output
 
 Globs know `*` and `?`, which stay within a step, and `**`, any number of steps: `**/bn` is
-every bn, `encoder/**` all that is inside encoder.
+every bn, `encoder/**` all that is inside encoder. In a weight, `*` crosses steps: `lstm:*` is
+every weight of lstm.
 Commas separate addresses, but not inside brackets, and not after `re:`.
 """
 
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 from kprobe.errors import AddressError
 
@@ -60,6 +63,7 @@ class Address:
         index: Which of several, or None for all.
         operation: The name or glob of an operation inside the layer, or None.
         number: Which of the operation's outputs, or None for its only one.
+        weight: The name or glob of a weight of the layer, or None.
     """
 
     text: str
@@ -72,11 +76,16 @@ class Address:
     index: Index = None
     operation: str | None = None
     number: int | None = None
+    weight: str | None = None
 
     @property
     def is_pattern(self) -> bool:
         """Whether it names whatever fits, rather than one thing."""
-        globs = [*(step.name for step in self.steps or ()), self.operation or ""]
+        globs = [
+            *(step.name for step in self.steps or ()),
+            self.operation or "",
+            self.weight or "",
+        ]
         return self.steps is None or any("*" in glob or "?" in glob for glob in globs)
 
 
@@ -111,7 +120,23 @@ def parse_address(text: str) -> Address:
         return _parse_operation(place, alias, path, operation)
     path, index = _parse_index(place)
     path, port = _parse_port(place, path)
-    return replace(_parse_path(place, path), alias=alias, port=port, index=index)
+    address = replace(_parse_path(place, path), alias=alias, index=index)
+    if port in ("in", "out", "mask"):
+        return replace(address, port=cast("Port", port))
+    if index is not None:
+        raise AddressError(
+            f"{place!r}: brackets choose among outputs, and a weight comes whole",
+            hint=f"write {place[: place.rindex('[')]}",
+        )
+    return replace(address, weight=port)
+
+
+def names_weight(text: str) -> bool:
+    """Tell whether an address names weights, as far as its text tells."""
+    try:
+        return parse_address(text).weight is not None
+    except AddressError:
+        return False
 
 
 _ALIAS = re.compile(r"^\s*([^\W\d][\w.\-]*)=(?!=)")
@@ -167,15 +192,13 @@ def _parse_index(place: str) -> tuple[str, Index]:
     return path, key
 
 
-def _parse_port(place: str, path: str) -> tuple[str, Port]:
+def _parse_port(place: str, path: str) -> tuple[str, str]:
     prefix = re.match(r"(type:|at:)?", path)
     body = path[prefix.end() :] if prefix else path
     name, colon, port = body.rpartition(":")
     if not colon:
         return path, "out"
     head = path[: len(path) - len(body)] + name
-    if port in ("in", "out", "mask"):
-        return head, port  # type: ignore[return-value]
     if port.isdigit():
         layer, _, operation = name.rpartition("/")
         if layer:
@@ -187,7 +210,11 @@ def _parse_port(place: str, path: str) -> tuple[str, Port]:
             f"{place!r}: a layer's outputs are numbered in brackets",
             hint=f"write {head} or {head}[{port}]",
         )
-    raise AddressError(f"{place!r}: expected :in, :out or :mask, received :{port}")
+    if not all(port.split("/")):
+        raise AddressError(
+            f"{place!r}: expected :in, :out, :mask or the name of a weight, received :{port}"
+        )
+    return head, port
 
 
 def _parse_steps(place: str, path: str) -> tuple[Step, ...]:

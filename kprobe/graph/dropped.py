@@ -98,6 +98,7 @@ class Sorting:
                 position=positions.get(id(record.layer)) if len(path) == 1 else None,
                 reason=reason,
                 hint=hint if reason == VECTORIZED else None,
+                layer=record.layer,
             )
             dropped[call] = None
         return list(dropped)

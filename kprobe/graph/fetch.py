@@ -13,6 +13,7 @@ from kprobe.graph.address import Address, Step
 from kprobe.graph.dropped import VECTORIZED, hint_at_vectorized
 from kprobe.graph.operations import find_operations
 from kprobe.graph.resolve import Target, resolve
+from kprobe.graph.weights import find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +31,7 @@ class Fetch:
     Attributes:
         address: The one address that names it and nothing else.
         name: What its dataset is to be called after: the alias, or the address.
-        tensor: The tensor, in the trace.
+        tensor: The tensor, in the trace; of a weight the variable, which lives outside of it.
         layer: The address of the layer call it belongs to, or "".
         layer_class: That layer's class, or the type of an operation outside of layers.
         by_pattern: Whether a pattern found it, rather than its name.
@@ -42,6 +43,15 @@ class Fetch:
     layer: str
     layer_class: str
     by_pattern: bool
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it is a weight, which no input changes."""
+        return isinstance(self.tensor, tf.Variable)
+
+    def read(self) -> tf.Tensor:
+        """Give the present value of a weight, on a CPU without copying it."""
+        return tf.convert_to_tensor(self.tensor)
 
 
 def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
@@ -64,12 +74,12 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
         resolved = resolve(addresses, trace.calls, trace.dropped)
     fetches: dict[tuple[str, str], Fetch] = {}
     errors: list[KprobeError] = []
-    for _, targets in itertools.groupby(resolved, lambda target: id(target.address)):
+    for _, group in itertools.groupby(resolved, lambda target: id(target.address)):
         missing: list[KprobeError] = []
         found: list[Fetch] = []
-        for target in targets:
+        for targets in _take_together(list(group)):
             try:
-                found += _fetch(target, trace)
+                found += _fetch(targets, trace)
             except AddressError as error:
                 missing.append(error)
         # Of the layers that a pattern names, not all need to have what it asks of them.
@@ -81,8 +91,26 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
     return list(fetches.values())
 
 
-def _fetch(target: Target[TracedCall], trace: Trace) -> list[Fetch]:
-    call, address = target.call, target.address
+def check_feedable(fetches: Iterable[Fetch]) -> None:
+    """Refuse weights among what is to be fed.
+
+    Raises:
+        AddressError: There are some.
+    """
+    weights = [fetch.address for fetch in fetches if fetch.is_weight]
+    if weights:
+        raise AddressError(f"weights can't be fed: {', '.join(weights)}")
+
+
+def _take_together(targets: list[Target[TracedCall]]) -> list[list[Target[TracedCall]]]:
+    """A weight may be that of all the calls an address names, a tensor belongs to one."""
+    return [targets] if targets[0].address.weight is not None else [[t] for t in targets]
+
+
+def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
+    call, address = targets[0].call, targets[0].address
+    if address.weight is not None:
+        return _fetch_weights(address, [t.call for t in targets if t.call is not None])
     if call is None or address.operation is not None:
         found = find_operations(trace, call, address)
         layer = ("", found[0][1].op.type) if call is None else (call.address, call.class_name)
@@ -101,18 +129,40 @@ def _fetch(target: Target[TracedCall], trace: Trace) -> list[Fetch]:
     return _name(whole, address, call.address, call.class_name)
 
 
+def _fetch_weights(address: Address, calls: Sequence[TracedCall]) -> list[Fetch]:
+    found = find_weights(address, calls)
+    if address.alias:
+        # A weight of a shared layer has several addresses, of which a name of its own needs one.
+        found = list({id(weight.variable): (place, weight) for place, weight in found}.values())
+    _check_alias(address, [f"{place}:{weight.name}" for place, weight in found])
+    return [
+        Fetch(
+            address=f"{place}:{weight.name}",
+            name=address.alias or f"{place}:{weight.name}",
+            tensor=weight.variable,
+            layer=place,
+            layer_class=weight.call.class_name,
+            by_pattern=address.is_pattern,
+        )
+        for place, weight in found
+    ]
+
+
 def _name(
     tensors: Sequence[tuple[str, tf.Tensor]], address: Address, layer: str, layer_class: str
 ) -> list[Fetch]:
-    if address.alias and len(tensors) > 1:
-        raise AddressError(
-            f"the alias {address.alias!r} stands for {len(tensors)} tensors: "
-            + ", ".join(name for name, _ in tensors[:8])
-        )
+    _check_alias(address, [name for name, _ in tensors])
     return [
         Fetch(name, address.alias or name, tensor, layer, layer_class, address.is_pattern)
         for name, tensor in tensors
     ]
+
+
+def _check_alias(address: Address, names: Sequence[str]) -> None:
+    if address.alias and len(names) > 1:
+        raise AddressError(
+            f"the alias {address.alias!r} stands for {len(names)} tensors: {', '.join(names[:8])}"
+        )
 
 
 def _port(call: TracedCall, port: str) -> Sequence[Part]:

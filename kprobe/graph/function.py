@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.address import split_addresses
-from kprobe.graph.fetch import find_fetches
+from kprobe.graph.fetch import check_feedable, find_fetches
 from kprobe.graph.replacement import parse_replacement
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
@@ -49,19 +49,26 @@ class Function:
             find_fetches(traced, split_addresses(texts) if isinstance(texts, str) else texts)
             for texts in (layers, feeds)
         )
+        check_feedable(fed)
         replaced = {}
         for address, text in replace.items():
             replacement = parse_replacement(text)
             if replacement is None:
                 raise AddressError(f"expected zero, mean or noise:STD, received {text}")
-            for fetch in find_fetches(traced, [address]):
+            places = find_fetches(traced, [address])
+            check_feedable(places)
+            for fetch in places:
                 replaced[fetch.address] = (fetch.tensor, replacement)
         known = {fetch.name: fetch.tensor for fetch in fed} | dict(traced.inputs)
         self._known = set(known)
+        # What no argument changes isn't computed, but read in every call.
+        self._weights = {fetch.name: fetch for fetch in fetches if fetch.is_weight}
+        computed = [fetch for fetch in fetches if not fetch.is_weight]
+        self._computed = [fetch.name for fetch in computed]
         self._subgraph = Subgraph(
             traced,
             known,
-            [fetch.tensor for fetch in fetches],
+            [fetch.tensor for fetch in computed],
             replaced=replaced,
             exact=exact,
             stateful=stateful,
@@ -102,15 +109,16 @@ class Function:
             name: _fit(name, given[name], spec)
             for name, spec in zip(self.feeds, self._subgraph.specs, strict=True)
         }
-        results = self._subgraph(ready, self._rows)
+        tensors = {name: fetch.read() for name, fetch in self._weights.items()}
+        if self._computed:
+            results = self._subgraph(ready, self._rows)
+            tensors |= zip(self._computed, results, strict=True)
         self._rows += max((len(array) for array in ready.values() if array.ndim), default=0)
-        return {
-            address: _to_array(tensor)
-            for address, tensor in zip(self.addresses, results, strict=True)
-        }
+        return {address: _to_array(tensors[address]) for address in self.addresses}
 
     def _mismatch(self, received: str) -> InputError:
-        return InputError(f"expected an array for {', '.join(self.feeds)}, received {received}")
+        expected = f"an array for {', '.join(self.feeds)}" if self.feeds else "no array"
+        return InputError(f"expected {expected}, received {received}")
 
 
 def _fit(name: str, value: npt.ArrayLike, spec: tf.TensorSpec) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from kprobe.calls import DroppedCall, LayerCall
 from kprobe.errors import AddressError, KprobeError, merge_errors
@@ -36,10 +36,12 @@ def resolve(
     Args:
         texts: The addresses.
         calls: Every call of the model.
-        dropped: The calls that have no tensor; what fits only those is answered with the reason.
+        dropped: The calls that have no tensor; what fits only those is answered with the reason,
+            but for weights.
 
     Returns:
-        The targets, in the order of the addresses, those of a pattern in the order of `calls`.
+        The targets, in the order of the addresses, those of a pattern in the order of `calls`,
+        and for weights of `dropped`.
 
     Raises:
         AddressError: Some addresses can't be read, name nothing, or name several calls without
@@ -97,11 +99,13 @@ def _resolve_one(text: str, calls: Sequence[C], dropped: Sequence[DroppedCall]) 
         if exact:
             return [Target(exact[0], Address(whole, name, steps=()))]
     address = parse_address(text)
+    if address.weight is not None:
+        calls, dropped = [*calls, *cast("Sequence[C]", dropped)], ()
     if address.steps is None:
         found = _select(address, calls, dropped)
         if not found:
             raise _unmatched(address, calls, dropped)
-        if address.position is not None and len(found) > 1:
+        if address.position is not None and len(found) > 1 and address.weight is None:
             raise _ambiguous(address, found)
     elif not address.steps:
         return [Target(None, address)]
@@ -143,7 +147,8 @@ def _find(
         loose = found if len(found) > 1 and steps[0].call != "*" else []
     else:
         loose = [call for call in found if _leaves_call_open(steps, call.steps)]
-    if loose:
+    # The calls of a shared layer have the same weights; only the layers tell whether these have.
+    if loose and address.weight is None:
         raise _ambiguous(address, loose)
     return found
 

@@ -65,7 +65,10 @@ def search_upstream(
         wanted = re.compile(pattern)
     except re.error as error:
         raise AddressError(f"{pattern!r} is not a regular expression: {error}") from None
-    tensors = [f.tensor for f in find_fetches(trace, [start])] if start else trace.outputs
+    fetches = find_fetches(trace, [start]) if start else []
+    if any(fetch.is_weight for fetch in fetches):
+        raise AddressError(f"{start} is a weight, and nothing is upstream of it")
+    tensors = [fetch.tensor for fetch in fetches] if start else trace.outputs
     addresses = _name_all(trace)
     return [
         describe(operation, addresses[operation], hops)

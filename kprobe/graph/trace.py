@@ -32,6 +32,7 @@ class TracedCall(LayerCall):
             function in it.
         scope: The name scope of its operations, "" for none.
         span: The positions in `graph` of the operations the call created, a half-open range.
+        layer: The layer or operation itself.
     """
 
     inputs: Sequence[tf.Tensor]
@@ -39,6 +40,7 @@ class TracedCall(LayerCall):
     graph: tf.Graph
     scope: str
     span: tuple[int, int]
+    layer: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +264,7 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
                 graph=record.graph,
                 scope=record.scope,
                 span=record.span,
+                layer=record.layer,
                 is_input=record.is_input,
             )
         )

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from kprobe.errors import AddressError
-from kprobe.graph.address import Address, Step, parse_address, split_addresses
+from kprobe.graph.address import Address, Step, names_weight, parse_address, split_addresses
 
 PARSED = [
     ("conv5_3", {"steps": (Step("conv5_3"),)}),
@@ -40,6 +40,17 @@ PARSED = [
         {"alias": "nms", "steps": (Step("ROI"),), "operation": "*NonMaxSuppression*", "number": 0},
     ),
     ("//model/conv/BiasAdd:0", {"steps": (), "operation": "model/conv/BiasAdd", "number": 0}),
+    ("conv1:kernel", {"steps": (Step("conv1"),), "weight": "kernel"}),
+    ("k=conv1:kernel", {"alias": "k", "steps": (Step("conv1"),), "weight": "kernel"}),
+    ("conv1:output", {"steps": (Step("conv1"),), "weight": "output"}),
+    ("conv1:*", {"steps": (Step("conv1"),), "weight": "*"}),
+    ("**:kernel", {"steps": (Step("**"),), "weight": "kernel"}),
+    ("mha:query/kernel", {"steps": (Step("mha"),), "weight": "query/kernel"}),
+    ("enc@1/conv1:kernel", {"steps": (Step("enc", 1), Step("conv1")), "weight": "kernel"}),
+    ("shared@*:kernel", {"steps": (Step("shared", "*"),), "weight": "kernel"}),
+    ("type:Conv2D:kernel", {"type": "Conv2D", "weight": "kernel"}),
+    ("at:1:bias", {"position": 1, "weight": "bias"}),
+    ("at:-1:cell/bias", {"position": -1, "weight": "cell/bias"}),
 ]
 
 
@@ -60,7 +71,18 @@ def test_a_regex_reaches_to_the_end():
 REFUSED = [
     ("conv5_3/Relu:0", "'conv5_3/Relu:0' is the name of a graph tensor, not of a layer"),
     ("conv5_3:0", "'conv5_3:0': a layer's outputs are numbered in brackets"),
-    ("conv5_3:output", "'conv5_3:output': expected :in, :out or :mask, received :output"),
+    (
+        "conv5_3:",
+        "'conv5_3:': expected :in, :out, :mask or the name of a weight, received :",
+    ),
+    (
+        "conv5_3:cell/",
+        "'conv5_3:cell/': expected :in, :out, :mask or the name of a weight, received :cell/",
+    ),
+    (
+        "conv5_3:kernel[0]",
+        "'conv5_3:kernel[0]': brackets choose among outputs, and a weight comes whole",
+    ),
     ("a//", "'a//': expected an operation and the number of its output after '//', received ''"),
     (
         "a//b:x",
@@ -92,6 +114,20 @@ def test_a_tensor_name_of_tensorflow_1_is_answered_with_the_address():
     with pytest.raises(AddressError) as caught:
         parse_address("conv5_3/Relu:0")
     assert caught.value.hint == "write conv5_3//Relu:0 for that operation inside conv5_3"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("conv1:kernel", True),
+        ("k=**:*", True),
+        ("conv1", False),
+        ("conv1:in", False),
+        ("a[", False),
+    ],
+)
+def test_the_text_tells_the_address_of_a_weight(text, expected):
+    assert names_weight(text) is expected
 
 
 LISTS = [

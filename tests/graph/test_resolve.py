@@ -58,6 +58,13 @@ FOUND = [
     ("at:-1", ["head"]),
     (r"re:conv\d_(1|3)", ["conv1_1"]),
     ("**", [c.address for c in CALLS]),
+    # Whether a weight is that of one layer isn't known here, but which calls are meant.
+    ("encoder:kernel", ["encoder@0", "encoder@1"]),
+    ("encoder@1:kernel", ["encoder@1"]),
+    ("only:kernel", ["head/only"]),
+    ("at:4:kernel", ["encoder@0", "encoder@1"]),
+    ("type:Conv2D:*", ["conv1_1", "conv1_2"]),
+    ("conv1/bn:gamma", ["conv1/bn"]),
     ("re:.*d1", ["encoder@0/d1", "encoder@1/d1"]),
 ]
 
@@ -69,6 +76,7 @@ def test_an_address_names_its_calls(text, addresses):
 
 FAULTS = [
     ("conv1_3", "no layer 'conv1_3'; nearest: conv1_2, conv1_1, conv1/bn", None),
+    ("conv1_3:kernel", "no layer 'conv1_3:kernel'; nearest: conv1_2, conv1_1, conv1/bn", None),
     ("zzz", "no layer 'zzz'", "`kprobe ls MODEL` lists the layers"),
     ("head/onl", "no layer 'head/onl'; nearest: head/only, head", None),
     (

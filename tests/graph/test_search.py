@@ -61,6 +61,11 @@ def test_loops_are_searched():
     assert [match.address for match in found] == ["probe//map/while/deep"]
 
 
+def test_a_weight_has_no_upstream(rpn):
+    with pytest.raises(AddressError, match="conv1_1:kernel is a weight, and nothing is upstream"):
+        search_upstream(rpn, "", start="conv1_1:kernel")
+
+
 def test_what_isnt_a_regex_is_refused(rpn):
     with pytest.raises(AddressError, match="is not a regular expression"):
         search_upstream(rpn, "(")
