@@ -25,7 +25,7 @@ class Dimensions:
 
     Args:
         file: The file, open for writing.
-        sample: The dataset that becomes the dimension of every first axis.
+        sample: The dataset that becomes the dimension of every axis of samples.
     """
 
     def __init__(self, file: Any, sample: Any) -> None:
@@ -34,13 +34,15 @@ class Dimensions:
         self._scales = {"sample": sample}
         self._uses: dict[str, list[tuple[Any, int]]] = {"sample": []}
 
-    def label(self, dataset: Any) -> None:
-        """Name every axis of a dataset, whose first axis is `sample`."""
-        names = ["sample"]
+    def label(self, dataset: Any, *, by_sample: bool) -> None:
+        """Name every axis of a dataset, of which the first may be `sample`."""
+        names = ["sample"] if by_sample else []
         seen: Counter[int] = Counter()
-        for size in dataset.shape[1:]:
+        for size in dataset.shape[len(names) :]:
             seen[size] += 1
             names.append(f"dim_{size}" if seen[size] == 1 else f"dim_{size}_{seen[size]}")
+        if not names:
+            return  # netCDF-4's scalars have no list of dimensions
         references = np.empty(len(names), dtype=object)
         for axis, name in enumerate(names):
             scale = self._scale(name, dataset.shape[axis])

@@ -58,26 +58,34 @@ Samples: TypeAlias = "Sequence[str] | EncodedNames"
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset of a dump, with a row for every sample.
+    """One dataset of a dump: with a row for every sample, or the same for all samples.
 
     Attributes:
         name: Name of the dataset.
         shape: Shape of one sample, without the axis of samples; () for a number per sample.
+            Of a column that is the same for all samples, its whole shape.
         dtype: The dtype as stored: integers, floats, complex numbers, or `S` for UTF-8 text of
             a fixed number of bytes.
         attrs: What is known about the column. A column with the attribute `addresses`, a list
             of str, holds a tensor and is found by the reader under each of them.
+        value: What it holds, if it is the same for all samples, such as a weight: C-contiguous,
+            of `shape` and `dtype`. It is written when the file is laid out.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     attrs: Mapping[str, Attribute] = field(default_factory=dict)
+    value: np.ndarray[Any, Any] | None = field(default=None, compare=False)
 
     @property
     def row_bytes(self) -> int:
-        """The bytes of one row."""
-        return prod(self.shape) * self.dtype.itemsize
+        """The bytes of one row; 0 if it has none, being the same for all samples."""
+        return prod(self.shape) * self.dtype.itemsize if self.value is None else 0
+
+    def count_bytes(self, rows: int) -> int:
+        """The bytes of the dataset for a number of samples."""
+        return rows * self.row_bytes if self.value is None else self.value.nbytes
 
 
 def lay_out(
@@ -89,7 +97,8 @@ def lay_out(
     """Create the file of a dump with room for all rows, and close it.
 
     Every dataset is contiguous, so that row i of a column is at its offset plus i times its
-    `row_bytes`, and rows can be written there without HDF5. `committed` (int64: the number of
+    `row_bytes`, and rows can be written there without HDF5. What is the same for all samples is
+    written here. `committed` (int64: the number of
     rows that are sure), `complete` (uint8), `started` and `finished` (float64: seconds since
     1970) are scalar datasets.
 
@@ -117,8 +126,9 @@ def lay_out(
     for facts in (attrs, *(column.attrs for column in columns)):
         _check_integers(facts)
     names = _encode(samples)
-    row_bytes = names.dtype.itemsize + sum(column.row_bytes for column in columns)
-    check_space(path, len(names) * row_bytes + _OVERHEAD * (len(columns) + 5))
+    rows = len(names)
+    size = rows * names.dtype.itemsize + sum(column.count_bytes(rows) for column in columns)
+    check_space(path, size + _OVERHEAD * (len(columns) + 5))
     try:
         offsets = _create(path, columns, names, attrs)
         with path.open("r+b") as file:
@@ -126,6 +136,10 @@ def lay_out(
             place = offsets.pop("sample")
             if place is not None:
                 _write_names(file.fileno(), place, names)
+            for column in columns:
+                place = offsets[column.name]
+                if column.value is not None and place is not None:
+                    _write(file.fileno(), place, column.value)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -167,9 +181,11 @@ def _create(
         sample = _create_dataset(file, "sample", (rows,), samples.dtype)
         dimensions = Dimensions(file, sample)
         for column in columns:
-            dataset = _create_dataset(file, column.name, (rows, *column.shape), column.dtype)
+            by_sample = column.value is None
+            shape = (rows, *column.shape) if by_sample else column.shape
+            dataset = _create_dataset(file, column.name, shape, column.dtype)
             _set_attributes(dataset, column.attrs)
-            dimensions.label(dataset)
+            dimensions.label(dataset, by_sample=by_sample)
         dimensions.finish()
         names = [*late_facts, "sample", *(column.name for column in columns)]
         return {name: file[name].id.get_offset() for name in names}
@@ -217,11 +233,14 @@ def _write_names(file: int, offset: int, names: EncodedNames) -> None:
     width = names.dtype.itemsize
     rows = max(1, _PIECE // width)
     for start in range(0, len(names), rows):
-        piece = np.ascontiguousarray(names[start : start + rows])
-        content = piece.view(np.uint8).data
-        done = 0
-        while done < content.nbytes:
-            done += os.pwrite(file, content[done:], offset + start * width + done)
+        _write(file, offset + start * width, np.ascontiguousarray(names[start : start + rows]))
+
+
+def _write(file: int, offset: int, array: np.ndarray[Any, Any]) -> None:
+    content = array.reshape(-1).view(np.uint8).data
+    done = 0
+    while done < content.nbytes:
+        done += os.pwrite(file, content[done:], offset + done)
 
 
 def _encode(samples: Samples) -> EncodedNames:

@@ -32,7 +32,8 @@ class Dump(Mapping[str, Any]):
 
     `dump[key]` takes an address that was asked for, or else the name of a column, which is the
     alias where one was given. It returns an `h5py.Dataset` of shape (rows, ...), of which only what
-    is sliced is read; row i belongs to `sample[i]`. Iteration gives every address once, in the
+    is sliced is read; row i belongs to `sample[i]`. A weight, whose attribute `layout` is "weight",
+    has its own shape and no rows. Iteration gives every address once, in the
     order in which they are stored.
 
     In a dump that isn't complete all rows can be read, and only the first `committed` are right.

@@ -44,7 +44,8 @@ class Writer:
 
     Args:
         path: The finished dump, NAME.
-        columns: The datasets.
+        columns: The datasets; those with a `value` are there from the start, the others wait
+            for their rows.
         samples: The identity of every row, as `lay_out` takes them; there are as many rows.
         attrs: Attributes of the file.
         overwrite: Whether an existing NAME may be replaced.
@@ -78,7 +79,8 @@ class Writer:
         self.partial = partial_path(self.path)
         self.rows = len(samples)
         self.committed = 0
-        self._columns = {column.name: column for column in columns}
+        self._all_columns = columns
+        self._columns = {column.name: column for column in columns if column.value is None}
         self._samples = samples
         self._attrs = attrs
         self._overwrite = overwrite
@@ -92,9 +94,7 @@ class Writer:
     def __enter__(self) -> Writer:
         self._file = claim(self.path, self.partial, overwrite=self._overwrite)
         try:
-            self._offsets = lay_out(
-                self.partial, list(self._columns.values()), self._samples, self._attrs
-            )
+            self._offsets = lay_out(self.partial, self._all_columns, self._samples, self._attrs)
         except BaseException as error:
             # One that was there before, with rows of an earlier run, isn't empty.
             if self.partial.exists() and not self.partial.stat().st_size:
@@ -111,9 +111,9 @@ class Writer:
 
         Args:
             start: The row of the batch's first sample.
-            batch: For every column an array of shape (rows of the batch, *column.shape) and of
-                the column's dtype, C-contiguous: a numpy array, or anything with the buffer
-                protocol. It is kept, not copied: don't change it until a commit.
+            batch: For every column with rows an array of shape (rows of the batch,
+                *column.shape) and of the column's dtype, C-contiguous: a numpy array, or anything
+                with the buffer protocol. It is kept, not copied: don't change it until a commit.
 
         Raises:
             DumpError: The batch doesn't fit the columns or the rows, or an earlier write failed.

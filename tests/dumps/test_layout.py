@@ -75,6 +75,41 @@ def test_xarray_opens_a_dump_with_labels(tmp_path: Path) -> None:
         assert dataset["conv"].attrs["addresses"] == ["conv", "at:1"]
 
 
+def test_what_is_the_same_for_all_samples_is_written_at_once_without_their_axis(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.h5"
+    values = {
+        "kernel": np.arange(72, dtype="f4").reshape(3, 3, 1, 8),
+        "scale": np.array(0.5, "f4"),
+        "none": np.empty((0, 8), "f4"),
+        "mask": np.array([1, 0, 1], "u1"),
+    }
+    columns = [Column(name, v.shape, v.dtype, value=v) for name, v in values.items()]
+    lay_out(path, [*columns, Column("conv", (8, 8), FLOAT)], ["a", "b"], {})
+    with h5py.File(path, "r") as file:
+        for name, value in values.items():
+            assert file[name].dtype == value.dtype
+            np.testing.assert_array_equal(file[name][...], value)
+        axes = [[scale.name for scale in axis.values()] for axis in file["kernel"].dims]
+        assert axes == [["/dim_3"], ["/dim_3_2"], ["/dim_1"], ["/dim_8"]]
+    with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        assert dataset["kernel"].dims == ("dim_3", "dim_3_2", "dim_1", "dim_8")
+        assert dataset["conv"].dims == ("sample", "dim_8", "dim_8_2")
+        assert dataset["scale"].dims == ()
+        for name, value in values.items():
+            np.testing.assert_array_equal(dataset[name], value)
+
+
+def test_a_disk_too_small_for_what_all_samples_share_is_noticed_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    # Takes up no memory, and no disk has so much room.
+    value = np.broadcast_to(np.zeros((), "f4"), (1 << 25, 1 << 25))
+    with pytest.raises(DumpError, match="bytes are needed"):
+        lay_out(path, [Column("kernel", value.shape, value.dtype, value=value)], [], {})
+    assert not path.exists()
+
+
 def test_xarray_opens_a_dump_of_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     assert lay_out(path, [Column("conv", (4, 8), FLOAT)], [], {})["conv"] is None
