@@ -123,8 +123,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     An address is a layer's name (conv5_3), a path through nested models (encoder/conv1), one
     call of a shared layer (encoder@1/conv1; @* for all), a pattern (block*_conv?, '**/bn',
     type:Conv2D, at:-1, 're:conv.*'), a layer's input (conv5_3:in), one of several outputs
-    (lstm[0]), each with a name of its own where wanted (features=avg_pool).
-    `kprobe ls MODEL` lists them.
+    (lstm[0]), a layer's weight (conv5_3:kernel), each with a name of its own where wanted
+    (features=avg_pool). `kprobe ls MODEL` lists them.
     """
     ctx.ensure_object(dict)["verbose"] = options["verbose"]
     to_stdout = options["output"] == "-" and not options["dry_run"]
@@ -160,6 +160,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             if ready.samples.random and not options["quiet"]:
                 say(f"no --input: {count(ready.samples.rows, 'random sample')}, seed {job.seed}")
             if not options["quiet"]:
+                if not ready.samples.rows:
+                    say("weights alone are asked for: no samples are run")
                 for line in ready.left_out:
                     say(f"left out: {line}")
                 if options["audit"]:
@@ -227,6 +229,11 @@ def _destination(output: str | Path, to_stdout: bool) -> Iterator[Path]:
 
 
 def _summarize(receipt: Receipt, output: str) -> str:
+    if not receipt.rows:
+        return (
+            f"{output}: {count(receipt.datasets, 'weight')}, {format_bytes(receipt.written)} "
+            f"in {receipt.seconds:.1f} s"
+        )
     rate = receipt.rows / receipt.seconds
     return (
         f"{output}: {count(receipt.rows, 'sample')} of {count(receipt.datasets, 'dataset')}, "
@@ -245,8 +252,9 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
             "dataset": column.name,
             "dtype": column.dtype.name,
             "shape": list(column.shape),
+            "layout": column.attrs["layout"],
             "bytes_per_sample": column.row_bytes,
-            "bytes": column.row_bytes * rows,
+            "bytes": column.count_bytes(rows),
         }
         for column, (address, *also) in zip(plan.columns, plan.addresses, strict=True)
     ]
@@ -257,7 +265,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
                 "samples": rows,
                 "batch_size": plan.batch_size,
                 "frozen": plan.subgraph.frozen,
-                "bytes": plan.row_bytes * rows,
+                "bytes": plan.bytes,
                 "free_bytes": free,
             }
         )
@@ -272,7 +280,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
         )
         for record in records
     ]
-    total = ("in all", "", "", format_bytes(plan.row_bytes), format_bytes(plan.row_bytes * rows))
+    total = ("in all", "", "", format_bytes(plan.row_bytes), format_bytes(plan.bytes))
     header = ("address", "dtype", "shape", "a sample", count(rows, "sample"))
     print_table(header, [*table, total], numbers={*header[3:]})
     print_line(f"{format_bytes(free)} free on the disk")

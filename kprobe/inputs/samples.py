@@ -28,7 +28,7 @@ class Samples:
     Use it as a context manager, or close it: files stay open while it reads.
 
     Attributes:
-        rows: The number of samples, at least one.
+        rows: The number of samples, at least one; 0 without sources.
         sources: The source for each input, by the input's name, in the model's order.
     """
 
@@ -39,7 +39,7 @@ class Samples:
             for model_input, source in sources.items()
             if (bounds := find_integer_bounds(model_input, source.dtype)) is not None
         }
-        rows = min(source.rows for source in sources.values())
+        rows = min((source.rows for source in sources.values()), default=0)
         self.rows = rows if limit is None else min(rows, limit)
 
     @property
@@ -51,13 +51,15 @@ class Samples:
         """Give for each input the shape of one sample and the dtype of the data."""
         return {name: (source.shape, source.dtype) for name, source in self.sources.items()}
 
-    def names(self, start: int = 0, stop: int | None = None) -> RowNames:
+    def names(self, start: int = 0, stop: int | None = None) -> RowNames | npt.NDArray[Any]:
         """Give rows start to stop an identity each, after the first input's source.
 
         Returns:
             UTF-8 text such as "shapes.npz:image[12]", made when it is sliced, as of an array of
             shape (stop - start,), dtype "S<width>".
         """
+        if not self.sources:
+            return np.empty(0, "S1")
         first = next(iter(self.sources.values()))
         return RowNames(first, range(start, self.rows if stop is None else stop))
 

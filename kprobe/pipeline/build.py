@@ -19,12 +19,13 @@ from kprobe.graph.device import select_device
 from kprobe.graph.fetch import Fetch, find_fetches
 from kprobe.graph.signature import library_of, read_signature
 from kprobe.inputs.model_input import ModelInput
+from kprobe.inputs.samples import Samples
 from kprobe.models.load import load_model
 from kprobe.pipeline.audit import audit
 from kprobe.pipeline.feeds import check_used, find_fed, read_feeds
 from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
-from kprobe.pipeline.precheck import open_samples
+from kprobe.pipeline.precheck import open_samples, samples_can_wait
 from kprobe.pipeline.probe import probe
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from kprobe.graph.computation import Computation
     from kprobe.graph.preprocessing import Preprocessing
-    from kprobe.inputs.samples import Samples
     from kprobe.models.file import ModelFile
     from kprobe.pipeline.job import Job
 
@@ -69,7 +69,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             stack.callback(samples.close)
         signature = read_signature(model)
         feeds = read_feeds(job.feeds)
-        if samples is None and not feeds.sources:
+        if samples is None and not samples_can_wait(job):
             samples = open_samples(job, _describe(signature))
             stack.callback(samples.close)
         opened = open_model(job, model, signature, samples)
@@ -77,31 +77,38 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         fetches = find_fetches(traced, job.layers)
         if not fetches:
             raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
-        groups = _group(fetches)
+        weights = _group([fetch for fetch in fetches if fetch.is_weight])
+        groups = _group([fetch for fetch in fetches if not fetch.is_weight])
         fed = find_fed(traced, [text.partition("=")[0] for text in feeds.sources])
         places = find_fed(traced, feeds.replaced)
         if fed or places:
             opened = opened.feed(fed, {n: (places[n], by) for n, by in feeds.replaced.items()})
             needed = opened.cut_tensors([group[0].tensor for group in groups])
             check_used(needed, [*fed, *places])
-        if samples is None:
-            _check_inputs(opened, groups, set(needed.feeds) & set(traced.inputs))
-            specs = dict(zip(needed.feeds, needed.specs, strict=True))
+        if not groups:
+            _check_weights_alone(job, samples)
+            samples = Samples({})
+        elif samples is None:
+            specs = signature
+            if feeds.sources:
+                _check_inputs(opened, groups, set(needed.feeds) & set(traced.inputs))
+                specs = dict(zip(needed.feeds, needed.specs, strict=True))
             samples = open_samples(job, _describe(specs))
             stack.callback(samples.close)
         left_out = []
         while True:
             subgraph = opened.cut(groups, samples.rows)
-            results, unfit = probe(subgraph, samples)
+            results, unfit = probe(subgraph, samples) if groups else ([], {})
             if not unfit:
                 break
             left_out += [f"{groups[n][0].address} {reason}" for n, reason in unfit.items()]
             groups = _drop_unfit(groups, unfit)
-        columns = _columns(groups, results)
+        stored = [*groups, *weights]
+        columns = _columns(stored, [*results, *opened.read_weights(weights)])
         batch_size = _choose_batch_size(
             job, subgraph, samples.rows, sum(c.row_bytes for c in columns)
         )
-        attrs = _facts(job, model, [fetch.address for group in groups for fetch in group], samples)
+        attrs = _facts(job, model, [fetch.address for group in stored for fetch in group], samples)
         attrs |= {
             "batch_size": batch_size,
             "frozen": subgraph.frozen,
@@ -122,7 +129,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             samples=samples,
             subgraph=subgraph,
             columns=columns,
-            addresses=[[*dict.fromkeys(f.address for f in group)] for group in groups],
+            addresses=[[*dict.fromkeys(f.address for f in group)] for group in stored],
             left_out=left_out,
             batch_size=batch_size,
             attrs=attrs,
@@ -164,6 +171,20 @@ def _check_inputs(
     )
 
 
+def _check_weights_alone(job: Job, samples: Samples | None) -> None:
+    """Check that nothing is asked for that needs samples, which weights alone don't.
+
+    Raises:
+        InputError: Some are given, or an audit is asked for.
+    """
+    if samples is not None and not samples.random:
+        raise InputError("weights alone need no input, and some is given", hint="leave it out")
+    if job.audit:
+        raise InputError("weights alone aren't computed: there is nothing to audit")
+    if samples is not None:
+        samples.close()
+
+
 def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
     """Put fetches of the same tensor together: it is computed and stored once."""
     groups: dict[int, list[Fetch]] = {}
@@ -199,10 +220,12 @@ def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) ->
             "layer_class": fetch.layer_class,
             "tensor": getattr(fetch.tensor, "name", ""),  # an eager one has none
             "dtype": fetch.tensor.dtype.name,
-            "layout": "dense",
+            "layout": "weight" if fetch.is_weight else "dense",
         }
         dtype = np.dtype(result.dtype.as_numpy_dtype)
-        columns.append(Column(column_name(fetch.name), tuple(result.shape[1:]), dtype, attrs))
+        shape = tuple(result.shape if fetch.is_weight else result.shape[1:])
+        value = np.asarray(result) if fetch.is_weight else None
+        columns.append(Column(column_name(fetch.name), shape, dtype, attrs, value))
     return columns
 
 

@@ -79,12 +79,13 @@ def find_fed(traced: Trace, addresses: Iterable[str]) -> dict[str, tf.Tensor]:
 
 
 def _find_one(traced: Trace, address: str) -> tf.Tensor:
-    from kprobe.graph.fetch import find_fetches
+    from kprobe.graph.fetch import check_feedable, find_fetches
 
     found = find_fetches(traced, [address])
     if len(found) != 1:
         names = ", ".join(fetch.address for fetch in found[:8])
         raise AddressError(f"--feed {address} stands for {len(found)} tensors: {names}")
+    check_feedable(found)
     tensor = found[0].tensor
     if tensor.graph is not traced.graph:
         raise AddressError(

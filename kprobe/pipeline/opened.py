@@ -79,6 +79,13 @@ class OpenModel:
             subgraph.freeze()
         return subgraph
 
+    def read_weights(self, groups: Sequence[Sequence[Fetch]]) -> list[tf.Tensor]:
+        """Give the value of the weight of each group, in the dtype it is stored as."""
+        return [
+            tf.cast(group[0].read(), _choose_stored(group[0].tensor, self.job.dtype))
+            for group in groups
+        ]
+
     def cut_tensors(
         self, tensors: Sequence[tf.Tensor], dtypes: Sequence[tf.DType] | None = None
     ) -> Subgraph:

@@ -23,7 +23,8 @@ class Plan:
     Attributes:
         job: What was asked for.
         samples: The rows to run.
-        subgraph: What computes a batch; its results are in the order of `columns`.
+        subgraph: What computes a batch; its results are in the order of those `columns` that
+            have rows.
         columns: The datasets of the dump.
         addresses: The addresses that name the tensor of each, the one asked for first leading.
         left_out: What a pattern named and can't be stored, each with the reason.
@@ -51,3 +52,8 @@ class Plan:
     def row_bytes(self) -> int:
         """The bytes of one sample in all datasets."""
         return sum(column.row_bytes for column in self.columns)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all datasets, for all samples."""
+        return sum(column.count_bytes(self.samples.rows) for column in self.columns)

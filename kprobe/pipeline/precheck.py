@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.dumps.partial import check_output
 from kprobe.errors import AddressError, InputError, KprobeError, merge_errors
+from kprobe.graph.address import names_weight
 from kprobe.graph.resolve import resolve
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.opening import open_arrays, open_sources
@@ -51,8 +52,7 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
     except KprobeError as error:
         errors.append(error)
     try:
-        # With sources for feeds, which inputs are needed is known when the model is traced.
-        inputs = [] if read_feeds(job.feeds).sources else _find_inputs(calls)
+        inputs = [] if samples_can_wait(job) else _find_inputs(calls)
         samples = open_samples(job, inputs) if inputs else None
     except KprobeError as error:
         errors.append(error)
@@ -72,6 +72,15 @@ def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
         return open_arrays(job.inputs, inputs, limit=job.limit)
     texts = [*job.inputs, *feeds]
     return open_sources(texts, inputs, random_rows=job.random, seed=job.seed, limit=job.limit)
+
+
+def samples_can_wait(job: Job) -> bool:
+    """Tell whether only the traced model knows which inputs are needed: some, or none."""
+    if read_feeds(job.feeds).sources:
+        return True
+    nothing_given = isinstance(job.inputs, Sequence) and not job.inputs
+    only_weights = bool(job.layers) and all(map(names_weight, job.layers or ()))
+    return nothing_given and only_weights and not job.eager
 
 
 def _find_inputs(calls: Sequence[LayerEntry]) -> list[ModelInput]:

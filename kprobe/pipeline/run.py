@@ -32,7 +32,7 @@ class Receipt:
         output: The finished dump.
         rows: Samples written.
         datasets: Datasets written.
-        written: Bytes of activations written.
+        written: Bytes of activations and weights written.
         seconds: Wall time of reading, computing and writing.
         bottleneck: What the run waited for most: "reading", "computing" or "writing".
     """
@@ -85,7 +85,7 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
         output=plan.job.output,
         rows=rows,
         datasets=len(plan.columns),
-        written=rows * plan.row_bytes,
+        written=plan.bytes,
         seconds=ended - began,
         bottleneck=max(waits, key=lambda stage: waits[stage]),
     )
@@ -112,7 +112,7 @@ def run_range(
     """
     waits = {"reading": 0.0, "writing": 0.0}
     committed = time.monotonic()
-    names = [column.name for column in plan.columns]
+    names = [column.name for column in plan.columns if column.value is None]
     batches = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
     with contextlib.closing(batches):
         while True:

@@ -71,6 +71,26 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(kprobe_here, expected, fol
     assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
 
 
+def test_weights_count_once_whatever_the_samples(kprobe_here):
+    done = kprobe_here(*DRY_RUN[:2], "--layers", "same,encoder/conv1:kernel", "--dry-run")
+    assert done.stdout.splitlines()[:-1] == [
+        "address               dtype    shape       a sample  8 samples",
+        "same                  float32  (1)              4 B       32 B",
+        "encoder/conv1:kernel  float32  (3,3,1,16)       0 B      576 B",
+        "in all                                          4 B      608 B",
+    ]
+
+
+def test_weights_alone_are_dumped_without_samples(kprobe_here):
+    done = kprobe_here(*DRY_RUN[:2], "--layers", "encoder/conv1:*", "-o", "a.h5")
+    assert done.exit_code == 0
+    said = re.sub(r"[\d.]+ s$", "… s", done.stderr)
+    assert said == (
+        "kprobe: weights alone are asked for: no samples are run\n"
+        "kprobe: a.h5: 2 weights, 640 B in … s\n"
+    )
+
+
 def test_a_dry_run_to_stdout_still_prints_the_plan(kprobe_here):
     done = kprobe_here(*DRY_RUN, "--dry-run", "-o", "-")
     assert done.stdout.startswith("address ")
@@ -88,8 +108,9 @@ def test_a_dry_run_says_the_same_as_json(kprobe_here, folder):
     free = plan.pop("free_bytes")
     assert abs(free - shutil.disk_usage(folder).free) < 1 << 30
     conv = {"dtype": "float32", "shape": [8, 8, 16], "bytes_per_sample": 4096, "bytes": 4161536}
-    conv["also"] = []
-    same = {"dtype": "float32", "shape": [1], "bytes_per_sample": 4, "bytes": 4064, "also": []}
+    conv |= {"also": [], "layout": "dense"}
+    same = {"dtype": "float32", "shape": [1], "bytes_per_sample": 4, "bytes": 4064}
+    same |= {"also": [], "layout": "dense"}
     assert plan == {
         "datasets": [
             {"address": "encoder@0/conv1", "dataset": "encoder@0.conv1", **conv},
