@@ -184,6 +184,8 @@ def _stack(structures: Sequence[Any], iterations: Sequence[tuple[int, ...]]) -> 
     def stack(*tensors: Any) -> Any:
         if not isinstance(tensors[0], tf.Tensor):
             return tensors[0]
+        if len({tuple(tensor.shape) for tensor in tensors}) > 1:
+            return None  # such iterations can't be put together: the call has no tensor
         stacked = tf.stack(tensors)
         # Where branches skip some iterations, those there are follow each other.
         return tf.reshape(stacked, [*lengths, *tensors[0].shape]) if whole else stacked

@@ -133,6 +133,30 @@ def test_calls_in_nested_loops_are_stacked(k):
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
 
 
+@KERASES
+def test_iterations_of_different_shapes_leave_the_other_calls_alone(k, tmp_path):
+    class Growing(k.layers.Layer):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.inner = k.layers.Activation("relu", name="inner")
+
+        def call(self, x):
+            def body(i, total):
+                return i + 1, total + tf.reduce_sum(self.inner(x[:, :i]))
+
+            return x + tf.while_loop(lambda i, _: i < 4, body, (1, 0.0))[1]
+
+    i = k.Input((4,), name="x")
+    model = k.Model(i, Growing(name="growing")(i))
+    options = {"inputs": STEPS[:, 0], "output": tmp_path / "a.h5", "eager": True, "batch_size": 5}
+    kprobe.dump(model, "growing", **options)
+    with kprobe.open_dump(tmp_path / "a.h5") as file:
+        sums = sum(np.maximum(STEPS[:, 0, :i], 0).sum() for i in (1, 2, 3))
+        np.testing.assert_allclose(file["growing"][:], STEPS[:, 0] + sums, rtol=1e-5)
+    with pytest.raises(kprobe.KprobeError, match="'growing/inner' has no tensor"):
+        kprobe.dump(model, "growing/inner", overwrite=True, **options)
+
+
 def test_what_needs_a_graph_is_refused(tmp_path):
     model = untraceable(keras)
     options = {"inputs": STEPS[:, 0], "output": tmp_path / "a.h5", "eager": True}
