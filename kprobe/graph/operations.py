@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kprobe.graph.trace import Trace, TracedCall
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Operation:
     """An operation of a trace.
 
