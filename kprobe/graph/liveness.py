@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import tensorflow as tf
 
@@ -56,13 +56,14 @@ def find_needed(function: Any) -> set[str]:
     return needed
 
 
-def find_leftovers(nodes: Iterable[Any]) -> set[str]:
+def find_leftovers(nodes: Sequence[Any]) -> set[str]:
     """Give the names of the nodes that depend on the number of a row of `tf.vectorized_map`."""
+    numbers = (node.name for node in nodes if node.op == "PlaceholderWithDefault")
+    pending = [name for name in numbers if _ROW_NUMBER.fullmatch(name)]
+    if not pending:
+        return set()  # as nearly always, and the rest takes a while in a big graph
     consumers: dict[str, list[str]] = defaultdict(list)
-    pending = []
     for node in nodes:
-        if node.op == "PlaceholderWithDefault" and _ROW_NUMBER.fullmatch(node.name):
-            pending.append(node.name)
         for edge in node.input:
             if not edge.startswith("^"):
                 consumers[_source(edge)].append(node.name)

@@ -143,9 +143,10 @@ def walk(
         shown: What it is replaced by, and what names that don't begin so are put behind.
         all_made: Whether to name those, too, that `list_operations` leaves out.
     """
+    if operations and not all_made:
+        live = trace.find_live(operations[0].graph)
+        operations = [operation for operation in operations if operation in live]
     for operation in operations:
-        if not all_made and operation not in trace.find_live(operation.graph):
-            continue
         full = str(operation.name)
         # The bodies of loops keep the names of the graph around them; functions begin anew.
         name = shown + full.removeprefix(scope)

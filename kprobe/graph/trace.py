@@ -83,7 +83,10 @@ class Trace:
                 masks = [getattr(tensor, "_keras_mask", None) for tensor in given]
                 ends += [*given, *(mask for mask in masks if mask is not None)]
             found = find_ancestors(ends)
-            self._live[graph] = {op for op in found if not self._is_leftover(op)}
+            leftovers = self._leftovers_in(graph)
+            self._live[graph] = (
+                {op for op in found if op.name not in leftovers} if leftovers else found
+            )
         return self._live[graph]
 
     @cached_property
@@ -97,11 +100,11 @@ class Trace:
 
     def is_leftover(self, tensor: tf.Tensor) -> bool:
         """Tell whether a tensor is what `tf.vectorized_map` rewrote: of one row only."""
-        return self.function is not None and self._is_leftover(tensor.op)
+        return self.function is not None and tensor.op.name in self._leftovers_in(tensor.graph)
 
-    def _is_leftover(self, operation: tf.Operation) -> bool:
-        names = [""] if operation.graph is self.graph else self._names[id(operation.graph)]
-        return any(operation.name in self._leftovers[name] for name in names)
+    def _leftovers_in(self, graph: tf.Graph) -> set[str]:
+        names = [""] if graph is self.graph else self._names[id(graph)]
+        return set().union(*(self._leftovers[name] for name in names))
 
     def open_function(self, name: str) -> tf.Graph | None:
         """Give the graph of a function in the library, by its name."""
