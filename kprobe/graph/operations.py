@@ -15,7 +15,7 @@ from kprobe.graph.lift import RUNNERS, run_by
 from kprobe.graph.liveness import is_in_vectorized_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kprobe.graph.address import Address
     from kprobe.graph.trace import Trace, TracedCall
@@ -36,7 +36,7 @@ class Operation:
 
 def list_operations(
     trace: Trace, call: TracedCall | None, *, all_made: bool = False
-) -> list[Operation]:
+) -> Iterator[Operation]:
     """Give the operations that a call created, those in loops, branches and functions included.
 
     Left out are those that neither the model's outputs nor a layer's depend on.
@@ -51,7 +51,7 @@ def list_operations(
     else:
         operations = call.graph.get_operations()[slice(*call.span)]
     scope = f"{call.scope}/" if call is not None and call.scope else ""
-    return list(walk(trace, operations, scope, "", all_made=all_made))
+    return walk(trace, operations, scope, "", all_made=all_made)
 
 
 def find_operations(
@@ -68,14 +68,14 @@ def find_operations(
     place = f"{call.address if call else ''}//"
     if trace.function is None:
         raise AddressError(f"{place}{address.operation}: operations have no address with --eager")
-    listed = list_operations(trace, call)
     wanted = address.operation or ""
-    found = match_operations(listed, wanted)
+    # Not a list of them all: the garbage collector would go through the whole process.
+    found = match_operations(list_operations(trace, call), wanted)
     if not found:
         made = match_operations(list_operations(trace, call, all_made=True), wanted)
         if made:
             raise _explain(place, made[0], call)
-        near = _nearest(wanted, listed)
+        near = _nearest(wanted, list_operations(trace, call))
         fault = f"{place}{wanted} names no operation"
         raise AddressError(
             f"{fault}; nearest: {', '.join(place + name for name in near)}" if near else fault,
@@ -100,7 +100,7 @@ def find_operations(
     return [(text, tensor) for text, tensor in reached if _has_value(tensor)] or reached
 
 
-def match_operations(listed: Sequence[Operation], wanted: str) -> list[Operation]:
+def match_operations(listed: Iterable[Operation], wanted: str) -> list[Operation]:
     """Give the operations that a name or a glob means; in a glob `*` crosses slashes, too."""
     if "*" not in wanted and "?" not in wanted:
         return [entry for entry in listed if entry.name == wanted]
@@ -116,7 +116,7 @@ def is_passive(operation: tf.Operation) -> bool:
     return operation.type in {"Const", "Placeholder", "ReadVariableOp"}
 
 
-def _nearest(wanted: str, listed: Sequence[Operation]) -> list[str]:
+def _nearest(wanted: str, listed: Iterable[Operation]) -> list[str]:
     """Give up to three names of operations that look like a name or a glob."""
     names = [entry.name for entry in listed if not is_passive(entry.operation)]
     last = wanted.replace("*", "").replace("?", "").rpartition("/")[2].lower()
