@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from kprobe.graph.state import State, holds_seed, make_key
 from kprobe.graph.trace import Trace, describe_failure, number_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 def run_eagerly(
@@ -74,7 +76,14 @@ def _run(
 
 def _find_state(model: Any, *, seed: int, stateful: bool) -> State:
     seeds = [variable for variable in model.variables if holds_seed(variable)]
-    changing = model.non_trainable_variables
+    # The states of RNNs aren't among a model's variables.
+    states = [
+        variable
+        for layer in model._flatten_layers()
+        for variable in tf.nest.flatten(getattr(layer, "states", None))
+        if hasattr(variable, "assign")
+    ]
+    changing = [*model.non_trainable_variables, *states]
     return State(changing, dict(enumerate(seeds)), seed=seed, stateful=stateful)
 
 
@@ -118,13 +127,26 @@ class EagerRun(Computation):
         )
 
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
-        # Operations that hold no seed of their own count their draws from here.
-        tf.random.set_seed(int(make_key(self._seed, row)[0] >> np.uint64(1)))
         tensors = dict(zip(self.feeds, arguments, strict=True))
-        run = _run(self._model, tensors, self._arrange, self._training)
+        with _seeded(int(make_key(self._seed, row)[0] >> np.uint64(33))):
+            run = _run(self._model, tensors, self._arrange, self._training)
         found = {f.address: f.tensor for f in find_fetches(run, self._addresses)}
         pairs = zip(self._addresses, self._dtypes, strict=True)
         return [tf.cast(found[address], dtype) for address, dtype in pairs]
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Let everything that draws without a seed of its own draw from this one."""
+    tf.random.set_seed(seed)
+    python, arrays = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)
 
 
 def _merge_iterations(records: Sequence[Record]) -> list[Record]:
@@ -178,6 +200,8 @@ def _stack(structures: Sequence[Any], iterations: Sequence[tuple[int, ...]]) -> 
     """Stack the tensors of all iterations, with an axis in front for each loop."""
     if not iterations[0]:
         return structures[0]
+    if len({len(tf.nest.flatten(structure)) for structure in structures}) > 1:
+        return None
     lengths = [len({numbers[axis] for numbers in iterations}) for axis in range(len(iterations[0]))]
     whole = np.prod(lengths) == len(structures)
 

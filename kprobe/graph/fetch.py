@@ -91,17 +91,6 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
     return list(fetches.values())
 
 
-def check_feedable(fetches: Iterable[Fetch]) -> None:
-    """Refuse weights among what is to be fed.
-
-    Raises:
-        AddressError: There are some.
-    """
-    weights = [fetch.address for fetch in fetches if fetch.is_weight]
-    if weights:
-        raise AddressError(f"weights can't be fed: {', '.join(weights)}")
-
-
 def _take_together(targets: list[Target[TracedCall]]) -> list[list[Target[TracedCall]]]:
     """A weight may be that of all the calls an address names, a tensor belongs to one."""
     return [targets] if targets[0].address.weight is not None else [[t] for t in targets]
@@ -179,7 +168,10 @@ def _choose(place: str, parts: Sequence[Part], index: Index) -> Sequence[Part]:
     if index is None:
         return parts
     if isinstance(index, str):
-        chosen: Sequence[Part] = [part for part in parts if part[0] == index]
+        inside = f"{index}."  # of a dict in a dict, or a list in one
+        chosen: Sequence[Part] = [
+            part for part in parts if part[0] == index or str(part[0]).startswith(inside)
+        ]
     else:
         chosen = parts[index] if isinstance(index, slice) else parts[index : index + 1 or None]
     if not chosen:

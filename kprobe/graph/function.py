@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.address import split_addresses
-from kprobe.graph.fetch import check_feedable, find_fetches
+from kprobe.graph.feeding import check_used, find_feeds
+from kprobe.graph.fetch import find_fetches
 from kprobe.graph.replacement import parse_replacement
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
@@ -45,20 +46,15 @@ class Function:
             return arrange_inputs(model, tensors)
 
         traced = trace(model, signature, arrange, training=training)
-        fetches, fed = (
-            find_fetches(traced, split_addresses(texts) if isinstance(texts, str) else texts)
-            for texts in (layers, feeds)
-        )
-        check_feedable(fed)
+        fetches = find_fetches(traced, _split(layers))
+        fed = find_feeds(traced, _split(feeds), several=True)
         replaced = {}
         for address, text in replace.items():
             replacement = parse_replacement(text)
             if replacement is None:
                 raise AddressError(f"expected zero, mean or noise:STD, received {text}")
-            places = find_fetches(traced, [address])
-            check_feedable(places)
-            for fetch in places:
-                replaced[fetch.address] = (fetch.tensor, replacement)
+            for fetch in find_feeds(traced, [address], several=True):
+                replaced[fetch.name] = (fetch, replacement)
         known = {fetch.name: fetch.tensor for fetch in fed} | dict(traced.inputs)
         self._known = set(known)
         # What no argument changes isn't computed, but read in every call.
@@ -69,12 +65,13 @@ class Function:
             traced,
             known,
             [fetch.tensor for fetch in computed],
-            replaced=replaced,
+            replaced={name: (fetch.tensor, by) for name, (fetch, by) in replaced.items()},
             exact=exact,
             stateful=stateful,
             seed=seed,
         )
         self._subgraph.names = [fetch.address for fetch in fetches]
+        check_used(self._subgraph, [*fed, *(fetch for fetch, _ in replaced.values())])
         self._rows = 0
         self.feeds: Sequence[str] = self._subgraph.feeds
         self.addresses: Sequence[str] = [fetch.name for fetch in fetches]
@@ -119,6 +116,10 @@ class Function:
     def _mismatch(self, received: str) -> InputError:
         expected = f"an array for {', '.join(self.feeds)}" if self.feeds else "no array"
         return InputError(f"expected {expected}, received {received}")
+
+
+def _split(addresses: str | Sequence[str]) -> Sequence[str]:
+    return split_addresses(addresses) if isinstance(addresses, str) else addresses
 
 
 def _fit(name: str, value: npt.ArrayLike, spec: tf.TensorSpec) -> npt.NDArray[Any]:

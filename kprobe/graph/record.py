@@ -87,7 +87,8 @@ class Recorder:
         parent = self._open[-1] if self._open else None
         if parent is not None and not _belongs(layer, parent.layer):
             return call(*args, **kwargs)
-        record = Record(layer, layer.name, parent, graph, _tensors((args, kwargs)))
+        given = _tensors((args, kwargs), variables=self.eager)
+        record = Record(layer, layer.name, parent, graph, given)
         record.scopes = [around.get_name_scope() for around in graphs_around(graph)]
         record.loops = tuple(self._loops)
         self.records.append(record)
@@ -309,5 +310,10 @@ def graphs_around(graph: tf.Graph) -> Iterator[tf.Graph]:
         graph = getattr(graph, "outer_graph", None)
 
 
-def _tensors(structure: Any) -> list[tf.Tensor]:
-    return [t for t in tf.nest.flatten(structure) if isinstance(t, tf.Tensor)]
+def _tensors(structure: Any, *, variables: bool = False) -> list[tf.Tensor]:
+    """Give the tensors in a structure, and where asked the values of variables."""
+    return [
+        t if isinstance(t, tf.Tensor) else tf.convert_to_tensor(t)
+        for t in tf.nest.flatten(structure)
+        if isinstance(t, tf.Tensor) or (variables and hasattr(t, "assign"))
+    ]

@@ -38,17 +38,22 @@ def audit(
         The largest difference, in units in the last place of the outputs' dtype.
 
     Raises:
-        ModelError: The model has no floating-point output.
+        ModelError: The model has no floating-point output that follows from the batch.
     """
     outputs = [tensor for tensor in outputs if tensor.dtype.is_floating]
     if not outputs:
         raise ModelError("the audit compares floating-point outputs, and the model has none")
+    if not set(cut(outputs).feeds) <= set(batch):
+        outputs = [output for output in outputs if set(cut([output]).feeds) <= set(batch)]
+        if not outputs:
+            raise ModelError("the audit needs an output that can be computed from what is fed")
     results = []
     for wanted in (outputs, [*outputs, *fetches]):
         subgraph = cut(wanted)
         if frozen:
             subgraph.freeze()
         results.append(subgraph(batch)[: len(outputs)])
+        subgraph.restore()
     return max(
         count_ulps(np.asarray(one), np.asarray(other)) for one, other in zip(*results, strict=True)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,22 @@ from kprobe.dumps.layout import Column
 from kprobe.dumps.names import check_names, column_name
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.device import select_device
+from kprobe.graph.dropped import UNUSED
+from kprobe.graph.feeding import check_used, find_feeds
 from kprobe.graph.fetch import Fetch, find_fetches
 from kprobe.graph.signature import library_of, read_signature
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.samples import Samples
 from kprobe.models.load import load_model
 from kprobe.pipeline.audit import audit
-from kprobe.pipeline.feeds import check_used, find_fed, read_feeds
+from kprobe.pipeline.feeds import read_feeds
 from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples, samples_can_wait
 from kprobe.pipeline.probe import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from kprobe.graph.computation import Computation
     from kprobe.graph.preprocessing import Preprocessing
@@ -79,32 +82,44 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
         weights = _group([fetch for fetch in fetches if fetch.is_weight])
         groups = _group([fetch for fetch in fetches if not fetch.is_weight])
-        fed = find_fed(traced, [text.partition("=")[0] for text in feeds.sources])
-        places = find_fed(traced, feeds.replaced)
-        if fed or places:
-            opened = opened.feed(fed, {n: (places[n], by) for n, by in feeds.replaced.items()})
+        fed = find_feeds(traced, feeds.addresses)
+        if fed:
+            supplied, replaced = fed[: len(feeds.sources)], fed[len(feeds.sources) :]
+            by = feeds.replaced.values()
+            opened = opened.feed(
+                {feed.address: feed.tensor for feed in supplied},
+                {f.address: (f.tensor, r) for f, r in zip(replaced, by, strict=True)},
+            )
             needed = opened.cut_tensors([group[0].tensor for group in groups])
-            check_used(needed, [*fed, *places])
+            check_used(needed, fed)
         if not groups:
             _check_weights_alone(job, samples)
             samples = Samples({})
         elif samples is None:
             specs = signature
             if feeds.sources:
-                _check_inputs(opened, groups, set(needed.feeds) & set(traced.inputs))
                 specs = dict(zip(needed.feeds, needed.specs, strict=True))
+                _check_inputs(opened, groups, [n for n in specs if n not in feeds.addresses])
             samples = open_samples(job, _describe(specs))
             stack.callback(samples.close)
-        left_out = []
+        # Before anything runs, since the model's state may change.
+        values = opened.read_weights(weights)
+        left_out = [
+            f"{call.address} {call.reason}"
+            for call in (traced.dropped if job.layers is None else ())
+            if call.reason != UNUSED
+        ]
         while True:
             subgraph = opened.cut(groups, samples.rows)
             results, unfit = probe(subgraph, samples) if groups else ([], {})
+            subgraph.restore()
             if not unfit:
                 break
             left_out += [f"{groups[n][0].address} {reason}" for n, reason in unfit.items()]
             groups = _drop_unfit(groups, unfit)
         stored = [*groups, *weights]
-        columns = _columns(stored, [*results, *opened.read_weights(weights)])
+        _check_whole_batches(job, subgraph, samples.rows)
+        columns = _columns(stored, [*results, *values])
         batch_size = _choose_batch_size(
             job, subgraph, samples.rows, sum(c.row_bytes for c in columns)
         )
@@ -151,13 +166,14 @@ def _check_inputs(
         InputError: No input of the model is needed, and some are given.
         AddressError: Some of what is asked for needs an input, and none is given.
     """
-    given = opened.job.inputs
+    job = opened.job
+    given = job.inputs if isinstance(job.inputs, Sequence) else ["an array"]
     if given and not inputs:
         raise InputError(
             f"with these feeds the model needs no input, received {', '.join(map(str, given))}",
             hint="leave --input out",
         )
-    if not inputs or given or opened.job.random:
+    if not inputs or given or job.random:
         return
     unreached = [
         group[0].address
@@ -169,6 +185,22 @@ def _check_inputs(
         f"the input {', '.join(inputs)} is needed, too",
         hint="give it with --input, or feed what lies upstream",
     )
+
+
+def _check_whole_batches(job: Job, subgraph: Computation, rows: int) -> None:
+    """Check that no batch is filled up where its samples don't stand for themselves.
+
+    Raises:
+        InputError: The last batch would be, and its statistics would count what fills it.
+    """
+    size = subgraph.batch_size
+    mixes = job.training or any(r.kind == "mean" for r in read_feeds(job.feeds).replaced.values())
+    if size and rows % size and mixes:
+        raise InputError(
+            f"the model takes batches of {size} samples only, and {rows} are no multiple of it: "
+            "the statistics of the last batch would count what it is filled up with",
+            hint=f"--limit {rows - rows % size}" if rows > size else f"give at least {size}",
+        )
 
 
 def _check_weights_alone(job: Job, samples: Samples | None) -> None:

@@ -87,3 +87,66 @@ def test_updates_run_where_what_is_fetched_reads_them(k):
     function = kprobe.function(model, "counter")
     assert [function(data)["counter"][0, 0] for _ in range(3)] == [4, 4, 4]
     assert model.get_layer("counter").count.numpy() == 3
+
+
+def counter(k):
+    class Counter(k.layers.Layer):
+        def build(self, shape):
+            options = {"name": "count", "initializer": "zeros", "trainable": False}
+            self.count = self.add_weight(shape=(), dtype="float32", **options)
+
+        def call(self, x):
+            self.count.assign(self.count + 1.0)
+            return x * 0 + self.count
+
+    class Total(k.layers.Layer):
+        def call(self, x):
+            return k.ops.sum(x) if k is keras else k.backend.sum(x)
+
+    i = k.Input((4,), name="x")
+    counted = Counter(name="counter")(i)
+    return k.Model(i, [counted, Total(name="total")(counted)])
+
+
+@KERASES
+def test_looking_for_the_axis_of_samples_leaves_the_state_alone(k, tmp_path):
+    options = {"inputs": np.zeros((6, 4), "float32"), "batch_size": 2, "stateful": True}
+    model = counter(k)
+    kprobe.dump(model, "c*,counter:count", output=tmp_path / "a.h5", **options)
+    kprobe.dump(model, None, output=tmp_path / "b.h5", **options)  # leaves `total` out
+    for name in ("a.h5", "b.h5"):
+        with kprobe.open_dump(tmp_path / name) as file:
+            assert file["counter"][:, 0].tolist() == [1, 1, 2, 2, 3, 3]
+    with kprobe.open_dump(tmp_path / "a.h5") as file:
+        assert file["counter:count"][()] == 0
+
+
+@KERASES
+def test_an_audit_of_a_stateful_run_finds_no_disturbance(k, tmp_path):
+    options = {"inputs": STEPS[:8], "stateful": True, "exact": True, "audit": True}
+    kprobe.dump(make_model(k), "lower,upper", output=tmp_path / "a.h5", **options)
+    with kprobe.open_dump(tmp_path / "a.h5") as file:
+        assert file.attrs["audit_ulps"] == 0
+
+
+@KERASES
+@pytest.mark.parametrize("stateful", [True, False])
+def test_an_eager_run_carries_on_only_where_asked_to(k, stateful, tmp_path):
+    model = make_model(k)
+    expected = run_eagerly(model, "upper", stateful=stateful)
+    for _ in range(2):
+        options = {"inputs": STEPS, "stateful": stateful, "overwrite": True, "eager": True}
+        kprobe.dump(model, "upper", output=tmp_path / "a.h5", **options)
+        with kprobe.open_dump(tmp_path / "a.h5") as file:
+            np.testing.assert_allclose(file["upper"][:], expected, rtol=1e-5, atol=1e-6)
+
+
+@KERASES
+def test_statistics_of_a_batch_that_is_filled_up_are_refused(k, tmp_path):
+    i = k.Input(batch_shape=(4, 3), name="x")
+    model = k.Model(i, k.layers.BatchNormalization(name="bn")(i))
+    data = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+    for options in ({"training": True}, {"feeds": ["bn=mean"]}):
+        with pytest.raises(kprobe.KprobeError, match="6 are no multiple of it") as caught:
+            kprobe.dump(model, "bn", inputs=data, output=tmp_path / "a.h5", **options)
+        assert caught.value.hint == "--limit 4"

@@ -112,7 +112,7 @@ WRONG = [
     ("conv1_1", "conv4_1={}", "nothing that is asked for depends on the feeds conv4_1"),
     ("rpn_class", "conv4_1", "--feed expects ADDRESS=SRC, received conv4_1"),
     ("rpn_class", "conv9={}", "no layer 'conv9'; nearest: "),
-    ("rpn_class", "conv4_*={}", "--feed conv4_* stands for 3 tensors: conv4_1, conv4_2, conv4_3"),
+    ("rpn_class", "conv4_*={}", "the feed conv4_* stands for 3 tensors: conv4_1, conv4_2, conv4_3"),
     ("rpn_class", "conv4_1={}", "input 'conv4_1' expects shape (None, 8, 8, 40), received "),
     ("rpn_class", "conv4_1=noise", "expected noise:STD with a standard deviation, received noise"),
     ("rpn_class", "conv4_1=noise:-1", "expected noise:STD with a standard deviation, received "),
@@ -144,3 +144,36 @@ def test_a_wrong_feed_is_one_line(samples, tmp_path, shapes_rpn, layer, feed, fa
         )
     assert caught.value.faults[0].startswith(fault)
     assert not (tmp_path / "a.h5").exists()
+
+
+def test_an_input_can_be_fed_by_its_own_name(chain, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    computed, _ = dump(chain, "sum", tmp_path / "a.h5", feeds=[f"x={tmp_path}/x.npy"])
+    np.testing.assert_allclose(computed["sum"], 4 * X + 1, rtol=1e-6)
+
+
+def test_one_tensor_is_not_fed_twice(chain, tmp_path):
+    feeds = ["double=zero", "shift:in=noise:1"]
+    with pytest.raises(kprobe.KprobeError, match="double and shift:in are one tensor, fed twice"):
+        dump(chain, "sum", tmp_path / "a.h5", inputs=X, feeds=feeds)
+
+
+def test_a_function_refuses_the_same_feeds(chain):
+    i = keras.Input((7, 4), name="x")
+    model = keras.Model(i, keras.layers.LSTM(3, name="lstm")(i))
+    for options in ({"replace": {"lstm//*Sigmoid_1": "zero"}}, {"feeds": "lstm//*Sigmoid_1"}):
+        with pytest.raises(kprobe.KprobeError, match="where nothing can be fed"):
+            kprobe.function(model, "lstm", **options)
+    with pytest.raises(kprobe.KprobeError, match="depends on the feeds sum"):
+        kprobe.function(chain, "shift", replace={"sum": "zero"})
+
+
+def test_an_audit_compares_the_outputs_that_follow_from_what_is_fed(tmp_path):
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    inner = keras.layers.Rescaling(2.0, name="inner")(a)
+    left = keras.layers.Rescaling(3.0, name="left")(inner)
+    model = keras.Model([a, b], [left, keras.layers.Add(name="both")([left, b])])
+    np.save(tmp_path / "inner.npy", X)
+    options = {"feeds": [f"inner={tmp_path}/inner.npy"], "audit": True}
+    _, attrs = dump(model, "left", tmp_path / "a.h5", **options)
+    assert attrs["audit_ulps"] == 0
