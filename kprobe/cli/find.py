@@ -33,7 +33,10 @@ def find(
 
     matches = search_model(model, regex, start, depth, **loading)
     if not matches:
-        raise AddressError(f"nothing upstream of {start or 'the outputs'} matches {regex!r}")
+        within = "" if depth is None else f" within {depth} hops"
+        raise AddressError(
+            f"nothing upstream of {start or 'the outputs'}{within} matches {regex!r}"
+        )
     if as_json:
         print_json([asdict(match) for match in matches])
         return

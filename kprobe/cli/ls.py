@@ -47,6 +47,8 @@ def ls(
     file = read_model_file(model)
     everything = calls = list_layers(file)
     if pattern is not None:
+        if "//" in pattern:
+            raise AddressError(f"{pattern!r} names operations", hint="--ops lists them")
         calls = match_pattern(pattern, calls)
     if class_name is not None:
         calls = [call for call in calls if call.class_name == class_name]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from kprobe.graph.lift import BRANCHES, functions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def extract(
@@ -55,9 +55,12 @@ def extract(
 
 
 def find_updates(
-    definition: tf.compat.v1.GraphDef, targets: Collection[str], stops: Collection[str]
+    definition: tf.compat.v1.GraphDef,
+    targets: Collection[str],
+    stops: Collection[str],
+    layers: Sequence[tuple[Collection[str], Collection[str]]],
 ) -> set[str]:
-    """Give the nodes that change what the targets will read the next time they are computed.
+    """Give the nodes that change variables: those the targets read, and those of layers that run.
 
     An update may read variables that others change; those are found, too.
 
@@ -65,6 +68,7 @@ def find_updates(
         definition: The whole graph.
         targets: The edges wanted.
         stops: The edges that will be supplied from outside, handles of variables among them.
+        layers: For each call of a layer the nodes that give its outputs, and all its nodes.
     """
     writers = {
         node.name: written
@@ -73,8 +77,14 @@ def find_updates(
     }
     updates: set[str] = set()
     while True:
-        _, consumed = extract(definition, [*targets, *updates], stops)
-        more = {name for name, written in writers.items() if written & consumed} - updates
+        extracted, consumed = extract(definition, [*targets, *updates], stops)
+        kept = {node.name for node in extracted.node}
+        run = [nodes for outputs, nodes in layers if not kept.isdisjoint(outputs)]
+        more = {
+            name
+            for name, written in writers.items()
+            if written & consumed or any(name in nodes for nodes in run)
+        } - updates
         if not more:
             return updates
         updates |= more

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.errors import AddressError
 from kprobe.graph.fetch import find_fetches
+from kprobe.graph.lift import BRANCHES, LOOPS
 from kprobe.graph.operations import is_passive, open_functions, walk
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def search_upstream(
     addresses = _name_all(trace)
     return [
         describe(operation, addresses[operation], hops)
-        for operation, hops in _go_upstream(trace, [tensor.op for tensor in tensors])
+        for operation, hops in _go_upstream(trace, [_as_listed(trace, t.op) for t in tensors])
         if operation in addresses and not is_passive(operation)
         if depth is None or hops <= depth
         if wanted.search(addresses[operation]) or wanted.search(operation.type)
@@ -101,10 +102,39 @@ def _go_upstream(trace: Trace, start: Sequence[tf.Operation]) -> Iterator[tuple[
         yield operation, hops
         inside = open_functions(trace, operation)
         before = [tensor.op for graph in inside for tensor in graph.outputs]
-        for other in [*before, *(tensor.op for tensor in operation.inputs)]:
+        before += [tensor.op for tensor in operation.inputs]
+        for other in [*before, *_go_outside(trace, operation)]:
             if other not in seen:
                 seen.add(other)
                 pending.append((other, hops + 1))
+
+
+def _as_listed(trace: Trace, operation: tf.Operation) -> tf.Operation:
+    """Give an operation that was recorded in a function as the one that listings name."""
+    way = trace.find_way(operation.graph)
+    graph = trace.open_function(way[-1].function) if way else None
+    if graph is None or operation.graph is trace.graph:
+        return operation
+    try:
+        return graph.get_operation_by_name(operation.name)
+    except KeyError:  # an argument, which has a name of its own there
+        return operation
+
+
+def _go_outside(trace: Trace, operation: tf.Operation) -> list[tf.Operation]:
+    """Give what is passed for a function's argument, and what a loop passes on for it."""
+    graph = operation.graph
+    if graph is trace.graph or operation.type != "Placeholder":
+        return []
+    way = trace.find_way(graph) or ()
+    numbers = [n for n, argument in enumerate(graph.inputs) if argument.op is operation]
+    around = trace.open_function(way[-2].function) if len(way) > 1 else trace.graph
+    if not way or not numbers or around is None:
+        return []
+    runner = around.get_operation_by_name(way[-1].node)
+    # A branch's first input chooses it, and isn't passed on.
+    given = [runner.inputs[numbers[0] + (runner.type in BRANCHES)].op]
+    return [*given, graph.outputs[numbers[0]].op] if runner.type in LOOPS else given
 
 
 def _name_all(trace: Trace) -> dict[tf.Operation, str]:

@@ -87,7 +87,9 @@ class Subgraph(Computation):
         inputs = {_edge(tensor): name for name, tensor in trace.inputs.items()}
         captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
         stops = {*fed, *captures, *inputs}
-        updates = sorted(find_updates(whole, wanted, stops)) if stateful else []
+        updates: list[str] = []
+        if stateful:
+            updates = sorted(find_updates(whole, wanted, stops, list(_list_nodes(trace))))
         definition, consumed = extract(whole, [*wanted, *updates], stops)
         needed = consumed | set(wanted)
         missing = [name for edge, name in inputs.items() if edge in needed and edge not in fed]
@@ -168,6 +170,16 @@ class Subgraph(Computation):
             if number is None:
                 raise
             raise UnevenError(self.names[number], number) from error
+
+
+def _list_nodes(trace: Trace) -> Iterator[tuple[list[str], set[str]]]:
+    """Give, for each innermost call in the trace's own graph, the nodes of its outputs, and all."""
+    operations = trace.graph.get_operations()
+    around = {call.steps[:-1] for call in trace.calls}
+    for call in trace.calls:
+        if call.graph is trace.graph and not call.is_input and call.steps not in around:
+            outputs = [tensor.op.name for _, tensor in call.outputs]
+            yield outputs, {operation.name for operation in operations[slice(*call.span)]}
 
 
 def _make_runner(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -239,21 +239,21 @@ def describe_failure(error: Exception) -> str:
 
 def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
     """Give each call its path, counting the calls of each name within their enclosing call."""
-    totals: dict[tuple[int, str], int] = {}
-    for record in records:
-        key = (id(record.parent), record.name)
-        totals[key] = totals.get(key, 0) + 1
+    totals = Counter((id(record.parent), record.name) for record in records)
     positions = {id(layer): i for i, layer in enumerate(getattr(model, "layers", []))}
     steps: dict[int, tuple[tuple[str, int | None], ...]] = {}
-    counts: dict[tuple[int, str], int] = {}
+    counts: Counter[tuple[int, str]] = Counter()
     calls = []
     for record in records:
         if record.parent is None:
             steps[id(record)] = ()
             continue
         key = (id(record.parent), record.name)
-        number = counts.get(key, 0)
-        counts[key] = number + 1
+        number = counts[key]
+        counts[key] += 1
+        if totals[key] > 1:
+            order = _find_order(record.parent.layer, record.layer)
+            number = order[number] if len(order) == totals[key] else number
         step = (record.name, number if totals[key] > 1 else None)
         path = (*steps[id(record.parent)], step)
         steps[id(record)] = path
@@ -272,6 +272,20 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
             )
         )
     return calls
+
+
+def _find_order(model: Any, layer: Any) -> list[int]:
+    """Give, for each call of a layer that a functional model makes, its number in the model.
+
+    They are made by depth, while `get_output_at` and the model's file count them in the order in
+    which the model was put together.
+    """
+    network = getattr(model, "_functional", None) or model
+    by_depth = getattr(network, "_nodes_by_depth", {})
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    own = [n for n in nodes if getattr(n, "operation", getattr(n, "layer", None)) is layer]
+    made = [layer._inbound_nodes.index(node) for node in own]
+    return [sorted(made).index(number) for number in made]
 
 
 def _flat(outputs: Any) -> list[tuple[int | str | None, tf.Tensor]]:

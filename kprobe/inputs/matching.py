@@ -12,7 +12,7 @@ from kprobe.inputs.locating import Location, parse_location
 from kprobe.inputs.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from kprobe.inputs.model_input import ModelInput
 
@@ -26,8 +26,18 @@ class Matches:
         faults: What is wrong with what was given.
     """
 
-    def __init__(self, inputs: Sequence[ModelInput], faults: Faults) -> None:
+    def __init__(
+        self, inputs: Sequence[ModelInput], faults: Faults, *, named_only: Collection[str] = ()
+    ) -> None:
+        """Begin without sources.
+
+        Args:
+            inputs: The model's inputs.
+            faults: Takes what is wrong.
+            named_only: The inputs that only a source with their name is for.
+        """
         self.faults = faults
+        self._open_to_all = [i.name for i in inputs if i.name not in named_only]
         self._inputs = {model_input.name: model_input for model_input in inputs}
         self._sources: dict[str, Source] = {}
         self._texts: dict[str, str] = {}  # what was meant for an input, even if it has a fault
@@ -59,7 +69,7 @@ class Matches:
             text: What messages call it: what the user gave.
         """
         if name is None:
-            if len(self._inputs) != 1:
+            if len(self._open_to_all) != 1:
                 source.close()
                 self._unmatched = True
                 self.faults.add(
@@ -68,7 +78,7 @@ class Matches:
                     f"say which, e.g. {next(iter(self._inputs), 'NAME')}={text}",
                 )
                 return
-            name = next(iter(self._inputs))
+            name = self._open_to_all[0]
         if not self._check_name(name, text):
             source.close()
         elif name in self._texts:
@@ -125,7 +135,7 @@ class Matches:
             self.add_source(name, container.open(location.key), text)
             return
         keys = container.keys()
-        wanted = [name] if name is not None else list(self._inputs)
+        wanted = [name] if name is not None else self._open_to_all
         found = [key for key in wanted if key in keys]
         if found:
             for key in found:

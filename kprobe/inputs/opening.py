@@ -11,6 +11,7 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.inputs.faults import Faults
 from kprobe.inputs.fitting import check_fit
+from kprobe.inputs.locating import parse_location
 from kprobe.inputs.matching import Matches
 from kprobe.inputs.npy_header import check_plain
 from kprobe.inputs.random_rows import DEFAULT_ROWS, RandomRows
@@ -28,6 +29,7 @@ def open_sources(
     texts: Sequence[str],
     inputs: Sequence[ModelInput],
     *,
+    feeds: Sequence[str] = (),
     random_rows: int | None = None,
     seed: int = 0,
     limit: int | None = None,
@@ -37,7 +39,8 @@ def open_sources(
     Args:
         texts: `SRC` or `NAME=SRC` each. SRC is a .npy, .npz or HDF5 file, `FILE:KEY` for one
             array of a file, or `-` for a .npy array on standard input. Empty: random samples.
-        inputs: The model's inputs.
+        inputs: The model's inputs, those among them that are fed.
+        feeds: `NAME=SRC` for those that are fed.
         random_rows: How many random samples to make, instead of `texts`; 8 if there are none.
         seed: The seed of the random samples.
         limit: Use the first so many rows only.
@@ -47,18 +50,34 @@ def open_sources(
     """
     faults = Faults()
     _check_numbers(texts, inputs, random_rows, seed, limit, faults)
-    matches = Matches(inputs, faults)
+    fed = {text.partition("=")[0] for text in feeds}
+    matches = Matches(inputs, faults, named_only=fed)
     try:
-        for text in texts:
+        for text in (*feeds, *texts):
             matches.add_text(text)
-        if not texts:
+        others = [model_input for model_input in inputs if model_input.name not in fed]
+        if others and not texts:
             faults.raise_if_any()
-            _add_random(matches, inputs, DEFAULT_ROWS if random_rows is None else random_rows, seed)
+            _add_random(matches, others, DEFAULT_ROWS if random_rows is None else random_rows, seed)
             faults.raise_if_any()
         return _finish(matches, limit)
     except BaseException:
         matches.close()
         raise
+
+
+def check_there(sources: Sequence[str]) -> None:
+    """Check that the files of sources are there, before it is known what they are for.
+
+    Raises:
+        InputError: With a line for everyone that isn't.
+    """
+    faults = Faults()
+    for source in sources:
+        path = parse_location(source, ()).path
+        if path is not None and not path.exists():
+            faults.add(f"{source}: expected a .npy, .npz or HDF5 file, and there is no such file")
+    faults.raise_if_any()
 
 
 def open_arrays(

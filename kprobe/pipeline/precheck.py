@@ -10,10 +10,10 @@ from kprobe.errors import AddressError, InputError, KprobeError, merge_errors
 from kprobe.graph.address import names_weight
 from kprobe.graph.resolve import resolve
 from kprobe.inputs.model_input import ModelInput
-from kprobe.inputs.opening import open_arrays, open_sources
+from kprobe.inputs.opening import check_there, open_arrays, open_sources
 from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.safety import check_safe
-from kprobe.pipeline.feeds import read_feeds
+from kprobe.pipeline.feeds import Feeds, read_feeds
 
 if TYPE_CHECKING:
     from kprobe.inputs.samples import Samples
@@ -45,15 +45,23 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
         errors.append(
             AddressError("no layers are asked for", hint="name some with --layers, or --all")
         )
+    feeds = Feeds()
     try:
-        if job.layers is not None and calls and all(call.tells_inside for call in calls):
-            # The operations inside a layer are known only when it is traced.
-            resolve([path for path, _, _ in (t.partition("//") for t in job.layers) if path], calls)
+        feeds = read_feeds(job.feeds)
     except KprobeError as error:
         errors.append(error)
     try:
-        inputs = [] if samples_can_wait(job) else _find_inputs(calls)
-        samples = open_samples(job, inputs) if inputs else None
+        if calls and all(call.tells_inside for call in calls):
+            # The operations inside a layer are known only when it is traced.
+            asked = [text.partition("//")[0] for text in [*(job.layers or ()), *feeds.addresses]]
+            resolve(dict.fromkeys(path for path in asked if path), calls)
+    except KprobeError as error:
+        errors.append(error)
+    try:
+        if feeds.sources or samples_can_wait(job):
+            check_there([text.partition("=")[2] for text in feeds.sources])
+        elif inputs := _find_inputs(calls):
+            samples = open_samples(job, inputs)
     except KprobeError as error:
         errors.append(error)
     if errors:
@@ -70,8 +78,9 @@ def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
         if feeds:
             raise InputError("feeds are files, and go with inputs from files only")
         return open_arrays(job.inputs, inputs, limit=job.limit)
-    texts = [*job.inputs, *feeds]
-    return open_sources(texts, inputs, random_rows=job.random, seed=job.seed, limit=job.limit)
+    return open_sources(
+        job.inputs, inputs, feeds=feeds, random_rows=job.random, seed=job.seed, limit=job.limit
+    )
 
 
 def samples_can_wait(job: Job) -> bool:

@@ -112,7 +112,7 @@ def run_range(
     """
     waits = {"reading": 0.0, "writing": 0.0}
     committed = time.monotonic()
-    names = [column.name for column in plan.columns if column.value is None]
+    columns = [column for column in plan.columns if column.value is None]
     batches = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
     with contextlib.closing(batches):
         while True:
@@ -124,15 +124,17 @@ def run_range(
             first, batch = item
             rows = len(next(iter(batch.values())))
             results = plan.subgraph(batch, first)
-            for name, result in zip(names, results, strict=True):
-                if result.shape[0] != rows:
+            for column, result in zip(columns, results, strict=True):
+                if tuple(result.shape) != (rows, *column.shape):
                     raise AddressError(
-                        f"{name} has {result.shape[0]} rows for samples {first} to "
-                        f"{first + rows - 1}: not a row for each sample",
+                        f"{column.name} has shape {tuple(result.shape)} for samples {first} to "
+                        f"{first + rows - 1}, and {(rows, *column.shape)} was expected from the "
+                        "first ones: it depends on the data, as in a branch that isn't always "
+                        "taken",
                         hint="leave it out",
                     )
             computed = time.perf_counter()
-            writer.write(first, dict(zip(names, results, strict=True)))
+            writer.write(first, {c.name: r for c, r in zip(columns, results, strict=True)})
             done = first + rows
             if time.monotonic() - committed >= _COMMIT_SECONDS:
                 writer.commit(done)

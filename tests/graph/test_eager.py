@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -96,6 +98,25 @@ def test_training_is_seeded_and_leaves_the_model_alone(k, tmp_path):
     np.testing.assert_array_equal(results[0], results[1])
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+@KERASES
+def test_draws_of_numpy_and_python_are_seeded_too(k, tmp_path):
+    class Noisy(k.layers.Layer):
+        def call(self, x):
+            return x + np.random.normal(size=4) + random.random()
+
+    i = k.Input((4,), name="x")
+    model = k.Model(i, Noisy(name="noisy")(i))
+    results = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        options = {"inputs": STEPS[:, 0], "output": tmp_path / f"{name}.h5", "batch_size": 2}
+        kprobe.dump(model, "noisy", eager=True, seed=seed, **options)
+        with kprobe.open_dump(tmp_path / f"{name}.h5") as file:
+            results.append(file["noisy"][:] - STEPS[:, 0])
+    np.testing.assert_array_equal(results[0], results[1])
+    assert (results[0] != results[2]).all()
+    assert abs(results[0][0] - results[0][2]).max() > 0.01
 
 
 @KERASES

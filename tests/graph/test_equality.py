@@ -127,3 +127,17 @@ def test_wrong_arguments_are_refused_side_by_side(shapes_rpn, arrays, named, fau
     with pytest.raises(kprobe.KprobeError) as caught:
         kprobe.function(shapes_rpn, "conv1_1")(*arrays, **named)
     assert caught.value.faults == (fault,)
+
+
+@pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_calls_are_numbered_as_the_model_was_put_together(k):
+    left, right = k.Input((3,), name="left"), k.Input((3,), name="right")
+    shared = k.layers.Dense(2, name="shared")
+    a = shared(left)  # needed last, and so run last
+    b = k.layers.Dense(2, name="deep")(k.layers.Dense(2, name="deeper")(shared(right)))
+    model = k.Model([left, right], k.layers.Add(name="sum")([a, b]))
+    x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
+    computed = kprobe.function(model, "shared@*")(left=x[0], right=x[1])
+    for number, given in enumerate(x):
+        expected = np.array(shared(given).numpy())
+        np.testing.assert_allclose(computed[f"shared@{number}"], expected, rtol=1e-5, atol=1e-6)

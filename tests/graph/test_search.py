@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from kprobe.errors import AddressError
 from kprobe.graph.search import search_upstream
@@ -69,3 +70,23 @@ def test_a_weight_has_no_upstream(rpn):
 def test_what_isnt_a_regex_is_refused(rpn):
     with pytest.raises(AddressError, match="is not a regular expression"):
         search_upstream(rpn, "(")
+
+
+@pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+@pytest.mark.parametrize("start", ["lstm//*Sigmoid_1", "lstm//*/MatMul_1"])
+def test_a_search_that_begins_in_a_loop_goes_on_outside(k, start):
+    i = k.Input((7, 4), name="seq")
+    before = k.layers.Dense(3, activation="relu", name="before")(i)
+    model = k.Model(i, k.layers.LSTM(5, name="lstm")(before))
+    found = search_upstream(open_trace(model), "Relu$", start=start)
+    assert [match.address for match in found] == ["before//Relu"]
+
+
+def test_a_search_can_begin_at_a_cell():
+    i = keras.Input((7, 4), name="seq")
+    before = keras.layers.Dense(3, activation="relu", name="before")(i)
+    model = keras.Model(i, keras.layers.LSTM(5, name="lstm")(before))
+    trace = open_trace(model)
+    found = search_upstream(trace, "Relu$", start="lstm/lstm_cell[0]")
+    assert [match.address for match in found] == ["before//Relu"]
+    assert search_upstream(trace, "Sigmoid", start="lstm/lstm_cell[0]")

@@ -89,6 +89,20 @@ def test_updates_run_where_what_is_fetched_reads_them(k):
     assert model.get_layer("counter").count.numpy() == 3
 
 
+@KERASES
+def test_moving_statistics_are_updated_in_the_model_of_a_function(k):
+    i = k.Input((4,), name="x")
+    first = k.layers.BatchNormalization(name="first", momentum=0.9)(i)
+    model = k.Model(i, k.layers.BatchNormalization(name="second")(first))
+    data = np.random.default_rng(0).normal(2.0, 1.0, (8, 4)).astype("float32")
+    kprobe.function(model, "first", training=True)(data)
+    assert not model.get_layer("first").moving_mean.numpy().any()
+    kprobe.function(model, "first", training=True, stateful=True)(data)
+    mean = model.get_layer("first").moving_mean.numpy()
+    np.testing.assert_allclose(mean, 0.1 * data.mean(0), rtol=1e-4)
+    assert not model.get_layer("second").moving_mean.numpy().any()  # it didn't run
+
+
 def counter(k):
     class Counter(k.layers.Layer):
         def build(self, shape):
