@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from kprobe.errors import ModelError
+from kprobe.models.legacy import adapt_config
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +32,9 @@ class ModelFile:
         keras_version: The version that wrote the file, e.g. "3.15.1"; None where it doesn't say.
         keras_major: 3 for the library `keras`, 2 for `tf_keras` (2 and older).
         config: The model's config: `class_name`, `config`, and with Keras 3 `module` and so on.
+            Of a Keras before 2.2, as Keras 2.2 would write it.
+        adapted: Whether `config` isn't what the file has.
+        backend: What an HDF5 file of Keras 2 says its Keras ran on, e.g. "theano".
     """
 
     path: Path
@@ -38,6 +42,8 @@ class ModelFile:
     keras_version: str | None
     keras_major: int
     config: dict[str, Any]
+    adapted: bool = False
+    backend: str | None = None
 
 
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
@@ -159,6 +165,7 @@ def _read_hdf5(path: Path) -> ModelFile:
             if content is None:
                 _refuse_without_config(path, file)
             version = _text(file.attrs.get("keras_version"))
+            backend = _text(file.attrs.get("backend"))
             text = _text(content)
     except ModelError:
         raise
@@ -167,7 +174,18 @@ def _read_hdf5(path: Path) -> ModelFile:
             f"{path} is a truncated or damaged HDF5 file: {_first_line(error)}",
             hint="copy or save the model file again",
         ) from None
-    return _describe(path, "h5", version, _parse_config(path, (text or "").encode()))
+    model_file = _describe(path, "h5", version, _parse_config(path, (text or "").encode()))
+    if model_file.keras_major >= 3:
+        return model_file
+    try:
+        config = adapt_config(model_file.config, model_file.keras_version)
+    except RecursionError:
+        raise ModelError(
+            f"{path}: its models are nested too deeply",
+            hint="this isn't a model file that Keras wrote",
+        ) from None
+    adapted = config != model_file.config
+    return replace(model_file, config=config, adapted=adapted, backend=backend)
 
 
 def _refuse_without_config(path: Path, file: Any) -> None:

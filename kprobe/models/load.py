@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.errors import ModelError
 from kprobe.models.custom import find_custom_objects
 from kprobe.models.file import ModelFile, read_model_file
+from kprobe.models.legacy import restore_behaviour
 from kprobe.models.safety import check_safe, list_registered_names
 
 if TYPE_CHECKING:
@@ -56,9 +57,15 @@ def load_model(
         check_safe(file, registered=objects)
     with _named_for_loader(file) as name, _legacy_lambdas(library, unsafe):
         try:
-            return library.models.load_model(
-                name, custom_objects=objects, compile=False, safe_mode=not unsafe
-            )
+            if file.adapted and major < 3:
+                model = _load_adapted(file, library, objects)
+            else:
+                model = library.models.load_model(
+                    name, custom_objects=objects, compile=False, safe_mode=not unsafe
+                )
+            if file.format == "h5" and major < 3:
+                restore_behaviour(model, file)
+            return model
         # What a loader raises on a file that doesn't fit it has no common class.
         except Exception as error:
             raise _explain(error, file, library) from error
@@ -99,6 +106,18 @@ def _named_for_loader(file: ModelFile) -> Iterator[str]:
         yield str(link)
 
 
+def _load_adapted(file: ModelFile, library: ModuleType, objects: dict[str, Any]) -> Any:
+    """Load as `load_model_from_hdf5` of tf_keras does, with another config than the file's."""
+    import h5py
+
+    model = library.models.model_from_config(file.config, custom_objects=objects)
+    with h5py.File(file.path, "r", locking=False) as root:
+        library.src.saving.legacy.hdf5_format.load_weights_from_hdf5_group(
+            root["model_weights"], model
+        )
+    return model
+
+
 @contextlib.contextmanager
 def _legacy_lambdas(library: ModuleType, unsafe: bool) -> Iterator[None]:
     """Let Keras 3 open the lambdas of an HDF5 file too: there `safe_mode` doesn't reach them."""
@@ -118,6 +137,14 @@ def _explain(error: Exception, file: ModelFile, library: ModuleType) -> ModelErr
     )
     if any(sign in text for sign in ("Unknown layer", "Could not locate", "Unknown object")):
         return ModelError(fault, hint="pass --custom-objects FILE.py that defines what is missing")
+    if isinstance(error, EOFError | ValueError) and any(
+        sign in text for sign in ("bad marshal data", "EOF read where object expected")
+    ):
+        return ModelError(
+            f"{file.path} has a function as bytecode of another version of Python",
+            hint="load it in the Python that saved it, or pass --custom-objects FILE.py with a "
+            "class of the layer's class name, such as Lambda, that takes its place",
+        )
     other = 2 if library.__name__ == "keras" else 3
     return ModelError(
         fault, hint=f"`--keras {other}` tries the other Keras; -v shows the traceback"
