@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import tensorflow as tf
 
@@ -27,10 +27,17 @@ def is_in_vectorized_map(name: str) -> bool:
     return _SCOPE.search(name) is not None
 
 
-def find_ancestors(tensors: Sequence[tf.Tensor]) -> set[tf.Operation]:
-    """Give every operation whose values the tensors depend on, by data or control edges."""
-    pending = [tensor.op for tensor in tensors]
-    found: set[tf.Operation] = set(pending)
+def find_ancestors(
+    tensors: Sequence[tf.Tensor], known: Collection[tf.Operation] = ()
+) -> set[tf.Operation]:
+    """Give every operation whose values the tensors depend on, by data or control edges.
+
+    Args:
+        tensors: The tensors.
+        known: Operations to give besides, whose own ancestors are among them.
+    """
+    pending = [tensor.op for tensor in tensors if tensor.op not in known]
+    found = {*known, *pending}
     while pending:
         operation = pending.pop()
         inputs = () if operation.type in _BLIND else operation.inputs

@@ -77,12 +77,13 @@ class Trace:
     def find_live(self, graph: tf.Graph) -> set[tf.Operation]:
         """Give the operations of a graph that its results, or those of calls in it, depend on."""
         if graph not in self._live:
-            ends = [*(self.outputs if graph is self.graph else graph.outputs)]
+            whole = graph is self.graph
+            ends = [] if whole else [*graph.outputs]
             for call in self.calls:
                 given = [tensor for _, tensor in call.outputs if tensor.graph is graph]
                 masks = [getattr(tensor, "_keras_mask", None) for tensor in given]
                 ends += [*given, *(mask for mask in masks if mask is not None)]
-            found = find_ancestors(ends)
+            found = find_ancestors(ends, self.live if whole else ())
             leftovers = self._leftovers_in(graph)
             self._live[graph] = (
                 {op for op in found if op.name not in leftovers} if leftovers else found
