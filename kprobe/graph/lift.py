@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 # The attributes of nodes that name functions they run.
 LOOPS = {"While", "StatelessWhile"}
 BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
-_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _FUNCTIONS = {
     **dict.fromkeys(LOOPS, ("body",)),
     **dict.fromkeys(BRANCHES, ("then_branch", "else_branch", "branches")),
-    **dict.fromkeys(_CALLS, ("f",)),
+    **dict.fromkeys(CALLS, ("f",)),
 }
 _COMPILED = "_XlaMustCompile"
 # The types of operations that run functions.

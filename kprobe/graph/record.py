@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 from tensorflow.python.ops import while_loop
 
+from kprobe.graph.restored import restored_functions_copied
 from kprobe.graph.retrace import functions_traced_anew
 
 if TYPE_CHECKING:
@@ -108,6 +109,11 @@ class Recorder:
         record.scope = outer if scoped else _find_scope(record, outer)
         return record.outputs
 
+    @property
+    def innermost(self) -> Any:
+        """The layer of the innermost running call; None outside of all."""
+        return self._open[-1].layer if self._open else None
+
     def is_open(self, layer: Any) -> bool:
         """Tell whether the innermost running call is one of `layer`."""
         return bool(self._open) and self._open[-1].layer is layer
@@ -178,6 +184,7 @@ def recording(*, eager: bool = False) -> Iterator[Recorder]:
     recorder = Recorder(eager)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_run_eagerly(recorder) if eager else functions_traced_anew())
+        stack.enter_context(restored_functions_copied(recorder))
         for owner in _call_owners():
             stack.enter_context(_wrapped_call(owner, recorder))
         yield recorder
