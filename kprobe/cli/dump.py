@@ -195,6 +195,7 @@ _PASSED_ON = (
     "audit",
     "device",
     "keras",
+    "signature",
     "custom_objects",
     "unsafe",
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kprobe.cli.options import loading_options, model_argument
-from kprobe.cli.output import format_shapes, print_json, print_table, shorten
+from kprobe.cli.output import format_shape, format_shapes, print_json, print_table, shorten
 from kprobe.cli.quiet import hold_back_noise
+
+if TYPE_CHECKING:
+    from kprobe.models.saved_model import SignatureTensor
 
 
 @click.command()
@@ -31,6 +34,8 @@ def ls(
 ) -> None:
     """List the layers of a model file, each call with its address.
 
+    Of a SavedModel without a Keras model it lists the signatures.
+
     PATTERN narrows the list: a name, a path, or globs such as 'block*_conv?' and '**/bn'.
     Nothing is loaded, neither TensorFlow nor the weights, unless --ops asks for the operations:
     then PATTERN is the address of layers, or of operations such as 'ROI//*Suppression*'.
@@ -41,10 +46,18 @@ def ls(
 
     from kprobe.errors import AddressError
     from kprobe.graph.resolve import match_pattern, nearest_classes
-    from kprobe.models.file import read_model_file
+    from kprobe.models.file import choose_signature, read_model_file
     from kprobe.models.listing import list_layers
 
     file = read_model_file(model)
+    if (
+        file.saved
+        and not file.saved.is_keras
+        and not (pattern or class_name or loading["signature"])
+    ):
+        _list_signatures(file.saved.signatures, as_json)
+        return
+    file = choose_signature(file, loading["signature"])
     everything = calls = list_layers(file)
     if pattern is not None:
         if "//" in pattern:
@@ -88,6 +101,29 @@ def _list_operations(
         return
     rows = [(o.address, o.type, shorten(o.dtypes), format_shapes(o.shapes)) for o in operations]
     print_table(("address", "type", "dtype", "shape"), rows, numbers=set())
+
+
+def _list_signatures(signatures: dict[str, list[SignatureTensor]], as_json: bool) -> None:
+    listed = [(name, tensor) for name, tensors in signatures.items() for tensor in tensors]
+    if as_json:
+        print_json(
+            [
+                {
+                    "signature": name,
+                    "address": tensor.name,
+                    "class": tensor.class_name,
+                    "dtype": tensor.dtype,
+                    "shape": tensor.shape,
+                }
+                for name, tensor in listed
+            ]
+        )
+        return
+    rows = [
+        (name, tensor.name, tensor.class_name, tensor.dtype or "", format_shape(tensor.shape))
+        for name, tensor in listed
+    ]
+    print_table(("signature", "address", "class", "dtype", "shape"), rows, numbers=set())
 
 
 def _record(call: Any) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _read_number(text: str) -> float:
 
 
 def loading_options(command: Any) -> Any:
-    """Add --keras, --custom-objects and --unsafe: how a model is loaded."""
+    """Add --keras, --signature, --custom-objects and --unsafe: how a model is loaded."""
     for option in (
         click.option("--unsafe", is_flag=True, help="Open a model that may run code of its own."),
         click.option(
@@ -135,6 +135,12 @@ def loading_options(command: Any) -> Any:
             metavar="FILE.py|MODULE",
             type=File(),
             help="Python code that defines the model's own classes and functions. Repeatable.",
+        ),
+        click.option(
+            "--signature",
+            metavar="NAME",
+            help="Run this signature of a SavedModel. [default: its Keras model, else "
+            "serving_default or the only one]",
         ),
         click.option(
             "--keras",

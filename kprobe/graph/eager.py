@@ -16,6 +16,7 @@ from kprobe.graph.fetch import find_fetches
 from kprobe.graph.record import Record, recording
 from kprobe.graph.state import State, holds_seed, make_key
 from kprobe.graph.trace import Trace, describe_failure, number_calls
+from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,8 +42,10 @@ def run_eagerly(
         are stacked, an axis for each loop in front.
 
     Raises:
-        ModelError: The model's own code fails.
+        ModelError: The model's own code fails, or it is a graph and nothing else.
     """
+    if isinstance(model, SavedSignature):
+        raise ModelError("a signature has no Python to run eagerly", hint="leave --eager out")
     state = _find_state(model, seed=0, stateful=False)
     try:
         return _run(model, tensors, arrange, training)

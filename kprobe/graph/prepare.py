@@ -58,21 +58,23 @@ def find_family(name: str, library: ModuleType) -> Any:
 
     Args:
         name: A module or a model of keras.applications; case and underscores don't count.
-        library: keras or tf_keras.
+        library: keras or tf_keras, or tensorflow.
 
     Raises:
         InputError: There is none of that name; lists those there are.
     """
+    # A signature is of no Keras: TensorFlow's will do.
+    applications = (library.keras if library is tf else library).applications
     families = {
         key: module
-        for key, module in vars(library.applications).items()
+        for key, module in vars(applications).items()
         if isinstance(module, ModuleType) and key != "imagenet_utils"
     }
     wanted = _plain(name)
     for key, module in families.items():
         if wanted == _plain(key):
             return module
-    for key, model in vars(library.applications).items():
+    for key, model in vars(applications).items():
         # Not every model is in a family's public module, but all know where they come from.
         if wanted == _plain(key) and isinstance(model, FunctionType):
             return sys.modules[model.__module__]

@@ -118,6 +118,12 @@ class Recorder:
         """Tell whether the innermost running call is one of `layer`."""
         return bool(self._open) and self._open[-1].layer is layer
 
+    def add_input(self, layer: Any, tensor: tf.Tensor) -> None:
+        """Record what the innermost running call was given under the name of an input layer."""
+        around = self._open[-1]
+        record = Record(layer, layer.name, around, around.graph, [], tensor, is_input=True)
+        self.records.append(record)
+
     def run_loop(self, loop: Callable[..., Any], body: Callable[..., Any]) -> Any:
         """Run a loop eagerly and count its iterations.
 
@@ -155,10 +161,7 @@ class Recorder:
             return
         for symbol, tensor in zip(symbols, given, strict=True):
             if hasattr(symbol, "_keras_history"):
-                layer = symbol._keras_history[0]
-                entry = Record(layer, layer.name, record, record.graph, [], is_input=True)
-                entry.outputs = tensor
-                self.records.append(entry)
+                self.add_input(symbol._keras_history[0], tensor)
 
 
 def _belongs(operation: Any, enclosing: Any) -> bool:

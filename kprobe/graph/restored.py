@@ -86,9 +86,7 @@ class _Copied:
         return self._function.function_type.pack_output(outputs)
 
 
-def copy_function(
-    function: Any, given: Sequence[tf.Tensor], recorder: Recorder
-) -> list[tf.Tensor]:
+def copy_function(function: Any, given: Sequence[tf.Tensor], recorder: Recorder) -> list[tf.Tensor]:
     """Copy the operations of a concrete function into the current graph.
 
     Those of the functions that it calls come along, in place of the calls; loops and branches

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from kprobe.errors import ModelError
+from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import ModuleType
 
 
 def library_of(model: Any) -> ModuleType:
-    """Give the Keras a model belongs to: keras or tf_keras.
+    """Give the Keras a model belongs to: keras or tf_keras; tensorflow for a SavedSignature.
 
     Raises:
-        ModelError: It is no model of either.
+        ModelError: It is no model of these.
     """
+    if isinstance(model, SavedSignature):
+        return sys.modules["tensorflow"]
     for name in ("keras", "tf_keras"):
         library = sys.modules.get(name)
         if library is not None and isinstance(model, library.Model):
@@ -38,6 +41,8 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
     Raises:
         ModelError: The model doesn't say what it takes.
     """
+    if isinstance(model, SavedSignature):
+        return _read_saved(model)
     library_of(model)
     symbols = getattr(model, "inputs", None)
     if symbols:
@@ -50,11 +55,44 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
     shape = _build_config(model).get("input_shape")
     if shape and all(size is None or isinstance(size, int) for size in shape):
         return {"inputs": tf.TensorSpec([None, *shape[1:]], model.compute_dtype)}
+    spec = _saved_spec(model)
+    if spec is not None:
+        flat = tf.nest.flatten(spec)
+        if isinstance(spec, Mapping):
+            return dict(zip(sorted(spec), flat, strict=True))
+        # As tf_keras names those of a list.
+        names = ["inputs"] if len(flat) == 1 else [f"input_{n + 1}" for n in range(len(flat))]
+        return dict(zip(names, flat, strict=True))
     raise ModelError(
         f"the model ({type(model).__name__}) doesn't say what it takes: it is subclassed and "
         "was saved before it was built, or takes several inputs",
         hint="build it by calling it on data once, and save it again",
     )
+
+
+def _read_saved(signature: SavedSignature) -> dict[str, tf.TensorSpec]:
+    specs = {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype)
+        for name, tensor in zip(
+            signature.function._arg_keywords, signature.function.inputs, strict=False
+        )
+    }
+    for name, spec in specs.items():
+        if not spec.shape.rank:
+            found = "is a scalar" if spec.shape.rank == 0 else "may have any number of axes"
+            raise ModelError(
+                f"the input {name} of the signature {signature.name} {found}, and the axis of "
+                "samples is expected first"
+            )
+    return specs
+
+
+def _saved_spec(model: Any) -> Any:
+    """What a subclassed model of tf_keras was called on first, and says even when saved."""
+    spec = model.save_spec(dynamic_batch=True) if hasattr(model, "save_spec") else None
+    inputs = spec[0][0] if spec else None
+    flat = tf.nest.flatten(inputs)
+    return inputs if flat and all(isinstance(part, tf.TensorSpec) for part in flat) else None
 
 
 def _build_config(model: Any) -> dict[str, Any]:
@@ -67,14 +105,18 @@ def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
     """Put the inputs into the structure that the model's call takes.
 
     Args:
-        model: A model of keras or tf_keras.
+        model: A model of keras or tf_keras, or a SavedSignature.
         tensors: A tensor for each input, by name.
     """
+    if isinstance(model, SavedSignature):
+        return dict(tensors)
     flat = [tensors[name] for name in read_signature(model)]
     # The symbolic inputs as they were given when the model was made: one, a list or a dict.
     # Keras warns of any other structure, even of a bare tensor for a list of one.
     network = getattr(model, "_functional", None) or model
     structure = getattr(network, "_inputs_struct", getattr(network, "_nested_inputs", None))
+    if structure is None and not getattr(model, "inputs", None):
+        structure = _saved_spec(model)
     if structure is None:
         return flat[0] if len(flat) == 1 else flat
     return tf.nest.pack_sequence_as(structure, flat)

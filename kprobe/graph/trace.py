@@ -18,6 +18,8 @@ from kprobe.graph.dropped import Sorting
 from kprobe.graph.lift import Entry, find_ways
 from kprobe.graph.liveness import find_ancestors, find_leftovers
 from kprobe.graph.record import Record, recording
+from kprobe.graph.run_signature import run_signature
+from kprobe.saved_signature import SavedSignature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +162,9 @@ class Trace:
         """
         names: dict[int, list[str]] = defaultdict(list)
         for name, function in self.graph._functions.items():
-            names[id(function._cached_graph)].append(name)
+            # Those that came with a copied graph weren't traced.
+            if hasattr(function, "_cached_graph"):
+                names[id(function._cached_graph)].append(name)
         return names
 
 
@@ -174,7 +178,7 @@ def trace(
     """Run a built model symbolically, once, and record its layer calls.
 
     Args:
-        model: A built model of keras or tf_keras. It is left as it was.
+        model: A built model of keras or tf_keras, or a SavedSignature. It is left as it was.
         specs: Shape (batch axis first) and dtype of the data for each input, by name.
         arrange: Gives, from the placeholder of each input, the model's first argument; what it
             computes on the way (a cast, preprocessing) becomes a part of the graph.
@@ -193,7 +197,10 @@ def trace(
 
     def run(*tensors: tf.Tensor) -> Any:
         given = arrange(dict(zip(names, tensors, strict=True)))
-        outputs[:] = tf.nest.flatten(model(given, training=training))
+        if isinstance(model, SavedSignature):
+            outputs[:] = run_signature(model, given, recorder, training=training)
+        else:
+            outputs[:] = tf.nest.flatten(model(given, training=training))
         return outputs
 
     with recording() as recorder:

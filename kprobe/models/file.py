@@ -13,7 +13,9 @@ from kprobe.models.legacy import adapt_config
 if TYPE_CHECKING:
     import os
 
-Format: TypeAlias = Literal["keras", "h5"]
+    from kprobe.models.saved_model import SavedModel
+
+Format: TypeAlias = Literal["keras", "h5", "saved_model"]
 
 # A config larger than this is a zip bomb or a mistake; real ones stay under a few MB.
 MAX_CONFIG_BYTES = 256 * 1024**2
@@ -28,13 +30,17 @@ class ModelFile:
 
     Attributes:
         path: The file.
-        format: "keras" for the zip archive, "h5" for HDF5, whatever the file is called.
+        format: "keras" for the zip archive, "h5" for HDF5, whatever the file is called;
+            "saved_model" for the directory.
         keras_version: The version that wrote the file, e.g. "3.15.1"; None where it doesn't say.
         keras_major: 3 for the library `keras`, 2 for `tf_keras` (2 and older).
         config: The model's config: `class_name`, `config`, and with Keras 3 `module` and so on.
-            Of a Keras before 2.2, as Keras 2.2 would write it.
+            Of a Keras before 2.2, as Keras 2.2 would write it. Empty for a SavedModel without a
+            Keras model.
         adapted: Whether `config` isn't what the file has.
         backend: What an HDF5 file of Keras 2 says its Keras ran on, e.g. "theano".
+        saved: What a SavedModel directory holds; None for a file.
+        signature: The signature that is to be run as it is, not a Keras model; None for that.
     """
 
     path: Path
@@ -44,15 +50,24 @@ class ModelFile:
     config: dict[str, Any]
     adapted: bool = False
     backend: str | None = None
+    saved: SavedModel | None = None
+    signature: str | None = None
+
+    @property
+    def objects(self) -> dict[str, Any]:
+        """The configs of all objects that a loader builds."""
+        if self.signature is not None:
+            return {}
+        return self.config if self.saved is None else self.saved.describe_objects()
 
 
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
-    """Read a model's config and its Keras version from a `.keras` or HDF5 file.
+    """Read a model's config and its Keras version from a `.keras` or HDF5 file, or a SavedModel.
 
-    The content decides which of the two it is, not the file's name.
+    The content decides which of them it is, not the file's name.
 
     Args:
-        path: The model file.
+        path: The model file, or the directory.
 
     Returns:
         What the file says; its weights are left unread.
@@ -62,6 +77,8 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
             kprobe wrote, or is damaged.
     """
     path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        return _read_saved_model(path)
     start = _read_start(path)
     if start.startswith(b"PK\x03\x04"):
         return _read_archive(path)
@@ -76,14 +93,62 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     )
 
 
+def choose_signature(model_file: ModelFile, name: str | None) -> ModelFile:
+    """Choose what of a SavedModel is to be run.
+
+    Args:
+        model_file: The file, or directory.
+        name: A signature; None for the Keras model, and where there is none for the signature
+            "serving_default", or the only one.
+
+    Returns:
+        The same, its `signature` chosen.
+
+    Raises:
+        ModelError: There is no such signature, or none at all, or it isn't clear which; lists
+            those there are.
+    """
+    path, saved = model_file.path, model_file.saved
+    if saved is None:
+        if name is not None:
+            raise ModelError(
+                f"{path} has no signature {name!r}: it isn't a SavedModel directory",
+                hint="leave --signature out",
+            )
+        return model_file
+    if name is None and saved.is_keras:
+        return model_file
+    there = ", ".join(saved.signatures)
+    if not there:
+        raise ModelError(
+            f"{path} has no signatures, and holds no Keras model",
+            hint="save it with `tf.saved_model.save(model, directory, signatures=...)`",
+        )
+    if name is not None and name not in saved.signatures:
+        raise ModelError(f"{path} has no signature {name!r}; it has {there}")
+    if name is None and len(saved.signatures) > 1 and "serving_default" not in saved.signatures:
+        raise ModelError(f"{path} has several signatures: {there}", hint="choose with --signature")
+    only = next(iter(saved.signatures)) if len(saved.signatures) == 1 else "serving_default"
+    return replace(model_file, signature=name or only)
+
+
+def _read_saved_model(path: Path) -> ModelFile:
+    from kprobe.models.saved_model import read_saved_model
+
+    saved = read_saved_model(path)
+    if not saved.is_keras:
+        return ModelFile(path, "saved_model", None, 2, {}, saved=saved)
+    root = saved.keras[0]
+    config = {"class_name": root.class_name, "config": root.config or {}}
+    return ModelFile(path, "saved_model", root.keras_version, 2, config, saved=saved)
+
+
 def _read_start(path: Path) -> bytes:
     try:
         if path.is_dir():
-            what = "directory"
-            if (path / "saved_model.pb").exists() or (path / "saved_model.pbtxt").exists():
-                what = "SavedModel directory"
             raise ModelError(
-                f"{path} is a {what}; kprobe reads .keras and HDF5 model files",
+                f"{path} is a directory without saved_model.pb; kprobe reads .keras and HDF5 "
+                "model files and SavedModel directories",
                 hint="save the model again as one file: `model.save('model.keras')`",
             )
         with path.open("rb") as file:

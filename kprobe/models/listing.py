@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kprobe.calls import LayerCall
 from kprobe.errors import ModelError
+from kprobe.models.file import choose_signature
 from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape
 from kprobe.models.shapes import LEAF_CLASSES, Shapes, infer_shape
 from kprobe.models.weights import WeightList, list_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kprobe.models.file import ModelFile
+    from kprobe.models.saved_model import SignatureTensor
 
 # Models in models, each called twice, double with every level: 40 lines of config could ask for
 # a listing of 10^12 lines. Real models stay under 10^4.
@@ -49,7 +52,9 @@ def list_layers(model_file: ModelFile, *, parameters: bool = True) -> list[Layer
     """List every call of every layer, nested models expanded below each of their calls.
 
     Of a subclassed model the file only tells the names of the layers that it keeps as
-    attributes, at best; their `class_name` is empty.
+    attributes, at best; their `class_name` is empty but in a SavedModel.
+
+    A signature has no layers; its inputs and outputs are listed instead.
 
     Args:
         model_file: The file.
@@ -72,9 +77,23 @@ def list_layers(model_file: ModelFile, *, parameters: bool = True) -> list[Layer
 
 
 def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:
+    saved = model_file.saved
+    if saved is not None and not (saved.is_keras and model_file.signature is None):
+        chosen = choose_signature(model_file, model_file.signature).signature
+        return _list_signature(saved.signatures[chosen or ""])
     network = read_network(model_file.config)
     if network is None:
         weights = list_weights(model_file)
+        if saved is not None:
+            return [
+                LayerEntry(
+                    steps=((layer.path[0], None),),
+                    class_name=layer.class_name,
+                    parameters=_count_parameters(weights, layer.path),
+                )
+                for layer in saved.find_layers()
+                if len(layer.path) == 1
+            ]
         return [
             LayerEntry(
                 steps=((path[0], None),),
@@ -94,6 +113,23 @@ def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:
                 hint="this isn't a model file that Keras wrote",
             )
     return entries
+
+
+def _list_signature(tensors: Sequence[SignatureTensor]) -> list[LayerEntry]:
+    """List the inputs and outputs of a signature as the calls that they are in its trace."""
+    totals = Counter(tensor.name for tensor in tensors)
+    return [
+        LayerEntry(
+            # An output called as an input is another call of that name.
+            steps=((tensor.name, int(not tensor.is_input) if totals[tensor.name] > 1 else None),),
+            class_name=tensor.class_name,
+            output_shape=tensor.shape,
+            is_input=tensor.is_input,
+            dtype=tensor.dtype if tensor.is_input else None,
+            tells_inside=tensor.is_input,
+        )
+        for tensor in tensors
+    ]
 
 
 class _Sizes:

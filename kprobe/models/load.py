@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
 from kprobe.models.custom import find_custom_objects
-from kprobe.models.file import ModelFile, read_model_file
+from kprobe.models.file import ModelFile, choose_signature, read_model_file
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.safety import check_safe, list_registered_names
+from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,26 +28,40 @@ def load_model(
     keras: int | None = None,
     custom_objects: Sequence[str] = (),
     unsafe: bool = False,
+    signature: str | None = None,
 ) -> Any:
     """Load a saved model, uncompiled, with the Keras that saved it.
 
     Args:
-        path: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older.
+        path: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older; or a SavedModel
+            directory.
         keras: The major version to load with, 2 (tf_keras) or 3; None for the file's own.
         custom_objects: Python files or modules whose classes and functions the model uses.
         unsafe: Whether the file may run code of its own.
+        signature: Which signature of a SavedModel; None for the Keras model in it, or where it
+            holds none for "serving_default" or the only one.
 
     Returns:
-        A `keras.Model` or `tf_keras.Model`.
+        A `keras.Model` or `tf_keras.Model`, or a `kprobe.saved_signature.SavedSignature`.
 
     Raises:
         UnsafeModelError: The file would run code of its own.
         ModelError: The file is missing, isn't a model, or needs classes that aren't there.
     """
-    file = path if isinstance(path, ModelFile) else read_model_file(path)
+    file = path
+    if not isinstance(file, ModelFile):
+        file = choose_signature(read_model_file(file), signature)
     major = keras or file.keras_major
+    if file.saved is not None and major > 2:
+        raise ModelError(
+            f"{file.path}: Keras 3 doesn't load SavedModels", hint="leave --keras 3 out"
+        )
     if not custom_objects and not unsafe:
         check_safe(file)
+    if file.signature is not None:
+        if not unsafe:
+            check_safe(file)
+        return _load_signature(file, file.signature)
     library = import_keras(major)
     objects = find_custom_objects(custom_objects)
     for name in list_registered_names(file):
@@ -69,6 +84,23 @@ def load_model(
         # What a loader raises on a file that doesn't fit it has no common class.
         except Exception as error:
             raise _explain(error, file, library) from error
+
+
+def _load_signature(file: ModelFile, name: str) -> SavedSignature:
+    import tensorflow as tf
+
+    tags = file.saved.tags if file.saved else None
+    try:
+        loaded = tf.saved_model.load(str(file.path), tags=tags or None)
+        function = loaded.signatures[name]
+    # What the loader raises on a damaged directory has no common class.
+    except Exception as error:
+        raise ModelError(
+            f"{file.path} can't be loaded by tensorflow {tf.__version__}: {_describe(error)}",
+            hint="-v shows the traceback",
+        ) from error
+    # `tf.nest` sorts the keys of a dict, and so are the function's results.
+    return SavedSignature(name, function, loaded, sorted(function.structured_outputs))
 
 
 def import_keras(major: int) -> ModuleType:
@@ -96,7 +128,7 @@ def import_keras(major: int) -> ModuleType:
 @contextlib.contextmanager
 def _named_for_loader(file: ModelFile) -> Iterator[str]:
     """Give the file under a name that ends as the loaders demand."""
-    endings = {"keras": (".keras",), "h5": (".h5", ".hdf5")}[file.format]
+    endings = {"keras": (".keras",), "h5": (".h5", ".hdf5"), "saved_model": ("",)}[file.format]
     if str(file.path).endswith(endings):
         yield str(file.path)
         return
@@ -128,12 +160,16 @@ def _legacy_lambdas(library: ModuleType, unsafe: bool) -> Iterator[None]:
         yield
 
 
+def _describe(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" + ("…" if len(text) > 300 else "")
+
+
 def _explain(error: Exception, file: ModelFile, library: ModuleType) -> ModelError:
     text = " ".join(str(error).split())
-    line = text[:300] + ("…" if len(text) > 300 else "")
     fault = (
         f"{file.path} can't be loaded by {library.__name__} {library.__version__}: "
-        f"{type(error).__name__}: {line}"
+        + _describe(error)
     )
     if any(sign in text for sign in ("Unknown layer", "Could not locate", "Unknown object")):
         return ModelError(fault, hint="pass --custom-objects FILE.py that defines what is missing")
@@ -144,6 +180,10 @@ def _explain(error: Exception, file: ModelFile, library: ModuleType) -> ModelErr
             f"{file.path} has a function as bytecode of another version of Python",
             hint="load it in the Python that saved it, or pass --custom-objects FILE.py with a "
             "class of the layer's class name, such as Lambda, that takes its place",
+        )
+    if file.saved is not None:
+        return ModelError(
+            fault, hint="`--signature NAME` runs one of its signatures, without layers"
         )
     other = 2 if library.__name__ == "keras" else 3
     return ModelError(

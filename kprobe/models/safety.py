@@ -1,8 +1,8 @@
-"""Refuse a model file that would run code of its own when a Keras loads it.
+"""Refuse a model file that would run code of its own when it is loaded or run.
 
 Both Keras libraries build objects from names and modules in the file, and tf_keras runs the
-bytecode in an HDF5 file whatever its `safe_mode` says. This check reads the config alone, so it
-comes before any loader, and before TensorFlow.
+bytecode in an HDF5 file whatever its `safe_mode` says. This check reads the config alone, and the
+graphs of a SavedModel, so it comes before any loader, and before TensorFlow.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CUSTOM_HINT = "pass `--custom-objects FILE.py` that defines it"
 
 
 def check_safe(model_file: ModelFile, registered: Container[str] = ()) -> None:
-    """Check that nothing in a model's config makes a loader run code from the file.
+    """Check that nothing in a model file makes a loader run code from it.
 
     Args:
         model_file: The file.
@@ -41,12 +41,16 @@ def check_safe(model_file: ModelFile, registered: Container[str] = ()) -> None:
     # The first fault of each owner: a Lambda layer holds a function that would be one more.
     unsafe: dict[str, str] = {}
     missing: dict[str, str] = {}
-    for item, owner, is_layer in _walk_objects(model_file.config):
+    for item, owner, is_layer in _walk_objects(model_file.objects):
         for fault in _find_unsafe(item, owner):
             unsafe.setdefault(owner, fault)
         origin, is_missing = _judge_origin(item, owner, is_layer, registered)
+        if is_missing and model_file.saved and item.get("module") in (None, "builtins"):
+            continue  # a SavedModel holds the graph of it, and nothing is imported for it
         if origin is not None:
             (missing if is_missing else unsafe).setdefault(owner, origin)
+    if model_file.saved is not None:
+        unsafe |= {fault: fault for fault in model_file.saved.unsafe_operations}
     if unsafe:
         faults = [*unsafe.values(), *(missing[owner] for owner in missing if owner not in unsafe)]
         hint = f"{CUSTOM_HINT}; {UNSAFE_HINT}" if len(faults) > len(unsafe) else UNSAFE_HINT
@@ -67,7 +71,7 @@ def list_registered_names(model_file: ModelFile) -> set[str]:
     """
     return {
         name
-        for item, _, _ in _walk_objects(model_file.config)
+        for item, _, _ in _walk_objects(model_file.objects)
         if isinstance(name := _lookup_name(item), str)
     }
 

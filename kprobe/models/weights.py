@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kprobe.models.file import ModelFile
+    from kprobe.models.saved_model import SavedModel
 
 # Groups that hold the state of training rather than layers.
 TRAINING_GROUPS = frozenset({"optimizer", "metrics", "loss_tracker", "compile_metrics", "vars"})
@@ -75,6 +76,8 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
     Raises:
         ModelError: If the weights are missing or damaged.
     """
+    if model_file.saved is not None:
+        return _list_saved(model_file.saved)
     network = network or read_network(model_file.config)
     try:
         with _open_weights(model_file) as root:
@@ -89,6 +92,16 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
             f"{(str(error) or type(error).__name__).splitlines()[0]}",
             hint="copy or save the model file again",
         ) from None
+
+
+def _list_saved(saved: SavedModel) -> WeightList:
+    layers = saved.find_layers()
+    weights = [
+        Weight(layer.path, name, shape, dtype)
+        for layer in layers
+        for name, (shape, dtype) in layer.weights.items()
+    ]
+    return WeightList(weights, frozenset(layer.path for layer in layers))
 
 
 @contextmanager

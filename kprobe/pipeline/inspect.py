@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import AddressError
 from kprobe.graph.operations import is_passive, list_operations, match_operations
@@ -23,6 +23,7 @@ def list_model_operations(
     keras: int | None = None,
     custom_objects: Sequence[str] = (),
     unsafe: bool = False,
+    signature: str | None = None,
 ) -> list[Match]:
     """List the operations inside layers, constants and the values of variables left out.
 
@@ -33,11 +34,14 @@ def list_model_operations(
         keras: As for `load_model`.
         custom_objects: As for `load_model`.
         unsafe: As for `load_model`.
+        signature: As for `load_model`.
 
     Returns:
         The operations, in the order they were made.
     """
-    traced = _open(model, keras=keras, custom_objects=custom_objects, unsafe=unsafe)
+    traced = _open(
+        model, keras=keras, custom_objects=custom_objects, unsafe=unsafe, signature=signature
+    )
     matches = []
     for target in resolve([address or "//*"], traced.calls, traced.dropped):
         place = f"{target.call.address if target.call else ''}//"
@@ -61,12 +65,15 @@ def search_model(
     keras: int | None = None,
     custom_objects: Sequence[str] = (),
     unsafe: bool = False,
+    signature: str | None = None,
 ) -> list[Match]:
     """Search a model file upstream, as `search_upstream` does a trace."""
-    traced = _open(model, keras=keras, custom_objects=custom_objects, unsafe=unsafe)
+    traced = _open(
+        model, keras=keras, custom_objects=custom_objects, unsafe=unsafe, signature=signature
+    )
     return search_upstream(traced, pattern, start, depth)
 
 
-def _open(path: str, *, keras: int | None, custom_objects: Sequence[str], unsafe: bool) -> Trace:
-    model = load_model(path, keras=keras, custom_objects=custom_objects, unsafe=unsafe)
+def _open(path: str, **loading: Any) -> Trace:
+    model = load_model(path, **loading)
     return trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))

@@ -25,7 +25,8 @@ class Job:
     """One dump, as asked for.
 
     Attributes:
-        model: A model file, or a loaded `keras.Model` or `tf_keras.Model`.
+        model: A model file or SavedModel directory, or a loaded `keras.Model`, `tf_keras.Model` or
+            signature.
         layers: Addresses; None for every layer call.
         output: The dump to write.
         inputs: Sources of samples, `SRC` or `NAME=SRC`; or arrays by input name. Empty for
@@ -46,6 +47,8 @@ class Job:
         audit: Whether to compare the model's outputs with the fetches and without.
         overwrite: Whether a dump of the same name may be replaced.
         keras: The Keras to load with, 2 or 3; None for the file's own.
+        signature: Which signature of a SavedModel; None for the Keras model in it, or where it
+            holds none for "serving_default" or the only one.
         custom_objects: Python files or modules with the model's own classes.
         unsafe: Whether the model file may run code of its own.
         device: "cpu", "gpu" or "gpu:N"; None for TensorFlow's choice.
@@ -69,6 +72,7 @@ class Job:
     audit: bool = False
     overwrite: bool = False
     keras: int | None = None
+    signature: str | None = None
     custom_objects: Sequence[str] = ()
     unsafe: bool = False
     device: str | None = None

@@ -8,7 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from kprobe.models.file import read_model_file
+from kprobe.models.file import choose_signature, read_model_file
 from kprobe.pipeline.precheck import precheck
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def plan(job: Job) -> Plan:
         from kprobe.pipeline.build import build
 
         return build(job, job.model, None, {})
-    file = read_model_file(job.model)
+    file = choose_signature(read_model_file(job.model), job.signature)
     samples = precheck(job, file)
     with contextlib.ExitStack() as stack:
         if samples is not None:
@@ -65,7 +65,13 @@ def _start_hashing(path: Path) -> Callable[[], str]:
 
 def _hash(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    # Of a directory, all files, each behind its name.
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        if file != path:
+            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
