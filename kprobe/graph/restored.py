@@ -211,7 +211,7 @@ class _Body:
         self.operations = [op for op in source.get_operations() if op.name not in arguments]
         self._target = target
         self._versions = source.graph_def_versions
-        self._after: dict[str, list[tf.Operation]] = {name: [] for name in arguments}
+        self._after: dict[str, Sequence[tf.Operation]] = {name: [] for name in arguments}
 
     def put(
         self,
@@ -219,9 +219,12 @@ class _Body:
         outputs: Sequence[tf.Tensor],
         last: Sequence[tf.Operation],
     ) -> None:
-        """Say what stands for an operation."""
-        self.tensors |= {t.name: o for t, o in zip(operation.outputs, outputs, strict=True)}
-        self._after[operation.name] = [*last, *(tensor.op for tensor in outputs)]
+        """Say what stands for an operation, and what has to have run when it has."""
+        for tensor, output in zip(operation.outputs, outputs, strict=True):
+            # What a table gives, for one, isn't told by what it takes.
+            output.set_shape(tensor.shape)
+            self.tensors[tensor.name] = output
+        self._after[operation.name] = last
 
     def after(self, operations: Iterable[tf.Operation]) -> list[tf.Operation]:
         """Give what has to have run after some operations."""

@@ -24,6 +24,7 @@ _LAYER_KEYS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "
 _LOOKUP_CLASSES = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
 
 UNSAFE_HINT = "`--unsafe` opens it all the same: only for files you trust"
+SIGNATURE_HINT = "`--signature NAME` runs its graph alone, which is safe"
 CUSTOM_HINT = "pass `--custom-objects FILE.py` that defines it"
 
 
@@ -49,11 +50,15 @@ def check_safe(model_file: ModelFile, registered: Container[str] = ()) -> None:
             continue  # a SavedModel holds the graph of it, and nothing is imported for it
         if origin is not None:
             (missing if is_missing else unsafe).setdefault(owner, origin)
+    hint = UNSAFE_HINT
     if model_file.saved is not None:
-        unsafe |= {fault: fault for fault in model_file.saved.unsafe_operations}
+        operations = model_file.saved.unsafe_operations
+        if unsafe and not operations:
+            hint = f"{SIGNATURE_HINT}; {UNSAFE_HINT}"
+        unsafe |= {fault: fault for fault in operations}
     if unsafe:
         faults = [*unsafe.values(), *(missing[owner] for owner in missing if owner not in unsafe)]
-        hint = f"{CUSTOM_HINT}; {UNSAFE_HINT}" if len(faults) > len(unsafe) else UNSAFE_HINT
+        hint = f"{CUSTOM_HINT}; {hint}" if len(faults) > len(unsafe) else hint
         raise UnsafeModelError(*faults, hint=hint)
     if missing:
         raise ModelError(*missing.values(), hint=CUSTOM_HINT)
