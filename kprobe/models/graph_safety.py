@@ -11,6 +11,8 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from kprobe.models.saved_model_proto import parse
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -91,6 +93,11 @@ class _Reading:
         self._graph = graph
         self._nodes = {node.name: node for node in graph.graph_def.node}
         self._functions = {f.signature.name: f for f in graph.graph_def.library.function}
+        # Where the loader looks for them, too.
+        self._assets = list(graph.asset_file_def) or [
+            parse("AssetFileDef", packed.value)
+            for packed in graph.collection_def["saved_model_assets"].any_list.value
+        ]
         saver = graph.saver_def
         saving = self._find_upstream([saver.save_tensor_name])
         restoring = self._find_upstream([saver.restore_op_name])
@@ -103,7 +110,7 @@ class _Reading:
 
     def find(self) -> Iterator[tuple[str, str]]:
         """Give every harmful operation: what to say of it, and its type."""
-        for asset in self._graph.asset_file_def:
+        for asset in self._assets:
             if "/" in asset.filename or "\\" in asset.filename or asset.filename == "..":
                 yield f"the graph reads {asset.filename!r}, outside of its assets", "asset"
         bodies: list[tuple[Any, Iterable[Any]]] = [(None, self._graph.graph_def.node)]
@@ -134,7 +141,7 @@ class _Reading:
         filename = node.input[1].removesuffix(":0") if len(node.input) > 1 else ""
         if function is None:
             # Its value is replaced by the asset's path.
-            assets = {asset.tensor_info.name for asset in self._graph.asset_file_def}
+            assets = {asset.tensor_info.name for asset in self._assets}
             return f"{filename}:0" in assets
         name = function.signature.name
         arguments = [argument.name for argument in function.signature.input_arg]

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from kprobe.errors import ModelError
 from kprobe.models.graph_safety import find_unsafe_operations
+from kprobe.models.saved_model_proto import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -212,11 +215,6 @@ def read_saved_model(directory: Path) -> SavedModel:
     Raises:
         ModelError: It is damaged.
     """
-    # It takes 0.03 s, which other model files shouldn't cost.
-    from google.protobuf.message import DecodeError
-
-    from kprobe.models.saved_model_proto import parse
-
     try:
         graphs = list(parse("SavedModel", _read(directory / "saved_model.pb")).meta_graphs)
         if not graphs:

@@ -2,8 +2,8 @@
 
 TensorFlow's own classes for them come only with all of TensorFlow. The names and numbers are those
 of tensorflow/core/protobuf/{saved_model,meta_graph,saver,saved_object_graph}.proto,
-tensorflow/core/framework/{graph,node_def,attr_value,function,op_def,tensor_shape,versions}.proto
-and tf_keras/protobuf/saved_metadata.proto; what isn't listed is skipped by the parser.
+tensorflow/core/framework/{graph,node_def,attr_value,function,op_def,tensor_shape}.proto,
+google/protobuf/any.proto and tf_keras/protobuf/saved_metadata.proto; what isn't listed is skipped.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "save_tensor_name": (2, "string"),
         "restore_op_name": (3, "string"),
     },
-    "CollectionDef": {"node_list": (1, "NodeList")},
+    "CollectionDef": {"node_list": (1, "NodeList"), "any_list": (5, "AnyList")},
     "NodeList": {"value": (1, "string*")},
+    "AnyList": {"value": (1, "Any*")},
+    "Any": {"value": (2, "bytes")},
     "SignatureDef": {"inputs": (1, "TensorInfo{}"), "outputs": (2, "TensorInfo{}")},
     "TensorInfo": {
         "name": (1, "string"),
