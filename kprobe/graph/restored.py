@@ -7,6 +7,7 @@ a detour and not be fed, and a function that is called twice would have two valu
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from tensorflow.python.ops.resource_variable_ops import variable_accessed
 from tensorflow.python.saved_model import function_deserialization
 from tensorflow.python.saved_model.function_deserialization import RestoredFunction
 
-from kprobe.graph.lift import CALLS, run_by
+from kprobe.graph.lift import CALLS, functions_of, run_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 _LAYER_CALL = re.compile(r"__inference_(.+)_layer_call_and_return_conditional_losses(_\d+)+")
 # Under these names, which no operation has, a segment of a graph finds what lies outside of it.
 _OUTSIDE = "outside"
+# New functions are called after those they were made from. The numbers go on for the whole
+# process, since TensorFlow knows functions by name.
+_COPIED = "__copied_"
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class _Copier:
         Returns:
             The function's results, and the operations that are to have run when it has.
         """
-        body = _Body(self._target, source, given, before)
+        body = _Body(self._target, source, given, before, self._give_own_functions)
         operations = body.operations
         # A loop of TensorFlow 1 goes round in the graph, which can't be cut in two there.
         in_one = any(operation.type == "NextIteration" for operation in operations)
@@ -141,6 +146,24 @@ class _Copier:
         body.add(segment)
         last = body.after(getattr(source, "control_outputs", ()))
         return [body.tensors[tensor.name] for tensor in source.outputs], last
+
+    def _give_own_functions(self, node: Any) -> list[Any]:
+        """Give a node functions that no other runs, so that each tensor in them has one value.
+
+        Returns:
+            The functions.
+        """
+        made: list[Any] = []
+        for _, named in functions_of(node):
+            if named.name in self._library:
+                function = type(self._library[named.name])()
+                function.CopyFrom(self._library[named.name])
+                named.name = f"{named.name}{_COPIED}{next(_numbers)}"
+                function.signature.name = named.name
+                made.append(function)
+                for inside in function.node_def:
+                    made += self._give_own_functions(inside)
+        return made
 
     def _open(self, operation: tf.Operation) -> Any:
         return self._library.get(next(run_by(operation.node_def)))
@@ -203,6 +226,7 @@ class _Body:
         source: tf.Graph,
         given: Sequence[tf.Tensor],
         before: Sequence[tf.Operation],
+        give_own_functions: Callable[[Any], list[Any]],
     ) -> None:
         self.scope = target.get_name_scope()
         self.before = before
@@ -210,6 +234,7 @@ class _Body:
         arguments = {tensor.op.name for tensor in source.inputs}
         self.operations = [op for op in source.get_operations() if op.name not in arguments]
         self._target = target
+        self._give_own_functions = give_own_functions
         self._versions = source.graph_def_versions
         self._after: dict[str, Sequence[tf.Operation]] = {name: [] for name in arguments}
 
@@ -265,6 +290,7 @@ class _Body:
             if "shared_name" in node.attr and not node.attr["shared_name"].s:
                 # A variable or table of TensorFlow 1 goes by its node's name then.
                 node.attr["shared_name"].s = operation.name.encode()
+            definition.library.function.extend(self._give_own_functions(node))
             definition.node.append(node)
         tf.graph_util.import_graph_def(definition, input_map=given, name="")
         for operation in operations:

@@ -183,6 +183,26 @@ def test_side_effects_keep_their_order(tmp_path):
         assert [float(array[0, 0]) for array in got.values()] == expected
 
 
+def test_a_loop_in_a_function_called_twice_has_a_value_in_each_call(tmp_path):
+    class Looping(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 5])])
+        def loop(self, x):
+            count, start = tf.constant(0), tf.zeros_like(x)
+            return tf.while_loop(
+                lambda i, _: i < 3, lambda i, y: (i + 1, tf.add(y, x, name="sum")), (count, start)
+            )[1]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 5], name="x")])
+        def run(self, x):
+            return self.loop(self.loop(x))
+
+    tf.saved_model.save(module := Looping(), tmp_path / "m", signatures=module.run)
+    model = kprobe.load_model(tmp_path / "m")
+    sums = list(kprobe.function(model, "//*/sum")(ROWS).values())
+    for received, x in zip(sums, (ROWS, ROWS * 3), strict=True):
+        np.testing.assert_allclose(received, np.stack([x, x * 2, x * 3]), rtol=1e-5)
+
+
 def test_nothing_is_changed_once_a_trace_is_over():
     from tensorflow.python.saved_model import function_deserialization as deserialization
 
