@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.errors import ModelError
+from kprobe.graph.mode import eagerly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,8 @@ class Computation(ABC):
         specs: Shape (batch axis first, None) and dtype of each of them.
         batch_size: The only batch size it takes; None if it takes any.
         batch_axes: For some fetches, by number, the axis that is to be made the first. None for
-            what is empty, since its loop never runs: an empty row for each sample is given.
+            what is empty, since its loop never runs: an empty row for each sample is given; and
+            in batches of one sample for what has no axis of samples.
         lifted: Which fetches, by number, lie in loops, branches or functions.
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
@@ -52,10 +54,12 @@ class Computation(ABC):
         """Turn the variables into constants where that can be done, and tell whether it was."""
         return self.frozen
 
+    @eagerly
     def restore(self) -> None:
         """Give the model's variables the values they had at first."""
         self._state.restore()
 
+    @eagerly
     def __call__(self, feeds: Mapping[str, Any], row: int = 0) -> list[tf.Tensor]:
         """Compute the fetches, in their order.
 
@@ -87,7 +91,10 @@ class Computation(ABC):
         finally:
             self._state.end()
         for number, axis in self.batch_axes.items():
-            results[number] = _move_to_front(results[number], axis, rows)
+            if axis is None and whole == 1:
+                results[number] = results[number][tf.newaxis]
+            else:
+                results[number] = _move_to_front(results[number], axis, rows)
         if whole is not None and rows != whole:
             results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
         return results

@@ -23,6 +23,8 @@ UNUSED = "is called, but no output of the model depends on it"
 SEVERAL = "lies in a function that runs in several places, and has a value in each"
 _CONDITION = "is called in the condition of a loop, whose tensors can't be fetched"
 _NO_TENSOR = "gives no tensor"
+FRAMED = "lies in a loop of TensorFlow 1, whose iterations have no tensors outside of it"
+FRAMED_HINT = "call tf.compat.v1.enable_control_flow_v2() before the model is built"
 VECTORIZED = (
     "runs in tf.vectorized_map, which computes all rows at once: no tensor of a single call exists"
 )
@@ -91,13 +93,16 @@ class Sorting:
             around: Record | None = record.parent
             while around is not None and id(around) not in kept:
                 around = around.parent
-            hint = hint_at_vectorized(kept[id(around)].address if around else "")
+            hints = {
+                VECTORIZED: hint_at_vectorized(kept[id(around)].address if around else ""),
+                FRAMED: FRAMED_HINT,
+            }
             call = DroppedCall(
                 steps=path,
                 class_name=type(record.layer).__name__,
                 position=positions.get(id(record.layer)) if len(path) == 1 else None,
                 reason=reason,
-                hint=hint if reason == VECTORIZED else None,
+                hint=hints.get(reason),
                 layer=record.layer,
             )
             dropped[call] = None
@@ -106,7 +111,7 @@ class Sorting:
     def _is_live(self, tensor: tf.Tensor) -> bool:
         """Tell whether the model's outputs depend on a tensor, wherever it lies."""
         graph, trace = tensor.graph, self._trace
-        if trace.is_leftover(tensor):
+        if trace.is_leftover(tensor) or trace.is_framed(tensor):
             return False
         if graph is not trace.graph:
             way = trace.find_way(graph)
@@ -127,6 +132,8 @@ class Sorting:
     def _explain(self, record: Record) -> str:
         if not _tensors(record):
             return _NO_TENSOR
+        if any(self._trace.is_framed(tensor) for tensor in _tensors(record)):
+            return FRAMED
         if any(is_in_vectorized_map(scope) for scope in record.scopes):
             return VECTORIZED
         graphs = list(graphs_around(record.graph))

@@ -60,7 +60,10 @@ def _check_feedable(trace: Trace, fetch: Fetch) -> None:
             f"{fetch.address} lies in a loop, a branch or a function, where nothing can be fed"
         )
     first = fetch.tensor.shape[0] if fetch.tensor.shape.rank else 0
-    if first is not None and first not in {t.shape[0] for t in trace.inputs.values()}:
+    sizes = {tensor.shape[0] for tensor in trace.inputs.values()}
+    # A model of a session may be made for one batch size without saying so.
+    fixed = trace.origin is not None and first and sizes == {None}
+    if first is not None and first not in sizes and not fixed:
         raise AddressError(f"{fetch.address} has no row for each sample to be fed")
 
 

@@ -99,7 +99,7 @@ def _take_together(targets: list[Target[TracedCall]]) -> list[list[Target[Traced
 def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
     call, address = targets[0].call, targets[0].address
     if address.weight is not None:
-        return _fetch_weights(address, [t.call for t in targets if t.call is not None])
+        return _fetch_weights(address, [t.call for t in targets if t.call is not None], trace)
     if call is None or address.operation is not None:
         found = find_operations(trace, call, address)
         layer = ("", found[0][1].op.type) if call is None else (call.address, call.class_name)
@@ -118,7 +118,7 @@ def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
     return _name(whole, address, call.address, call.class_name)
 
 
-def _fetch_weights(address: Address, calls: Sequence[TracedCall]) -> list[Fetch]:
+def _fetch_weights(address: Address, calls: Sequence[TracedCall], trace: Trace) -> list[Fetch]:
     found = find_weights(address, calls)
     if address.alias:
         # A weight of a shared layer has several addresses, of which a name of its own needs one.
@@ -128,7 +128,7 @@ def _fetch_weights(address: Address, calls: Sequence[TracedCall]) -> list[Fetch]
         Fetch(
             address=f"{place}:{weight.name}",
             name=address.alias or f"{place}:{weight.name}",
-            tensor=weight.variable,
+            tensor=trace.find_value(weight.variable),
             layer=place,
             layer_class=weight.call.class_name,
             by_pattern=address.is_pattern,

@@ -13,6 +13,7 @@ from kprobe.errors import AddressError, InputError
 from kprobe.graph.address import split_addresses
 from kprobe.graph.feeding import check_used, find_feeds
 from kprobe.graph.fetch import find_fetches
+from kprobe.graph.mode import eagerly
 from kprobe.graph.replacement import parse_replacement
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
@@ -28,6 +29,7 @@ class Function:
         addresses: The keys of what a call gives, in their order.
     """
 
+    @eagerly
     def __init__(
         self,
         model: Any,
@@ -76,6 +78,7 @@ class Function:
         self.feeds: Sequence[str] = self._subgraph.feeds
         self.addresses: Sequence[str] = [fetch.name for fetch in fetches]
 
+    @eagerly
     def __call__(
         self, *arrays: npt.ArrayLike, **named: npt.ArrayLike
     ) -> dict[str, npt.NDArray[Any]]:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.errors import AddressError
-from kprobe.graph.dropped import SEVERAL, UNUSED, VECTORIZED, hint_at_vectorized
+from kprobe.graph.dropped import (
+    FRAMED,
+    FRAMED_HINT,
+    SEVERAL,
+    UNUSED,
+    VECTORIZED,
+    hint_at_vectorized,
+)
 from kprobe.graph.lift import RUNNERS, run_by
 from kprobe.graph.liveness import is_in_vectorized_map
 
@@ -94,8 +101,14 @@ def find_operations(
         for number in numbers:
             text = f"{place}{entry.name}" + (f":{number}" if len(outputs) > 1 else "")
             tensors.append((text, outputs[number]))
-    reached = [(text, tensor) for text, tensor in tensors if trace.has_way(tensor.graph)]
+    reached = [
+        (text, tensor)
+        for text, tensor in tensors
+        if trace.has_way(tensor.graph) and not trace.is_framed(tensor)
+    ]
     if tensors and not reached:
+        if trace.is_framed(tensors[0][1]):
+            raise AddressError(f"{tensors[0][0]} {FRAMED}", hint=FRAMED_HINT)
         raise AddressError(f"{tensors[0][0]} {SEVERAL}")
     return [(text, tensor) for text, tensor in reached if _has_value(tensor)] or reached
 

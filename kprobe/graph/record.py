@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import inspect
 import itertools
 import re
@@ -229,6 +230,10 @@ def _call_owners() -> list[type]:
         owners.append(sys.modules["keras"].Operation)
     if "tf_keras" in sys.modules:
         owners.append(sys.modules["tf_keras"].layers.Layer)
+        if tf.compat.v1.executing_eagerly_outside_functions():
+            return owners
+        # Where eager execution is off, layers are of another class, which has its own `__call__`.
+        owners.append(importlib.import_module("tf_keras.src.engine.base_layer_v1").Layer)
     return owners
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,12 +13,14 @@ import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from kprobe.calls import DroppedCall, LayerCall
-from kprobe.errors import KprobeError, ModelError
+from kprobe.errors import AddressError, KprobeError, ModelError
 from kprobe.graph.dropped import Sorting
 from kprobe.graph.lift import Entry, find_ways
 from kprobe.graph.liveness import find_ancestors, find_leftovers
+from kprobe.graph.mode import eagerly
 from kprobe.graph.record import Record, recording
 from kprobe.graph.run_signature import run_signature
+from kprobe.graph.session import is_graph_mode, trace_session
 from kprobe.saved_signature import SavedSignature
 
 
@@ -57,6 +59,9 @@ class Trace:
         outputs: The model's own outputs, flat.
         calls: Every layer call that the model's outputs depend on, in the order they began.
         dropped: The others, which have no tensor to fetch.
+        variables: What stands for the variables of a session, by the names of their operations.
+        framed: The names of the operations in loops of TensorFlow 1.
+        origin: The graph in which the functions were traced that calls ran in; None for `graph`.
     """
 
     model: Any
@@ -65,6 +70,9 @@ class Trace:
     outputs: Sequence[tf.Tensor]
     calls: list[TracedCall]
     dropped: list[DroppedCall] = field(default_factory=list)
+    variables: Mapping[str, tf.Variable] = field(default_factory=dict)
+    framed: Collection[str] = ()
+    origin: tf.Graph | None = None
 
     @property
     def graph(self) -> tf.Graph:
@@ -75,6 +83,22 @@ class Trace:
     def live(self) -> set[tf.Operation]:
         """The operations that the model's outputs depend on."""
         return find_ancestors(self.outputs)
+
+    def is_framed(self, tensor: tf.Tensor) -> bool:
+        """Tell whether a tensor lies in a loop of TensorFlow 1, in the graph itself."""
+        return tensor.graph is self.graph and tensor.op.name in self.framed
+
+    def find_value(self, variable: tf.Variable) -> tf.Variable:
+        """Give what holds a variable's value: itself, but for those of a session.
+
+        Raises:
+            AddressError: It was never initialised in the session.
+        """
+        if not self.variables:
+            return variable
+        if variable.op.name not in self.variables:
+            raise AddressError(f"{variable.name} isn't initialised, and has no value")
+        return self.variables[variable.op.name]
 
     def find_live(self, graph: tf.Graph) -> set[tf.Operation]:
         """Give the operations of a graph that its results, or those of calls in it, depend on."""
@@ -161,13 +185,14 @@ class Trace:
         the gradient needs.
         """
         names: dict[int, list[str]] = defaultdict(list)
-        for name, function in self.graph._functions.items():
+        for name, function in (self.origin or self.graph)._functions.items():
             # Those that came with a copied graph weren't traced.
             if hasattr(function, "_cached_graph"):
                 names[id(function._cached_graph)].append(name)
         return names
 
 
+@eagerly
 def trace(
     model: Any,
     specs: Mapping[str, tf.TensorSpec],
@@ -192,7 +217,19 @@ def trace(
         ModelError: A layer's own code fails on such inputs.
     """
     names = list(specs)
-
+    if is_graph_mode(model):
+        session = trace_session(model, specs, arrange, training=training)
+        result = Trace(
+            model=model,
+            function=session.function,
+            inputs=dict(zip(names, session.function.graph.inputs, strict=False)),
+            outputs=session.outputs,
+            calls=[],
+            variables=session.variables,
+            framed=session.framed,
+            origin=model.outputs[0].graph,
+        )
+        return _sort(session.records, result)
     outputs: list[Any] = []
 
     def run(*tensors: tf.Tensor) -> Any:
@@ -226,9 +263,14 @@ def trace(
         outputs=[tensor for tensor in outputs if tensor is not None],
         calls=[],
     )
-    sorting = Sorting(recorder.records, result)
+    return _sort(recorder.records, result)
+
+
+def _sort(records: Sequence[Record], result: Trace) -> Trace:
+    """Give a trace its calls, and those that have no tensor."""
+    sorting = Sorting(records, result)
     kept = sorting.keep()
-    result.calls.extend(number_calls(kept, model))
+    result.calls.extend(number_calls(kept, result.model))
     addressed = zip([r for r in kept if r.parent is not None], result.calls, strict=True)
     result.dropped.extend(sorting.describe(addressed))
     return result
@@ -259,7 +301,7 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
         key = (id(record.parent), record.name)
         number = counts[key]
         counts[key] += 1
-        if totals[key] > 1:
+        if totals[key] > 1 and not (record.parent.layer is model and is_graph_mode(model)):
             order = _find_order(record.parent.layer, record.layer)
             number = order[number] if len(order) == totals[key] else number
         step = (record.name, number if totals[key] > 1 else None)
@@ -286,7 +328,7 @@ def _find_order(model: Any, layer: Any) -> list[int]:
     """Give, for each call of a layer that a functional model makes, its number in the model.
 
     They are made by depth, while `get_output_at` and the model's file count them in the order in
-    which the model was put together.
+    which the model was put together. (With eager execution off that is when they were recorded.)
     """
     network = getattr(model, "_functional", None) or model
     by_depth = getattr(network, "_nodes_by_depth", {})

@@ -20,6 +20,8 @@ from kprobe.graph.device import select_device
 from kprobe.graph.dropped import UNUSED
 from kprobe.graph.feeding import check_used, find_feeds
 from kprobe.graph.fetch import Fetch, find_fetches
+from kprobe.graph.mode import eagerly
+from kprobe.graph.session import is_graph_mode
 from kprobe.graph.signature import library_of, read_signature
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.samples import Samples
@@ -54,6 +56,7 @@ def load(job: Job, file: ModelFile) -> Any:
     return load_model(file, keras=job.keras, custom_objects=job.custom_objects, unsafe=job.unsafe)
 
 
+@eagerly
 def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any]) -> Plan:
     """Build the plan of a job for its loaded model.
 
@@ -116,7 +119,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             if not unfit:
                 break
             left_out += [f"{groups[n][0].address} {reason}" for n, reason in unfit.items()]
-            groups = _drop_unfit(groups, unfit)
+            groups = _drop_unfit(groups, unfit, _hint_at_size(job, model))
         stored = [*groups, *weights]
         _check_whole_batches(job, subgraph, samples.rows)
         columns = _columns(stored, [*results, *values])
@@ -225,7 +228,9 @@ def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
     return list(groups.values())
 
 
-def _drop_unfit(groups: Sequence[list[Fetch]], unfit: Mapping[int, str]) -> list[list[Fetch]]:
+def _drop_unfit(
+    groups: Sequence[list[Fetch]], unfit: Mapping[int, str], hint: str
+) -> list[list[Fetch]]:
     """Leave out what can't be stored.
 
     Raises:
@@ -235,9 +240,16 @@ def _drop_unfit(groups: Sequence[list[Fetch]], unfit: Mapping[int, str]) -> list
     if named or len(unfit) == len(groups):
         raise AddressError(
             *(f"{groups[number][0].address} {unfit[number]}" for number in named or unfit),
-            hint="leave it out",
+            hint=hint,
         )
     return [group for number, group in enumerate(groups) if number not in unfit]
+
+
+def _hint_at_size(job: Job, model: Any) -> str:
+    hint = "leave it out"
+    if job.batch_size is None and is_graph_mode(model):
+        hint += ", or say with --batch-size for how many samples at a time the model was built"
+    return hint
 
 
 def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) -> list[Column]:

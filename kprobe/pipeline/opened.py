@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from kprobe.errors import InputError
+from kprobe.errors import InputError, ModelError
 from kprobe.graph.computation import pad
 from kprobe.graph.eager import EagerRun, run_eagerly
 from kprobe.graph.prepare import prepare
 from kprobe.graph.preprocessing import Preprocessing
+from kprobe.graph.session import is_graph_mode
 from kprobe.graph.signature import arrange_inputs, library_of
 from kprobe.graph.subgraph import Subgraph
 from kprobe.graph.trace import Trace, trace
@@ -123,11 +124,21 @@ def open_model(
         }
         return arrange_inputs(model, ready)
 
-    specs = dict(signature)
+    if job.eager and is_graph_mode(model):
+        raise ModelError(
+            "the model was built with eager execution off, and can't run with it on",
+            hint="leave --eager out",
+        )
+    # Such models often have as many copies of a part as a batch has samples, and don't say so.
+    size = job.batch_size if is_graph_mode(model) else None
+    specs = {
+        name: tf.TensorSpec([spec.shape[0] or size, *spec.shape[1:]], spec.dtype)
+        for name, spec in signature.items()
+    }
     if samples is not None:
         specs = {
             name: tf.TensorSpec(
-                [signature[name].shape[0], *shape], tf.string if dtype.kind in "OSU" else dtype
+                [specs[name].shape[0], *shape], tf.string if dtype.kind in "OSU" else dtype
             )
             for name, (shape, dtype) in samples.specs().items()
         }

@@ -86,7 +86,8 @@ def _try_rows(subgraph: Computation, samples: Samples) -> list[tuple[int | None,
         # Where nothing differs, or all does, as with statistics of the batch, it is the first.
         axes = [axis for axis in places if {*differing[:, axis]} == {whole - 1}] or places
         reason = f"has shape {shape} for {whole} samples: {_NO_ROWS}"
-        found.append((axes[0], "") if axes else (None, reason))
+        # All that is computed from a batch of one sample is that sample's.
+        found.append((axes[0], "") if axes else (None, reason if whole > 1 else ""))
     return found
 
 
