@@ -125,9 +125,16 @@ def run_range(
             rows = len(next(iter(batch.values())))
             results = plan.subgraph(batch, first)
             for column, result in zip(columns, results, strict=True):
-                if tuple(result.shape) != (rows, *column.shape):
+                shape = tuple(result.shape)
+                if shape[:1] != (rows,):
                     raise AddressError(
-                        f"{column.name} has shape {tuple(result.shape)} for samples {first} to "
+                        f"{column.name} has {shape[0] if shape else 'no'} rows for samples {first} "
+                        f"to {first + rows - 1}: not a row for each sample",
+                        hint="leave it out",
+                    )
+                if shape != (rows, *column.shape):
+                    raise AddressError(
+                        f"{column.name} has shape {shape} for samples {first} to "
                         f"{first + rows - 1}, and {(rows, *column.shape)} was expected from the "
                         "first ones: it depends on the data, as in a branch that isn't always "
                         "taken",
