@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.dimensions import Dimensions
+from kprobe.dumps.extend import find_header, lies_in_one_page
+from kprobe.dumps.ragged import INDEX, inner_shape
 from kprobe.dumps.space import check_space, reserve
 from kprobe.errors import DumpError
 
@@ -63,7 +65,8 @@ class Column:
     Attributes:
         name: Name of the dataset.
         shape: Shape of one sample, without the axis of samples; () for a number per sample.
-            Of a column that is the same for all samples, its whole shape.
+            Of a column that is the same for all samples, its whole shape. A size of -1 differs
+            from row to row: such a column is ragged, a group of several datasets.
         dtype: The dtype as stored: integers, floats, complex numbers, or `S` for UTF-8 text of
             a fixed number of bytes.
         attrs: What is known about the column. A column with the attribute `addresses`, a list
@@ -79,12 +82,20 @@ class Column:
     value: np.ndarray[Any, Any] | None = field(default=None, compare=False)
 
     @property
+    def ragged(self) -> bool:
+        """Whether the rows differ in shape."""
+        return -1 in self.shape
+
+    @property
     def row_bytes(self) -> int:
-        """The bytes of one row; 0 if it has none, being the same for all samples."""
-        return prod(self.shape) * self.dtype.itemsize if self.value is None else 0
+        """The bytes of one row; 0 if that isn't known, or all samples have the same."""
+        has_one_size = self.value is None and not self.ragged
+        return prod(self.shape) * self.dtype.itemsize if has_one_size else 0
 
     def count_bytes(self, rows: int) -> int:
-        """The bytes of the dataset for a number of samples."""
+        """The bytes of the dataset for a number of samples, ragged values not among them."""
+        if self.ragged:
+            return (rows * (1 + len(self.shape)) + 1) * INDEX.itemsize
         return rows * self.row_bytes if self.value is None else self.value.nbytes
 
 
@@ -111,7 +122,9 @@ def lay_out(
             UTF-8 doesn't have, as file names may, are written as escapes.
 
     Returns:
-        The byte offset of each dataset by name, None for those without a single byte.
+        The byte offset of each dataset by name, None for those without a single byte; of a
+        ragged column of its `NAME/offsets` and `NAME/shapes`, and of the header of its
+        `NAME/values`, which are empty.
 
     Raises:
         DumpError: A column's dtype or a number among the attributes can't be stored; or the disk
@@ -137,8 +150,7 @@ def lay_out(
             if place is not None:
                 _write_names(file.fileno(), place, names)
             for column in columns:
-                place = offsets[column.name]
-                if column.value is not None and place is not None:
+                if column.value is not None and (place := offsets[column.name]) is not None:
                     _write(file.fileno(), place, column.value)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -181,17 +193,44 @@ def _create(
         sample = _create_dataset(file, "sample", (rows,), samples.dtype)
         dimensions = Dimensions(file, sample)
         for column in columns:
+            if column.ragged:
+                _create_ragged(file, column, rows)
+                continue
             by_sample = column.value is None
             shape = (rows, *column.shape) if by_sample else column.shape
             dataset = _create_dataset(file, column.name, shape, column.dtype)
             _set_attributes(dataset, column.attrs)
             dimensions.label(dataset, by_sample=by_sample)
         dimensions.finish()
-        names = [*late_facts, "sample", *(column.name for column in columns)]
-        return {name: file[name].id.get_offset() for name in names}
+        names = [*late_facts, "sample"]
+        headers: dict[str, int | None] = {}
+        for column in columns:
+            if column.ragged:
+                names += [f"{column.name}/offsets", f"{column.name}/shapes"]
+                values = f"{column.name}/values"
+                headers[values] = find_header(file[values])
+            else:
+                names.append(column.name)
+        return {name: file[name].id.get_offset() for name in names} | headers
 
 
-def _create_dataset(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+def _create_ragged(file: Any, column: Column, rows: int) -> None:
+    group = file.create_group(column.name)
+    _set_attributes(group, {**column.attrs, "layout": "ragged"})
+    # Never written to, offsets are 0, and the first one stays so.
+    _create_dataset(group, "offsets", (rows + 1,), INDEX)
+    _create_dataset(group, "shapes", (rows, len(column.shape)), INDEX)
+    shape = (0, *inner_shape(column.shape))
+    unfit = []
+    while not lies_in_one_page(values := _create_dataset(group, None, shape, column.dtype)):
+        unfit.append(values)  # kept until there is a better one, or its place would be taken again
+    h5py.h5o.link(values.id, group.id, b"values")
+
+
+def _create_dataset(
+    file: Any, name: str | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Any:
+    """Create a dataset, without a link to it where it has no name."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.CONTIGUOUS)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -202,7 +241,8 @@ def _create_dataset(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtyp
         dtype = h5py.string_dtype("utf-8", dtype.itemsize)
     kind = h5py.h5t.py_create(dtype, logical=True)
     space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
-    dataset = h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, creation))
+    link = None if name is None else name.encode()
+    dataset = h5py.Dataset(h5py.h5d.create(file.id, link, kind, space, creation))
     if is_text:
         dataset.attrs["_Encoding"] = "utf-8"  # makes xarray read it as str
     return dataset

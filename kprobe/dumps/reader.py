@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.layout import FORMAT, FORMAT_VERSION
+from kprobe.dumps.ragged_rows import is_ragged, open_ragged
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ class Dump(Mapping[str, Any]):
 
     `dump[key]` takes an address that was asked for, or else the name of a column, which is the
     alias where one was given. It returns an `h5py.Dataset` of shape (rows, ...), of which only what
-    is sliced is read; row i belongs to `sample[i]`. A weight, whose attribute `layout` is "weight",
-    has its own shape and no rows. Iteration gives every address once, in the
-    order in which they are stored.
+    is sliced is read; row i belongs to `sample[i]`. Where rows differ in shape it is a
+    `RaggedRows` instead, a sequence with an array for each row. A weight, whose attribute `layout`
+    is "weight", has its own shape and no rows. Iteration gives every address once, in the order in
+    which they are stored.
 
     In a dump that isn't complete all rows can be read, and only the first `committed` are right.
 
@@ -76,6 +78,8 @@ class Dump(Mapping[str, Any]):
             nearest = get_close_matches(str(key), known, n=3)
             hint = f"nearest: {', '.join(nearest)}" if nearest else f"it has {', '.join(known)}"
             raise UnknownAddressError(f"{self.path}: has no address '{key}'", hint=hint)
+        if is_ragged(self._file[column]):
+            return open_ragged(self._file, column, None if self.complete else self.path)
         return self._file[column]
 
     def __iter__(self) -> Iterator[str]:

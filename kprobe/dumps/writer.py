@@ -14,6 +14,7 @@ import numpy as np
 
 from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, Attribute, Column, Samples, lay_out
 from kprobe.dumps.partial import claim, explain, partial_path, publish, read_output
+from kprobe.dumps.ragged import RaggedWriter, remove_values, values_path, write_at
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ class Writer:
     """A dump being written: a context manager.
 
     The rows go to `NAME.partial`, a valid HDF5 file at every instant, which `finish` renames to
-    NAME. When the context is left without that, by an exception or not, the rows handed over
-    without a gap are committed if that works, and the partial file stays; without any, it is
-    removed. An old NAME stays whole until the rename, and what isn't a dump is never replaced. A
-    partial file left by an earlier run is overwritten; one that another process is writing is
-    refused.
+    NAME; the values of ragged columns to `NAME.partial.values0` and so on, until `finish`. When the
+    context is left without that, by an exception or not, the rows handed over without a gap are
+    committed if that works, and the partial files stay; without any, they are removed. An old NAME
+    stays whole until the rename, and what isn't a dump is never replaced. A partial file left by an
+    earlier run is overwritten; one that another process is writing is refused.
 
     Args:
         path: The finished dump, NAME.
@@ -80,7 +81,10 @@ class Writer:
         self.rows = len(samples)
         self.committed = 0
         self._all_columns = columns
-        self._columns = {column.name: column for column in columns if column.value is None}
+        with_rows = [column for column in columns if column.value is None]
+        self._columns = {column.name: column for column in with_rows if not column.ragged}
+        self._ragged_columns = [column for column in with_rows if column.ragged]
+        self._ragged: dict[str, RaggedWriter] = {}
         self._samples = samples
         self._attrs = attrs
         self._overwrite = overwrite
@@ -94,11 +98,14 @@ class Writer:
     def __enter__(self) -> Writer:
         self._file = claim(self.path, self.partial, overwrite=self._overwrite)
         try:
+            remove_values(self.partial)
             self._offsets = lay_out(self.partial, self._all_columns, self._samples, self._attrs)
+            self._open_ragged()
         except BaseException as error:
             # One that was there before, with rows of an earlier run, isn't empty.
             if self.partial.exists() and not self.partial.stat().st_size:
                 self.partial.unlink()
+            self._close_ragged()
             os.close(self._file)
             if isinstance(error, OSError):
                 raise explain(error, self.partial) from error
@@ -114,13 +121,26 @@ class Writer:
             batch: For every column with rows an array of shape (rows of the batch,
                 *column.shape) and of the column's dtype, C-contiguous: a numpy array, or anything
                 with the buffer protocol. It is kept, not copied: don't change it until a commit.
+                For a ragged column a sequence of arrays, one a row; then batches come in order.
 
         Raises:
             DumpError: The batch doesn't fit the columns or the rows, or an earlier write failed.
         """
         self._collect()
-        arrays = {name: _as_array(name, value) for name, value in batch.items()}
-        stop = start + self._check(start, arrays)
+        ragged = {
+            name: [_as_array(name, row) for row in batch[name]]
+            for name in self._ragged
+            if name in batch
+        }
+        arrays = {
+            name: _as_array(name, value) for name, value in batch.items() if name not in ragged
+        }
+        stop = start + self._check(start, arrays, ragged)
+        try:
+            for name, rows in ragged.items():
+                self._ragged[name].append(rows)
+        except OSError as error:
+            raise explain(error, self.partial) from error
         pieces = self._cut(start, arrays)
         writes = [self._pool.submit(self._write_all, task) for task in _share_out(pieces)]
         self._batches.append(_Batch(start, writes))
@@ -161,9 +181,11 @@ class Writer:
                 mustn't be overwritten.
         """
         self.commit(self.rows)
+        self._merge_ragged()
         self._record("finished", time.time(), TIME)
         self._record("complete", 1, COMPLETE)
         self._sync()
+        remove_values(self.partial)
         publish(self.partial, self.path, overwrite=self._overwrite)
         self._finished = True
 
@@ -183,17 +205,58 @@ class Writer:
             # Removed while the lock is held, or it could be another process's file.
             if not self._finished and not self.committed:
                 self.partial.unlink(missing_ok=True)
+                remove_values(self.partial)
+            self._close_ragged()
             os.close(self._file)
 
-    def _check(self, start: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> int:
+    @property
+    def ragged_bytes(self) -> int:
+        """The bytes of the values of ragged columns that were handed over."""
+        return sum(ragged.nbytes for ragged in self._ragged.values())
+
+    def _open_ragged(self) -> None:
+        for number, column in enumerate(self._ragged_columns):
+            self._ragged[column.name] = RaggedWriter(
+                values_path(self.partial, number), column, self._file, self._offsets
+            )
+
+    def _merge_ragged(self) -> None:
+        """Copy the values of ragged columns into the dump, all rows being committed."""
+        try:
+            for ragged in self._ragged.values():
+                ragged.merge()
+        except OSError as error:
+            raise explain(error, self.partial) from error
+
+    def _close_ragged(self) -> None:
+        for ragged in self._ragged.values():
+            ragged.close()
+
+    def _check(
+        self,
+        start: int,
+        arrays: Mapping[str, np.ndarray[Any, Any]],
+        ragged: Mapping[str, Sequence[np.ndarray[Any, Any]]],
+    ) -> int:
         """Return the number of rows of a batch that fits."""
-        if arrays.keys() != self._columns.keys():
+        if arrays.keys() != self._columns.keys() or ragged.keys() != self._ragged.keys():
             raise DumpError(
-                f"expected the columns {', '.join(self._columns)}, and {', '.join(arrays)} came"
+                f"expected the columns {', '.join([*self._columns, *self._ragged])}, "
+                f"and {', '.join([*arrays, *ragged])} came"
             )
         first = next(iter(arrays.values()), np.empty(0))
         rows = first.shape[0] if first.ndim else 0
+        if not arrays:
+            rows = max(map(len, ragged.values()), default=0)
         faults = []
+        for name, parts in ragged.items():
+            fault = self._ragged[name].find_fault(parts)
+            faults += [fault] if fault else []
+            if len(parts) != rows or start != self._covered:
+                faults.append(
+                    f"{name}: expected {rows} rows from row {self._covered} on, and {len(parts)} "
+                    f"from row {start} on came"
+                )
         for name, array in arrays.items():
             column = self._columns[name]
             if array.dtype != column.dtype or array.shape != (rows, *column.shape):
@@ -234,9 +297,7 @@ class Writer:
 
     def _write_all(self, pieces: Sequence[tuple[int, memoryview]]) -> None:
         for offset, content in pieces:
-            done = 0
-            while done < content.nbytes:
-                done += os.pwrite(self._file, content[done:], offset + done)
+            write_at(self._file, offset, content)
 
     def _wait_for(self, writes: Sequence[Future[None]]) -> None:
         try:
@@ -261,6 +322,8 @@ class Writer:
 
     def _sync(self) -> None:
         try:
+            for ragged in self._ragged.values():
+                ragged.sync()
             os.fdatasync(self._file)
         except OSError as error:
             raise explain(error, self.partial) from error

@@ -47,7 +47,10 @@ class Hdf5File(Container):
             found: list[str] = []
 
             def note(name: str, thing: object) -> None:
-                if isinstance(thing, h5py.Dataset) and thing.shape and not thing.is_scale:
+                if not isinstance(thing, h5py.Dataset) or not thing.shape or thing.is_scale:
+                    return
+                # The parts of what a dump holds with rows of different shapes aren't samples.
+                if thing.parent.attrs.get("layout") != "ragged":
                     found.append(name)
 
             with self._open_file() as file:

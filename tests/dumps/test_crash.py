@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from kprobe.dumps.layout import Column
+from kprobe.dumps.reader import open_dump
 from kprobe.dumps.space import reserve
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
@@ -60,6 +61,87 @@ def test_a_kill_at_any_moment_leaves_a_valid_file_with_its_committed_rows(
         rows = np.arange(committed)
         np.testing.assert_array_equal(file["b"][:committed], rows)
         assert np.all(file["a"][:committed] == rows[:, None, None])
+
+
+WRITE_RAGGED_UNTIL_KILLED = """
+import os, signal, sys
+import numpy as np
+from kprobe.dumps.layout import Column
+from kprobe.dumps.writer import Writer
+
+rows = int(sys.argv[2])
+columns = [
+    Column("a", (-1, 8), np.dtype("f4"), {"addresses": ["a"]}),
+    Column("b", (-1, -1), np.dtype("i8"), {"addresses": ["b"]}),
+    Column("c", (64,), np.dtype("f4"), {"addresses": ["c"]}),
+]
+with Writer(sys.argv[1], columns, [str(row) for row in range(rows)], {}) as writer:
+    print("laid out", flush=True)
+    for start in range(0, rows, 8):
+        numbers = range(start, start + 8)
+        writer.write(start, {
+            "a": [np.full((row % 50, 8), row, "f4") for row in numbers],
+            "b": [np.full((row % 3, row % 5), row) for row in numbers],
+            "c": np.repeat(np.arange(start, start + 8, dtype="f4")[:, None], 64, 1),
+        })
+        if start % 64 == 56:
+            writer.commit(start + 8)
+    writer.commit(rows)
+    left = int(sys.argv[3])  # the writes of finishing after which it kills itself
+    write = os.pwrite
+    def count(*args):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(*args)
+    os.pwrite = count
+    writer.finish()
+"""
+
+
+def check_ragged(path: Path, rows: int) -> None:
+    """Check the committed rows of a dump that was killed."""
+    with open_dump(path) as dump:
+        committed = dump.committed
+        assert committed <= rows
+        np.testing.assert_array_equal(dump["c"][:committed, 63], np.arange(committed))
+        for row in {0, committed // 2, *range(max(committed - 100, 0), committed)} - {committed}:
+            assert dump["a"][row].shape == (row % 50, 8)
+            assert dump["b"][row].shape == (row % 3, row % 5)
+            assert np.all(dump["a"][row] == row)
+            assert np.all(dump["b"][row] == row)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kill_at_any_moment_keeps_the_committed_rows_of_different_shapes(
+    tmp_path: Path, seed: int
+) -> None:
+    arguments = [str(tmp_path / "a.h5"), "400000", "0"]
+    command = [sys.executable, "-c", WRITE_RAGGED_UNTIL_KILLED, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "laid out\n"
+        time.sleep(random.Random(seed).uniform(0, 0.3))
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    check_ragged(tmp_path / "a.h5.partial", 400_000)
+
+
+def test_a_kill_between_any_two_writes_of_finishing_keeps_all_rows(tmp_path: Path) -> None:
+    for writes in range(20):
+        path = tmp_path / f"{writes}.h5"
+        arguments = [str(path), "80", str(writes)]
+        command = [sys.executable, "-c", WRITE_RAGGED_UNTIL_KILLED, *arguments]
+        result = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        there = path if path.exists() else path.with_name(f"{path.name}.partial")
+        check_ragged(there, 80)
+        with open_dump(there) as dump:
+            assert dump.committed == 80
+        if result.returncode == 0:
+            break
+    # Of two columns the values, the superblock and the header; then the time, and `complete`.
+    assert (writes, result.returncode) == (8, 0)
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""The rows of a ragged column, read one by one, and text as such columns hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any, overload
+
+import h5py
+import numpy as np
+
+from kprobe.dumps.ragged import values_path
+from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class RaggedRows(Sequence[Any]):
+    """The rows of a ragged column: a sequence of arrays, each read when asked for.
+
+    `rows[i]` is the array of row i, `rows[a:b]` a list of them. Where the column holds text
+    (its attribute `dtype` is "string"), a row is a str, or an array of them.
+
+    Attributes:
+        name: The name of its group in the file.
+        attrs: What is known about the column.
+        dtype: The dtype of the values as stored.
+        shapes: The shape of each row: int64 of shape (rows, rank).
+    """
+
+    def __init__(self, group: Any, path: Path | None) -> None:
+        """Open a column.
+
+        Args:
+            group: Its group.
+            path: The file that its values are in; None if they are in the dump.
+        """
+        self.name = group.name
+        self.attrs = group.attrs
+        self.dtype = group["values"].dtype
+        self.shapes = group["shapes"]
+        self._offsets = group["offsets"]
+        self._values = group["values"]
+        self._path = path
+        self._inner = self._values.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    @overload
+    def __getitem__(self, row: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[Any]: ...
+
+    def __getitem__(self, row: int | slice) -> Any:
+        if isinstance(row, slice):
+            return [self[number] for number in range(*row.indices(len(self)))]
+        number = range(len(self))[row]
+        begin, end = (int(place) for place in self._offsets[number : number + 2])
+        values = self._read(begin, end).reshape(self.shapes[number])
+        return _decode(values) if self.attrs.get("dtype") == "string" else values
+
+    def __repr__(self) -> str:
+        return f"<RaggedRows {self.name}: {len(self)} rows of {self.dtype}>"
+
+    def _read(self, begin: int, end: int) -> Any:
+        if self._path is None:
+            return self._values[begin:end]
+        step = prod(self._inner)
+        place = begin * step * self.dtype.itemsize
+        return np.fromfile(self._path, self.dtype, (end - begin) * step, offset=place)
+
+
+def open_ragged(file: Any, name: str, partial: Path | None) -> RaggedRows:
+    """Open a ragged column of a dump.
+
+    Args:
+        file: The dump.
+        name: The name of the column.
+        partial: The dump's path if it isn't complete; then the values are beside it.
+
+    Raises:
+        DumpError: The values of a partial dump aren't there any more.
+    """
+    if partial is None:
+        return RaggedRows(file[name], None)
+    ragged = [n for n, thing in file.items() if is_ragged(thing)]
+    path = values_path(partial, ragged.index(name))
+    if not path.exists():
+        raise DumpError(f"{partial}: the values of '{name}' were in {path}, which is missing")
+    return RaggedRows(file[name], path)
+
+
+def is_ragged(thing: Any) -> bool:
+    """Tell a ragged column from whatever else is in a dump."""
+    return isinstance(thing, h5py.Group) and thing.attrs.get("layout") == "ragged"
+
+
+def encode_texts(texts: Any) -> np.ndarray[Any, Any]:
+    """Turn texts into what a ragged column of text holds.
+
+    Args:
+        texts: bytes, or an array of them of any shape.
+
+    Returns:
+        uint8 of shape (*shape, the bytes of the longest text), shorter ones filled up with NULs.
+
+    Raises:
+        DumpError: A text ends with a NUL, which couldn't be told from the filling.
+    """
+    array = np.asarray(texts, dtype=object)
+    longest = max((len(text) for text in array.flat), default=0)
+    if any(text.endswith(b"\0") for text in array.flat):
+        raise DumpError("a text ends with a NUL character, which can't be stored")
+    fixed = array.astype(f"S{max(longest, 1)}")
+    return fixed.reshape(*array.shape, 1).view(np.uint8)[..., :longest]
+
+
+def _decode(values: np.ndarray[Any, Any]) -> Any:
+    width = values.shape[-1]
+    if not width:
+        empty = np.zeros(values.shape[:-1], "U1")
+        return empty if empty.ndim else ""
+    fixed = np.ascontiguousarray(values).view(f"S{width}")[..., 0]
+    decoded = np.char.decode(fixed, "utf-8", "backslashreplace")
+    return decoded if decoded.ndim else str(decoded)
