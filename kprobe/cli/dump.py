@@ -90,6 +90,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="What floating-point tensors are stored as.",
 )
+@click.option(
+    "--ragged",
+    multiple=True,
+    metavar="A,B,…",
+    help="Addresses among --layers of which each sample has a tensor of its own shape, where the "
+    "first samples don't show it. Samples are run one by one.",
+)
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples run at a time.")
 @click.option(
     "--training", is_flag=True, help="Run as in training: dropout active, batch statistics."
@@ -149,6 +156,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             output=output,
             # What isn't written needs no permission.
             overwrite=options["overwrite"] or options["dry_run"],
+            ragged=read_layers(options["ragged"]),
             preprocessing=collect_preprocessing(
                 **{name: options[name] for name in ("preprocess", "scale", "mean", "std")}
             ),
@@ -164,6 +172,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
                     say("weights alone are asked for: no samples are run")
                 for line in ready.left_out:
                     say(f"left out: {line}")
+                for address, reason in ready.whole.items():
+                    say(f"samples are run one by one: {address} {reason}")
                 if options["audit"]:
                     ulps = ready.attrs["audit_ulps"]
                     say(f"audit: the fetches change the model's outputs by at most {ulps} ULP")
@@ -252,9 +262,9 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
             "also": also,
             "dataset": column.name,
             "dtype": column.dtype.name,
-            "shape": list(column.shape),
+            "shape": [None if size == -1 else size for size in column.shape],
             "layout": column.attrs["layout"],
-            "bytes_per_sample": column.row_bytes,
+            "bytes_per_sample": None if column.ragged else column.row_bytes,
             "bytes": column.count_bytes(rows),
         }
         for column, (address, *also) in zip(plan.columns, plan.addresses, strict=True)
@@ -276,8 +286,11 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
             ", ".join([record["address"], *record["also"]]),
             record["dtype"],
             format_shape(record["shape"]),
-            format_bytes(record["bytes_per_sample"]),
-            format_bytes(record["bytes"]),
+            *(
+                ("differs", f"{format_bytes(record['bytes'])} and more")
+                if record["bytes_per_sample"] is None
+                else (format_bytes(record["bytes_per_sample"]), format_bytes(record["bytes"]))
+            ),
         )
         for record in records
     ]

@@ -25,8 +25,9 @@ class Computation(ABC):
         specs: Shape (batch axis first, None) and dtype of each of them.
         batch_size: The only batch size it takes; None if it takes any.
         batch_axes: For some fetches, by number, the axis that is to be made the first. None for
-            what is empty, since its loop never runs: an empty row for each sample is given; and
-            in batches of one sample for what has no axis of samples.
+            what is empty, since its loop never runs: an empty row for each sample is given.
+        whole: Which fetches, by number, have no axis of samples: they are given one of size 1, and
+            the batches must be of one sample.
         lifted: Which fetches, by number, lie in loops, branches or functions.
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
@@ -40,6 +41,7 @@ class Computation(ABC):
         self.specs = list(specs.values())
         self.batch_size = batch_size
         self.batch_axes: dict[int, int | None] = {}
+        self.whole: set[int] = set()
         self.lifted: set[int] = set()
         self.weight_bytes = 0
         self.frozen = False
@@ -91,13 +93,10 @@ class Computation(ABC):
         finally:
             self._state.end()
         for number, axis in self.batch_axes.items():
-            if axis is None and whole == 1:
-                results[number] = results[number][tf.newaxis]
-            else:
-                results[number] = _move_to_front(results[number], axis, rows)
+            results[number] = _move_to_front(results[number], axis, rows)
         if whole is not None and rows != whole:
             results = [r[:rows] if r.shape[:1] == [whole] else r for r in results]
-        return results
+        return [r[tf.newaxis] if n in self.whole else r for n, r in enumerate(results)]
 
 
 def _move_to_front(result: tf.Tensor, axis: int | None, rows: int) -> tf.Tensor:

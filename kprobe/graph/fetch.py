@@ -34,7 +34,7 @@ class Fetch:
         tensor: The tensor, in the trace; of a weight the variable, which lives outside of it.
         layer: The address of the layer call it belongs to, or "".
         layer_class: That layer's class, or the type of an operation outside of layers.
-        by_pattern: Whether a pattern found it, rather than its name.
+        by_pattern: Whether a pattern found it, rather than its name, and gave it no other name.
     """
 
     address: str
@@ -131,7 +131,7 @@ def _fetch_weights(address: Address, calls: Sequence[TracedCall], trace: Trace) 
             tensor=trace.find_value(weight.variable),
             layer=place,
             layer_class=weight.call.class_name,
-            by_pattern=address.is_pattern,
+            by_pattern=address.is_pattern and not address.alias,
         )
         for place, weight in found
     ]
@@ -141,8 +141,9 @@ def _name(
     tensors: Sequence[tuple[str, tf.Tensor]], address: Address, layer: str, layer_class: str
 ) -> list[Fetch]:
     _check_alias(address, [name for name, _ in tensors])
+    by_pattern = address.is_pattern and not address.alias
     return [
-        Fetch(name, address.alias or name, tensor, layer, layer_class, address.is_pattern)
+        Fetch(name, address.alias or name, tensor, layer, layer_class, by_pattern)
         for name, tensor in tensors
     ]
 

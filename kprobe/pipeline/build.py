@@ -9,19 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 
 import kprobe
-from kprobe.dumps.layout import Column
-from kprobe.dumps.names import check_names, column_name
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.device import select_device
 from kprobe.graph.dropped import UNUSED
 from kprobe.graph.feeding import check_used, find_feeds
 from kprobe.graph.fetch import Fetch, find_fetches
 from kprobe.graph.mode import eagerly
-from kprobe.graph.session import is_graph_mode
 from kprobe.graph.signature import library_of, read_signature
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.samples import Samples
@@ -31,7 +27,7 @@ from kprobe.pipeline.feeds import read_feeds
 from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples, samples_can_wait
-from kprobe.pipeline.probe import probe
+from kprobe.pipeline.settle import check_columns, make_weight_columns, settle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from kprobe.graph.preprocessing import Preprocessing
     from kprobe.models.file import ModelFile
     from kprobe.pipeline.job import Job
+    from kprobe.pipeline.settle import Settled
 
 # A batch of results shouldn't fill the memory: a few of them are under way at once.
 _BATCH_BYTES = 128 << 20
@@ -112,19 +109,16 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             for call in (traced.dropped if job.layers is None else ())
             if call.reason != UNUSED
         ]
-        while True:
-            subgraph = opened.cut(groups, samples.rows)
-            results, unfit = probe(subgraph, samples) if groups else ([], {})
-            subgraph.restore()
-            if not unfit:
-                break
-            left_out += [f"{groups[n][0].address} {reason}" for n, reason in unfit.items()]
-            groups = _drop_unfit(groups, unfit, _hint_at_size(job, model))
-        stored = [*groups, *weights]
+        settled = settle(opened, groups, samples, left_out)
+        subgraph = settled.subgraph
+        stored = [*settled.groups, *weights]
         _check_whole_batches(job, subgraph, samples.rows)
-        columns = _columns(stored, [*results, *values])
+        columns = [*settled.columns, *make_weight_columns(weights, values)]
+        check_columns(stored)
+        if settled.whole:
+            _check_one_by_one(job, settled.whole)
         batch_size = _choose_batch_size(
-            job, subgraph, samples.rows, sum(c.row_bytes for c in columns)
+            job, settled, samples.rows, sum(c.row_bytes for c in columns)
         )
         attrs = _facts(job, model, [fetch.address for group in stored for fetch in group], samples)
         attrs |= {
@@ -133,11 +127,13 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             "reproducible": subgraph.reproducible,
             **facts,
         }
+        if settled.whole:
+            attrs["one_by_one"] = list(settled.whole)
         if job.audit:
             attrs["audit_ulps"] = audit(
                 opened.cut_tensors,
                 traced.outputs,
-                [group[0].tensor for group in groups],
+                [group[0].tensor for group in settled.groups],
                 samples.peek(batch_size),
                 frozen=subgraph.frozen,
             )
@@ -148,7 +144,8 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             subgraph=subgraph,
             columns=columns,
             addresses=[[*dict.fromkeys(f.address for f in group)] for group in stored],
-            left_out=left_out,
+            left_out=settled.left_out,
+            whole=settled.whole,
             batch_size=batch_size,
             attrs=attrs,
         )
@@ -228,54 +225,19 @@ def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
     return list(groups.values())
 
 
-def _drop_unfit(
-    groups: Sequence[list[Fetch]], unfit: Mapping[int, str], hint: str
-) -> list[list[Fetch]]:
-    """Leave out what can't be stored.
-
-    Raises:
-        AddressError: Some of it was asked for by name, or nothing would be left.
-    """
-    named = [n for n in unfit if not all(fetch.by_pattern for fetch in groups[n])]
-    if named or len(unfit) == len(groups):
-        raise AddressError(
-            *(f"{groups[number][0].address} {unfit[number]}" for number in named or unfit),
-            hint=hint,
+def _check_one_by_one(job: Job, whole: Mapping[str, str]) -> None:
+    if job.batch_size not in (None, 1):
+        raise InputError(
+            *(f"{address} {reason}" for address, reason in whole.items()),
+            f"such tensors are stored for samples run one by one, received --batch-size "
+            f"{job.batch_size}",
+            hint="leave --batch-size out, or these tensors",
         )
-    return [group for number, group in enumerate(groups) if number not in unfit]
 
 
-def _hint_at_size(job: Job, model: Any) -> str:
-    hint = "leave it out"
-    if job.batch_size is None and is_graph_mode(model):
-        hint += ", or say with --batch-size for how many samples at a time the model was built"
-    return hint
-
-
-def _columns(groups: Sequence[Sequence[Fetch]], results: Sequence[tf.Tensor]) -> list[Column]:
-    columns = []
-    pairs = [(fetch.address, column_name(fetch.name)) for group in groups for fetch in group]
-    check_names(dict.fromkeys(pairs))
-    for group, result in zip(groups, results, strict=True):
-        fetch = group[0]
-        attrs = {
-            "addresses": list(dict.fromkeys(name for f in group for name in (f.address, f.name))),
-            "layer": fetch.layer,
-            "layer_class": fetch.layer_class,
-            "tensor": getattr(fetch.tensor, "name", ""),  # an eager one has none
-            "dtype": fetch.tensor.dtype.name,
-            "layout": "weight" if fetch.is_weight else "dense",
-        }
-        dtype = np.dtype(result.dtype.as_numpy_dtype)
-        shape = tuple(result.shape if fetch.is_weight else result.shape[1:])
-        value = np.asarray(result) if fetch.is_weight else None
-        columns.append(Column(column_name(fetch.name), shape, dtype, attrs, value))
-    return columns
-
-
-def _choose_batch_size(job: Job, subgraph: Computation, rows: int, row_bytes: int) -> int:
+def _choose_batch_size(job: Job, settled: Settled, rows: int, row_bytes: int) -> int:
     """The model's only one, what was asked for, or as many as fit the memory a few times."""
-    only = subgraph.batch_size
+    only = settled.subgraph.batch_size
     if only is not None:
         if job.batch_size not in (None, only):
             raise InputError(
@@ -283,8 +245,8 @@ def _choose_batch_size(job: Job, subgraph: Computation, rows: int, row_bytes: in
                 f"{job.batch_size}"
             )
         return int(only)
-    if job.batch_size is not None:
-        return job.batch_size
+    if job.batch_size is not None or settled.whole:
+        return job.batch_size or 1
     size = _BATCH_SIZE
     while size > 1 and (size * row_bytes > _BATCH_BYTES or size >= 2 * rows):
         size //= 2

@@ -37,6 +37,8 @@ class Job:
         stateful: Whether the model's state is carried on from batch to batch.
         eager: Whether to run the model eagerly instead of tracing it: for those whose Python can't
             be traced. Operations have no addresses then, and nothing inside can be fed.
+        ragged: Addresses among the layers of which each sample has a tensor of its own shape: for
+            those whose first samples don't show it.
         random: How many random samples to make; None leaves it to the inputs.
         seed: Where randomness starts.
         limit: How many samples to take at the most.
@@ -62,6 +64,7 @@ class Job:
     training: bool = False
     stateful: bool = False
     eager: bool = False
+    ragged: Sequence[str] = ()
     random: int | None = None
     seed: int = 0
     limit: int | None = None

@@ -28,6 +28,8 @@ class Plan:
         columns: The datasets of the dump.
         addresses: The addresses that name the tensor of each, the one asked for first leading.
         left_out: What a pattern named and can't be stored, each with the reason.
+        whole: By address the tensors for whose sake samples are run one by one, each with the
+            reason: they have no rows, and the whole tensor of a sample is stored as its row.
         batch_size: In samples; ranges begin at its multiples.
         attrs: The root attributes of the dump.
     """
@@ -38,6 +40,7 @@ class Plan:
     columns: Sequence[Column]
     addresses: Sequence[Sequence[str]]
     left_out: Sequence[str]
+    whole: Mapping[str, str]
     batch_size: int
     attrs: Mapping[str, Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,22 @@ if TYPE_CHECKING:
     from kprobe.inputs.samples import Samples
 
 
-def probe(subgraph: Computation, samples: Samples) -> tuple[list[tf.Tensor], dict[int, str]]:
+@dataclass(frozen=True)
+class Unfit:
+    """Why a result can't be stored as rows of one shape.
+
+    Attributes:
+        reason: The reason, to be put behind its address.
+        whole: Whether it has a value for each sample that is run by itself.
+        axis: Its axis of samples all the same, where its other sizes differ.
+    """
+
+    reason: str
+    whole: bool = False
+    axis: int | None = None
+
+
+def probe(subgraph: Computation, samples: Samples) -> tuple[list[tf.Tensor], dict[int, Unfit]]:
     """Run a few samples to find the axis of samples in every result.
 
     Where that isn't the first axis, as in a loop over time, the sub-graph is told to make it so.
@@ -27,48 +43,63 @@ def probe(subgraph: Computation, samples: Samples) -> tuple[list[tf.Tensor], dic
 
     Returns:
         The results for one sample; and for those that have no row for each sample, or hold what
-        can't be stored, by their number, the reason. Where one can't be computed at all, there
-        are no results, and the reason of that one alone.
+        can't be stored, by their number, the reason. Where one can't be computed for several
+        samples, there are no results, and the reason of that one alone.
     """
     whole = subgraph.batch_size
-    unfit: dict[int, str] = {}
+    unfit: dict[int, Unfit] = {}
     try:
         axes = _find_axes(subgraph, samples) if whole is None else _try_rows(subgraph, samples)
-        for number, (axis, reason) in enumerate(axes):
-            if reason:
-                unfit[number] = reason
+        for number, axis in enumerate(axes):
+            if isinstance(axis, Unfit):
+                unfit[number] = axis
             elif axis != 0:
                 subgraph.batch_axes[number] = axis
-        one = subgraph({name: batch[:1] for name, batch in samples.peek(1).items()})
+        one = run_one(subgraph, samples)
     except UnevenError as error:
-        return [], {error.fetch: error.reason}
-    texts = {n: _TEXT for n, result in enumerate(one) if result.dtype == tf.string}
-    return one, unfit | texts
+        # Where they are the samples, a sample that is run by itself has one.
+        return [], {error.fetch: Unfit(error.reason, whole=whole in (None, 1), axis=0)}
+    for number, result in enumerate(one):
+        if not (result.dtype.is_numpy_compatible or result.dtype == tf.string):
+            unfit[number] = Unfit(f"holds {result.dtype.name}, which can't be stored")
+    return one, unfit
 
 
-_TEXT = "holds text, which can't be stored"
+def run_one(subgraph: Computation, samples: Samples) -> list[tf.Tensor]:
+    """Run the first sample by itself."""
+    return subgraph({name: batch[:1] for name, batch in samples.peek(1).items()})
 
 
-def _find_axes(subgraph: Computation, samples: Samples) -> list[tuple[int | None, str]]:
-    """Compare what one sample gives with what two give."""
-    rows = samples.peek(2)
+def _find_axes(subgraph: Computation, samples: Samples) -> list[int | Unfit | None]:
+    """Compare what one sample gives with what another gives, and what both give."""
+    rows = {name: _repeat(batch, 2) for name, batch in samples.peek(2).items()}
     one = subgraph({name: batch[:1] for name, batch in rows.items()})
-    two = subgraph({name: _repeat(batch, 2) for name, batch in rows.items()})
-    found: list[tuple[int | None, str]] = []
-    for number, (single, double) in enumerate(zip(one, two, strict=True)):
-        shapes = tuple(single.shape), tuple(double.shape)
+    other = subgraph({name: batch[1:] for name, batch in rows.items()})
+    two = subgraph(rows)
+    found: list[int | Unfit | None] = []
+    for number, tensors in enumerate(zip(one, two, other, strict=True)):
+        *shapes, another = (tuple(tensor.shape) for tensor in tensors)
         axis = _find_batch_axis(*shapes)
         never_ran = number in subgraph.lifted and shapes[0] == shapes[1] and 0 in shapes[0]
-        unfit = axis is None and not never_ran
-        reason = f"has shape {shapes[0]} for one sample and {shapes[1]} for two: {_NO_ROWS}"
-        found.append((axis, reason if unfit else ""))
+        if another != shapes[0]:
+            reason = f"has shape {shapes[0]} for one sample and {another} for another"
+            uneven = _find_batch_axis(*shapes, uneven=True)
+            # Of one box in one image and two in another, the boxes aren't the samples.
+            if uneven is not None and another[uneven : uneven + 1] != (1,):
+                uneven = None
+            found.append(Unfit(reason, whole=True, axis=uneven))
+        elif axis is None and not never_ran:
+            reason = f"has shape {shapes[0]} for one sample and {shapes[1]} for two: {_NO_ROWS}"
+            found.append(Unfit(reason, whole=True, axis=_find_batch_axis(*shapes, uneven=True)))
+        else:
+            found.append(axis)
     return found
 
 
 _NO_ROWS = "not a row for each sample"
 
 
-def _try_rows(subgraph: Computation, samples: Samples) -> list[tuple[int | None, str]]:
+def _try_rows(subgraph: Computation, samples: Samples) -> list[int | Unfit | None]:
     """Look which rows change with the last sample: the model takes one batch size only."""
     whole = subgraph.batch_size or 1
     rows = {name: _repeat(batch, whole) for name, batch in samples.peek(whole).items()}
@@ -76,18 +107,22 @@ def _try_rows(subgraph: Computation, samples: Samples) -> list[tuple[int | None,
     for batch in changed.values():
         nothing = np.zeros_like(batch[-1])
         batch[-1] = nothing if (batch[-1] != nothing).any() else np.ones_like(nothing)
-    found: list[tuple[int | None, str]] = []
+    found: list[int | Unfit | None] = []
     for pair in zip(subgraph(rows), subgraph(changed), strict=True):
         one, other = (tensor.numpy() for tensor in pair)
         shape = one.shape
+        if shape != other.shape:
+            reason = f"has shape {shape} for {whole} samples and {other.shape} for others"
+            axis = 0 if shape[:1] == other.shape[:1] == (1,) else None
+            found.append(Unfit(reason, whole=whole == 1, axis=axis))
+            continue
         places = [axis for axis, size in enumerate(shape) if size == whole]
         # Not a number is the same as itself here.
         differing = np.argwhere((one != other) & ((one == one) | (other == other)))
         # Where nothing differs, or all does, as with statistics of the batch, it is the first.
         axes = [axis for axis in places if {*differing[:, axis]} == {whole - 1}] or places
         reason = f"has shape {shape} for {whole} samples: {_NO_ROWS}"
-        # All that is computed from a batch of one sample is that sample's.
-        found.append((axes[0], "") if axes else (None, reason if whole > 1 else ""))
+        found.append(axes[0] if axes else Unfit(reason, whole=whole == 1))
     return found
 
 
@@ -96,11 +131,13 @@ def _repeat(batch: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
     return np.resize(batch, (rows, *batch.shape[1:]))
 
 
-def _find_batch_axis(one: tuple[int, ...], two: tuple[int, ...]) -> int | None:
-    """Find the only axis that is 1 for one sample and 2 for two."""
+def _find_batch_axis(
+    one: tuple[int, ...], two: tuple[int, ...], *, uneven: bool = False
+) -> int | None:
+    """Find the only axis that is 1 for one sample and 2 for two, or even the only that differs."""
     if len(one) != len(two):
         return None
-    differing = [i for i, sizes in enumerate(zip(one, two, strict=True)) if sizes[0] != sizes[1]]
-    if len(differing) != 1 or (one[differing[0]], two[differing[0]]) != (1, 2):
-        return None
-    return differing[0]
+    pairs = list(enumerate(zip(one, two, strict=True)))
+    axes = [axis for axis, sizes in pairs if sizes == (1, 2)]
+    differing = [axis for axis, sizes in pairs if sizes[0] != sizes[1]]
+    return axes[0] if len(axes) == 1 and (uneven or axes == differing) else None

@@ -7,8 +7,9 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.writer import Writer
 from kprobe.errors import AddressError, StoppedError
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+    import tensorflow as tf
+
+    from kprobe.dumps.layout import Column
     from kprobe.pipeline.plan import Plan
 
 # How much work a killed run may lose, in seconds.
@@ -85,7 +89,7 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
         output=plan.job.output,
         rows=rows,
         datasets=len(plan.columns),
-        written=plan.bytes,
+        written=plan.bytes + writer.ragged_bytes,
         seconds=ended - began,
         bottleneck=max(waits, key=lambda stage: waits[stage]),
     )
@@ -124,24 +128,9 @@ def run_range(
             first, batch = item
             rows = len(next(iter(batch.values())))
             results = plan.subgraph(batch, first)
-            for column, result in zip(columns, results, strict=True):
-                shape = tuple(result.shape)
-                if shape[:1] != (rows,):
-                    raise AddressError(
-                        f"{column.name} has {shape[0] if shape else 'no'} rows for samples {first} "
-                        f"to {first + rows - 1}: not a row for each sample",
-                        hint="leave it out",
-                    )
-                if shape != (rows, *column.shape):
-                    raise AddressError(
-                        f"{column.name} has shape {shape} for samples {first} to "
-                        f"{first + rows - 1}, and {(rows, *column.shape)} was expected from the "
-                        "first ones: it depends on the data, as in a branch that isn't always "
-                        "taken",
-                        hint="leave it out",
-                    )
             computed = time.perf_counter()
-            writer.write(first, {c.name: r for c, r in zip(columns, results, strict=True)})
+            pairs = zip(columns, results, strict=True)
+            writer.write(first, {c.name: _take_rows(c, r, first, rows) for c, r in pairs})
             done = first + rows
             if time.monotonic() - committed >= _COMMIT_SECONDS:
                 writer.commit(done)
@@ -149,6 +138,34 @@ def run_range(
             waits["writing"] += time.perf_counter() - computed
             if progress:
                 progress(done, stop)
+
+
+def _take_rows(column: Column, result: tf.Tensor, first: int, rows: int) -> Any:
+    """Give what is written of a result: an array, or for a ragged column one for each row.
+
+    Raises:
+        AddressError: It has another shape than the first samples'.
+    """
+    shape = tuple(result.shape)
+    expected = (rows, *column.shape)
+    address = cast("list[str]", column.attrs["addresses"])[0]
+    where = f"for samples {first} to {first + rows - 1}"
+    hint = "leave it out, or say with --ragged that its shape differs"
+    if shape[:1] != (rows,):
+        raise AddressError(
+            f"{address} has {shape[0] if shape else 'no'} rows {where}: not a row for each sample",
+            hint=hint,
+        )
+    if shape != expected and not column.ragged:
+        raise AddressError(
+            f"{address} has shape {shape} {where}, and {expected} was expected from the first "
+            "ones: it depends on the data, as in a branch that isn't always taken",
+            hint=hint,
+        )
+    if not column.ragged:
+        return result
+    values = result.numpy()
+    return [encode_texts(row) for row in values] if values.dtype == object else list(values)
 
 
 def _read_ahead(items: Iterator[T]) -> Generator[T, None, None]:

@@ -175,3 +175,34 @@ def test_a_family_prepares_as_its_library_does(dump_columns):
     expected = dump_columns(model, "conv5_3", "-i", "prepared.npy")[1]["conv5_3"]
     scale = np.abs(expected).max()
     np.testing.assert_allclose(given["conv5_3"], expected, rtol=0, atol=1e-5 * scale)
+
+
+def test_running_samples_one_by_one_is_said_with_the_reason(kprobe_here):
+    import keras
+
+    i = keras.Input((3,), name="x")
+    outputs = [keras.layers.ReLU(name="relu")(i), keras.ops.max(i), keras.ops.nonzero(i)[1]]
+    keras.Model(i, outputs).save("model.keras")
+    np.save("x.npy", np.array([[0, 1, 2], [3, 0, 0]], "float32"))
+    command = ["model.keras", "--input", "x.npy", "--layers", "relu,max,nonzero[1]"]
+    done = kprobe_here("dump", *command, "-o", "a.h5")
+    assert done.exit_code == 0
+    assert done.stderr.splitlines()[:2] == [
+        "kprobe: samples are run one by one: max has shape () for one sample and () for two: "
+        "not a row for each sample",
+        "kprobe: samples are run one by one: nonzero[1] has shape (2,) for one sample and "
+        "(1,) for another",
+    ]
+    with kprobe.open_dump("a.h5") as dump:
+        assert dump["max"][:].tolist() == [2, 3]
+        assert [row.tolist() for row in dump["nonzero[1]"]] == [[1, 2], [0]]
+    done = kprobe_here("dump", *command, "--dry-run", "--json")
+    *_, ragged = json.loads(done.stdout)["datasets"]
+    assert (ragged["layout"], ragged["shape"], ragged["bytes_per_sample"]) == (
+        "ragged",
+        [None],
+        None,
+    )
+    assert "(?)" in kprobe_here("dump", *command, "--dry-run").stdout
+    done = kprobe_here("dump", *command, "--ragged", "relu,@names", "-o", "b.h5")
+    assert (done.exit_code, "names" in done.stderr) == (2, True)

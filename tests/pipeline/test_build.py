@@ -86,8 +86,9 @@ def test_what_a_pattern_names_and_has_no_rows_is_left_out_and_said(k, tmp_path):
         assert ready.left_out == [
             "whole has shape (4,) for one sample and (4,) for two: not a row for each sample"
         ]
-    with pytest.raises(kprobe.KprobeError, match="whole has shape"):
-        dump(model, "relu,whole", tmp_path, inputs=data)
+    with pytest.raises(kprobe.KprobeError, match="whole has shape") as caught:
+        dump(model, "whol*", tmp_path, inputs=data)
+    assert caught.value.hint == "ask for it by its name, to store it whole for each sample"
 
 
 def test_a_mistake_inside_the_model_is_one_line(tmp_path):
