@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.calls import DroppedCall
+from kprobe.graph.composite import list_components
 from kprobe.graph.lift import functions_of
 from kprobe.graph.liveness import find_ancestors, find_needed, is_in_vectorized_map
 from kprobe.graph.record import graphs_around
@@ -157,4 +158,4 @@ class Sorting:
 
 
 def _tensors(record: Record) -> list[tf.Tensor]:
-    return [part for part in tf.nest.flatten(record.outputs) if isinstance(part, tf.Tensor)]
+    return [part for part in list_components(record.outputs) if isinstance(part, tf.Tensor)]

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kprobe.errors import ModelError
+from kprobe.graph.composite import list_components, make_plain
 from kprobe.graph.computation import Computation
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.record import Record, recording
@@ -68,12 +69,16 @@ def _run(
                 f"the model fails when it runs eagerly: {describe_failure(error)}",
                 hint="-v shows the traceback",
             ) from error
+    ragged: set[int] = set()
+    for record in recorder.records:
+        record.outputs = make_plain(record.outputs, ragged)
     return Trace(
         model=model,
         function=None,
         inputs=tensors,
-        outputs=[tensor for tensor in tf.nest.flatten(outputs) if tensor is not None],
+        outputs=[tensor for tensor in list_components(outputs) if tensor is not None],
         calls=number_calls(_merge_iterations(recorder.records), model),
+        ragged=ragged,
     )
 
 

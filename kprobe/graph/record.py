@@ -157,7 +157,8 @@ class Recorder:
             names = [symbol._keras_history[0].name for symbol in symbols]
             given = [first[name] for name in names if name in first]
         else:
-            given = _tensors(first)
+            kinds = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
+            given = [t for t in tf.nest.flatten(first) if isinstance(t, kinds)]
         if len(symbols) != len(given):
             return
         for symbol, tensor in zip(symbols, given, strict=True):

@@ -70,6 +70,16 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
     )
 
 
+def _make_composite(symbol: Any, tensor: tf.Tensor) -> Any:
+    """Make of a tensor a sparse or a ragged one where the input was declared so."""
+    spec = getattr(symbol, "type_spec", None)  # of tf_keras
+    if getattr(symbol, "sparse", False) or isinstance(spec, tf.SparseTensorSpec):
+        return tf.sparse.from_dense(tensor)
+    if getattr(symbol, "ragged", False) or isinstance(spec, tf.RaggedTensorSpec):
+        return tf.RaggedTensor.from_tensor(tensor)
+    return tensor
+
+
 def _read_saved(signature: SavedSignature) -> dict[str, tf.TensorSpec]:
     specs = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype)
@@ -111,6 +121,8 @@ def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
     if isinstance(model, SavedSignature):
         return dict(tensors)
     flat = [tensors[name] for name in read_signature(model)]
+    for number, symbol in enumerate(getattr(model, "inputs", None) or ()):
+        flat[number] = _make_composite(symbol, flat[number])
     # The symbolic inputs as they were given when the model was made: one, a list or a dict.
     # Keras warns of any other structure, even of a bare tensor for a list of one.
     network = getattr(model, "_functional", None) or model

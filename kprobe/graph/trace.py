@@ -14,6 +14,7 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 
 from kprobe.calls import DroppedCall, LayerCall
 from kprobe.errors import AddressError, KprobeError, ModelError
+from kprobe.graph.composite import list_components, make_plain
 from kprobe.graph.dropped import Sorting
 from kprobe.graph.lift import Entry, find_ways
 from kprobe.graph.liveness import find_ancestors, find_leftovers
@@ -61,6 +62,7 @@ class Trace:
         dropped: The others, which have no tensor to fetch.
         variables: What stands for the variables of a session, by the names of their operations.
         framed: The names of the operations in loops of TensorFlow 1.
+        ragged: The ids of the outputs that were ragged tensors: for several samples, padded.
         origin: The graph in which the functions were traced that calls ran in; None for `graph`.
     """
 
@@ -72,6 +74,7 @@ class Trace:
     dropped: list[DroppedCall] = field(default_factory=list)
     variables: Mapping[str, tf.Variable] = field(default_factory=dict)
     framed: Collection[str] = ()
+    ragged: set[int] = field(default_factory=set)
     origin: tf.Graph | None = None
 
     @property
@@ -237,7 +240,7 @@ def trace(
         if isinstance(model, SavedSignature):
             outputs[:] = run_signature(model, given, recorder, training=training)
         else:
-            outputs[:] = tf.nest.flatten(model(given, training=training))
+            outputs[:] = list_components(model(given, training=training))
         return outputs
 
     with recording() as recorder:
@@ -270,6 +273,8 @@ def _sort(records: Sequence[Record], result: Trace) -> Trace:
     """Give a trace its calls, and those that have no tensor."""
     sorting = Sorting(records, result)
     kept = sorting.keep()
+    for record in kept:
+        record.outputs = make_plain(record.outputs, result.ragged, result.graph)
     result.calls.extend(number_calls(kept, result.model))
     addressed = zip([r for r in kept if r.parent is not None], result.calls, strict=True)
     result.dropped.extend(sorting.describe(addressed))

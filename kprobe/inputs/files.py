@@ -16,6 +16,7 @@ from kprobe.inputs.npy_header import MAGIC
 from kprobe.inputs.npy_rows import open_npy
 from kprobe.inputs.npy_stream import NpyStream
 from kprobe.inputs.npz import NpzFile
+from kprobe.inputs.sparse_rows import SparseRows, is_sparse
 
 if TYPE_CHECKING:
     from io import BufferedIOBase
@@ -75,7 +76,8 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Con
     if start.startswith(MAGIC):
         return open_npy(path, label, identity)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return NpzFile(path, label, identity)
+        archive = NpzFile(path, label, identity)
+        return SparseRows(path, label, identity) if is_sparse(archive.keys()) else archive
     if h5py.is_hdf5(path):
         return Hdf5File(path, label, identity)
     if not start:

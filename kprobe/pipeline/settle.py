@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Group = list["Fetch"]
 
+_RAGGED = "is a ragged tensor"
+_BY_NAME = "ask for it by its name, to store it whole for each sample"
+
 
 @dataclass(frozen=True, eq=False)
 class Settled:
@@ -65,6 +68,14 @@ def settle(
     left_out = list(left_out)
     groups = list(groups)
     whole: dict[int, Unfit] = _find_forced(opened, groups)
+    for group in [group for group in groups if id(group[0].tensor) in opened.traced.ragged]:
+        if all(fetch.by_pattern for fetch in group):
+            left_out.append(f"{group[0].address} {_RAGGED}")
+            groups.remove(group)
+        else:
+            whole[id(group[0].tensor)] = Unfit(_RAGGED, axis=0)
+    if left_out and not groups:
+        raise AddressError(*left_out, hint=_BY_NAME)
     while True:
         by_rows = [group for group in groups if id(group[0].tensor) not in whole]
         subgraph = opened.cut(by_rows, samples.rows)
@@ -87,8 +98,7 @@ def settle(
         if faults:
             raise AddressError(*faults, hint=_hint_at_size(opened))
         if not groups:
-            hint = "ask for it by its name, to store it whole for each sample"
-            raise AddressError(*left_out, hint=hint if problem.whole else "leave it out")
+            raise AddressError(*left_out, hint=_BY_NAME if problem.whole else "leave it out")
     if not whole:
         columns = [_make_column(*pair) for pair in zip(groups, results, strict=True)]
         return Settled(groups, subgraph, columns, left_out)
