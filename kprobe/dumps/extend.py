@@ -1,4 +1,4 @@
-"""Give a dataset that was laid out empty its size and place, in one write that nothing can cut.
+"""Give a dataset that was laid out another length and place, in one write that nothing can cut.
 
 HDF5 itself would change several blocks of the file, one after the other, and a process killed in
 between leaves a file that can't be opened. The fields are those of the "HDF5 File Format
@@ -16,9 +16,11 @@ import h5py
 from kprobe.errors import DumpError
 
 _SUPERBLOCK = 48  # bytes
+_END = 28  # where in it is the end of the file
 _DATASPACE, _LAYOUT = 1, 8
 _PAGE = 4096
 _MASK = 0xFFFFFFFF
+_NOWHERE = (1 << 64) - 1  # the address of what takes no bytes
 
 
 def lies_in_one_page(dataset: Any) -> bool:
@@ -36,13 +38,13 @@ def find_header(dataset: Any) -> int:
 
 
 def extend(file: int, place: int, length: int, values: range) -> None:
-    """Rewrite the header of an empty contiguous dataset, whose values are in the file by now.
+    """Rewrite the header of a contiguous dataset: its length, and where its values are.
 
     Args:
         file: Descriptor of the file, open for writing.
-        place: The byte offset of the header of a dataset of shape (0, …).
-        length: The length of its first axis from now on.
-        values: The bytes of the file that hold its values, behind all that HDF5 knows of.
+        place: The byte offset of the header.
+        length: The length of the dataset's first axis from now on.
+        values: The bytes of the file that hold its values.
 
     Raises:
         OSError: The file can't be written.
@@ -61,19 +63,32 @@ def extend(file: int, place: int, length: int, values: range) -> None:
     _put(header, dataspace + 4, length)
     if header[dataspace + 2] & 1:  # the largest size there may be follows the size
         _put(header, dataspace + 4 + 8 * header[dataspace + 1], length)
-    if values:
-        _put(header, layout + 2, values.start)
-        _put(header, layout + 10, len(values))
-        _set_end(file, values.stop)
+    _put(header, layout + 2, values.start if values else _NOWHERE)
+    _put(header, layout + 10, len(values))
     header[-4:] = _checksum(header[:-4]).to_bytes(4, "little")
     os.pwrite(file, header, place)
 
 
-def _set_end(file: int, end: int) -> None:
+def read_size(file: int) -> int:
+    """Give the size that a file has for HDF5, which may be less than its own."""
+    return int.from_bytes(os.pread(file, 8, _END), "little")
+
+
+def resize(file: int, size: int) -> None:
+    """Give a file, and what HDF5 knows of it, another size, beyond which no dataset lies.
+
+    Raises:
+        OSError: The filesystem refuses.
+    """
+    grown = size > os.fstat(file).st_size
+    if grown:
+        os.ftruncate(file, size)
     superblock = bytearray(os.pread(file, _SUPERBLOCK, 0))
-    _put(superblock, 28, end)
+    _put(superblock, _END, size)
     superblock[-4:] = _checksum(superblock[:-4]).to_bytes(4, "little")
     os.pwrite(file, superblock, 0)
+    if not grown:
+        os.ftruncate(file, size)
 
 
 def _read_header(file: int, place: int) -> tuple[bytearray, dict[int, int]]:

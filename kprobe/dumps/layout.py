@@ -13,7 +13,7 @@ import numpy as np
 
 from kprobe.dumps.dimensions import Dimensions
 from kprobe.dumps.extend import find_header, lies_in_one_page
-from kprobe.dumps.ragged import INDEX, inner_shape
+from kprobe.dumps.ragged import INDEX, inner_shape, make_room
 from kprobe.dumps.space import check_space, reserve
 from kprobe.errors import DumpError
 
@@ -29,6 +29,8 @@ FORMAT_VERSION = 1
 COMMITTED = np.dtype(np.int64)
 COMPLETE = np.dtype(np.uint8)
 TIME = np.dtype(np.float64)
+
+_LATE_FACTS = ("committed", "complete", "started", "finished")
 
 _PAGE = 4096
 # What HDF5 keeps about a dataset was measured at 4 to 5 kB, and aligning it can cost a page.
@@ -122,14 +124,12 @@ def lay_out(
             UTF-8 doesn't have, as file names may, are written as escapes.
 
     Returns:
-        The byte offset of each dataset by name, None for those without a single byte; of a
-        ragged column of its `NAME/offsets` and `NAME/shapes`, and of the header of its
-        `NAME/values`, which are empty.
+        The byte offset of each dataset by name, None for those without a single byte, without
+        those of ragged columns.
 
     Raises:
         DumpError: A column's dtype or a number among the attributes can't be stored; or the disk
-            has no room, and then an existing file is untouched if that could be seen before, and
-            else none is left.
+            has no room, and then no file is left.
     """
     for column in columns:
         if column.dtype.kind not in "iufcS":
@@ -138,14 +138,15 @@ def lay_out(
             )
     for facts in (attrs, *(column.attrs for column in columns)):
         _check_integers(facts)
-    names = _encode(samples)
+    names = encode(samples)
     rows = len(names)
     size = rows * names.dtype.itemsize + sum(column.count_bytes(rows) for column in columns)
     check_space(path, size + _OVERHEAD * (len(columns) + 5))
     try:
-        offsets = _create(path, columns, names, attrs)
+        offsets, open_ended = _create(path, columns, names, attrs)
         with path.open("r+b") as file:
             reserve(file.fileno(), path)
+            make_room(file.fileno(), open_ended)
             place = offsets.pop("sample")
             if place is not None:
                 _write_names(file.fileno(), place, names)
@@ -163,19 +164,15 @@ def _create(
     columns: Sequence[Column],
     samples: EncodedNames,
     attrs: Mapping[str, Attribute],
-) -> dict[str, int | None]:
-    # The old file format fails at 4,086 datasets on one dimension scale. Locking is the
-    # writer's business, who has the file open already.
-    with h5py.File(
-        path,
-        "w",
-        libver="latest",
-        locking=False,
-        track_order=True,
-        alignment_threshold=_PAGE,
-        alignment_interval=_PAGE,
-    ) as file:
-        _set_attributes(file, {"format": FORMAT, "format_version": FORMAT_VERSION, **attrs})
+) -> tuple[dict[str, int | None], dict[int, int]]:
+    """Create the file.
+
+    Returns:
+        The offset of each dataset by name; and of each open-ended one the header's offset and the
+        bytes of one of its items.
+    """
+    with _create_file(path) as file:
+        _set_attributes(file, describe(attrs))
         late_facts: dict[str, np.ndarray[Any, Any]] = {
             # The counter comes first in HDF5's first block of small data. A test holds that it
             # doesn't straddle two pages, so that writing it can't be cut in half.
@@ -202,20 +199,46 @@ def _create(
             _set_attributes(dataset, column.attrs)
             dimensions.label(dataset, by_sample=by_sample)
         dimensions.finish()
-        names = [*late_facts, "sample"]
-        headers: dict[str, int | None] = {}
-        for column in columns:
-            if column.ragged:
-                names += [f"{column.name}/offsets", f"{column.name}/shapes"]
-                values = f"{column.name}/values"
-                headers[values] = find_header(file[values])
-            else:
-                names.append(column.name)
-        return {name: file[name].id.get_offset() for name in names} | headers
+        ragged = [column.name for column in columns if column.ragged]
+        return find_offsets(file, columns), {
+            find_header(values): prod(values.shape[1:]) * values.dtype.itemsize
+            for values in (file[name]["values"] for name in ragged)
+        }
+
+
+def _create_file(path: Path) -> Any:
+    """Create an HDF5 file that depends on what is put there alone, and not on the time."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    # The old file format fails at 4,086 datasets on one dimension scale.
+    access.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
+    access.set_alignment(_PAGE, _PAGE)
+    # The writer has locked the file already.
+    access.set_file_locking(False, True)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    order = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
+    creation.set_link_creation_order(order)
+    creation.set_attr_creation_order(order)
+    creation.set_obj_track_times(False)
+    flags = h5py.h5f.ACC_TRUNC
+    return h5py.File(h5py.h5f.create(os.fsencode(path), flags, fcpl=creation, fapl=access))
+
+
+def find_offsets(file: Any, columns: Sequence[Column]) -> dict[str, int | None]:
+    """Give the byte offsets of the datasets of a dump, those of ragged columns excepted.
+
+    Args:
+        file: The dump, open in h5py.
+        columns: Its columns.
+    """
+    names = [*_LATE_FACTS, "sample", *(column.name for column in columns if not column.ragged)]
+    return {name: file[name].id.get_offset() for name in names}
 
 
 def _create_ragged(file: Any, column: Column, rows: int) -> None:
-    group = file.create_group(column.name)
+    untimed = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    untimed.set_obj_track_times(False)
+    group = h5py.Group(h5py.h5g.create(file.id, column.name.encode(), gcpl=untimed))
     _set_attributes(group, {**column.attrs, "layout": "ragged"})
     # Never written to, offsets are 0, and the first one stays so.
     _create_dataset(group, "offsets", (rows + 1,), INDEX)
@@ -248,13 +271,25 @@ def _create_dataset(
     return dataset
 
 
+def describe(attrs: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Give the attributes of a whole dump: those given, and the format's."""
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, **attrs}
+
+
+def stored_attribute(value: Attribute) -> Attribute:
+    """Give an attribute as it is stored and read again."""
+    if isinstance(value, list):
+        return [_escape(text) for text in value]
+    return _escape(value) if isinstance(value, str) else value
+
+
 def _set_attributes(place: Any, attrs: Mapping[str, Attribute]) -> None:
-    for name, value in attrs.items():
+    for name, attribute in attrs.items():
+        value = stored_attribute(attribute)
         if isinstance(value, list):
-            texts = [_escape(text) for text in value]
-            place.attrs.create(name, texts, shape=(len(texts),), dtype=h5py.string_dtype())
+            place.attrs.create(name, value, shape=(len(value),), dtype=h5py.string_dtype())
         else:
-            place.attrs[name] = _escape(value) if isinstance(value, str) else value
+            place.attrs[name] = value
 
 
 def _escape(text: str) -> str:
@@ -283,7 +318,8 @@ def _write(file: int, offset: int, array: np.ndarray[Any, Any]) -> None:
         done += os.pwrite(file, content[done:], offset + done)
 
 
-def _encode(samples: Samples) -> EncodedNames:
+def encode(samples: Samples) -> EncodedNames:
+    """Give the identities of rows in UTF-8 of a fixed width."""
     if hasattr(samples, "dtype"):
         return cast("EncodedNames", samples)
     encoded = [_escape(text).encode() for text in samples]

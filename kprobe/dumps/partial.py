@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -14,6 +15,11 @@ import h5py
 from kprobe.dumps.layout import FORMAT
 from kprobe.dumps.space import lack_of_space
 from kprobe.errors import DumpError
+
+# A lock of the open file (fcntl_locking(2)), not flock: HDF5 takes flock when it reads, and would
+# refuse to open a dump that is being written.
+_LOCK = "hhqqi4x"
+_WHOLE_FILE = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def read_output(text: str | os.PathLike[str]) -> Path:
@@ -35,51 +41,55 @@ def partial_path(path: Path) -> Path:
     return path.parent / f"{path.name}.partial"
 
 
-def claim(path: Path, partial: Path, *, overwrite: bool) -> int:
-    """Open the partial file for this process alone, its old content untouched.
+def claim(path: Path, partial: Path, *, overwrite: bool, resume: bool) -> tuple[int, Path]:
+    """Open the file that rows will go to for this process alone.
 
     Returns:
-        Its descriptor, open for writing. Closing it gives up the claim.
+        Its descriptor, open for writing; closing it gives up the claim. And its path: the partial
+        file if that is gone on with; else one of another name, that becomes the partial file when
+        it is laid out, so that a kill before leaves none.
 
     Raises:
         DumpError: The dump exists already, its place can't be written to, another process
-            writes there, or the partial file is something else than a dump.
+            writes there, or the partial file is something else than a dump, or one whose rows
+            mustn't be lost.
     """
-    check_output(path, overwrite=overwrite)
+    check_output(path, overwrite=overwrite, resume=resume)
+    new = partial.with_name(f"{partial.name}.new")
     try:
-        file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if partial.exists():
+            file = _open_alone(partial, os.O_RDWR)
+            try:
+                _refuse_kept(partial, overwrite=overwrite or resume)
+                if resume and os.fstat(file).st_size:
+                    return os.dup(file), partial
+                partial.unlink()
+            finally:
+                os.close(file)
+        file = _open_alone(new, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise explain(error, partial) from error
-    try:
-        _lock(file, partial)
-        # Only now: what another process is just laying out isn't a dump yet.
-        if os.fstat(file).st_size and not is_dump(partial):
-            raise DumpError(
-                f"{partial}: exists and is not a dump of kprobe, and is not replaced",
-                hint="remove it, or choose another output",
-            )
-        _refuse_existing(path, overwrite=overwrite)
-    except BaseException as error:
-        os.close(file)
-        if isinstance(error, OSError):
-            raise explain(error, partial) from error
-        raise
-    return file
+    return file, new
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_output(path: str | os.PathLike[str], *, overwrite: bool, resume: bool = False) -> None:
     """Check that a dump can have this name, before there is anything to write.
 
     Raises:
-        DumpError: There is something of that name that isn't a dump; a dump, which mustn't be
-            overwritten; or there is no directory for it.
+        DumpError: There is something of that name that isn't a dump; a dump, or rows of one, which
+            mustn't be overwritten; or there is no directory for it.
     """
     path = read_output(path)
-    _refuse_existing(path, overwrite=overwrite)
+    partial = partial_path(path)
+    # One that is finished may be the very one that is to be gone on with.
+    _refuse_existing(path, overwrite=overwrite or (resume and _look_at(partial) is None))
     directory = _look_at(path.parent)
     if directory is None or not stat.S_ISDIR(directory.st_mode):
         raise DumpError(f"{path}: there is no directory {path.parent}", hint="make it first")
-    _refuse_special(partial_path(path))
+    _refuse_special(partial)
+    if partial.is_file():
+        _refuse_locked(partial)
+        _refuse_kept(partial, overwrite=overwrite or resume)
 
 
 def publish(partial: Path, path: Path, *, overwrite: bool) -> None:
@@ -138,6 +148,26 @@ def _refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise DumpError(f"{path}: exists already", hint="replace it with --overwrite")
 
 
+def _refuse_kept(partial: Path, *, overwrite: bool) -> None:
+    """Refuse a partial file that isn't a dump, or whose rows would be lost."""
+    if not partial.stat().st_size:
+        return
+    if not is_dump(partial):
+        raise DumpError(
+            f"{partial}: exists and is not a dump of kprobe, and is not replaced",
+            hint="remove it, or choose another output",
+        )
+    if overwrite:
+        return
+    with h5py.File(partial, "r", locking=False) as file:
+        rows = int(file["committed"][()])
+    if rows:
+        raise DumpError(
+            f"{partial}: holds {rows:,} samples of an earlier run",
+            hint="go on with it with --resume, or start anew with --overwrite",
+        )
+
+
 def _refuse_special(partial: Path) -> None:
     """Refuse a partial file that opening would do something to: a pipe, a device."""
     status = _look_at(partial)
@@ -165,19 +195,36 @@ def _look_at(path: Path) -> os.stat_result | None:
         raise explain(error, path) from error
 
 
-def _lock(file: int, partial: Path) -> None:
-    # A lock of the open file (fcntl_locking(2)), not flock: HDF5 takes flock when it reads, and
-    # would refuse to open a dump that is being written.
-    whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    in_use = DumpError(
-        f"{partial}: another process is writing it", hint="wait for it, or choose another output"
-    )
+def _open_alone(path: Path, flags: int) -> int:
+    """Open and lock a file.
+
+    Raises:
+        OSError: It can't be opened.
+        DumpError: Another process has it.
+    """
+    file = os.open(path, flags | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, whole_file)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _WHOLE_FILE)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
-            raise in_use from error
-        return  # a filesystem without locks
-    # Between opening and locking, another process may have renamed the file to its final name.
-    if not partial.exists() or not os.path.samestat(os.fstat(file), partial.stat()):
-        raise in_use
+            os.close(file)
+            raise _in_use(path) from error
+        return file  # a filesystem without locks
+    # Between opening and locking, another process may have given the file another name.
+    if not path.exists() or not os.path.samestat(os.fstat(file), path.stat()):
+        os.close(file)
+        raise _in_use(path)
+    return file
+
+
+def _refuse_locked(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+        if struct.unpack(_LOCK, found)[0] != fcntl.F_UNLCK:
+            raise _in_use(path)
+
+
+def _in_use(path: Path) -> DumpError:
+    return DumpError(
+        f"{path}: another process is writing it", hint="wait for it, or choose another output"
+    )

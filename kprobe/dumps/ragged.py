@@ -1,24 +1,24 @@
 """Columns whose rows differ in shape: a group of `values`, `offsets` and `shapes`.
 
-How long the values will be is known at the end only. Until then they are in a file of their own
-beside the partial one, to which rows are appended; `offsets` and `shapes` are laid out like any
-dataset. In the end the values are copied behind all else in the dump, and `values` is extended.
+How long the values will be is known at the end only. Until then the partial file, which has holes,
+gives each `values` far more room than any disk has, behind all else; `offsets` and `shapes` are
+laid out like any dataset. In the end the values are moved together and the file is cut.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from itertools import count
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.dumps.extend import extend
+from kprobe.dumps.extend import extend, find_header, read_size, resize
+from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from kprobe.dumps.layout import Column
 
@@ -26,25 +26,8 @@ INDEX = np.dtype(np.int64)
 
 _PAGE = 4096
 _PIECE = 4 << 20  # bytes copied at a time
-
-
-def values_path(partial: Path, number: int) -> Path:
-    """Return the file that the values of a ragged column are in until the dump is complete.
-
-    Args:
-        partial: The partial file.
-        number: Which of the ragged columns, in their order.
-    """
-    return partial.with_name(f"{partial.name}.values{number}")
-
-
-def remove_values(partial: Path) -> None:
-    """Remove all files of values beside a partial file."""
-    for number in count():
-        try:
-            values_path(partial, number).unlink()
-        except FileNotFoundError:
-            return
+# Room for all values, of holes at first. Files on ext4 have 2^44 bytes at the most.
+_ROOM = 1 << 42
 
 
 def inner_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -59,38 +42,62 @@ def inner_shape(shape: Sequence[int]) -> tuple[int, ...]:
     return inner if shape and -1 not in inner else ()
 
 
+def make_room(file: int, headers: Mapping[int, int]) -> None:
+    """Give empty datasets room behind all else in a file, as much to each, where nothing is yet.
+
+    Args:
+        file: Descriptor of the file.
+        headers: The byte offset of each dataset's header, and the bytes of one of its items.
+
+    Raises:
+        DumpError: The filesystem can't hold such a file.
+    """
+    if not headers:
+        return
+    base = _to_page(os.fstat(file).st_size)
+    share = _share(len(headers))
+    try:
+        resize(file, base + share * len(headers))
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise DumpError(
+                "rows of different shapes need a file of 4 TiB, nearly all of it holes, and the "
+                "filesystem or the limit on the size of files (ulimit -f) doesn't allow it"
+            ) from error
+        raise
+    for number, (place, item) in enumerate(headers.items()):
+        if item:
+            start = base + number * share
+            extend(file, place, share // item, range(start, start + share // item * item))
+
+
 class RaggedWriter:
     """Appends the rows of one ragged column.
 
     Args:
-        path: The file of its values; an old one is emptied.
         column: The column.
         file: Descriptor of the partial file.
-        places: The byte offsets in it that `lay_out` gave.
+        group: The column's group in it.
+        rows: How many rows there are already.
 
     Attributes:
-        rows: How many rows were appended.
+        rows: How many rows there are.
         nbytes: The bytes of their values.
-
-    Raises:
-        OSError: The file can't be made.
     """
 
-    def __init__(
-        self, path: Path, column: Column, file: int, places: Mapping[str, int | None]
-    ) -> None:
-        self._path = path
+    def __init__(self, column: Column, file: int, group: Any, rows: int = 0) -> None:
         self._column = column
         self._file = file
-        self._places = {
-            part: places[f"{column.name}/{part}"] for part in ("offsets", "shapes", "values")
-        }
+        self._places = {part: group[part].id.get_offset() for part in ("offsets", "shapes")}
+        values = group["values"]
+        self._header = find_header(values)
         self._inner = inner_shape(column.shape)
-        self._length = 0
-        self.rows = 0
-        self.nbytes = 0
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        self._values = os.open(path, flags, 0o666)
+        self._item_bytes = prod(self._inner) * column.dtype.itemsize
+        self._room = values.id.get_storage_size()
+        self._start = values.id.get_offset() or 0
+        self.rows = rows
+        self._length = int(group["offsets"][rows])
+        self.nbytes = self._length * self._item_bytes
 
     def find_fault(self, rows: Sequence[np.ndarray[Any, Any]]) -> str | None:
         """Say what is wrong with rows to append, if something is."""
@@ -111,15 +118,24 @@ class RaggedWriter:
 
         Raises:
             OSError: They can't be written.
+            DumpError: There is no room for them.
         """
         if not rows:
             return
+        nbytes = sum(row.nbytes for row in rows)
+        if self.nbytes + nbytes > self._room:
+            raise DumpError(
+                f"{self._column.name}: its values take more than {self._room:,} bytes",
+                hint="dump fewer such addresses at a time, or fewer samples",
+            )
+        place = self._start + self.nbytes
         step = prod(self._inner) or 1
         for row in rows:
             if row.nbytes:
                 content = np.ascontiguousarray(row).reshape(-1).view(np.uint8).data
-                write_at(self._values, self.nbytes, content)
-                self.nbytes += content.nbytes
+                write_at(self._file, place, content)
+                place += content.nbytes
+        self.nbytes += nbytes
         lengths = [len(row) if self._inner else row.size // step for row in rows]
         ends = self._length + np.cumsum(lengths, dtype=INDEX)
         shapes = np.array([row.shape for row in rows], INDEX)
@@ -128,36 +144,30 @@ class RaggedWriter:
         self._length = int(ends[-1])
         self.rows += len(rows)
 
-    def sync(self) -> None:
-        """Make the values appended so far safe.
+    def move(self, start: int) -> int:
+        """Move the values to their last place, and make them all that `values` holds.
 
-        Raises:
-            OSError: The system refuses.
-        """
-        os.fdatasync(self._values)
+        That may have been done already.
 
-    def merge(self) -> None:
-        """Copy the values behind all else in the dump, and make them those of `values`.
+        Args:
+            start: The byte offset of that place, at or before their own.
+
+        Returns:
+            The byte offset where they end.
 
         Raises:
             OSError: They can't be written.
             DumpError: HDF5 laid the dataset out in an unknown way.
         """
-        if not self._length:
-            return
-        size = os.fstat(self._file).st_size
-        start = -(-size // _PAGE) * _PAGE
-        for place in range(0, self.nbytes, _PIECE):
-            piece = os.pread(self._values, min(_PIECE, self.nbytes - place), place)
-            write_at(self._file, start + place, memoryview(piece))
+        for done in range(0, self.nbytes if start < self._start else 0, _PIECE):
+            piece = os.pread(self._file, min(_PIECE, self.nbytes - done), self._start + done)
+            write_at(self._file, start + done, memoryview(piece))
         # The values before what points at them.
         os.fdatasync(self._file)
-        header = self._places["values"] or 0
-        extend(self._file, header, self._length, range(start, start + self.nbytes))
-
-    def close(self) -> None:
-        """Close the file of the values, and leave it."""
-        os.close(self._values)
+        stop = start + self.nbytes
+        extend(self._file, self._header, self._length, range(start, stop))
+        self._start, self._room = start, self.nbytes
+        return stop
 
     def _write_index(self, part: str, row: int, index: np.ndarray[Any, Any]) -> None:
         place = self._places[part]
@@ -166,9 +176,40 @@ class RaggedWriter:
             write_at(self._file, place + row * row_bytes, index.reshape(-1).data)
 
 
+def move_together(columns: Sequence[RaggedWriter], file: int) -> None:
+    """Move the values of ragged columns, all rows being there, together, and cut the file.
+
+    Args:
+        columns: The columns, in their order.
+        file: Descriptor of the partial file.
+
+    Raises:
+        OSError: They can't be written.
+        DumpError: HDF5 laid a dataset out in an unknown way.
+    """
+    if not columns:
+        return
+    end = read_size(file)
+    room = _share(len(columns)) * len(columns)
+    if end > room:  # else a run that was stopped in this place did all but the last step
+        end -= room
+        for column in columns:
+            end = column.move(_to_page(end))
+    resize(file, end)
+
+
+def _share(count: int) -> int:
+    """The bytes that each of so many datasets has room for."""
+    return _ROOM // count // _PAGE * _PAGE
+
+
 def write_at(file: int, place: int, content: memoryview) -> None:
     """Write bytes at an offset, all of them."""
     content = content.cast("B")
     done = 0
     while done < content.nbytes:
         done += os.pwrite(file, content[done:], place + done)
+
+
+def _to_page(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import h5py
 import numpy as np
 
-from kprobe.dumps.ragged import values_path
 from kprobe.errors import DumpError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class RaggedRows(Sequence[Any]):
@@ -29,21 +24,13 @@ class RaggedRows(Sequence[Any]):
         shapes: The shape of each row: int64 of shape (rows, rank).
     """
 
-    def __init__(self, group: Any, path: Path | None) -> None:
-        """Open a column.
-
-        Args:
-            group: Its group.
-            path: The file that its values are in; None if they are in the dump.
-        """
+    def __init__(self, group: Any) -> None:
         self.name = group.name
         self.attrs = group.attrs
         self.dtype = group["values"].dtype
         self.shapes = group["shapes"]
         self._offsets = group["offsets"]
         self._values = group["values"]
-        self._path = path
-        self._inner = self._values.shape[1:]
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -59,38 +46,11 @@ class RaggedRows(Sequence[Any]):
             return [self[number] for number in range(*row.indices(len(self)))]
         number = range(len(self))[row]
         begin, end = (int(place) for place in self._offsets[number : number + 2])
-        values = self._read(begin, end).reshape(self.shapes[number])
+        values = self._values[begin:end].reshape(self.shapes[number])
         return _decode(values) if self.attrs.get("dtype") == "string" else values
 
     def __repr__(self) -> str:
         return f"<RaggedRows {self.name}: {len(self)} rows of {self.dtype}>"
-
-    def _read(self, begin: int, end: int) -> Any:
-        if self._path is None:
-            return self._values[begin:end]
-        step = prod(self._inner)
-        place = begin * step * self.dtype.itemsize
-        return np.fromfile(self._path, self.dtype, (end - begin) * step, offset=place)
-
-
-def open_ragged(file: Any, name: str, partial: Path | None) -> RaggedRows:
-    """Open a ragged column of a dump.
-
-    Args:
-        file: The dump.
-        name: The name of the column.
-        partial: The dump's path if it isn't complete; then the values are beside it.
-
-    Raises:
-        DumpError: The values of a partial dump aren't there any more.
-    """
-    if partial is None:
-        return RaggedRows(file[name], None)
-    ragged = [n for n, thing in file.items() if is_ragged(thing)]
-    path = values_path(partial, ragged.index(name))
-    if not path.exists():
-        raise DumpError(f"{partial}: the values of '{name}' were in {path}, which is missing")
-    return RaggedRows(file[name], path)
 
 
 def is_ragged(thing: Any) -> bool:

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.layout import FORMAT, FORMAT_VERSION
-from kprobe.dumps.ragged_rows import is_ragged, open_ragged
+from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Dump(Mapping[str, Any]):
             hint = f"nearest: {', '.join(nearest)}" if nearest else f"it has {', '.join(known)}"
             raise UnknownAddressError(f"{self.path}: has no address '{key}'", hint=hint)
         if is_ragged(self._file[column]):
-            return open_ragged(self._file, column, None if self.complete else self.path)
+            return RaggedRows(self._file[column])
         return self._file[column]
 
     def __iter__(self) -> Iterator[str]:

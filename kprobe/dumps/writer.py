@@ -10,11 +10,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import h5py
 import numpy as np
 
-from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, Attribute, Column, Samples, lay_out
+from kprobe.dumps.layout import (
+    COMMITTED,
+    COMPLETE,
+    TIME,
+    Attribute,
+    Column,
+    Samples,
+    encode,
+    find_offsets,
+    lay_out,
+)
 from kprobe.dumps.partial import claim, explain, partial_path, publish, read_output
-from kprobe.dumps.ragged import RaggedWriter, remove_values, values_path, write_at
+from kprobe.dumps.ragged import RaggedWriter, move_together, write_at
+from kprobe.dumps.resuming import find_differences
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -37,11 +49,11 @@ class Writer:
     """A dump being written: a context manager.
 
     The rows go to `NAME.partial`, a valid HDF5 file at every instant, which `finish` renames to
-    NAME; the values of ragged columns to `NAME.partial.values0` and so on, until `finish`. When the
-    context is left without that, by an exception or not, the rows handed over without a gap are
-    committed if that works, and the partial files stay; without any, they are removed. An old NAME
-    stays whole until the rename, and what isn't a dump is never replaced. A partial file left by an
-    earlier run is overwritten; one that another process is writing is refused.
+    NAME. When the context is left without that, by an exception or not, the rows handed over
+    without a gap are committed if that works, and the partial file stays; without any, it is
+    removed. An old NAME
+    stays whole until the rename, and what isn't a dump is never replaced. A partial file with rows
+    of an earlier run, or one that another process is writing, is refused.
 
     Args:
         path: The finished dump, NAME.
@@ -49,7 +61,8 @@ class Writer:
             for their rows.
         samples: The identity of every row, as `lay_out` takes them; there are as many rows.
         attrs: Attributes of the file.
-        overwrite: Whether an existing NAME may be replaced.
+        overwrite: Whether an existing NAME, and an earlier run's rows, may be replaced.
+        resume: Whether to go on with the partial file of an earlier run, if there is one.
         threads: Threads that write.
         in_flight: Batches that may wait to be written; with more, `write` blocks.
 
@@ -62,7 +75,8 @@ class Writer:
 
     Raises:
         DumpError: NAME can't be one of a file. On entering: NAME exists, can't be written, is
-            being written by another process, or the disk has no room for it.
+            being written by another process, the disk has no room for it, or the partial file is of
+            another run than the one to be gone on with.
     """
 
     def __init__(
@@ -73,6 +87,7 @@ class Writer:
         attrs: Mapping[str, Attribute],
         *,
         overwrite: bool = False,
+        resume: bool = False,
         threads: int = 2,
         in_flight: int = 4,
     ) -> None:
@@ -88,6 +103,7 @@ class Writer:
         self._samples = samples
         self._attrs = attrs
         self._overwrite = overwrite
+        self._resume = resume
         self._threads = threads
         self._in_flight = in_flight
         self._batches: deque[_Batch] = deque()
@@ -96,16 +112,19 @@ class Writer:
         self._finished = False
 
     def __enter__(self) -> Writer:
-        self._file = claim(self.path, self.partial, overwrite=self._overwrite)
+        self._file, place = claim(
+            self.path, self.partial, overwrite=self._overwrite, resume=self._resume
+        )
         try:
-            remove_values(self.partial)
-            self._offsets = lay_out(self.partial, self._all_columns, self._samples, self._attrs)
-            self._open_ragged()
+            if place == self.partial:
+                self._go_on()
+            else:
+                lay_out(place, self._all_columns, self._samples, self._attrs)
+                place.rename(self.partial)
+            self._find_places()
         except BaseException as error:
-            # One that was there before, with rows of an earlier run, isn't empty.
-            if self.partial.exists() and not self.partial.stat().st_size:
-                self.partial.unlink()
-            self._close_ragged()
+            if place != self.partial:
+                place.unlink(missing_ok=True)
             os.close(self._file)
             if isinstance(error, OSError):
                 raise explain(error, self.partial) from error
@@ -181,11 +200,13 @@ class Writer:
                 mustn't be overwritten.
         """
         self.commit(self.rows)
-        self._merge_ragged()
+        try:
+            move_together(list(self._ragged.values()), self._file)
+        except OSError as error:
+            raise explain(error, self.partial) from error
         self._record("finished", time.time(), TIME)
         self._record("complete", 1, COMPLETE)
         self._sync()
-        remove_values(self.partial)
         publish(self.partial, self.path, overwrite=self._overwrite)
         self._finished = True
 
@@ -205,8 +226,6 @@ class Writer:
             # Removed while the lock is held, or it could be another process's file.
             if not self._finished and not self.committed:
                 self.partial.unlink(missing_ok=True)
-                remove_values(self.partial)
-            self._close_ragged()
             os.close(self._file)
 
     @property
@@ -214,23 +233,29 @@ class Writer:
         """The bytes of the values of ragged columns that were handed over."""
         return sum(ragged.nbytes for ragged in self._ragged.values())
 
-    def _open_ragged(self) -> None:
-        for number, column in enumerate(self._ragged_columns):
-            self._ragged[column.name] = RaggedWriter(
-                values_path(self.partial, number), column, self._file, self._offsets
+    def _go_on(self) -> None:
+        """Take the rows that an earlier run committed.
+
+        Raises:
+            DumpError: It was another run.
+        """
+        names = encode(self._samples)
+        if found := find_differences(self.partial, self._all_columns, names, self._attrs):
+            raise DumpError(
+                f"{self.partial}: is of another run, and can't be gone on with",
+                *found,
+                hint="give the same options, or start anew with --overwrite",
             )
+        with h5py.File(self.partial, "r", locking=False) as file:
+            self.committed = self._covered = int(file["committed"][()])
 
-    def _merge_ragged(self) -> None:
-        """Copy the values of ragged columns into the dump, all rows being committed."""
-        try:
-            for ragged in self._ragged.values():
-                ragged.merge()
-        except OSError as error:
-            raise explain(error, self.partial) from error
-
-    def _close_ragged(self) -> None:
-        for ragged in self._ragged.values():
-            ragged.close()
+    def _find_places(self) -> None:
+        with h5py.File(self.partial, "r", locking=False) as file:
+            self._offsets = find_offsets(file, self._all_columns)
+            self._ragged = {
+                column.name: RaggedWriter(column, self._file, file[column.name], self.committed)
+                for column in self._ragged_columns
+            }
 
     def _check(
         self,
@@ -322,8 +347,6 @@ class Writer:
 
     def _sync(self) -> None:
         try:
-            for ragged in self._ragged.values():
-                ragged.sync()
             os.fdatasync(self._file)
         except OSError as error:
             raise explain(error, self.partial) from error

@@ -177,7 +177,9 @@ def test_a_failed_run_leaves_the_rows_handed_over_and_no_finished_file(tmp_path:
         assert not dump.complete
         assert dump.committed == 6
         np.testing.assert_array_equal(dump["conv"][:6], make_rows(0, 6)["conv"])
-    write_dump(tmp_path / "a.h5")  # a run that starts over takes the partial file
+    with pytest.raises(DumpError, match="holds 6 samples of an earlier run"):
+        write_dump(tmp_path / "a.h5")
+    write_dump(tmp_path / "a.h5", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
 
 

@@ -1,0 +1,101 @@
+"""Tell whether an unfinished dump is one of the same run, so that it can be gone on with."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from kprobe.dumps.layout import describe, stored_attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from kprobe.dumps.layout import Attribute, Column, EncodedNames
+
+_SHOWN = 60  # characters of a value
+
+
+def find_differences(
+    path: Path, columns: Sequence[Column], samples: EncodedNames, attrs: Mapping[str, Attribute]
+) -> list[str]:
+    """Tell in what a dump differs from one that would be laid out now.
+
+    What it holds isn't compared, but for what all samples share.
+
+    Args:
+        path: The dump, finished or not.
+        columns: The columns that it would have.
+        samples: The identities of the rows.
+        attrs: The attributes of the file.
+
+    Returns:
+        A line for each difference; none if the rows of both are the same.
+    """
+    with h5py.File(path, "r", locking=False) as file:
+        before = {name: _plain(value) for name, value in file.attrs.items()}
+        now = {name: _plain(stored_attribute(value)) for name, value in describe(attrs).items()}
+        found = list(_compare("", before, now))
+        rows = len(file["sample"])
+        if rows != len(samples):
+            found.append(f"{rows:,} samples then, {len(samples):,} now")
+        elif file["sample"].dtype.itemsize != samples.dtype.itemsize:
+            found.append("the samples have other names")
+        if not found:
+            found += [f"{c.name}: {fault}" for c in columns for fault in _compare_column(file, c)]
+    return found
+
+
+def _compare_column(file: Any, column: Column) -> Iterator[str]:
+    if column.name not in file:
+        yield "isn't there"
+        return
+    thing = file[column.name]
+    if isinstance(thing, h5py.Group) != column.ragged:
+        yield "has rows of different shapes " + ("now" if column.ragged else "there")
+        return
+    values = thing["values"] if column.ragged else thing
+    if not column.ragged:
+        there, shape = thing.shape, column.shape
+        there = there if column.value is not None else there[1:]
+        if there != shape:
+            yield f"shape {there} then, {shape} now"
+    if values.dtype != column.dtype:
+        yield f"{values.dtype} then, {column.dtype} now"
+    elif column.value is not None and not np.array_equal(thing[()], column.value):
+        yield "has other values"
+
+
+def _compare(name: str, before: Any, now: Any) -> Iterator[str]:
+    """Yield what differs between two values, as deep inside of them as it can be told."""
+    before, now = _open_json(before), _open_json(now)
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*before, *now]):
+            inner = f"{name}.{key}" if name else key
+            yield from _compare(inner, before.get(key), now.get(key))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, pair in enumerate(zip(before, now, strict=True)):
+            yield from _compare(f"{name}[{number}]", *pair)
+    elif before != now:
+        yield f"{name}: {_show(before)} then, {_show(now)} now"
+
+
+def _open_json(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _show(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

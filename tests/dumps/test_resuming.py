@@ -1,0 +1,203 @@
+"""Going on with an unfinished dump: the end is that of an unbroken run, byte for byte."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from kprobe.dumps.layout import Column
+from kprobe.dumps.reader import open_dump
+from kprobe.dumps.writer import Writer
+from kprobe.errors import DumpError
+
+FLOAT = np.dtype(np.float32)
+ROWS = 400
+COLUMNS = [
+    Column("dense", (5, 7), FLOAT, {"addresses": ["dense"]}),
+    Column("nothing", (-1, 0), FLOAT, {"addresses": ["nothing"]}),
+    Column("empty", (-1,), FLOAT, {"addresses": ["empty"]}),
+    Column("boxes", (-1, 4), FLOAT, {"addresses": ["boxes"]}),
+    Column("both", (-1, -1), np.dtype(np.int64), {"addresses": ["both"]}),
+    Column("weight", (3,), FLOAT, {}, np.arange(3, dtype=FLOAT)),
+]
+NAMES = [f"s{row}" for row in range(ROWS)]
+ATTRS: dict[str, Any] = {"seed": 1, "inputs": '[{"input": "x", "bytes": 12}]', "addresses": ["a"]}
+
+
+def make_batch(start: int, stop: int) -> dict[str, Any]:
+    rows = range(start, stop)
+    return {
+        "dense": np.repeat(np.arange(start, stop, dtype=FLOAT), 35).reshape(-1, 5, 7),
+        "nothing": [np.zeros((row % 3, 0), FLOAT) for row in rows],
+        "empty": [np.zeros(0, FLOAT) for _ in rows],
+        "boxes": [np.full((row % 7, 4), row, FLOAT) for row in rows],
+        "both": [np.full((row % 3, row % 5), row) for row in rows],
+    }
+
+
+def write(path: Path, start: int, stop: int, step: int = 10, **options: Any) -> int:
+    """Write some rows, and finish when they are all; return how many were there before."""
+    with Writer(path, COLUMNS, NAMES, ATTRS, **options) as writer:
+        before = writer.committed
+        for first in range(max(start, before), stop, step):
+            writer.write(first, make_batch(first, min(first + step, stop)))
+        if stop == ROWS:
+            writer.finish()
+    return before
+
+
+def content(path: Path) -> bytes:
+    """A dump's bytes, with the times taken out."""
+    with h5py.File(path) as file:
+        places = [file[name].id.get_offset() for name in ("started", "finished")]
+    data = bytearray(path.read_bytes())
+    for place in places:
+        data[place : place + 8] = bytes(8)
+    return bytes(data)
+
+
+def test_a_run_gone_on_with_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole.h5", tmp_path / "broken.h5"
+    write(whole, 0, ROWS)
+    assert write(broken, 0, 130) == 0
+    assert write(broken, 0, 300, resume=True) == 130
+    assert write(broken, 0, ROWS, resume=True) == 300
+    assert content(broken) == content(whole)
+    assert sorted(tmp_path.iterdir()) == [broken, whole]
+
+
+def test_without_an_earlier_run_one_starts_anew(tmp_path: Path) -> None:
+    assert write(tmp_path / "a.h5", 0, ROWS, resume=True) == 0
+
+
+RUN = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_resuming
+left = int(sys.argv[3])  # the writes after which it kills itself
+write = os.pwrite
+def count(*args):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(*args)
+os.pwrite = count
+print("ready", flush=True)
+test_resuming.write(Path(sys.argv[2]), 0, test_resuming.ROWS, step=2, resume=True)
+print(left)
+"""
+
+
+def run(path: Path, writes: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", RUN, str(Path(__file__).parent), str(path), str(writes)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_killed_at_any_moment_it_is_gone_on_with(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole.h5", tmp_path / "broken.h5"
+    write(whole, 0, ROWS, step=2)
+    generator = random.Random(0)
+    for _ in range(8):
+        with run(broken) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(generator.uniform(0, 0.05))
+            process.kill()
+        if broken.exists():
+            break
+    if not broken.exists():
+        write(broken, 0, ROWS, step=2, resume=True)
+    assert content(broken) == content(whole)
+
+
+def test_killed_while_it_finishes_it_is_gone_on_with(tmp_path: Path) -> None:
+    whole, counted = tmp_path / "whole.h5", tmp_path / "counted.h5"
+    write(whole, 0, ROWS, step=2)
+    with run(counted) as process:
+        assert process.stdout is not None
+        total = -int(process.stdout.read().split()[-1])
+    for writes in range(total - 12, total + 1):
+        broken = tmp_path / f"{writes}.h5"
+        with run(broken, writes) as process:
+            assert process.stdout is not None
+            process.stdout.read()
+        assert process.returncode == -signal.SIGKILL
+        assert write(broken, 0, ROWS, step=2, resume=True) in (0, ROWS)
+        assert content(broken) == content(whole), writes
+
+
+@pytest.mark.parametrize(
+    ("columns", "names", "attrs", "message"),
+    [
+        (COLUMNS, NAMES, ATTRS | {"seed": 2}, "seed: 1 then, 2 now"),
+        (COLUMNS, NAMES, ATTRS | {"addresses": ["b"]}, r"addresses\[0\]: a then, b now"),
+        (
+            COLUMNS,
+            NAMES,
+            ATTRS | {"inputs": '[{"input": "x", "bytes": 13}]'},
+            r"inputs\[0\]\.bytes: 12 then, 13 now",
+        ),
+        (COLUMNS, NAMES, {k: v for k, v in ATTRS.items() if k != "seed"}, "seed: 1 then, none now"),
+        (COLUMNS, NAMES[:-1], ATTRS, "400 samples then, 399 now"),
+        (COLUMNS, [name + "x" for name in NAMES], ATTRS, "the samples have other names"),
+        ([Column("other", (), FLOAT), *COLUMNS[1:]], NAMES, ATTRS, "other: isn't there"),
+        (
+            [Column("dense", (5, 8), FLOAT), *COLUMNS[1:]],
+            NAMES,
+            ATTRS,
+            r"dense: shape \(5, 7\) then, \(5, 8\) now",
+        ),
+        ([Column("dense", (5, 7), np.dtype("f8"))], NAMES, ATTRS, "float32 then, float64 now"),
+        ([Column("boxes", (4,), FLOAT)], NAMES, ATTRS, "boxes: has rows of different shapes there"),
+        ([Column("weight", (3,), FLOAT, {}, np.ones(3, FLOAT))], NAMES, ATTRS, "other values"),
+    ],
+)
+def test_another_run_is_refused_with_what_differs(
+    tmp_path: Path, columns: Any, names: Any, attrs: Any, message: str
+) -> None:
+    path = tmp_path / "a.h5"
+    write(path, 0, 100)
+    before = (tmp_path / "a.h5.partial").stat().st_mtime_ns
+    writer = Writer(path, columns, names, attrs, resume=True)
+    with pytest.raises(DumpError, match=message) as caught, writer:
+        pass
+    assert "start anew with --overwrite" in caught.value.lines[-1]
+    assert (tmp_path / "a.h5.partial").stat().st_mtime_ns == before
+    with open_dump(tmp_path / "a.h5.partial") as dump:
+        assert dump.committed == 100
+
+
+LAY_OUT = """
+import os, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_resuming
+import kprobe.dumps.layout
+kprobe.dumps.layout.reserve = lambda *_: (print("laying out", flush=True), time.sleep(60))
+test_resuming.write(Path(sys.argv[2]), 0, 10)
+"""
+
+
+def test_a_kill_while_the_file_is_laid_out_leaves_no_partial_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    command = [sys.executable, "-c", LAY_OUT, str(Path(__file__).parent), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "laying out\n"
+        with pytest.raises(DumpError, match="another process is writing it"):
+            write(path, 0, 10)
+        process.kill()
+    assert not Path(f"{path}.partial").exists()
+    write(path, 0, ROWS)
+    assert list(tmp_path.iterdir()) == [path]
