@@ -110,6 +110,7 @@ class Writer:
         self._covered = 0  # every row below was handed over
         self._ahead: dict[int, int] = {}  # start to stop of batches handed over beyond it
         self._finished = False
+        self._commit: Future[None] | None = None
 
     def __enter__(self) -> Writer:
         self._file, place = claim(
@@ -130,6 +131,7 @@ class Writer:
                 raise explain(error, self.partial) from error
             raise
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kprobe-write")
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="kprobe-commit")
         return self
 
     def write(self, start: int, batch: Mapping[str, Any]) -> None:
@@ -177,20 +179,34 @@ class Writer:
         Raises:
             DumpError: Some of these rows were never handed over, or writing failed.
         """
+        self.commit_soon(rows)
+        self._collect(wait=True)
+
+    def commit_soon(self, rows: int) -> None:
+        """Begin to commit, and let the next rows be written meanwhile.
+
+        Only one commit is under way at a time: this waits for the last one.
+
+        Args:
+            rows: As for `commit`.
+
+        Raises:
+            DumpError: As for `commit`, also of what was begun before.
+        """
         if rows > self._covered:
             raise DumpError(
                 f"{self.partial}: expected rows 0 to {rows} to commit, and row {self._covered} "
                 "was not written"
             )
-        for batch in self._batches:
-            if batch.start < rows:
-                self._wait_for(batch.writes)
-        self._collect()
+        self._collect(wait=True)
         if rows > self.committed:
-            # The order matters: the counter must never be ahead of the rows.
-            self._sync()
-            self._record("committed", rows, COMMITTED)
-            self.committed = rows
+            writes = [w for batch in self._batches if batch.start < rows for w in batch.writes]
+            self._commit = self._committer.submit(self._commit_written, rows, writes)
+
+    @property
+    def committing(self) -> bool:
+        """Whether a commit is under way."""
+        return self._commit is not None and not self._commit.done()
 
     def finish(self) -> None:
         """Commit all rows, mark the dump as complete and give it its name.
@@ -222,6 +238,7 @@ class Writer:
                 with contextlib.suppress(DumpError):
                     self.commit(self._covered)
         finally:
+            self._committer.shutdown(wait=True)
             self._pool.shutdown(wait=True, cancel_futures=True)
             # Removed while the lock is held, or it could be another process's file.
             if not self._finished and not self.committed:
@@ -331,8 +348,17 @@ class Writer:
         except OSError as error:
             raise explain(error, self.partial) from error
 
-    def _collect(self) -> None:
-        """Forget the batches that are written; raise if one failed, now and ever after."""
+    def _commit_written(self, rows: int, writes: Sequence[Future[None]]) -> None:
+        self._wait_for(writes)
+        # The order matters: the counter must never be ahead of the rows.
+        self._sync()
+        self._record("committed", rows, COMMITTED)
+        self.committed = rows
+
+    def _collect(self, *, wait: bool = False) -> None:
+        """Forget what is written; raise if a write or a commit failed, now and ever after."""
+        if self._commit is not None and (wait or self._commit.done()):
+            self._commit.result()
         for batch in self._batches:
             self._wait_for([write for write in batch.writes if write.done()])
         while self._batches and all(write.done() for write in self._batches[0].writes):
