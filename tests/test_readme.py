@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -126,6 +127,18 @@ def test_what_a_layer_computes_follows_what_is_fed_inside_it(place, monkeypatch)
         assert found.any()
         np.testing.assert_allclose(moved["ROI[0]"][:], np.where(found, boxes + 4, 0), atol=1e-4)
         np.testing.assert_array_equal(moved["ROI[1]"][:], scores)
+
+
+def test_h5py_reads_rows_of_different_shapes(place, monkeypatch):
+    monkeypatch.chdir(place)
+    boxes = np.random.default_rng(0).normal(size=(6, 7, 4)).astype("float32")
+    x = keras.Input((7, 4))
+    model = keras.Model(x, keras.layers.Lambda(lambda x: x[x[..., 0] > 0], name="kept")(x))
+    kprobe.dump(model, "kept", inputs=boxes, output="kept.h5")
+    for i, image in enumerate(boxes):
+        names = {"h5py": h5py, "i": i}
+        run_walk("ragged", place, names)
+        np.testing.assert_array_equal(names["row"], image[image[:, 0] > 0])
 
 
 # Keras's, when it saves a variable.
