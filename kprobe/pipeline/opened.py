@@ -170,9 +170,10 @@ def _assign_preprocessing(job: Job, inputs: Sequence[str]) -> dict[str, Preproce
 
 
 def _choose_stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
-    """The dtype a tensor is stored as. Numpy has no bfloat16, and HDF5 no booleans."""
+    """The dtype a tensor is stored as. Numpy has no bfloat16 or float8, and HDF5 no booleans."""
     if tensor.dtype == tf.bool:
         return tf.uint8
     if tensor.dtype.is_floating and dtype != "as-is":
         return tf.as_dtype(dtype)
-    return tf.float32 if tensor.dtype == tf.bfloat16 else tensor.dtype
+    known = not tensor.dtype.is_floating or tensor.dtype in (tf.float16, tf.float32, tf.float64)
+    return tensor.dtype if known else tf.float32

@@ -6,6 +6,7 @@ import json
 
 import h5py
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,6 +56,16 @@ def test_bfloat16_is_stored_as_float32_and_booleans_as_uint8(k, tmp_path):
             rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
             expected = rounded.view("float32") if computed == "bfloat16" else DATA > 4
             np.testing.assert_array_equal(file["custom"][:], expected)
+
+
+@pytest.mark.parametrize("dtype", ["float8_e5m2", "float8_e4m3fn"])
+def test_float8_is_stored_as_float32(dtype, tmp_path):
+    i = tf_keras.Input((3,), name="x")
+    model = tf_keras.Model(i, make_layer(tf_keras, lambda x: tf.cast(x, dtype))(i))
+    with dump(model, "custom", tmp_path / "a.h5") as file:
+        assert (file["custom"].attrs["dtype"], file["custom"].dtype) == (dtype, "float32")
+        expected = DATA.astype(getattr(ml_dtypes, dtype)).astype("float32")
+        np.testing.assert_array_equal(file["custom"][:], expected)
 
 
 @KERASES
