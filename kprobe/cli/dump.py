@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kprobe.cli.options import (
+    Duration,
     File,
     collect_preprocessing,
     complete_layers,
@@ -82,7 +83,18 @@ if TYPE_CHECKING:
     type=File(),
     help="The dump; - for stdout. Default: the model's name with .activations.h5.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a dump of that name.")
+@click.option("--overwrite", is_flag=True, help="Replace a dump of that name, or a part of one.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with what an earlier run of the same command has written.",
+)
+@click.option(
+    "--stop-after",
+    type=Duration(),
+    metavar="TIME",
+    help="Stop after 90s, 30m, 3h or 2d of running; --resume goes on.",
+)
 @click.option(
     "--dtype",
     type=click.Choice(["float16", "float32", "as-is"]),
@@ -139,6 +151,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
     if to_stdout and options["as_json"]:
         raise click.UsageError("--json and -o - both want stdout.")
+    if to_stdout and options["resume"]:
+        raise click.UsageError("-o - leaves nothing that --resume could go on with.")
     if bool(options["layers"]) == options["every"]:
         raise click.UsageError("Expected either --layers or --all.")
     if "-" in options["layers"] and "-" in options["inputs"]:
@@ -193,6 +207,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
 _PASSED_ON = (
     "inputs",
     "feeds",
+    "resume",
+    "stop_after",
     "training",
     "stateful",
     "eager",
@@ -240,14 +256,18 @@ def _destination(output: str | Path, to_stdout: bool) -> Iterator[Path]:
 
 
 def _summarize(receipt: Receipt, output: str) -> str:
+    if receipt.rows and receipt.resumed == receipt.rows:
+        return f"{output}: all {count(receipt.rows, 'sample')} are there already"
     if not receipt.rows:
         return (
             f"{output}: {count(receipt.datasets, 'weight')}, {format_bytes(receipt.written)} "
             f"in {receipt.seconds:.1f} s"
         )
-    rate = receipt.rows / receipt.seconds
+    rows = receipt.rows - receipt.resumed
+    rate = rows / receipt.seconds
+    rest = f"the last {rows:,} of " if receipt.resumed else ""
     return (
-        f"{output}: {count(receipt.rows, 'sample')} of {count(receipt.datasets, 'dataset')}, "
+        f"{output}: {rest}{count(receipt.rows, 'sample')} of {count(receipt.datasets, 'dataset')}, "
         f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
         f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
     )

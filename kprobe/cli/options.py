@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,26 @@ class File(click.ParamType[str]):
         """Leave it to the shell, which knows files better."""
         return [CompletionItem(incomplete, type="file")]
 
+
+class Duration(click.ParamType[float]):
+    """A time such as 90s, 30m, 1.5h or 2d, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the text; a number without a unit is one of seconds."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", value.strip())
+        seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else 0.0
+        if not seconds:
+            self.fail(f"expected a time such as 90s, 30m, 3h or 2d, received {value!r}", param, ctx)
+        return seconds
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 model_argument = click.argument("model", type=File())
 

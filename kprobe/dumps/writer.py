@@ -31,6 +31,7 @@ from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
 # The bytes that one thread writes at a time. Measured on ext4 with two cores, 1 GiB in batches of
@@ -111,6 +112,19 @@ class Writer:
         self._ahead: dict[int, int] = {}  # start to stop of batches handed over beyond it
         self._finished = False
         self._commit: Future[None] | None = None
+
+    def is_done(self) -> bool:
+        """Tell whether NAME is finished already, by an earlier run of the same kind.
+
+        Raises:
+            DumpError: NAME is of another run, and mustn't be overwritten.
+        """
+        if self.partial.exists() or not self.path.exists():
+            return False
+        found = self._find_differences(self.path)
+        if found and not self._overwrite:
+            raise _another_run(self.path, found)
+        return not found
 
     def __enter__(self) -> Writer:
         self._file, place = claim(
@@ -256,15 +270,13 @@ class Writer:
         Raises:
             DumpError: It was another run.
         """
-        names = encode(self._samples)
-        if found := find_differences(self.partial, self._all_columns, names, self._attrs):
-            raise DumpError(
-                f"{self.partial}: is of another run, and can't be gone on with",
-                *found,
-                hint="give the same options, or start anew with --overwrite",
-            )
+        if found := self._find_differences(self.partial):
+            raise _another_run(self.partial, found)
         with h5py.File(self.partial, "r", locking=False) as file:
             self.committed = self._covered = int(file["committed"][()])
+
+    def _find_differences(self, path: Path) -> list[str]:
+        return find_differences(path, self._all_columns, encode(self._samples), self._attrs)
 
     def _find_places(self) -> None:
         with h5py.File(self.partial, "r", locking=False) as file:
@@ -376,6 +388,14 @@ class Writer:
             os.fdatasync(self._file)
         except OSError as error:
             raise explain(error, self.partial) from error
+
+
+def _another_run(path: Path, differences: Sequence[str]) -> DumpError:
+    return DumpError(
+        f"{path}: is of another run, and can't be gone on with",
+        *differences,
+        hint="give the same options, or start anew with --overwrite",
+    )
 
 
 def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:

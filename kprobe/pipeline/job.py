@@ -47,7 +47,9 @@ class Job:
         dtype: What floating-point tensors are stored as.
         exact: Whether results must equal the model's bit for bit, at the cost of speed.
         audit: Whether to compare the model's outputs with the fetches and without.
-        overwrite: Whether a dump of the same name may be replaced.
+        overwrite: Whether a dump of the same name, or an earlier run's part of it, may be replaced.
+        resume: Whether to go on with what an earlier run of the same job has written.
+        stop_after: Stop after so many seconds of running, with what is written committed.
         keras: The Keras to load with, 2 or 3; None for the file's own.
         signature: Which signature of a SavedModel; None for the Keras model in it, or where it
             holds none for "serving_default" or the only one.
@@ -74,6 +76,8 @@ class Job:
     exact: bool = False
     audit: bool = False
     overwrite: bool = False
+    resume: bool = False
+    stop_after: float | None = None
     keras: int | None = None
     signature: str | None = None
     custom_objects: Sequence[str] = ()

@@ -51,6 +51,14 @@ class Plan:
         self.samples.close()
         self.subgraph.restore()
 
+    def find_obstacle(self) -> str | None:
+        """Tell why a part of the rows can't be run by itself; None if it can."""
+        if self.job.stateful:
+            return "with --stateful the state of the model comes from all samples before"
+        if not self.attrs["reproducible"]:
+            return "layers draw random numbers that --seed doesn't reach"
+        return None
+
     @property
     def row_bytes(self) -> int:
         """The bytes of one sample in all datasets."""

@@ -38,7 +38,7 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
     errors: list[KprobeError] = []
     samples = None
     try:
-        check_output(job.output, overwrite=job.overwrite)
+        check_output(job.output, overwrite=job.overwrite, resume=job.resume)
     except KprobeError as error:
         errors.append(error)
     if job.layers is not None and not job.layers:

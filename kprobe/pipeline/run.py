@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.writer import Writer
-from kprobe.errors import AddressError, StoppedError
+from kprobe.errors import AddressError, DumpError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from kprobe.dumps.layout import Column
     from kprobe.pipeline.plan import Plan
 
-# How much work a killed run may lose, in seconds.
+# How much work a killed run may lose.
 _COMMIT_SECONDS = 10.0
+_COMMIT_BYTES = 1 << 30
 
 T = TypeVar("T")
 
@@ -34,7 +36,8 @@ class Receipt:
 
     Attributes:
         output: The finished dump.
-        rows: Samples written.
+        rows: Samples in the dump.
+        resumed: How many of them an earlier run had written.
         datasets: Datasets written.
         written: Bytes of activations and weights written.
         seconds: Wall time of reading, computing and writing.
@@ -43,6 +46,7 @@ class Receipt:
 
     output: Path
     rows: int
+    resumed: int
     datasets: int
     written: int
     seconds: float
@@ -60,7 +64,7 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
         InputError: A sample can't be read.
         AddressError: A tensor turns out to have no row for each sample.
         DumpError: The dump can't be written.
-        StoppedError: By Ctrl-C.
+        StoppedError: By Ctrl-C, or because its time is over.
     """
     rows = plan.samples.rows
     began = time.perf_counter()
@@ -70,29 +74,56 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
         plan.samples.names(),
         plan.attrs,
         overwrite=plan.job.overwrite,
+        resume=plan.job.resume,
     )
+    if plan.job.resume and writer.is_done():
+        return Receipt(
+            output=plan.job.output,
+            rows=rows,
+            resumed=rows,
+            datasets=len(plan.columns),
+            written=0,
+            seconds=0.0,
+            bottleneck="",
+        )
     try:
         with writer:
-            waits = run_range(plan, writer, 0, rows, progress)
+            resumed = writer.committed
+            if resumed and (fault := plan.find_obstacle()):
+                raise DumpError(
+                    f"{writer.partial}: can't be gone on with: {fault}",
+                    hint="start anew with --overwrite",
+                )
+            waits = run_range(plan, writer, resumed, rows, progress)
             finishing = time.perf_counter()
             writer.finish()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoppedError) as stopped:
         if not writer.partial.exists():
             raise StoppedError("stopped before anything was written") from None
+        reason = f"{stopped}" if isinstance(stopped, StoppedError) else "stopped"
         raise StoppedError(
-            f"stopped: {writer.committed:,} of {rows:,} samples are in {writer.partial}"
+            f"{reason}: {writer.committed:,} of {rows:,} samples are in {writer.partial}",
+            hint=_hint_at_resuming(plan),
         ) from None
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
+    before = plan.row_bytes * resumed
     return Receipt(
         output=plan.job.output,
         rows=rows,
+        resumed=resumed,
         datasets=len(plan.columns),
-        written=plan.bytes + writer.ragged_bytes,
+        written=plan.bytes - before + writer.ragged_bytes,
         seconds=ended - began,
         bottleneck=max(waits, key=lambda stage: waits[stage]),
     )
+
+
+def _hint_at_resuming(plan: Plan) -> str:
+    if fault := plan.find_obstacle():
+        return f"it can't be gone on with: {fault}"
+    return "go on with the same command and --resume"
 
 
 def run_range(
@@ -115,7 +146,8 @@ def run_range(
         How long computing waited for "reading" and for "writing", in seconds.
     """
     waits = {"reading": 0.0, "writing": 0.0}
-    committed = time.monotonic()
+    committed, uncommitted = time.monotonic(), 0
+    ends = committed + (plan.job.stop_after or math.inf)
     columns = [column for column in plan.columns if column.value is None]
     batches = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
     with contextlib.closing(batches):
@@ -132,12 +164,16 @@ def run_range(
             pairs = zip(columns, results, strict=True)
             writer.write(first, {c.name: _take_rows(c, r, first, rows) for c, r in pairs})
             done = first + rows
-            if time.monotonic() - committed >= _COMMIT_SECONDS:
-                writer.commit(done)
-                committed = time.monotonic()
+            uncommitted += rows * plan.row_bytes
+            now = time.monotonic()
+            if now - committed >= _COMMIT_SECONDS or uncommitted >= _COMMIT_BYTES:
+                writer.commit_soon(done)
+                committed, uncommitted = now, 0
             waits["writing"] += time.perf_counter() - computed
             if progress:
                 progress(done, stop)
+            if now >= ends and done < stop:
+                raise StoppedError("its time is over")
 
 
 def _take_rows(column: Column, result: tf.Tensor, first: int, rows: int) -> Any:

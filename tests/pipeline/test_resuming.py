@@ -1,0 +1,126 @@
+"""Runs that are killed or stopped, and gone on with."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import kprobe
+import kprobe.pipeline.run
+
+KINDS = ("plain", "ragged", "training")
+
+
+def content(path):
+    """A dump's bytes, with the times taken out."""
+    with h5py.File(path) as file:
+        places = [file[name].id.get_offset() for name in ("started", "finished")]
+    data = bytearray(Path(path).read_bytes())
+    for place in places:
+        data[place : place + 8] = bytes(8)
+    return bytes(data)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a job, kill it after some seconds, and tell how it ended."""
+    script = Path(__file__).parent / "runs_to_kill.py"
+    command = [sys.executable, str(script), str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+
+    with subprocess.Popen(command, text=True, **pipes) as process:
+
+        def run_job(kind, seconds, output):
+            process.stdin.write(f"{kind} {seconds} {output}\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        yield run_job
+        process.stdin.close()
+
+
+def kill_and_resume(run, folder, kind, kills, seed):
+    """Kill a job again and again, going on each time, until it is finished."""
+    whole, broken = folder / f"{kind}.h5", folder / f"{kind}{seed}.h5"
+    if not whole.exists():
+        assert run(kind, 600, whole) == 0
+    generator, committed = random.Random(seed), 0
+    for _ in range(kills):
+        status = run(kind, generator.uniform(0, 0.4), broken)
+        assert status in (0, -9)
+        if not status:
+            break
+        with kprobe.open_dump(f"{broken}.partial") as partial, kprobe.open_dump(whole) as dump:
+            assert partial.committed >= committed
+            committed = partial.committed
+            for name in dump:
+                for row in {0, committed // 2, committed - 1} if committed else ():
+                    np.testing.assert_array_equal(partial[name][row], dump[name][row])
+    assert run(kind, 600, broken) == 0
+    assert content(broken) == content(whole)
+    broken.unlink()
+    return committed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_run_is_gone_on_with_and_ends_as_an_unbroken_one(run, tmp_path, kind):
+    assert kill_and_resume(run, tmp_path, kind, kills=4, seed=0) > 0
+
+
+@pytest.mark.slow
+def test_runs_killed_at_200_moments_end_as_unbroken_ones(run, tmp_path):
+    for number in range(70):
+        for kind in KINDS:
+            kill_and_resume(run, tmp_path, kind, kills=1, seed=number)
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,), name="x")
+    return keras.Model(x, keras.layers.Dense(3, name="d")(x))
+
+
+def stop_in_the_middle(model, path, monkeypatch, **options):
+    """Run until two batches are written."""
+    monkeypatch.setattr(kprobe.pipeline.run, "_COMMIT_SECONDS", 0.0)
+    data = np.arange(80, dtype="float32").reshape(20, 4)
+    options |= {"inputs": data, "output": path, "batch_size": 4}
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.dump(model, "d", stop_after=1e-9, **options)
+    return caught.value, options
+
+
+def test_a_run_whose_time_is_over_keeps_what_it_has(model, tmp_path, monkeypatch):
+    error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch)
+    assert error.exit_code == 75
+    assert error.lines == [
+        f"its time is over: 4 of 20 samples are in {tmp_path}/a.h5.partial; go on with the same "
+        "command and --resume"
+    ]
+    with pytest.raises(kprobe.KprobeError, match="holds 4 samples of an earlier run"):
+        kprobe.dump(model, "d", **options)
+    receipt = kprobe.dump(model, "d", resume=True, **options)
+    assert (receipt.rows, receipt.resumed) == (20, 4)
+    with kprobe.open_dump(receipt.output) as dump:
+        np.testing.assert_allclose(dump["d"][:], model.predict(options["inputs"]), rtol=1e-5)
+    before = content(receipt.output)
+    receipt = kprobe.dump(model, "d", resume=True, **options)
+    assert (receipt.rows, receipt.resumed) == (20, 20)
+    assert content(receipt.output) == before
+    with pytest.raises(kprobe.KprobeError, match=r"(?s)of another run.*batch_size: 4 then, 5 now"):
+        kprobe.dump(model, "d", resume=True, **(options | {"batch_size": 5}))
+
+
+def test_what_depends_on_all_samples_before_is_not_gone_on_with(model, tmp_path, monkeypatch):
+    error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch, stateful=True)
+    assert "can't be gone on with: with --stateful" in error.lines[0]
+    with pytest.raises(kprobe.KprobeError, match="with --stateful the state"):
+        kprobe.dump(model, "d", resume=True, **options)
