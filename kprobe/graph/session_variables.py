@@ -39,12 +39,11 @@ def take_values(graph: tf.Graph, operations: Mapping[str, tf.Operation]) -> dict
         try:
             values = dict(zip(reads, _take(session, list(reads.values())), strict=True))
         except tf.errors.FailedPreconditionError:
-            values = {}
-            for name, read in reads.items():
-                try:
-                    (values[name],) = _take(session, [read])
-                except tf.errors.FailedPreconditionError:
-                    continue
+            # Each run of a graph that was added to takes seconds where it is large.
+            there = session.run([_is_initialized(operations[name]) for name in reads])
+            names = [name for name, initialized in zip(reads, there, strict=True) if initialized]
+            taken = _take(session, [reads[name] for name in names])
+            values = dict(zip(names, taken, strict=True))
     return {name: tf.Variable(value, trainable=False, name=name) for name, value in values.items()}
 
 
@@ -56,6 +55,13 @@ def _read(operation: tf.Operation) -> tf.Tensor:
         if read.type == "ReadVariableOp" and not read.control_inputs:
             return read.outputs[0]
     return tf.raw_ops.ReadVariableOp(resource=output, dtype=operation.get_attr("dtype"))
+
+
+def _is_initialized(operation: tf.Operation) -> tf.Tensor:
+    (output,) = operation.outputs
+    if operation.type == "VarHandleOp":
+        return tf.raw_ops.VarIsInitializedOp(resource=output)
+    return tf.raw_ops.IsVariableInitialized(ref=output)
 
 
 def _take(session: tf.compat.v1.Session, reads: Sequence[tf.Tensor]) -> list[tf.Tensor]:

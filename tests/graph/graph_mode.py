@@ -284,6 +284,7 @@ def make_masked():
 
 def run_constructions(results):
     def compute(name, address, make, **options):
+        K.clear_session()  # a graph that grows is placed anew at each run
         model = build(make)
         (expected,) = reference(model, [model.outputs[0]], {"": STEPS})
         results[f"{name} expected"] = expected
@@ -327,6 +328,7 @@ def run_constructions(results):
     results["norm"] = compute("norm", "norm", make_norm) and results["norm"]["norm"]
     results["kept"] = model.get_weights()
 
+    K.clear_session()
     K.manual_variable_initialization(True)
     model = build(make_twice)
     weights = [np.full((4, 4), 2.0), np.ones(4)]
