@@ -325,8 +325,8 @@ def run_constructions(results):
     model = make_norm()
     function = kprobe.function(model, "norm", training=True)
     results["statistics"] = function(STEPS)["norm"]
-    results["norm"] = compute("norm", "norm", make_norm) and results["norm"]["norm"]
     results["kept"] = model.get_weights()
+    results["norm"] = compute("norm", "norm", make_norm) and results["norm"]["norm"]
 
     K.clear_session()
     K.manual_variable_initialization(True)

@@ -124,7 +124,7 @@ def test_a_dump_has_a_row_for_each_image(results):
     names = [*(name for name in results["addresses"])]
     assert_same({name: results["dump"][name] for name in names}, results["dump expected"])
     # Built for one image without saying so: what it gives for two has one row, too.
-    one_by_one = results["dump one by one"]
+    one_by_one = {name: results["dump one by one"][name] for name in names}
     assert one_by_one["ROI"].shape == (3, 1, 12, 4)
     assert_same({**one_by_one, "ROI": one_by_one["ROI"][:, 0]}, results["dump expected"])
     assert results["dump"]["nms"].shape == (3, 12)
