@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from kprobe.dumps.reader import open_dump as open_dump
     from kprobe.errors import KprobeError as KprobeError
     from kprobe.graph.preprocessing import Preprocessing as Preprocessing
+    from kprobe.inputs.image_options import ImageOptions as ImageOptions
     from kprobe.models.load import load_model as load_model
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Dump": "kprobe.dumps.reader",
+    "ImageOptions": "kprobe.inputs.image_options",
     "KprobeError": "kprobe.errors",
     "Preprocessing": "kprobe.graph.preprocessing",
     "dump": "kprobe.api",
@@ -38,7 +40,16 @@ _HOMES = {
     "load_model": "kprobe.models.load",
     "open_dump": "kprobe.dumps.reader",
 }
-__all__ = ["Dump", "KprobeError", "Preprocessing", "dump", "function", "load_model", "open_dump"]
+__all__ = [
+    "Dump",
+    "ImageOptions",
+    "KprobeError",
+    "Preprocessing",
+    "dump",
+    "function",
+    "load_model",
+    "open_dump",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -62,6 +62,20 @@ class InputError(KprobeError):
     """Samples that can't be read or don't fit the model."""
 
 
+class SampleError(InputError):
+    """A single sample that can't be read, such as a damaged image among good ones.
+
+    Attributes:
+        row: Its number, from 0.
+        reason: What is wrong with it, in a few words.
+    """
+
+    def __init__(self, name: str, row: int, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.row = row
+        self.reason = reason
+
+
 class ModelError(KprobeError):
     """A model that can't be read, loaded or traced."""
 

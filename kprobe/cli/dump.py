@@ -14,8 +14,10 @@ import click
 from kprobe.cli.options import (
     Duration,
     File,
+    collect_images,
     collect_preprocessing,
     complete_layers,
+    image_options,
     loading_options,
     model_argument,
     preprocessing_options,
@@ -60,8 +62,9 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="[NAME=]SRC",
     type=File(),
-    help="Samples: .npy, .npz, FILE.h5:/DATASET, or - for a .npy on stdin. "
-    "NAME=SRC for each of several inputs. Without it, random samples.",
+    help="Samples: .npy, .npz, FILE.h5:/DATASET, or - for a .npy on stdin; an image, a folder of "
+    "images, 'a/*.png', or a .txt file with a path a line. NAME=SRC for each of several inputs. "
+    "Without it, random samples.",
 )
 @click.option(
     "--feed",
@@ -75,6 +78,7 @@ if TYPE_CHECKING:
 @click.option("--random", type=click.IntRange(1), metavar="N", help="Make N random samples.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Where randomness starts.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples.")
+@image_options
 @preprocessing_options
 @click.option(
     "--output",
@@ -174,6 +178,9 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             preprocessing=collect_preprocessing(
                 **{name: options[name] for name in ("preprocess", "scale", "mean", "std")}
             ),
+            images=collect_images(
+                **{name: options[name] for name in ("resize", "fit", "interpolation", "channels")}
+            ),
             **{name: options[name] for name in _PASSED_ON},
         )
         with showing_status(f"loading {model}", options["quiet"]):
@@ -215,6 +222,7 @@ _PASSED_ON = (
     "random",
     "seed",
     "limit",
+    "labels_from_folders",
     "dtype",
     "batch_size",
     "exact",

@@ -6,13 +6,17 @@ import math
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
 from kprobe.errors import AddressError, KprobeError
 from kprobe.graph.preprocessing import Preprocessing
+from kprobe.inputs.image_options import CHANNELS, Fit, ImageOptions, Interpolation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class File(click.ParamType[str]):
@@ -210,12 +214,91 @@ def preprocessing_options(command: Any) -> Any:
     return command
 
 
+class _Size(_Named):
+    expected = "HEIGHTxWIDTH in pixels, or model"
+
+    def parse(self, text: str) -> Any:
+        if text == "model":
+            return text
+        height, _, width = text.partition("x")
+        size = int(height), int(width)
+        if min(size) < 1:
+            raise ValueError
+        return size
+
+
+class _OneOf(_Named):
+    def __init__(self, name: str, known: Sequence[Any]) -> None:
+        super().__init__(name)
+        self._known = {str(value): value for value in known}
+        self.expected = ", ".join(self._known)
+
+    def parse(self, text: str) -> Any:
+        if text not in self._known:
+            raise ValueError
+        return self._known[text]
+
+
+def image_options(command: Any) -> Any:
+    """Add --resize, --fit, --interpolation, --channels and --labels-from-folders."""
+    for option in (
+        click.option(
+            "--labels-from-folders",
+            is_flag=True,
+            help="Store a label for each image: the folder at the top that it lies in.",
+        ),
+        click.option(
+            "--channels",
+            multiple=True,
+            metavar="1|3|4",
+            type=_OneOf("channels", CHANNELS),
+            help="Read images as grey, RGB or RGBA. [default: the model's]",
+        ),
+        click.option(
+            "--interpolation",
+            multiple=True,
+            metavar="KERNEL",
+            type=_OneOf("interpolation", get_args(Interpolation)),
+            help=f"How images are resized: {', '.join(get_args(Interpolation))}; all but nearest "
+            "are antialiased. [default: bilinear]",
+        ),
+        click.option(
+            "--fit",
+            multiple=True,
+            metavar="|".join(get_args(Fit)),
+            type=_OneOf("fit", get_args(Fit)),
+            help="Where the sides of images have another ratio: stretch them, crop the centre, or "
+            "pad with black. [default: stretch]",
+        ),
+        click.option(
+            "--resize",
+            multiple=True,
+            metavar="HxW|model",
+            type=_Size("size"),
+            help="Resize images, to the model's size or another. [default: the model's, if any]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def collect_images(**options: tuple[tuple[str, Any], ...]) -> dict[str, ImageOptions]:
+    """Gather what is said for the images of each input, under "" for all of them."""
+    chosen = _gather(options)
+    everywhere = chosen.get("", {})
+    return {owner: ImageOptions(**{**everywhere, **values}) for owner, values in chosen.items()}
+
+
 def collect_preprocessing(**options: tuple[tuple[str, Any], ...]) -> dict[str, Preprocessing]:
     """Gather the options of each input, under "" where none is named."""
+    return {owner: Preprocessing(**values) for owner, values in _gather(options).items()}
+
+
+def _gather(options: Mapping[str, tuple[tuple[str, Any], ...]]) -> dict[str, dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {}
     for option, values in options.items():
         for owner, value in values:
             if option in chosen.setdefault(owner, {}):
                 raise click.UsageError(f"--{option} is given twice for one input.")
             chosen[owner][option] = value
-    return {owner: Preprocessing(**values) for owner, values in chosen.items()}
+    return chosen

@@ -75,6 +75,8 @@ class Column:
             of str, holds a tensor and is found by the reader under each of them.
         value: What it holds, if it is the same for all samples, such as a weight: C-contiguous,
             of `shape` and `dtype`. It is written when the file is laid out.
+        by_sample: Whether `value` has a row for every sample all the same, such as their labels,
+            so that the first axis of `shape` is that of samples.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Column:
     dtype: np.dtype[Any]
     attrs: Mapping[str, Attribute] = field(default_factory=dict)
     value: np.ndarray[Any, Any] | None = field(default=None, compare=False)
+    by_sample: bool = False
 
     @property
     def ragged(self) -> bool:
@@ -193,8 +196,8 @@ def _create(
             if column.ragged:
                 _create_ragged(file, column, rows)
                 continue
-            by_sample = column.value is None
-            shape = (rows, *column.shape) if by_sample else column.shape
+            shape = (rows, *column.shape) if column.value is None else column.shape
+            by_sample = column.value is None or column.by_sample
             dataset = _create_dataset(file, column.name, shape, column.dtype)
             _set_attributes(dataset, column.attrs)
             dimensions.label(dataset, by_sample=by_sample)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RESERVED_NAMES = frozenset(
-    {"sample", "committed", "complete", "started", "finished", "valid", "reason"}
+    {"sample", "committed", "complete", "started", "finished", "valid", "reason", "label"}
 )
 RESERVED_PREFIX = "dim_"
 

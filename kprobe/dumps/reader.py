@@ -67,6 +67,16 @@ class Dump(Mapping[str, Any]):
         self._column_of = {a: exact.get(a, name) for name, own in addresses_of.items() for a in own}
 
     @cached_property
+    def label(self) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
+        """The name of every row's class: str array of shape (rows,); None without labels."""
+        if "label" not in self._file:
+            return None
+        stored = self._file["label"]
+        classes: np.ndarray[Any, np.dtype[np.str_]] = np.array(_plain(stored.attrs["classes"]))
+        labels: np.ndarray[tuple[int], np.dtype[np.str_]] = classes[stored[...]]
+        return labels
+
+    @cached_property
     def sample(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
         """The identity of every row: str array of shape (rows,), read when first asked for."""
         return np.char.decode(self._file["sample"][...], "utf-8")

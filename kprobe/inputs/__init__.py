@@ -1,8 +1,31 @@
-"""Inputs: batches of samples from what the user points at, each row with its identity."""
+"""Inputs: batches of samples from what the user points at, each row with its identity.
 
-from kprobe.inputs.model_input import ModelInput
-from kprobe.inputs.opening import open_arrays, open_sources
-from kprobe.inputs.samples import Samples
-from kprobe.inputs.source import Source
+Its names are imported when they are asked for: `kprobe --help` needs no h5py.
+"""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kprobe.inputs.model_input import ModelInput as ModelInput
+    from kprobe.inputs.opening import open_arrays as open_arrays
+    from kprobe.inputs.opening import open_sources as open_sources
+    from kprobe.inputs.samples import Samples as Samples
+    from kprobe.inputs.source import Source as Source
+
+_HOMES = {
+    "ModelInput": "kprobe.inputs.model_input",
+    "Samples": "kprobe.inputs.samples",
+    "Source": "kprobe.inputs.source",
+    "open_arrays": "kprobe.inputs.opening",
+    "open_sources": "kprobe.inputs.opening",
+}
 __all__ = ["ModelInput", "Samples", "Source", "open_arrays", "open_sources"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kprobe.inputs' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

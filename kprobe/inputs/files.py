@@ -12,6 +12,16 @@ import h5py
 from kprobe.errors import InputError
 from kprobe.inputs.faults import suggest_name
 from kprobe.inputs.hdf5 import Hdf5File
+from kprobe.inputs.image_files import (
+    ImageFiles,
+    find_glob,
+    find_in_folder,
+    is_glob,
+    name_fitting,
+    read_list,
+)
+from kprobe.inputs.image_header import find_kind
+from kprobe.inputs.images import ImageRows
 from kprobe.inputs.npy_header import MAGIC
 from kprobe.inputs.npy_rows import open_npy
 from kprobe.inputs.npy_stream import NpyStream
@@ -26,12 +36,9 @@ if TYPE_CHECKING:
     from kprobe.inputs.locating import Location
     from kprobe.inputs.source import Source
 
-_EXPECTED = "expected a .npy, .npz or HDF5 file"
+EXPECTED = "expected a file of arrays, records or images"
 _FOREIGN = {
     b"\x80": "a pickle, which is never loaded",
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
     b"\x1f\x8b": "a gzip file",
     b"MATLAB 5.0": "a MATLAB 5 file (version 7.3 is HDF5)",
 }
@@ -50,9 +57,11 @@ def open_location(location: Location) -> Source | Container:
         return _open_stdin()
     path = location.path
     try:
+        if is_glob(path):
+            return ImageRows(name_fitting(path, find_glob(path)))
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path}: {_EXPECTED}, received a directory")
+            return ImageRows(find_in_folder(path))
         identity = {
             "source": location.source,
             "bytes": status.st_size,
@@ -64,7 +73,7 @@ def open_location(location: Location) -> Source | Container:
         return _open_file(path, location.label, identity)
     except FileNotFoundError:
         raise InputError(
-            f"{path}: {_EXPECTED}, and there is no such file", hint=_suggest_file(path)
+            f"{path}: {EXPECTED}, and there is no such file", hint=_suggest_file(path)
         ) from None
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
@@ -80,10 +89,14 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Con
         return SparseRows(path, label, identity) if is_sparse(archive.keys()) else archive
     if h5py.is_hdf5(path):
         return Hdf5File(path, label, identity)
+    if path.suffix.lower() == ".txt":
+        return ImageRows(read_list(path))
+    if find_kind(start):
+        return ImageRows(ImageFiles(path.parent, [path.name], str(path), "image"))
     if not start:
-        raise InputError(f"{path}: {_EXPECTED}, received an empty one (0 bytes)")
+        raise InputError(f"{path}: {EXPECTED}, received an empty one (0 bytes)")
     kinds = (kind for magic, kind in _FOREIGN.items() if start.startswith(magic))
-    raise InputError(f"{path}: {_EXPECTED}, received {next(kinds, f'one that begins {start!r}')}")
+    raise InputError(f"{path}: {EXPECTED}, received {next(kinds, f'one that begins {start!r}')}")
 
 
 def _open_stdin() -> Source:

@@ -8,11 +8,13 @@ from kprobe.errors import InputError
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import Faults, list_names, suggest_name
 from kprobe.inputs.files import open_location
+from kprobe.inputs.image_options import ImageOptions
+from kprobe.inputs.images import ImageRows
 from kprobe.inputs.locating import Location, parse_location
 from kprobe.inputs.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from kprobe.inputs.model_input import ModelInput
 
@@ -27,7 +29,12 @@ class Matches:
     """
 
     def __init__(
-        self, inputs: Sequence[ModelInput], faults: Faults, *, named_only: Collection[str] = ()
+        self,
+        inputs: Sequence[ModelInput],
+        faults: Faults,
+        *,
+        named_only: Collection[str] = (),
+        images: Mapping[str, ImageOptions] | None = None,
     ) -> None:
         """Begin without sources.
 
@@ -35,7 +42,9 @@ class Matches:
             inputs: The model's inputs.
             faults: Takes what is wrong.
             named_only: The inputs that only a source with their name is for.
+            images: How images become rows, by input; under "" for all inputs.
         """
+        self._images = images or {}
         self.faults = faults
         self._open_to_all = [i.name for i in inputs if i.name not in named_only]
         self._inputs = {model_input.name: model_input for model_input in inputs}
@@ -88,6 +97,9 @@ class Matches:
             )
         else:
             self._texts[name] = text
+            if isinstance(source, ImageRows):
+                options = self._images.get(name) or self._images.get("") or ImageOptions()
+                source.fit_to(self._inputs[name], options)
             self._sources[name] = source
 
     def complete(self) -> dict[ModelInput, Source]:
@@ -99,6 +111,14 @@ class Matches:
                 f"{list_names(str(self._inputs[name]) for name in missing)}",
                 "add " + " ".join(f"--input {name}=FILE" for name in missing),
             )
+        for name in self._images:
+            if name and self._check_name(name, "how images are resized"):
+                rows = [self._sources[name]] if name in self._sources else []
+            else:
+                rows = [*self._sources.values()]
+            if rows and not any(isinstance(source, ImageRows) for source in rows):
+                labels = list_names(source.label for source in rows)
+                self.faults.add(f"--resize and the like are for images, received {labels}")
         return {
             model_input: self._sources[name]
             for name, model_input in self._inputs.items()

@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.faults import Faults
+from kprobe.inputs.files import EXPECTED
 from kprobe.inputs.fitting import check_fit
+from kprobe.inputs.image_files import is_glob
+from kprobe.inputs.labels import read_labels
 from kprobe.inputs.locating import parse_location
 from kprobe.inputs.matching import Matches
 from kprobe.inputs.npy_header import check_plain
@@ -19,6 +22,7 @@ from kprobe.inputs.samples import Samples
 from kprobe.inputs.source import ArraySource, Source
 
 if TYPE_CHECKING:
+    from kprobe.inputs.image_options import ImageOptions
     from kprobe.inputs.model_input import ModelInput
 
 # More than any disk takes, and few enough for the numbers of HDF5.
@@ -33,17 +37,24 @@ def open_sources(
     random_rows: int | None = None,
     seed: int = 0,
     limit: int | None = None,
+    images: Mapping[str, ImageOptions] | None = None,
+    labels_from_folders: bool = False,
 ) -> Samples:
     """Open a source for every input of the model; no data is read yet.
 
     Args:
         texts: `SRC` or `NAME=SRC` each. SRC is a .npy, .npz or HDF5 file, `FILE:KEY` for one
-            array of a file, or `-` for a .npy array on standard input. Empty: random samples.
+            array of a file, or `-` for a .npy array on standard input; or an image, a folder of
+            images, a pattern such as `scans/*.png`, or a .txt file with the path of an image a
+            line. Empty: random samples.
         inputs: The model's inputs, those among them that are fed.
         feeds: `NAME=SRC` for those that are fed.
         random_rows: How many random samples to make, instead of `texts`; 8 if there are none.
         seed: The seed of the random samples.
         limit: Use the first so many rows only.
+        images: How images become rows, by input; under "" for all inputs.
+        labels_from_folders: Whether the samples are to have labels, after the folders that their
+            images lie in.
 
     Raises:
         InputError: With a line for everything about the sources that is wrong.
@@ -51,7 +62,7 @@ def open_sources(
     faults = Faults()
     _check_numbers(texts, inputs, random_rows, seed, limit, faults)
     fed = {text.partition("=")[0] for text in feeds}
-    matches = Matches(inputs, faults, named_only=fed)
+    matches = Matches(inputs, faults, named_only=fed, images=images)
     try:
         for text in (*feeds, *texts):
             matches.add_text(text)
@@ -60,7 +71,7 @@ def open_sources(
             faults.raise_if_any()
             _add_random(matches, others, DEFAULT_ROWS if random_rows is None else random_rows, seed)
             faults.raise_if_any()
-        return _finish(matches, limit)
+        return _finish(matches, limit, labeled=labels_from_folders)
     except BaseException:
         matches.close()
         raise
@@ -75,8 +86,8 @@ def check_there(sources: Sequence[str]) -> None:
     faults = Faults()
     for source in sources:
         path = parse_location(source, ()).path
-        if path is not None and not path.exists():
-            faults.add(f"{source}: expected a .npy, .npz or HDF5 file, and there is no such file")
+        if path is not None and not path.exists() and not is_glob(path):
+            faults.add(f"{source}: {EXPECTED}, and there is no such file")
     faults.raise_if_any()
 
 
@@ -146,14 +157,18 @@ def _add_random(matches: Matches, inputs: Sequence[ModelInput], rows: int, seed:
             matches.add_source(model_input.name, source, "random")
 
 
-def _finish(matches: Matches, limit: int | None) -> Samples:
+def _finish(matches: Matches, limit: int | None, *, labeled: bool = False) -> Samples:
     """Check what was matched as a whole, and report every fault found until here."""
     sources = matches.complete()
     for model_input, source in sources.items():
         check_fit(model_input, source, matches.faults)
     _check_same_rows(list(sources.values()), matches.faults)
+    labels = None
+    if labeled:
+        with matches.faults.taken():
+            labels = read_labels(sources.values())
     matches.faults.raise_if_any()
-    return Samples(sources, limit=limit)
+    return Samples(sources, limit=limit, labels=labels)
 
 
 def _check_same_rows(sources: Sequence[Source], faults: Faults) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import InputError
+from kprobe.errors import InputError, SampleError
+from kprobe.inputs.fallible import FallibleSource
 from kprobe.inputs.fitting import find_integer_bounds
 from kprobe.inputs.random_rows import RandomRows
 from kprobe.inputs.row_names import RowNames
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
+    from kprobe.inputs.labels import Labels
     from kprobe.inputs.model_input import ModelInput
     from kprobe.inputs.source import Source
 
@@ -30,9 +32,22 @@ class Samples:
     Attributes:
         rows: The number of samples, at least one; 0 without sources.
         sources: The source for each input, by the input's name, in the model's order.
+        labels: A class for every row, before any limit; None where there are none.
+        keep_going: Whether rows that can't be read are passed over, instead of an error.
+        faults: The rows that couldn't be read until now, each with the reason: "NAME: REASON".
+            A batch's are in it before `batches` gives the batch.
     """
 
-    def __init__(self, sources: Mapping[ModelInput, Source], *, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        sources: Mapping[ModelInput, Source],
+        *,
+        limit: int | None = None,
+        labels: Labels | None = None,
+    ) -> None:
+        self.labels = labels
+        self.keep_going = False
+        self.faults: dict[int, str] = {}
         self.sources = {model_input.name: source for model_input, source in sources.items()}
         self._bounds = {
             model_input.name: (model_input, bounds)
@@ -85,12 +100,24 @@ class Samples:
         """Read the first rows ahead of `batches`, which will give them again.
 
         Args:
-            count: How many rows; fewer are given when there are fewer.
+            count: How many rows; fewer are given when there are fewer. With `keep_going` they
+                are the first that can be read.
+
+        Raises:
+            SampleError: A row can't be read; with `keep_going`, none can.
         """
-        return {
-            name: self._check(name, source.peek(min(count, self.rows)), 0)
-            for name, source in self.sources.items()
-        }
+        looked = min(count, self.rows)
+        while True:
+            batch, faults = self._read(0, looked, peeking=True)
+            if not faults:
+                return batch
+            good = [row for row in range(looked) if row not in faults][:count]
+            if len(good) == count or looked == self.rows:
+                break
+            looked = min(2 * looked, self.rows)
+        if not good:
+            raise next(iter(faults.values()))
+        return {name: rows[good] for name, rows in batch.items()}
 
     def batches(
         self, batch_size: int, start: int = 0, stop: int | None = None
@@ -104,23 +131,21 @@ class Samples:
 
         Yields:
             The batch's first row, and new arrays by input name, each of shape
-            (rows of the batch, *sample shape).
+            (rows of the batch, *sample shape). With `keep_going`, rows that can't be read are
+            zeros, and in `faults`.
 
         Raises:
             InputError: If rows can't be read, or hold integers that the input can't.
+            SampleError: If a row can't be read, and without `keep_going`.
         """
         stop = self.rows if stop is None else stop
         if batch_size < 1 or not 0 <= start <= stop <= self.rows:
             raise ValueError(f"no batches of {batch_size} in rows {start} to {stop} of {self.rows}")
         for first in range(start, stop, batch_size):
             last = min(first + batch_size, stop)
-            yield (
-                first,
-                {
-                    name: self._check(name, source.read(first, last), first)
-                    for name, source in self.sources.items()
-                },
-            )
+            batch, faults = self._read(first, last)
+            self.faults |= {row: str(error) for row, error in faults.items()}
+            yield first, batch
 
     def close(self) -> None:
         """Close the files."""
@@ -137,6 +162,30 @@ class Samples:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _read(
+        self, start: int, stop: int, *, peeking: bool = False
+    ) -> tuple[Batch, dict[int, SampleError]]:
+        """Read some rows, and give for those that can't be read, which are zeros, an error.
+
+        Raises:
+            SampleError: The first of those, unless the others are to be read all the same.
+        """
+        batch: Batch = {}
+        faults: dict[int, SampleError] = {}
+        for name, source in self.sources.items():
+            reasons: dict[int, str] = {}
+            if isinstance(source, FallibleSource):
+                rows, reasons = source.salvage(start, stop)
+            else:
+                rows = source.peek(stop) if peeking else source.read(start, stop)
+            batch[name] = self._check(name, rows, start)
+            for row, reason in reasons.items():
+                error = SampleError(source.names(row, row + 1)[0].decode(), row, reason)
+                if not self.keep_going:
+                    raise error
+                faults.setdefault(row, error)
+        return batch, faults
 
     def _check(self, name: str, rows: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
         """Refuse integers that casting would wrap round."""

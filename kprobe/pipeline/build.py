@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 import kprobe
+from kprobe.dumps.layout import Column
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.device import select_device
 from kprobe.graph.dropped import UNUSED
@@ -114,6 +115,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         stored = [*settled.groups, *weights]
         _check_whole_batches(job, subgraph, samples.rows)
         columns = [*settled.columns, *make_weight_columns(weights, values)]
+        columns += _make_label_columns(samples)
         check_columns(stored)
         if settled.whole:
             _check_one_by_one(job, settled.whole)
@@ -143,7 +145,10 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             samples=samples,
             subgraph=subgraph,
             columns=columns,
-            addresses=[[*dict.fromkeys(f.address for f in group)] for group in stored],
+            addresses=[
+                *([*dict.fromkeys(f.address for f in group)] for group in stored),
+                *([column.name] for column in columns[len(stored) :]),
+            ],
             left_out=settled.left_out,
             whole=settled.whole,
             batch_size=batch_size,
@@ -233,6 +238,14 @@ def _check_one_by_one(job: Job, whole: Mapping[str, str]) -> None:
             f"{job.batch_size}",
             hint="leave --batch-size out, or these tensors",
         )
+
+
+def _make_label_columns(samples: Samples) -> list[Column]:
+    if samples.labels is None:
+        return []
+    value = samples.labels.indices[: samples.rows]
+    attrs: dict[str, Any] = {"classes": samples.labels.classes, "layout": "label"}
+    return [Column("label", value.shape, value.dtype, attrs, value, by_sample=True)]
 
 
 def _choose_batch_size(job: Job, settled: Settled, rows: int, row_bytes: int) -> int:

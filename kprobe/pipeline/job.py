@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kprobe.graph.preprocessing import Preprocessing
+    from kprobe.inputs.image_options import ImageOptions
 
 StoredDtype = Literal["float16", "float32", "as-is"]
 
@@ -43,6 +44,9 @@ class Job:
         seed: Where randomness starts.
         limit: How many samples to take at the most.
         preprocessing: By input name; under "" for the only input.
+        images: How images become rows, by input name; under "" for all inputs.
+        labels_from_folders: Whether the dump is to hold labels, after the folders that the images
+            lie in.
         batch_size: In samples; None to choose one.
         dtype: What floating-point tensors are stored as.
         exact: Whether results must equal the model's bit for bit, at the cost of speed.
@@ -71,6 +75,8 @@ class Job:
     seed: int = 0
     limit: int | None = None
     preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
+    images: Mapping[str, ImageOptions] = field(default_factory=dict)
+    labels_from_folders: bool = False
     batch_size: int | None = None
     dtype: StoredDtype = "as-is"
     exact: bool = False

@@ -79,7 +79,14 @@ def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
             raise InputError("feeds are files, and go with inputs from files only")
         return open_arrays(job.inputs, inputs, limit=job.limit)
     return open_sources(
-        job.inputs, inputs, feeds=feeds, random_rows=job.random, seed=job.seed, limit=job.limit
+        job.inputs,
+        inputs,
+        feeds=feeds,
+        random_rows=job.random,
+        seed=job.seed,
+        limit=job.limit,
+        images=job.images,
+        labels_from_folders=job.labels_from_folders,
     )
 
 
