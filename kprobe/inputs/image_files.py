@@ -77,14 +77,18 @@ class ImageFiles:
             "listing_sha256": digest.hexdigest(),
         }
 
-    def contents(self, start: int) -> tf.data.Dataset:
-        """Give the content of each file, from one on; one that can't be read is an error."""
+    def items(self, start: int) -> tf.data.Dataset:
+        """Give the path of each file, from one on."""
         import tensorflow as tf
 
         paths = [os.fsencode(self._path(row)) for row in range(start, self.rows)]
-        return tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).map(
-            tf.io.read_file, num_parallel_calls=2, deterministic=True
-        )
+        return tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
+
+    def read_item(self, item: tf.Tensor) -> tf.Tensor:
+        """Give the content of the file at a path, in a graph of TensorFlow."""
+        import tensorflow as tf
+
+        return tf.io.read_file(item)
 
     def sizes(self) -> Iterator[tuple[int, tuple[int, int]]]:
         """Read the height and width of every image whose header tells, with its row."""

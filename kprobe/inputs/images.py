@@ -31,8 +31,11 @@ class EncodedImages(Protocol):
     def identity(self) -> dict[str, Any]:
         """Tell what is read from what, as `Source.identity`."""
 
-    def contents(self, start: int) -> tf.data.Dataset:
-        """Give the bytes of each from one on; of one that can't be read an error."""
+    def items(self, start: int) -> tf.data.Dataset:
+        """Give a scalar string for each from one on: what `read_item` takes."""
+
+    def read_item(self, item: tf.Tensor) -> tf.Tensor:
+        """Give the bytes of one, in a graph of TensorFlow; or an error."""
 
     def sizes(self) -> Iterator[tuple[int, tuple[int, int]]]:
         """Read the height and width of every image whose header tells, with its row."""
@@ -86,7 +89,9 @@ class ImageRows(FallibleSource):
         if start != self._position:
             from kprobe.inputs.decoding import decode_all
 
-            self._decoded = decode_all(self.images.contents(start), self._chosen)
+            self._decoded = decode_all(
+                self.images.items(start), self.images.read_item, self._chosen
+            )
             self._position = start
         rows = np.zeros((stop - start, *self.shape), self.dtype)
         faults: dict[int, str] = {}
