@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import h5py
 
 from kprobe.errors import InputError
+from kprobe.inputs.concatenated import join
 from kprobe.inputs.faults import suggest_name
 from kprobe.inputs.hdf5 import Hdf5File
 from kprobe.inputs.image_files import (
+    IMAGE_EXTENSIONS,
     ImageFiles,
     find_glob,
     find_in_folder,
@@ -20,8 +22,9 @@ from kprobe.inputs.image_files import (
     name_fitting,
     read_list,
 )
-from kprobe.inputs.image_header import find_kind
+from kprobe.inputs.image_header import find_kind, read_kind
 from kprobe.inputs.images import ImageRows
+from kprobe.inputs.locating import Location
 from kprobe.inputs.npy_header import MAGIC
 from kprobe.inputs.npy_rows import open_npy
 from kprobe.inputs.npy_stream import NpyStream
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kprobe.inputs.container import Container
-    from kprobe.inputs.locating import Location
     from kprobe.inputs.source import Source
 
 EXPECTED = "expected a file of arrays, records or images"
@@ -58,7 +60,7 @@ def open_location(location: Location) -> Source | Container:
     path = location.path
     try:
         if is_glob(path):
-            return ImageRows(name_fitting(path, find_glob(path)))
+            return _open_pattern(location)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             return ImageRows(find_in_folder(path))
@@ -77,6 +79,27 @@ def open_location(location: Location) -> Source | Container:
         ) from None
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
+
+
+def _open_pattern(location: Location) -> Source | Container:
+    """Open the files that fit a pattern, one after another."""
+    pattern = cast("Path", location.path)
+    paths = find_glob(pattern)
+    opened: list[Source | Container] = []
+    try:
+        for path in paths:
+            with path.open("rb") as file:
+                is_image = read_kind(file) is not None
+            if is_image or path.suffix.lower() in IMAGE_EXTENSIONS:
+                if not opened:
+                    return ImageRows(name_fitting(pattern, paths))
+                raise InputError(f"{pattern}: expected files of one kind, received {path} too")
+            opened.append(open_location(Location(str(path), None, path, None)))
+        return join(opened, str(pattern))
+    except BaseException:
+        for part in opened:
+            part.close()
+        raise
 
 
 def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Container:

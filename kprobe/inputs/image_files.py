@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import tensorflow as tf
 
-_EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp"}
+IMAGE_EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp"}
 _NOT_DECODED = {".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"}
 
 
@@ -153,7 +153,7 @@ def find_in_folder(folder: Path) -> ImageFiles:
     found, foreign = [], []
     for name in _walk(folder):
         extension = Path(name).suffix.lower()
-        if extension in _EXTENSIONS or (not extension and _is_image(folder / name)):
+        if extension in IMAGE_EXTENSIONS or (not extension and _is_image(folder / name)):
             found.append(name)
         elif extension in _NOT_DECODED:
             foreign.append(name)

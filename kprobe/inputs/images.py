@@ -59,7 +59,7 @@ class ImageRows(FallibleSource):
         self._decoded: Iterator[npt.NDArray[Any] | None] = iter(())
         self._position = -1  # the row that comes next
 
-    def fit_to(self, model_input: ModelInput, options: ImageOptions) -> None:
+    def fit_to(self, model_input: ModelInput, options: ImageOptions) -> ImageRows:
         """Choose the shape of the rows.
 
         Raises:
@@ -68,6 +68,7 @@ class ImageRows(FallibleSource):
         self._form = choose_form(model_input.name, model_input.shape, options)
         size = self._form.size or self._find_common_size(model_input)
         self.shape = self._form.shape(*size)
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Tell which images, and what they are made into."""

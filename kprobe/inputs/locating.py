@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kprobe.inputs.image_files import is_glob
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_KEYED_FILE = re.compile(r"(.+\.(?:h5|hdf5|npz|npy)):(.*)", re.IGNORECASE | re.DOTALL)
+_KEYED_FILE = re.compile(
+    r"(.+\.(?:h5|hdf5|npz|npy|tfrecords?|parquet|py)):(.*)", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def _split_existing(text: str) -> tuple[Path, str | None] | None:
         return Path(text), None
     for colon in re.finditer(":", text):
         path = Path(text[: colon.start()])
-        if path.is_file():
+        if path.is_file() or (is_glob(path) and any(glob.iglob(str(path)))):  # noqa: PTH207
             return path, text[colon.end() :] or None
     return None
 

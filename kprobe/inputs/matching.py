@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kprobe.errors import InputError
+from kprobe.inputs.concatenated import gives_images
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import Faults, list_names, suggest_name
 from kprobe.inputs.files import open_location
 from kprobe.inputs.image_options import ImageOptions
-from kprobe.inputs.images import ImageRows
 from kprobe.inputs.locating import Location, parse_location
 from kprobe.inputs.source import Source
 
@@ -97,10 +97,12 @@ class Matches:
             )
         else:
             self._texts[name] = text
-            if isinstance(source, ImageRows):
-                options = self._images.get(name) or self._images.get("") or ImageOptions()
-                source.fit_to(self._inputs[name], options)
-            self._sources[name] = source
+            options = self._images.get(name) or self._images.get("") or ImageOptions()
+            try:
+                self._sources[name] = source.fit_to(self._inputs[name], options)
+            except BaseException:
+                source.close()
+                raise
 
     def complete(self) -> dict[ModelInput, Source]:
         """Give the sources in the order of the model's inputs, and note which have none."""
@@ -116,7 +118,7 @@ class Matches:
                 rows = [self._sources[name]] if name in self._sources else []
             else:
                 rows = [*self._sources.values()]
-            if rows and not any(isinstance(source, ImageRows) for source in rows):
+            if rows and not any(gives_images(source) for source in rows):
                 labels = list_names(source.label for source in rows)
                 self.faults.add(f"--resize and the like are for images, received {labels}")
         return {

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from kprobe.inputs.image_options import ImageOptions
+    from kprobe.inputs.model_input import ModelInput
 
 _NAMED_AT_ONCE = 65_536  # rows
 
@@ -79,6 +83,21 @@ class Source(ABC):
             numbers = np.arange(first, last).astype(f"S{digits}")
             names[first - start : last - start] = np.char.add(np.char.add(prefix, numbers), b"]")
         return names
+
+    def fit_to(self, model_input: ModelInput, options: ImageOptions) -> Source:  # noqa: ARG002
+        """Choose how the rows are made into what an input takes, where there is a choice.
+
+        Args:
+            model_input: What the rows are for.
+            options: How images are resized.
+
+        Returns:
+            What gives those rows; only then are `shape` and `dtype` known. It is closed instead.
+
+        Raises:
+            InputError: The rows can't be made into what the input takes.
+        """
+        return self
 
     def close(self) -> None:  # noqa: B027 (most have nothing to close)
         """Let go of what is open. Nothing can be read afterwards."""

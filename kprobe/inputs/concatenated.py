@@ -1,0 +1,144 @@
+"""Several sources one after another, as if they were one."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.inputs.container import Container
+from kprobe.inputs.fallible import FallibleSource
+from kprobe.inputs.images import ImageRows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kprobe.inputs.image_options import ImageOptions
+    from kprobe.inputs.model_input import ModelInput
+    from kprobe.inputs.source import Source
+
+
+def join(parts: Sequence[Source | Container], label: str) -> Source | Container:
+    """Put sources, or files of several arrays, one after another.
+
+    Args:
+        parts: At least one.
+        label: What the user gave.
+
+    Raises:
+        InputError: They are of both kinds.
+    """
+    sources = [part for part in parts if not isinstance(part, Container)]
+    containers = [part for part in parts if isinstance(part, Container)]
+    if not containers:
+        return Concatenated(sources, label)
+    if not sources:
+        return _ConcatenatedFiles(containers, label)
+    raise InputError(
+        f"{label}: expected files of one kind, received arrays without keys such as "
+        f"{sources[0].label}, and files of several arrays such as {containers[0].label}"
+    )
+
+
+def gives_images(source: Source) -> bool:
+    """Tell whether rows are images that were resized."""
+    parts = source.parts if isinstance(source, Concatenated) else [source]
+    return any(isinstance(part, ImageRows) for part in parts)
+
+
+class Concatenated(FallibleSource):
+    """The rows of several sources, each named by its own.
+
+    Before it can be read, `fit_to` must have been called.
+    """
+
+    def __init__(self, parts: Sequence[Source], label: str) -> None:
+        self.parts = list(parts)
+        self.label = label
+        self._begins = [0, *accumulate(part.rows for part in parts)]
+        self.rows = self._begins[-1]
+
+    def fit_to(self, model_input: ModelInput, options: ImageOptions) -> Concatenated:
+        """Fit every part, and check that they agree.
+
+        Raises:
+            InputError: They have several shapes or dtypes, or one can't be fitted.
+        """
+        self.parts = [part.fit_to(model_input, options) for part in self.parts]
+        first = self.parts[0]
+        for part in self.parts:
+            if (part.shape, part.dtype) != (first.shape, first.dtype):
+                raise InputError(
+                    f"{self.label}: expected samples of one shape and dtype, received "
+                    f"{first.shape} {first.dtype} from {first.label} and {part.shape} {part.dtype} from "
+                    f"{part.label}"
+                )
+        self.shape, self.dtype = first.shape, first.dtype
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """Tell what every part tells."""
+        return {"source": self.label, "parts": [part.identity() for part in self.parts]}
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give the names that the parts give."""
+        width = max(part.names(0, 0).dtype.itemsize for part in self.parts)
+        names = [part.names(first, last) for part, _, first, last in self._split(start, stop)]
+        return np.concatenate([np.empty(0, f"S{width}"), *names])
+
+    def salvage(self, start: int, stop: int) -> tuple[npt.NDArray[Any], dict[int, str]]:
+        """Read from each part what is asked of it."""
+        pieces, faults = [np.empty((0, *self.shape), self.dtype)], {}
+        for part, begin, first, last in self._split(start, stop):
+            if isinstance(part, FallibleSource):
+                rows, reasons = part.salvage(first, last)
+                faults.update({begin + row: reason for row, reason in reasons.items()})
+            else:
+                rows = part.read(first, last)
+            pieces.append(rows)
+        return np.concatenate(pieces), faults
+
+    def close(self) -> None:
+        """Close every part."""
+        for part in self.parts:
+            part.close()
+
+    def _split(self, start: int, stop: int) -> list[tuple[Source, int, int, int]]:
+        """Give the parts that hold rows start to stop: where each begins, and its own rows."""
+        pieces = []
+        for part, begin in zip(self.parts, self._begins, strict=False):
+            first, last = max(start - begin, 0), min(stop - begin, part.rows)
+            if first < last:
+                pieces.append((part, begin, first, last))
+        return pieces
+
+
+class _ConcatenatedFiles(Container):
+    def __init__(self, files: Sequence[Container], label: str) -> None:
+        self._files = files
+        self.label = label
+
+    def keys(self) -> list[str]:
+        """List the arrays that every file has."""
+        first, *others = (file.keys() for file in self._files)
+        return [key for key in first if all(key in keys for keys in others)]
+
+    def open(self, key: str) -> Source:
+        """Open the array of that name in each file."""
+        opened: list[Source] = []
+        try:
+            # One by one: those before a fault are closed.
+            opened.extend(file.open(key) for file in self._files)
+        except BaseException:
+            for part in opened:
+                part.close()
+            raise
+        return Concatenated(opened, f"{self.label}:{key}")
+
+    def close(self) -> None:
+        """Close every file."""
+        for file in self._files:
+            file.close()

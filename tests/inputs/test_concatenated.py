@@ -1,0 +1,84 @@
+"""Files that fit a pattern give their rows one after another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import PIL.Image
+import pytest
+
+from kprobe.errors import InputError
+from kprobe.inputs import ModelInput, open_sources
+
+ROWS = np.arange(44.0, dtype="float32").reshape(11, 4)
+LEFT = ModelInput("left", (None, 4), "float32")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def parts():
+    for number, rows in enumerate(np.split(ROWS, [3, 3, 10])):
+        np.save(f"{number}.npy", rows)
+        np.savez(f"{number}.npz", left=rows, other=-rows)
+        with h5py.File(f"{number}.h5", "w") as file:
+            file["deep/rows"] = rows
+            file["left"] = rows
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11])
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("*.npy", "{}.npy[{}]"),
+        ("left=?.npz", "{}.npz:left[{}]"),
+        ("[0-9].h5:/deep/rows", "{}.h5:deep/rows[{}]"),
+        ("left=*.h5", "{}.h5:left[{}]"),
+    ],
+)
+def test_rows_follow_one_another_and_keep_their_names(text, names, batch_size, parts):
+    with open_sources([text], [LEFT]) as samples:
+        np.testing.assert_array_equal(samples.peek(5)["left"], ROWS[:5])
+        batches = [batch["left"] for _, batch in samples.batches(batch_size)]
+        np.testing.assert_array_equal(np.concatenate(batches), ROWS)
+        places = [(0, row) for row in range(3)] + [(2, row) for row in range(7)] + [(3, 0)]
+        expected = [names.format(*place) for place in places]
+        assert [name.decode() for name in samples.names()[:]] == expected
+        assert [name.decode() for name in samples.names()[2:5]] == expected[2:5]
+        assert samples.identity()[0]["parts"][2]["bytes"] > 100
+
+
+def test_negative_reads_the_other_array(parts):
+    with open_sources(["left=*.npz:other"], [LEFT]) as samples:
+        ((_, batch),) = samples.batches(20)
+        np.testing.assert_array_equal(batch["left"], -ROWS)
+
+
+def test_parts_must_agree(parts):
+    np.save("4.npy", np.zeros((2, 5), "float32"))
+    np.save("5.npy", ROWS.astype("float64"))
+    for pattern, fault in [
+        ("*[04].npy", r"received \(4,\) float32 from 0.npy and \(5,\) float32 from 4.npy"),
+        ("*[05].npy", r"received \(4,\) float32 from 0.npy and \(4,\) float64 from 5.npy"),
+        ("0.np*", "0.npy, and files of several arrays such as 0.npz"),
+    ]:
+        with pytest.raises(InputError, match=fault):
+            open_sources([pattern], [LEFT])
+
+
+def test_images_and_arrays_do_not_mix(parts):
+    PIL.Image.new("RGB", (4, 4)).save("1.png")
+    with pytest.raises(InputError, match=r"files of one kind, received 1\.png too"):
+        open_sources(["[01].[np]*"], [LEFT])
+
+
+def test_a_key_that_one_file_lacks_is_named(parts):
+    np.savez("9.npz", right=ROWS)
+    with pytest.raises(InputError, match=r"9.npz: no array 'left'; it holds right"):
+        open_sources(["*.npz:left"], [LEFT])
+    assert Path("9.npz").exists()
