@@ -73,8 +73,8 @@ class Concatenated(FallibleSource):
             if (part.shape, part.dtype) != (first.shape, first.dtype):
                 raise InputError(
                     f"{self.label}: expected samples of one shape and dtype, received "
-                    f"{first.shape} {first.dtype} from {first.label} and {part.shape} {part.dtype} from "
-                    f"{part.label}"
+                    f"{first.shape} {first.dtype} from {first.label} and {part.shape} "
+                    f"{part.dtype} from {part.label}"
                 )
         self.shape, self.dtype = first.shape, first.dtype
         return self
