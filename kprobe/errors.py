@@ -80,6 +80,12 @@ class ModelError(KprobeError):
     """A model that can't be read, loaded or traced."""
 
 
+class NonFiniteError(KprobeError):
+    """A tensor with NaN or infinity in it, which was to be found."""
+
+    exit_code = 1
+
+
 class DumpError(KprobeError):
     """A dump that can't be written or read."""
 

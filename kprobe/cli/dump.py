@@ -114,6 +114,24 @@ if TYPE_CHECKING:
     "first samples don't show it. Samples are run one by one.",
 )
 @click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples run at a time.")
+@click.option("--streams", type=click.IntRange(1), metavar="N", help="Batches computed at a time.")
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="Threads that work on one operation."
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What to do at a sample that can't be read. With skip its row stays, without values: the "
+    "datasets valid and reason tell, and the exit code is 3.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["nan"]),
+    help="Stop with exit code 1 at the first tensor with NaN or infinity in it, and name the "
+    "sample.",
+)
 @click.option(
     "--training", is_flag=True, help="Run as in training: dropout active, batch statistics."
 )
@@ -209,7 +227,15 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         print_json(asdict(receipt) | {"output": str(receipt.output)})
     elif not options["quiet"]:
         say(_summarize(receipt, "stdout" if to_stdout else str(output)))
+    if receipt.left_out:
+        if not options["quiet"]:
+            for fault in list(planned.samples.faults.values())[:_FAULTS_SHOWN]:
+                say(f"couldn't be read: {fault}")
+        ctx.exit(_LEFT_OUT)
 
+
+_LEFT_OUT = 3  # the exit code of a dump whose samples couldn't all be read
+_FAULTS_SHOWN = 5
 
 _PASSED_ON = (
     "inputs",
@@ -225,6 +251,10 @@ _PASSED_ON = (
     "labels_from_folders",
     "dtype",
     "batch_size",
+    "streams",
+    "threads",
+    "on_error",
+    "fail_on",
     "exact",
     "audit",
     "device",
@@ -274,8 +304,10 @@ def _summarize(receipt: Receipt, output: str) -> str:
     rows = receipt.rows - receipt.resumed
     rate = rows / receipt.seconds
     rest = f"the last {rows:,} of " if receipt.resumed else ""
+    without = f" ({receipt.left_out:,} couldn't be read)" if receipt.left_out else ""
     return (
-        f"{output}: {rest}{count(receipt.rows, 'sample')} of {count(receipt.datasets, 'dataset')}, "
+        f"{output}: {rest}{count(receipt.rows, 'sample')}{without} of "
+        f"{count(receipt.datasets, 'dataset')}, "
         f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
         f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
     )

@@ -104,11 +104,18 @@ class Column:
         return rows * self.row_bytes if self.value is None else self.value.nbytes
 
 
+# Where samples that can't be read may be left out: whether each was read, and why it wasn't.
+VALID = Column("valid", (), np.dtype(np.uint8), {"layout": "valid"})
+REASON = Column("reason", (), np.dtype("S96"), {"layout": "reason"})
+
+
 def lay_out(
     path: Path,
     columns: Sequence[Column],
     samples: Samples,
     attrs: Mapping[str, Attribute],
+    *,
+    shown: Path | None = None,
 ) -> dict[str, int | None]:
     """Create the file of a dump with room for all rows, and close it.
 
@@ -125,6 +132,7 @@ def lay_out(
             or what makes slices of such an array when asked.
         attrs: Attributes of the file; `format` and `format_version` are added. Characters that
             UTF-8 doesn't have, as file names may, are written as escapes.
+        shown: What messages call the file.
 
     Returns:
         The byte offset of each dataset by name, None for those without a single byte, without
@@ -144,11 +152,11 @@ def lay_out(
     names = encode(samples)
     rows = len(names)
     size = rows * names.dtype.itemsize + sum(column.count_bytes(rows) for column in columns)
-    check_space(path, size + _OVERHEAD * (len(columns) + 5))
+    check_space(shown or path, size + _OVERHEAD * (len(columns) + 5))
     try:
         offsets, open_ended = _create(path, columns, names, attrs)
         with path.open("r+b") as file:
-            reserve(file.fileno(), path)
+            reserve(file.fileno(), shown or path)
             make_room(file.fileno(), open_ended)
             place = offsets.pop("sample")
             if place is not None:

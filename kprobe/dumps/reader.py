@@ -67,6 +67,21 @@ class Dump(Mapping[str, Any]):
         self._column_of = {a: exact.get(a, name) for name, own in addresses_of.items() for a in own}
 
     @cached_property
+    def valid(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+        """Whether each sample could be read: bool array of shape (rows,); None if all had to be."""
+        if "valid" not in self._file:
+            return None
+        valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._file["valid"][...].astype(bool)
+        return valid
+
+    @cached_property
+    def reason(self) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
+        """Why a sample couldn't be read, "" where it was: as `valid`, of str."""
+        if "reason" not in self._file:
+            return None
+        return np.char.decode(self._file["reason"][...], "utf-8")
+
+    @cached_property
     def label(self) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
         """The name of every row's class: str array of shape (rows,); None without labels."""
         if "label" not in self._file:

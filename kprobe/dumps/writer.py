@@ -134,7 +134,7 @@ class Writer:
             if place == self.partial:
                 self._go_on()
             else:
-                lay_out(place, self._all_columns, self._samples, self._attrs)
+                lay_out(place, self._all_columns, self._samples, self._attrs, shown=self.partial)
                 place.rename(self.partial)
             self._find_places()
         except BaseException as error:

@@ -48,6 +48,11 @@ class Computation(ABC):
         self.reproducible = True
         self._state = state
 
+    @property
+    def has_state(self) -> bool:
+        """Whether something is set before every batch, so that only one can be under way."""
+        return bool(self._state)
+
     @abstractmethod
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         """Compute the fetches from a tensor for each feed."""

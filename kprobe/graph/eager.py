@@ -134,6 +134,11 @@ class EagerRun(Computation):
             state=_find_state(model, seed=seed, stateful=stateful),
         )
 
+    @property
+    def has_state(self) -> bool:
+        """Always: the generators of Python and numpy are seeded before every batch."""
+        return True
+
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         tensors = dict(zip(self.feeds, arguments, strict=True))
         with _seeded(int(make_key(self._seed, row)[0] >> np.uint64(33))):

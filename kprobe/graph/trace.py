@@ -175,6 +175,18 @@ class Trace:
         """Tell whether a graph is the trace's own, or one that it runs in one place."""
         return graph is self.graph or self.find_way(graph) is not None
 
+    def find_place(self, tensor: tf.Tensor) -> tuple[int, ...]:
+        """Give a key that sorts tensors in the order in which the model was traced."""
+        order = self._order
+        entries = [] if tensor.graph is self.graph else self.find_way(tensor.graph) or []
+        inside = [order.get(entry.node, len(order)) for entry in entries[:1]]
+        names = {op.name: n for n, op in enumerate(tensor.graph.get_operations())} if inside else {}
+        return (*inside, names[tensor.op.name]) if inside else (order[tensor.op.name],)
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {op.name: number for number, op in enumerate(self.graph.get_operations())}
+
     def runs_in_several_places(self, graph: tf.Graph) -> bool:
         """Tell whether a function's graph is run more than once, outside of loops."""
         ways = [self.ways[name] for name in self._names[id(graph)] if name in self.ways]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 import kprobe
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import REASON, VALID, Column
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.device import select_device
 from kprobe.graph.dropped import UNUSED
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kprobe.graph.preprocessing import Preprocessing
     from kprobe.models.file import ModelFile
     from kprobe.pipeline.job import Job
-    from kprobe.pipeline.settle import Settled
+    from kprobe.pipeline.settle import Group, Settled
 
 # A batch of results shouldn't fill the memory: a few of them are under way at once.
 _BATCH_BYTES = 128 << 20
@@ -51,6 +51,13 @@ def load(job: Job, file: ModelFile) -> Any:
     """Load the model of a job, on the device it asks for."""
     if job.device:
         select_device(job.device)
+    if job.threads:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+        except RuntimeError:
+            raise InputError(
+                f"threads: {job.threads} can't be had any more, TensorFlow has run already"
+            ) from None
     return load_model(file, keras=job.keras, custom_objects=job.custom_objects, unsafe=job.unsafe)
 
 
@@ -116,6 +123,8 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         _check_whole_batches(job, subgraph, samples.rows)
         columns = [*settled.columns, *make_weight_columns(weights, values)]
         columns += _make_label_columns(samples)
+        if job.on_error == "skip":
+            columns += [VALID, REASON]
         check_columns(stored)
         if settled.whole:
             _check_one_by_one(job, settled.whole)
@@ -152,6 +161,8 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             left_out=settled.left_out,
             whole=settled.whole,
             batch_size=batch_size,
+            streams=_choose_streams(job, subgraph),
+            order=_find_order(opened, settled.groups),
             attrs=attrs,
         )
 
@@ -264,6 +275,29 @@ def _choose_batch_size(job: Job, settled: Settled, rows: int, row_bytes: int) ->
     while size > 1 and (size * row_bytes > _BATCH_BYTES or size >= 2 * rows):
         size //= 2
     return size
+
+
+def _choose_streams(job: Job, subgraph: Computation) -> int:
+    """As many as were asked for, where a batch doesn't depend on the last one.
+
+    Raises:
+        InputError: Several are asked for, and it does.
+    """
+    if job.streams in (None, 1) or not (job.stateful or subgraph.has_state):
+        return job.streams or 1
+    raise InputError(
+        f"--streams {job.streams}: the model has state or seeds that are set before each batch, so "
+        "batches are computed one at a time",
+        hint="leave --streams out",
+    )
+
+
+def _find_order(opened: OpenModel, groups: Sequence[Group]) -> list[int]:
+    """Give the numbers of the groups in the order in which the model computes their tensors."""
+    if opened.job.eager:
+        return list(range(len(groups)))
+    places = [opened.traced.find_place(group[0].tensor) for group in groups]
+    return sorted(range(len(groups)), key=places.__getitem__)
 
 
 def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> dict[str, Any]:

@@ -47,7 +47,12 @@ class Job:
         images: How images become rows, by input name; under "" for all inputs.
         labels_from_folders: Whether the dump is to hold labels, after the folders that the images
             lie in.
+        on_error: What becomes of a sample that can't be read: "stop" ends the run; "skip" keeps
+            its row, without values, and goes on.
+        fail_on: "nan" to end the run at the first tensor that holds NaN or infinity.
         batch_size: In samples; None to choose one.
+        streams: How many batches are computed at a time; None to choose.
+        threads: How many threads work on one operation; None to choose.
         dtype: What floating-point tensors are stored as.
         exact: Whether results must equal the model's bit for bit, at the cost of speed.
         audit: Whether to compare the model's outputs with the fetches and without.
@@ -77,7 +82,11 @@ class Job:
     preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
     images: Mapping[str, ImageOptions] = field(default_factory=dict)
     labels_from_folders: bool = False
+    on_error: Literal["stop", "skip"] = "stop"
+    fail_on: Literal["nan"] | None = None
     batch_size: int | None = None
+    streams: int | None = None
+    threads: int | None = None
     dtype: StoredDtype = "as-is"
     exact: bool = False
     audit: bool = False
@@ -101,6 +110,8 @@ class Job:
             "seed": (self.seed, 0),
             "limit": (self.limit, 1),
             "batch_size": (self.batch_size, 1),
+            "streams": (self.streams, 1),
+            "threads": (self.threads, 1),
         }
         faults = [
             f"{name}: expected a number from {least} to {_MOST}, received {value}"

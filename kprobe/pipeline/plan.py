@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Plan:
         whole: By address the tensors for whose sake samples are run one by one, each with the
             reason: they have no rows, and the whole tensor of a sample is stored as its row.
         batch_size: In samples; ranges begin at its multiples.
+        streams: How many batches are computed at a time.
+        order: The numbers of the fetched columns in the order in which the model computes them.
         attrs: The root attributes of the dump.
     """
 
@@ -42,6 +45,8 @@ class Plan:
     left_out: Sequence[str]
     whole: Mapping[str, str]
     batch_size: int
+    streams: int
+    order: Sequence[int]
     attrs: Mapping[str, Any]
 
     def __enter__(self) -> Plan:
@@ -50,6 +55,15 @@ class Plan:
     def __exit__(self, *exception: object) -> None:
         self.samples.close()
         self.subgraph.restore()
+
+    @cached_property
+    def fetched(self) -> Sequence[Column]:
+        """The columns that the sub-graph computes, in the order of its results."""
+        return [c for c in self.columns if c.value is None and "addresses" in c.attrs]
+
+    def addresses_of(self, column: Column) -> Sequence[str]:
+        """Give the addresses that name the tensor of a column."""
+        return self.addresses[self.columns.index(column)]
 
     def find_obstacle(self) -> str | None:
         """Tell why a part of the rows can't be run by itself; None if it can."""

@@ -78,7 +78,7 @@ def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
         if feeds:
             raise InputError("feeds are files, and go with inputs from files only")
         return open_arrays(job.inputs, inputs, limit=job.limit)
-    return open_sources(
+    samples = open_sources(
         job.inputs,
         inputs,
         feeds=feeds,
@@ -88,6 +88,8 @@ def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
         images=job.images,
         labels_from_folders=job.labels_from_folders,
     )
+    samples.keep_going = job.on_error == "skip"
+    return samples
 
 
 def samples_can_wait(job: Job) -> bool:

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import math
-import queue
-import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from kprobe.dumps.layout import REASON, VALID
 from kprobe.dumps.ragged_rows import encode_texts
+from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import AddressError, DumpError, StoppedError
+from kprobe.pipeline.compute import compute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    import tensorflow as tf
-
     from kprobe.dumps.layout import Column
+    from kprobe.pipeline.compute import Computed
     from kprobe.pipeline.plan import Plan
 
 # How much work a killed run may lose.
 _COMMIT_SECONDS = 10.0
 _COMMIT_BYTES = 1 << 30
-
-T = TypeVar("T")
+# Batches of results that wait to be written; with those being computed they are all in memory.
+_IN_FLIGHT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class Receipt:
     Attributes:
         output: The finished dump.
         rows: Samples in the dump.
+        left_out: How many of them couldn't be read, and have no values.
         resumed: How many of them an earlier run had written.
         datasets: Datasets written.
         written: Bytes of activations and weights written.
@@ -46,6 +49,7 @@ class Receipt:
 
     output: Path
     rows: int
+    left_out: int
     resumed: int
     datasets: int
     written: int
@@ -75,11 +79,13 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
         plan.attrs,
         overwrite=plan.job.overwrite,
         resume=plan.job.resume,
+        in_flight=_IN_FLIGHT,
     )
     if plan.job.resume and writer.is_done():
         return Receipt(
             output=plan.job.output,
             rows=rows,
+            left_out=_count_left_out(plan.job.output),
             resumed=rows,
             datasets=len(plan.columns),
             written=0,
@@ -112,12 +118,18 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
     return Receipt(
         output=plan.job.output,
         rows=rows,
+        left_out=_count_left_out(plan.job.output),
         resumed=resumed,
         datasets=len(plan.columns),
         written=plan.bytes - before + writer.ragged_bytes,
         seconds=ended - began,
         bottleneck=max(waits, key=lambda stage: waits[stage]),
     )
+
+
+def _count_left_out(path: Path) -> int:
+    with open_dump(path) as dump:
+        return dump.rows - int(np.count_nonzero(dump.valid)) if dump.valid is not None else 0
 
 
 def _hint_at_resuming(plan: Plan) -> str:
@@ -148,23 +160,12 @@ def run_range(
     waits = {"reading": 0.0, "writing": 0.0}
     committed, uncommitted = time.monotonic(), 0
     ends = committed + (plan.job.stop_after or math.inf)
-    columns = [column for column in plan.columns if column.value is None]
-    batches = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
-    with contextlib.closing(batches):
-        while True:
-            asked = time.perf_counter()
-            item = next(batches, None)
-            waits["reading"] += time.perf_counter() - asked
-            if item is None:
-                return waits
-            first, batch = item
-            rows = len(next(iter(batch.values())))
-            results = plan.subgraph(batch, first)
+    with contextlib.closing(compute(plan, start, stop, waits)) as batches:
+        for batch in batches:
             computed = time.perf_counter()
-            pairs = zip(columns, results, strict=True)
-            writer.write(first, {c.name: _take_rows(c, r, first, rows) for c, r in pairs})
-            done = first + rows
-            uncommitted += rows * plan.row_bytes
+            writer.write(batch.first, _make_columns(plan, batch))
+            done = batch.first + batch.rows
+            uncommitted += batch.rows * plan.row_bytes
             now = time.monotonic()
             if now - committed >= _COMMIT_SECONDS or uncommitted >= _COMMIT_BYTES:
                 writer.commit_soon(done)
@@ -174,63 +175,56 @@ def run_range(
                 progress(done, stop)
             if now >= ends and done < stop:
                 raise StoppedError("its time is over")
+    return waits
 
 
-def _take_rows(column: Column, result: tf.Tensor, first: int, rows: int) -> Any:
+def _make_columns(plan: Plan, batch: Computed) -> dict[str, Any]:
+    """Give what is written of a batch, by column."""
+    pairs = zip(plan.fetched, batch.results, strict=True)
+    columns = {column.name: _take_rows(column, result, batch) for column, result in pairs}
+    if plan.job.on_error == "skip":
+        rows = range(batch.first, batch.first + batch.rows)
+        columns[VALID.name] = np.array([row not in batch.faults for row in rows], VALID.dtype)
+        reasons = [_fit_text(batch.faults.get(row, "")) for row in rows]
+        columns[REASON.name] = np.array(reasons, REASON.dtype)
+    return columns
+
+
+def _fit_text(text: str) -> bytes:
+    """Cut a text to what a reason may have, and not within a character."""
+    return text.encode()[: REASON.dtype.itemsize].decode(errors="ignore").encode()
+
+
+def _take_rows(column: Column, result: Any, batch: Computed) -> Any:
     """Give what is written of a result: an array, or for a ragged column one for each row.
 
     Raises:
         AddressError: It has another shape than the first samples'.
     """
-    shape = tuple(result.shape)
-    expected = (rows, *column.shape)
+    rows, first = batch.rows, batch.first
+    if isinstance(result, list):  # of samples that differ in shape
+        if column.ragged:
+            return [encode_texts(row) if row.dtype == object else row for row in result]
+        other = next((row for row in result if row.shape != column.shape), None)
+        shape = (rows, *(column.shape if other is None else other.shape))
+        result = result if other is not None else np.stack(result)
+    else:
+        shape = tuple(result.shape)
     address = cast("list[str]", column.attrs["addresses"])[0]
-    where = f"for samples {first} to {first + rows - 1}"
-    hint = "leave it out, or say with --ragged that its shape differs"
+    hint = "leave it out, or say so with --ragged"
     if shape[:1] != (rows,):
         raise AddressError(
-            f"{address} has {shape[0] if shape else 'no'} rows {where}: not a row for each sample",
+            f"{address} has {shape[0] if shape else 'no'} rows for samples {first} to "
+            f"{first + rows - 1}: not a row for each sample",
             hint=hint,
         )
-    if shape != expected and not column.ragged:
+    if shape != (rows, *column.shape) and not column.ragged:
         raise AddressError(
-            f"{address} has shape {shape} {where}, and {expected} was expected from the first "
-            "ones: it depends on the data, as in a branch that isn't always taken",
+            f"{address} has shape {shape} for samples {first} to {first + rows - 1}, and "
+            f"{(rows, *column.shape)} was expected from the first ones: it depends on the data, as "
+            "in a branch that isn't always taken",
             hint=hint,
         )
     if not column.ragged:
         return result
-    values = result.numpy()
-    return [encode_texts(row) for row in values] if values.dtype == object else list(values)
-
-
-def _read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """Fetch the next item in a thread of its own while the last one is used."""
-    coming: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
-    stopping = threading.Event()
-
-    def fetch() -> None:
-        item, error = None, None
-        while not stopping.is_set():
-            try:
-                item = next(items, None)
-            except BaseException as raised:
-                item, error = None, raised
-            coming.put((item, error))
-            if item is None:
-                return
-
-    # A thread that waits for a pipe mustn't keep a stopped process alive.
-    threading.Thread(target=fetch, name="kprobe-read", daemon=True).start()
-    try:
-        while True:
-            item, error = coming.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        stopping.set()
-        with contextlib.suppress(queue.Empty):
-            coming.get_nowait()
+    return [encode_texts(row) if row.dtype == object else row for row in np.asarray(result)]

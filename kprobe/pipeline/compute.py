@@ -1,0 +1,192 @@
+"""Compute the batches of a plan: read ahead, several at a time, given in order."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from kprobe.errors import KprobeError, NonFiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from kprobe.inputs.samples import Batch
+    from kprobe.pipeline.plan import Plan
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A batch that was computed.
+
+    Attributes:
+        first: The row of its first sample.
+        rows: How many samples it has.
+        results: For each fetched column a tensor with a row for each sample; a list of rows
+            where the samples differ in shape.
+        faults: For samples that couldn't be read, by their rows, the reasons.
+    """
+
+    first: int
+    rows: int
+    results: Sequence[Any]
+    faults: Mapping[int, str]
+
+
+def compute(
+    plan: Plan, start: int, stop: int, waits: dict[str, float]
+) -> Generator[Computed, None, None]:
+    """Compute some rows of a plan, batch by batch, in order.
+
+    Args:
+        plan: The plan.
+        start: The first row, a multiple of the plan's batch size.
+        stop: The row after the last.
+        waits: How long it waited for "reading" is added here, in seconds.
+
+    Raises:
+        InputError: A sample can't be read.
+        ModelError: The model fails on a batch.
+        NonFiniteError: A result isn't finite, and that was to be found out.
+    """
+    reading = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
+    under_way: deque[Future[Computed]] = deque()
+    with contextlib.closing(reading), ThreadPoolExecutor(plan.streams, "kprobe-compute") as pool:
+        try:
+            while True:
+                asked = time.perf_counter()
+                try:
+                    item = next(reading, None)
+                except KprobeError:
+                    # What was read before it is good.
+                    while under_way:
+                        yield under_way.popleft().result()
+                    raise
+                waits["reading"] += time.perf_counter() - asked
+                if item is None:
+                    break
+                under_way.append(pool.submit(_compute_batch, plan, *item))
+                while len(under_way) > plan.streams:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
+    rows = len(next(iter(batch.values())))
+    found = plan.samples.faults
+    faults = {row: found[row] for row in range(first, first + rows) if row in found}
+    good = np.array([first + row not in faults for row in range(rows)], bool)
+    results = _run(plan, first, batch, good)
+    if plan.job.fail_on == "nan":
+        _check_finite(plan, first, results, good)
+    if faults:
+        results = [_blank(result, good) for result in results]
+    return Computed(first, rows, results, faults)
+
+
+def _run(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Sequence[Any]:
+    """Run a batch; one whose samples differ in shape, in parts of those that have the same."""
+    if not any(_is_uneven(values) for values in batch.values()):
+        return plan.subgraph(batch, first)
+    groups: dict[Any, list[int]] = {}
+    for row in np.flatnonzero(good):
+        shapes = tuple(np.shape(values[row]) for values in batch.values())
+        groups.setdefault(shapes, []).append(int(row))
+    results: list[list[Any]] = [[None] * len(good) for _ in plan.fetched]
+    for rows in groups.values():
+        part = {name: np.stack([values[row] for row in rows]) for name, values in batch.items()}
+        for result, tensor in zip(results, plan.subgraph(part, first + rows[0]), strict=True):
+            for place, value in zip(rows, tensor.numpy(), strict=True):
+                result[place] = value
+    for result, column in zip(results, plan.fetched, strict=True):
+        shape = [max(size, 0) for size in column.shape]
+        blank = np.zeros(shape, object if column.attrs["dtype"] == "string" else column.dtype)
+        result[:] = [blank if row is None else row for row in result]
+    return results
+
+
+def _is_uneven(values: np.ndarray[Any, Any]) -> bool:
+    """Tell whether rows of different shapes came; text is of objects, too."""
+    return values.dtype == object and len(values) > 0 and isinstance(values[0], np.ndarray)
+
+
+def _blank(result: Any, good: np.ndarray[Any, Any]) -> Any:
+    """Put NaN, or 0 where the dtype has none, into the rows of samples that weren't there."""
+    if isinstance(result, list):
+        for row in np.flatnonzero(~good):
+            result[row] = _blank(result[row][np.newaxis], good[row : row + 1])[0]
+        return result
+    values = np.array(result)
+    nothing = b"" if values.dtype == object else np.nan if values.dtype.kind in "fc" else 0
+    values[~good] = nothing
+    return values
+
+
+def _check_finite(
+    plan: Plan, first: int, results: Sequence[Any], good: np.ndarray[Any, Any]
+) -> None:
+    """Look for NaN and infinity, in the order in which the model computes.
+
+    Raises:
+        NonFiniteError: There is one; it names the first tensor, and in it the first sample.
+    """
+    for number in plan.order:
+        column, result = plan.fetched[number], results[number]
+        if column.dtype.kind not in "fc":
+            continue
+        if isinstance(result, tf.Tensor) and bool(tf.reduce_all(tf.math.is_finite(result))):
+            continue
+        for row in np.flatnonzero(good):
+            values = np.asarray(result[row])
+            if not np.isfinite(values).all():
+                kind = "NaN" if np.isnan(values).any() else "infinity"
+                name = plan.samples.names(first + row, first + row + 1)[0].decode()
+                raise NonFiniteError(
+                    f"{plan.addresses_of(column)[0]} holds {kind} in sample {first + row} ({name})"
+                )
+
+
+def _read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """Fetch the next item in a thread of its own while the last one is used."""
+    coming: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
+    stopping = threading.Event()
+
+    def fetch() -> None:
+        item, error = None, None
+        while not stopping.is_set():
+            try:
+                item = next(items, None)
+            except BaseException as raised:
+                item, error = None, raised
+            coming.put((item, error))
+            if item is None:
+                return
+
+    # A thread that waits for a pipe mustn't keep a stopped process alive.
+    threading.Thread(target=fetch, name="kprobe-read", daemon=True).start()
+    try:
+        while True:
+            item, error = coming.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stopping.set()
+        with contextlib.suppress(queue.Empty):
+            coming.get_nowait()
