@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kprobe.errors import KprobeError as KprobeError
     from kprobe.graph.preprocessing import Preprocessing as Preprocessing
     from kprobe.inputs.image_options import ImageOptions as ImageOptions
-    from kprobe.models.load import load_model as load_model
+    from kprobe.pipeline.loading import load_model as load_model
 
 __version__ = "0.1.0"
 
@@ -37,7 +37,7 @@ _HOMES = {
     "Preprocessing": "kprobe.graph.preprocessing",
     "dump": "kprobe.api",
     "function": "kprobe.api",
-    "load_model": "kprobe.models.load",
+    "load_model": "kprobe.pipeline.loading",
     "open_dump": "kprobe.dumps.reader",
 }
 __all__ = [

@@ -86,6 +86,18 @@ class NonFiniteError(KprobeError):
     exit_code = 1
 
 
+class ModelCodeError(ModelError):
+    """A model that is given as code, and the code raised.
+
+    Attributes:
+        excerpt: The code's traceback, shortened, to be shown above the faults; or None.
+    """
+
+    def __init__(self, *faults: str, hint: str | None = None, excerpt: str | None = None) -> None:
+        super().__init__(*faults, hint=hint)
+        self.excerpt = excerpt
+
+
 class DumpError(KprobeError):
     """A dump that can't be written or read."""
 

@@ -18,6 +18,8 @@ import kprobe
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SETUP = ".venv/bin/"
+# Keras's, when it saves a variable.
+SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
 
 def find_blocks(mark: str) -> list[tuple[str, str]]:
@@ -33,7 +35,9 @@ def find_blocks(mark: str) -> list[tuple[str, str]]:
 
 
 EXAMPLES = [
-    line for mark in ("examples", "operations") for line in find_blocks(mark)[0][1].splitlines()
+    line
+    for mark in ("examples", "operations", "code")
+    for line in find_blocks(mark)[0][1].splitlines()
 ]
 
 
@@ -141,8 +145,7 @@ def test_h5py_reads_rows_of_different_shapes(place, monkeypatch):
         np.testing.assert_array_equal(names["row"], image[image[:, 0] > 0])
 
 
-# Keras's, when it saves a variable.
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+@SAVING
 def test_gates_and_cell_states_are_there_at_every_step(place, monkeypatch):
     monkeypatch.chdir(place)
     run_walk("steps", place, {"keras": keras})
@@ -154,6 +157,15 @@ def test_gates_and_cell_states_are_there_at_every_step(place, monkeypatch):
     np.testing.assert_allclose(values["lstm"], last, rtol=1e-5, atol=1e-6)
 
 
+def test_code_with_the_weights_of_a_model_is_that_model(place, monkeypatch):
+    monkeypatch.chdir(place)
+    for name in ("acts.h5", "code.h5"):
+        if not Path(name).exists():
+            run_command(next(line for line in EXAMPLES if name in line), place)
+    with kprobe.open_dump("acts.h5") as file, kprobe.open_dump("code.h5") as code:
+        np.testing.assert_allclose(code["conv5_3"][:], file["conv5_3"][:], rtol=1e-5, atol=1e-5)
+
+
 def test_xarray_opens_the_example(place, monkeypatch):
     xarray = pytest.importorskip("xarray")
     monkeypatch.chdir(place)
@@ -162,11 +174,18 @@ def test_xarray_opens_the_example(place, monkeypatch):
         assert labelled["conv5_3"].dims[0] == "sample"
 
 
+@SAVING
 def test_the_python_section_works(tmp_path, monkeypatch, digits):
     monkeypatch.chdir(tmp_path)
     text = re.search(r"## Python\n\n```python\n(.*?)```", README, re.DOTALL)[1]
     (tmp_path / "sample_models").symlink_to(ROOT / "sample_models")
     (tmp_path / "model.keras").symlink_to(ROOT / "sample_models/digits_cnn.keras")
+    (tmp_path / "build.py").write_text(
+        "import keras\n\n\ndef make_model(units):\n"
+        "    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])\n"
+    )
+    trained = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    trained.save_weights("trained.weights.h5")
     names = {"kprobe": kprobe, "a": digits[:3], "b": digits[3:6], "scans": digits[:4]}
     exec(compile(text, "README.md", "exec"), names)
     assert names["function"].feeds == ["left", "right"]

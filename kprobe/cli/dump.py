@@ -154,12 +154,21 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
 @click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
+@click.option(
+    "--random-weights",
+    is_flag=True,
+    help="Go on where there are no weights for the model, or for some of its layers.",
+)
 @loading_options
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
 @click.pass_context
 def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
-    """Run a saved Keras model over samples and write the activations of layers to HDF5.
+    """Run a Keras model over samples and write the activations of layers to HDF5.
+
+    MODEL is a .keras or HDF5 file; a JSON file of an architecture, with --weights; or code,
+    FILE.py:CALLABLE or package.module:CALLABLE, that returns a model, or an object that holds one
+    as .keras_model or .model.
 
     An address is a layer's name (conv5_3), a path through nested models (encoder/conv1), one
     call of a shared layer (encoder@1/conv1; @* for all), a pattern (block*_conv?, '**/bn',
@@ -204,6 +213,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         with showing_status(f"loading {model}", options["quiet"]):
             planned = plan(job)
         with planned as ready:
+            for line in [] if options["quiet"] else ready.notes:
+                say(line)
             if ready.samples.random and not options["quiet"]:
                 say(f"no --input: {count(ready.samples.rows, 'random sample')}, seed {job.seed}")
             if not options["quiet"]:
@@ -262,6 +273,9 @@ _PASSED_ON = (
     "signature",
     "custom_objects",
     "unsafe",
+    "weights",
+    "random_weights",
+    "arguments",
 )
 
 

@@ -11,7 +11,7 @@ import click
 
 from kprobe.cli.output import say
 from kprobe.cli.quiet import give_back_stderr
-from kprobe.errors import KprobeError
+from kprobe.errors import KprobeError, ModelCodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,8 @@ def reporting(ctx: click.Context) -> Iterator[None]:
     except KprobeError as error:
         if ctx.obj and ctx.obj.get("verbose") and error.__cause__ is not None:
             traceback.print_exception(error.__cause__, file=sys.stderr)
+        elif isinstance(error, ModelCodeError) and error.excerpt:
+            click.echo(error.excerpt, file=sys.stderr)
         for line in error.lines:
             say(line)
         ctx.exit(error.exit_code)

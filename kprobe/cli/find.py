@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kprobe.cli.options import loading_options, model_argument
+from kprobe.cli.options import loading_options, model_argument, sample_option
 from kprobe.cli.output import format_shapes, print_json, print_table, shorten
 from kprobe.cli.quiet import hold_back_noise
 
@@ -18,6 +18,7 @@ from kprobe.cli.quiet import hold_back_noise
 @click.option("--from", "start", metavar="ADDRESS", help="Where to begin. [default: the outputs]")
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Go N hops at the most.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@sample_option
 @loading_options
 def find(
     model: str, regex: str, start: str | None, depth: int | None, as_json: bool, **loading: Any

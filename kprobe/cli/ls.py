@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.options import loading_options, model_argument
+from kprobe.cli.options import loading_options, model_argument, sample_option
 from kprobe.cli.output import format_shape, format_shapes, print_json, print_table, shorten
 from kprobe.cli.quiet import hold_back_noise
 
 if TYPE_CHECKING:
+    from kprobe.models.listing import LayerEntry
     from kprobe.models.saved_model import SignatureTensor
 
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ops", is_flag=True, help="The operations inside the layers instead. Loads the model."
 )
+@sample_option
 @loading_options
 def ls(
     model: str,
@@ -32,13 +34,14 @@ def ls(
     ops: bool,
     **loading: Any,
 ) -> None:
-    """List the layers of a model file, each call with its address.
+    """List the layers of a model, each call with its address.
 
     Of a SavedModel without a Keras model it lists the signatures.
 
     PATTERN narrows the list: a name, a path, or globs such as 'block*_conv?' and '**/bn'.
-    Nothing is loaded, neither TensorFlow nor the weights, unless --ops asks for the operations:
-    then PATTERN is the address of layers, or of operations such as 'ROI//*Suppression*'.
+    Of a model file nothing is loaded, neither TensorFlow nor the weights, unless --ops asks for
+    the operations: then PATTERN is the address of layers, or of operations such as
+    'ROI//*Suppression*'. A model given as code, FILE.py:CALLABLE, is always loaded.
     """
     if ops:
         _list_operations(model, pattern, class_name, as_json, loading)
@@ -46,19 +49,23 @@ def ls(
 
     from kprobe.errors import AddressError
     from kprobe.graph.resolve import match_pattern, nearest_classes
+    from kprobe.models.factory import find_code
     from kprobe.models.file import choose_signature, read_model_file
     from kprobe.models.listing import list_layers
 
-    file = read_model_file(model)
-    if (
-        file.saved
-        and not file.saved.is_keras
-        and not (pattern or class_name or loading["signature"])
-    ):
-        _list_signatures(file.saved.signatures, as_json)
-        return
-    file = choose_signature(file, loading["signature"])
-    everything = calls = list_layers(file)
+    if find_code(model):
+        everything = calls = _list_code(model, loading)
+    else:
+        file = read_model_file(model)
+        if (
+            file.saved
+            and not file.saved.is_keras
+            and not (pattern or class_name or loading["signature"])
+        ):
+            _list_signatures(file.saved.signatures, as_json)
+            return
+        file = choose_signature(file, loading["signature"])
+        everything = calls = list_layers(file)
     if pattern is not None:
         if "//" in pattern:
             raise AddressError(f"{pattern!r} names operations", hint="--ops lists them")
@@ -85,6 +92,13 @@ def ls(
         for call in calls
     ]
     print_table(("address", "class", "output", "parameters"), rows, numbers={"parameters"})
+
+
+def _list_code(model: str, loading: dict[str, Any]) -> list[LayerEntry]:
+    hold_back_noise()
+    from kprobe.pipeline.inspect import list_model_layers
+
+    return list_model_layers(model, **loading)
 
 
 def _list_operations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import sys
@@ -51,7 +52,7 @@ class Duration(click.ParamType[float]):
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-model_argument = click.argument("model", type=File())
+model_argument = click.argument("model", type=File(), metavar="MODEL")
 
 
 def complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -150,9 +151,46 @@ def _read_number(text: str) -> float:
     return number
 
 
+def _read_arguments(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, Any]:
+    """Read `KEY=VALUE`, the values as Python's literals, or else as text."""
+    arguments: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise click.BadParameter(f"expected KEY=VALUE, received {text!r}")
+        if key in arguments:
+            raise click.BadParameter(f"{key} is given twice")
+        try:
+            arguments[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            arguments[key] = value
+    return arguments
+
+
 def loading_options(command: Any) -> Any:
-    """Add --keras, --signature, --custom-objects and --unsafe: how a model is loaded."""
+    """Add how a model is loaded.
+
+    --keras, --signature, --custom-objects, --unsafe, --weights and --arg.
+    """
     for option in (
+        click.option(
+            "--arg",
+            "arguments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_read_arguments,
+            help="An argument of the code that makes the model: 3, 0.5, True, [1, 2], or text. "
+            "Repeatable.",
+        ),
+        click.option(
+            "--weights",
+            metavar="FILE",
+            type=File(),
+            help="Weights for the model instead of its own: .weights.h5, .keras or old HDF5, by "
+            "the layers' names, or in order.",
+        ),
         click.option("--unsafe", is_flag=True, help="Open a model that may run code of its own."),
         click.option(
             "--custom-objects",
@@ -176,6 +214,18 @@ def loading_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+sample_option = click.option(
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]SRC",
+    type=File(),
+    help="A sample for a model that has to be called before it is built, as `kprobe dump` takes "
+    "it.",
+)
 
 
 def preprocessing_options(command: Any) -> Any:

@@ -15,6 +15,7 @@ from kprobe.graph.composite import list_components, make_plain
 from kprobe.graph.computation import Computation
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.record import Record, recording
+from kprobe.graph.signature import call_model
 from kprobe.graph.state import State, holds_seed, make_key
 from kprobe.graph.trace import Trace, describe_failure, number_calls
 from kprobe.saved_signature import SavedSignature
@@ -62,7 +63,7 @@ def _run(
 ) -> Trace:
     with recording(eager=True) as recorder:
         try:
-            outputs = model(arrange(tensors), training=training)
+            outputs = call_model(model, arrange(tensors), training=training)
         # What a layer's own code raises has no common class.
         except Exception as error:
             raise ModelError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
@@ -12,7 +14,28 @@ from kprobe.errors import ModelError
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
+
+
+class Keywords(dict[str, Any]):
+    """Inputs that a model takes as keyword arguments, rather than as a dict."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was found out by calling a model that doesn't say what it takes.
+
+    Attributes:
+        specs: Shape (batch axis first) and dtype of each input, by name.
+        arrange: Gives, from a tensor for each input, what the model is called with.
+    """
+
+    specs: Mapping[str, tf.TensorSpec]
+    arrange: Callable[[Mapping[str, tf.Tensor]], Any]
+
+
+_learned: WeakKeyDictionary[Any, Learned] = WeakKeyDictionary()
 
 
 def library_of(model: Any) -> ModuleType:
@@ -44,6 +67,8 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
     if isinstance(model, SavedSignature):
         return _read_saved(model)
     library_of(model)
+    if model in _learned:
+        return dict(_learned[model].specs)
     symbols = getattr(model, "inputs", None)
     if symbols:
         names = getattr(model, "input_names", None) or [symbol.name for symbol in symbols]
@@ -52,9 +77,14 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
             for name, symbol in zip(names, symbols, strict=True)
         }
     # A subclassed model remembers at most the shape it was built for.
-    shape = _build_config(model).get("input_shape")
-    if shape and all(size is None or isinstance(size, int) for size in shape):
+    shape: Any = _build_config(model).get("input_shape")
+    if _is_shape(shape):
         return {"inputs": tf.TensorSpec([None, *shape[1:]], model.compute_dtype)}
+    if isinstance(shape, Mapping) and all(_is_shape(part) for part in shape.values()):
+        return {
+            name: tf.TensorSpec([None, *part[1:]], model.compute_dtype)
+            for name, part in shape.items()
+        }
     spec = _saved_spec(model)
     if spec is not None:
         flat = tf.nest.flatten(spec)
@@ -64,10 +94,14 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
         names = ["inputs"] if len(flat) == 1 else [f"input_{n + 1}" for n in range(len(flat))]
         return dict(zip(names, flat, strict=True))
     raise ModelError(
-        f"the model ({type(model).__name__}) doesn't say what it takes: it is subclassed and "
-        "was saved before it was built, or takes several inputs",
-        hint="build it by calling it on data once, and save it again",
+        f"the model ({type(model).__name__}) doesn't say what it takes: it is subclassed, and "
+        "isn't built or takes several inputs",
+        hint="give it samples, --input NAME=SRC for each of several inputs",
     )
+
+
+def _is_shape(value: Any) -> bool:
+    return bool(value) and all(size is None or isinstance(size, int) for size in value)
 
 
 def _make_composite(symbol: Any, tensor: tf.Tensor) -> Any:
@@ -111,6 +145,18 @@ def _build_config(model: Any) -> dict[str, Any]:
     return model.get_build_config() or {}
 
 
+def remember(model: Any, learned: Learned) -> None:
+    """Let `read_signature` and `arrange_inputs` give what was found out, from now on."""
+    _learned[model] = learned
+
+
+def call_model(model: Any, inputs: Any, *, training: bool) -> Any:
+    """Call a model with what `arrange_inputs` gave."""
+    if isinstance(inputs, Keywords):
+        return model(**inputs, training=training)
+    return model(inputs, training=training)
+
+
 def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
     """Put the inputs into the structure that the model's call takes.
 
@@ -120,13 +166,18 @@ def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
     """
     if isinstance(model, SavedSignature):
         return dict(tensors)
-    flat = [tensors[name] for name in read_signature(model)]
+    if model in _learned:
+        return _learned[model].arrange(tensors)
+    signature = read_signature(model)
+    flat = [tensors[name] for name in signature]
     for number, symbol in enumerate(getattr(model, "inputs", None) or ()):
         flat[number] = _make_composite(symbol, flat[number])
     # The symbolic inputs as they were given when the model was made: one, a list or a dict.
     # Keras warns of any other structure, even of a bare tensor for a list of one.
     network = getattr(model, "_functional", None) or model
     structure = getattr(network, "_inputs_struct", getattr(network, "_nested_inputs", None))
+    if structure is None and isinstance(_build_config(model).get("input_shape"), Mapping):
+        return dict(zip(signature, flat, strict=True))
     if structure is None and not getattr(model, "inputs", None):
         structure = _saved_spec(model)
     if structure is None:

@@ -22,6 +22,7 @@ from kprobe.graph.mode import eagerly
 from kprobe.graph.record import Record, recording
 from kprobe.graph.run_signature import run_signature
 from kprobe.graph.session import is_graph_mode, trace_session
+from kprobe.graph.signature import call_model
 from kprobe.saved_signature import SavedSignature
 
 
@@ -252,7 +253,7 @@ def trace(
         if isinstance(model, SavedSignature):
             outputs[:] = run_signature(model, given, recorder, training=training)
         else:
-            outputs[:] = list_components(model(given, training=training))
+            outputs[:] = list_components(call_model(model, given, training=training))
         return outputs
 
     with recording() as recorder:
@@ -295,7 +296,9 @@ def _sort(records: Sequence[Record], result: Trace) -> Trace:
 
 def describe_failure(error: Exception) -> str:
     """Give the class of what a model's own code raised, and the line that says what."""
-    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
+    # A KeyError writes its message as Python would, on one line.
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in text.splitlines()]
     said = [line for line in lines if line] or [""]
     # Keras puts the layer in front, and the arguments behind.
     match = re.match("Exception encountered when calling (.*?)[.]?$", said[0])

@@ -37,18 +37,41 @@ def find_custom_objects(sources: Sequence[str]) -> dict[str, Any]:
     return objects
 
 
+def import_source(source: str) -> ModuleType:
+    """Import a file, which ends with `.py`, or a module, of the working directory too.
+
+    What its code raises passes through.
+
+    Raises:
+        ModelError: There is no such file.
+    """
+    if not source.endswith(".py"):
+        with looking_beside(source):
+            return importlib.import_module(source)
+    path = Path(source).resolve()
+    if not path.is_file():
+        raise ModelError(f"there is no file {source}")
+    return _import_file(path)
+
+
+@contextlib.contextmanager
+def looking_beside(source: str) -> Iterator[None]:
+    """Let code import what lies beside a file, or, of a module, in the working directory."""
+    # The console script, other than `python -m`, doesn't look there by itself.
+    folder = str(Path(source).resolve().parent if source.endswith(".py") else Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+
+
 def _import_source(source: str) -> ModuleType:
     try:
-        if not source.endswith(".py"):
-            # The console script, other than `python -m`, doesn't look there by itself.
-            with _looking_first_in(Path.cwd()):
-                return importlib.import_module(source)
-        path = Path(source).resolve()
-        if not path.is_file():
-            raise ModelError(f"custom objects: there is no file {source}")
-        return _import_file(path)
-    except ModelError:
-        raise
+        return import_source(source)
+    except ModelError as error:
+        raise ModelError(f"custom objects: {error}") from None
     except SystemExit as error:
         raise ModelError(
             f"custom objects: {source} ends the program when it is imported: "
@@ -72,7 +95,7 @@ def _import_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _looking_first_in(path.parent):  # for what it imports from beside it
+        with looking_beside(str(path)):
             spec.loader.exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
@@ -90,16 +113,6 @@ def _means_another(path: Path) -> bool:
             return False
         origin = spec.origin
     return origin is None or Path(origin).resolve() != path
-
-
-@contextlib.contextmanager
-def _looking_first_in(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(str(folder))
 
 
 def _find_objects(module: ModuleType) -> dict[str, Any]:

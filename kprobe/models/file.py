@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kprobe.models.saved_model import SavedModel
 
-Format: TypeAlias = Literal["keras", "h5", "saved_model"]
+Format: TypeAlias = Literal["keras", "h5", "json", "saved_model"]
 
 # A config larger than this is a zip bomb or a mistake; real ones stay under a few MB.
 MAX_CONFIG_BYTES = 256 * 1024**2
@@ -30,8 +30,8 @@ class ModelFile:
 
     Attributes:
         path: The file.
-        format: "keras" for the zip archive, "h5" for HDF5, whatever the file is called;
-            "saved_model" for the directory.
+        format: "keras" for the zip archive, "h5" for HDF5, "json" for an architecture alone,
+            whatever the file is called; "saved_model" for the directory.
         keras_version: The version that wrote the file, e.g. "3.15.1"; None where it doesn't say.
         keras_major: 3 for the library `keras`, 2 for `tf_keras` (2 and older).
         config: The model's config: `class_name`, `config`, and with Keras 3 `module` and so on.
@@ -62,7 +62,7 @@ class ModelFile:
 
 
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
-    """Read a model's config and its Keras version from a `.keras` or HDF5 file, or a SavedModel.
+    """Read a model's config and its Keras version from a file or a SavedModel directory.
 
     The content decides which of them it is, not the file's name.
 
@@ -82,6 +82,8 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     start = _read_start(path)
     if start.startswith(b"PK\x03\x04"):
         return _read_archive(path)
+    if start.lstrip().startswith(b"{"):
+        return _read_json(path)
     # The import takes about 0.1 s, which a file that is no model shouldn't cost.
     import h5py
 
@@ -164,6 +166,15 @@ def _read_start(path: Path) -> bytes:
             f"{path} is empty, not a model file", hint="copy or save the model file again"
         )
     return start
+
+
+def _read_json(path: Path) -> ModelFile:
+    with path.open("rb") as file:
+        content = file.read(MAX_CONFIG_BYTES + 1)
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ModelError(f"{path} takes more than {MAX_CONFIG_BYTES:,} bytes, which no config does")
+    config = _parse_config(path, content)
+    return _describe(path, "json", _text(config.get("keras_version")), config)
 
 
 def _read_archive(path: Path) -> ModelFile:
@@ -300,7 +311,7 @@ def _describe(
         major = 3 if int(head) >= 3 else 2
     else:
         version = None
-        major = _judge_major(config, default=3 if file_format == "keras" else 2)
+        major = _judge_major(config, default=2 if file_format == "h5" else 3)
     return ModelFile(path, file_format, version, major, config)
 
 

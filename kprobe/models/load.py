@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import sys
 import tempfile
@@ -12,45 +13,104 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
 from kprobe.models.custom import find_custom_objects
+from kprobe.models.factory import Code, find_code, is_model_of, make_model
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
 from kprobe.models.legacy import restore_behaviour
+from kprobe.models.network import read_network
 from kprobe.models.safety import check_safe, list_registered_names
+from kprobe.models.stored import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
 
+def find_source(model: str | os.PathLike[str], signature: str | None = None) -> ModelFile | Code:
+    """Find out what a text names: a model file, which is read, or code, which isn't run.
+
+    Args:
+        model: A model file, a SavedModel directory, or code.
+        signature: As for `choose_signature`.
+
+    Raises:
+        ModelError: It is neither, or has no such signature.
+    """
+    code = find_code(model)
+    if code is None:
+        return choose_signature(read_model_file(model), signature)
+    if signature is not None:
+        raise ModelError(
+            f"{code} is code, which has no signature {signature!r}", hint="leave --signature out"
+        )
+    return code
+
+
 def load_model(
-    path: str | os.PathLike[str] | ModelFile,
+    path: str | os.PathLike[str] | ModelFile | Code,
     *,
     keras: int | None = None,
     custom_objects: Sequence[str] = (),
     unsafe: bool = False,
     signature: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    around: Callable[[], AbstractContextManager[Any]] | None = None,
 ) -> Any:
-    """Load a saved model, uncompiled, with the Keras that saved it.
+    """Load a saved model, uncompiled, with the Keras that saved it; or make one by running code.
 
     Args:
-        path: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older; or a SavedModel
-            directory.
+        path: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older; a SavedModel
+            directory; a JSON file of the architecture alone, whose weights are random; or code,
+            `FILE.py:CALLABLE` or `package.module:CALLABLE`.
         keras: The major version to load with, 2 (tf_keras) or 3; None for the file's own.
         custom_objects: Python files or modules whose classes and functions the model uses.
         unsafe: Whether the file may run code of its own.
         signature: Which signature of a SavedModel; None for the Keras model in it, or where it
             holds none for "serving_default" or the only one.
+        arguments: What the code is called with, by keyword.
+        around: For code, as for `make_model`.
 
     Returns:
-        A `keras.Model` or `tf_keras.Model`, or a `kprobe.saved_signature.SavedSignature`.
+        A `keras.Model` or `tf_keras.Model`, or a `kprobe.saved_signature.SavedSignature`. A
+        subclassed model may not be built, and is without the file's weights then.
 
     Raises:
         UnsafeModelError: The file would run code of its own.
+        ModelCodeError: The code raised.
         ModelError: The file is missing, isn't a model, or needs classes that aren't there.
     """
-    file = path
-    if not isinstance(file, ModelFile):
-        file = choose_signature(read_model_file(file), signature)
+    source = path if isinstance(path, ModelFile | Code) else find_source(path, signature)
+    if isinstance(source, Code):
+        return _load_code(source, keras, custom_objects, arguments or {}, around)
+    if arguments:
+        raise ModelError(f"{source.path} is a model file, which takes no arguments")
+    return _load_file(source, keras, custom_objects, unsafe)
+
+
+def _load_code(
+    code: Code,
+    keras: int | None,
+    custom_objects: Sequence[str],
+    arguments: Mapping[str, Any],
+    around: Callable[[], AbstractContextManager[Any]] | None,
+) -> Any:
+    prepare_import(keras)
+    find_custom_objects(custom_objects)
+    model = make_model(code, arguments, around)
+    library = "keras" if is_model_of("keras", model) else "tf_keras"
+    if keras is not None and library != ("keras" if keras >= 3 else "tf_keras"):
+        raise ModelError(
+            f"{code} made a model of {library} {sys.modules[library].__version__}, expected one "
+            f"of Keras {keras}",
+            hint="leave --keras out, or import that Keras in the code",
+        )
+    return model
+
+
+def _load_file(
+    file: ModelFile, keras: int | None, custom_objects: Sequence[str], unsafe: bool
+) -> Any:
     major = keras or file.keras_major
     if file.saved is not None and major > 2:
         raise ModelError(
@@ -70,6 +130,8 @@ def load_model(
             objects.setdefault(name, objects[name.rpartition(">")[2]])
     if not unsafe:
         check_safe(file, registered=objects)
+    if not holds_weights(file):
+        return _make_architecture(file, library, objects, unsafe)
     with _named_for_loader(file) as name, _legacy_lambdas(library, unsafe):
         try:
             if file.adapted and major < 3:
@@ -83,6 +145,10 @@ def load_model(
             return model
         # What a loader raises on a file that doesn't fit it has no common class.
         except Exception as error:
+            if read_network(file.config) is None:
+                # tf_keras can't build every subclassed model from its config.
+                with contextlib.suppress(ModelError):
+                    return _make_architecture(file, library, objects, unsafe)
             raise _explain(error, file, library) from error
 
 
@@ -103,19 +169,52 @@ def _load_signature(file: ModelFile, name: str) -> SavedSignature:
     return SavedSignature(name, function, loaded, sorted(function.structured_outputs))
 
 
+def _make_architecture(
+    file: ModelFile, library: ModuleType, objects: dict[str, Any], unsafe: bool
+) -> Any:
+    """Make a model of a file's config alone: with random weights, and a subclassed one unbuilt."""
+    left_out = {"build_config"} if read_network(file.config) is None else set()
+    # Compiling would make what `check_safe` doesn't look at.
+    left_out |= {"compile_config"}
+    config = {key: value for key, value in file.config.items() if key not in left_out}
+    with library.src.saving.serialization_lib.SafeModeScope(not unsafe):
+        try:
+            if "module" in config:
+                return library.saving.deserialize_keras_object(
+                    config, custom_objects=objects, safe_mode=not unsafe
+                )
+            return library.models.model_from_json(json.dumps(config), custom_objects=objects)
+        except Exception as error:
+            raise _explain(error, file, library) from error
+
+
+def choose_keras(source: ModelFile | Code, keras: int | None) -> int | None:
+    """Give the major version to load with; None where code chooses."""
+    return keras or (None if isinstance(source, Code) else source.keras_major)
+
+
+def prepare_import(major: int | None) -> None:
+    """Set what TensorFlow and Keras read when they are imported, and never again.
+
+    Args:
+        major: The Keras that `tensorflow.keras` is to be; None leaves it to the environment.
+    """
+    if "tensorflow" not in sys.modules and major is not None:
+        # TensorFlow then imports that Keras, and no other, by itself.
+        os.environ["TF_USE_LEGACY_KERAS"] = "1" if major < 3 else "0"
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
 def import_keras(major: int) -> ModuleType:
     """Import keras (3 and later) or tf_keras (2 and before), on TensorFlow.
 
     Raises:
         ModelError: keras is set to run on another backend.
     """
-    if "tensorflow" not in sys.modules and major < 3:
-        # Custom objects of the time expect Keras 2 under `tensorflow.keras`.
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    prepare_import(major)
     if major < 3:
         return importlib.import_module("tf_keras")
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"
     keras = importlib.import_module("keras")
     if keras.backend.backend() != "tensorflow":
         raise ModelError(

@@ -78,6 +78,8 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
     """
     if model_file.saved is not None:
         return _list_saved(model_file.saved)
+    if model_file.format == "json":
+        return WeightList([], frozenset())
     network = network or read_network(model_file.config)
     try:
         with _open_weights(model_file) as root:
@@ -177,10 +179,10 @@ def _list_by_name(group: Any, network: Network | None) -> WeightList:
     nested = {layer.name: layer.network for layer in network.layers} if network else {}
     weights: list[Weight] = []
     told: set[tuple[str, ...]] = set()
-    for layer in _read_names(group, "layer_names"):
+    for layer in read_names(group, "layer_names"):
         told.add((layer,))
         own = []
-        for name in _read_names(group[layer], "weight_names"):
+        for name in read_names(group[layer], "weight_names"):
             shape, dtype = arrays[f"{layer}/{name}"]
             path = _find_owner(name.split("/")[:-1], (layer,), nested.get(layer))
             own.append(Weight(path, name.rpartition("/")[2], shape, dtype))
@@ -192,7 +194,7 @@ def _list_by_name(group: Any, network: Network | None) -> WeightList:
     return WeightList(weights, frozenset(told))
 
 
-def _read_names(group: Any, attribute: str) -> list[str]:
+def read_names(group: Any, attribute: str) -> list[str]:
     """Read a list of names, which Keras splits into numbered attributes when it is long."""
     attributes = group.attrs
     if attribute in attributes:
@@ -286,7 +288,7 @@ def _count_groups(layers: Sequence[Layer], prefix: str) -> dict[str, str]:
     used: dict[str, int] = {}
     counted: dict[str, str] = {}
     for layer in layers:
-        stem = _to_snake_case(layer.class_name)
+        stem = to_snake_case(layer.class_name)
         number = used[stem] = used.get(stem, -1) + 1
         counted[layer.name] = prefix + (f"{stem}_{number}" if number else stem)
     return counted
@@ -311,7 +313,8 @@ def _assign_named_groups(
                 weights.append(Weight((names[group],), label, *arrays[name]))
 
 
-def _to_snake_case(name: str) -> str:
+def to_snake_case(name: str) -> str:
+    """Turn a class's name into what Keras numbers the class's layers under."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     name = re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

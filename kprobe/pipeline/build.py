@@ -19,11 +19,19 @@ from kprobe.graph.dropped import UNUSED
 from kprobe.graph.feeding import check_used, find_feeds
 from kprobe.graph.fetch import Fetch, find_fetches
 from kprobe.graph.mode import eagerly
+from kprobe.graph.session import recording_session
 from kprobe.graph.signature import library_of, read_signature
-from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.samples import Samples
+from kprobe.models.factory import Code
 from kprobe.models.load import load_model
 from kprobe.pipeline.audit import audit
+from kprobe.pipeline.complete import (
+    complete,
+    describe_inputs,
+    needs_sample,
+    open_first,
+    seed_initializers,
+)
 from kprobe.pipeline.feeds import read_feeds
 from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
@@ -47,7 +55,7 @@ _FREEZE_ROWS = 256
 _FREEZE_WEIGHT_BYTES = 200 << 20
 
 
-def load(job: Job, file: ModelFile) -> Any:
+def load(job: Job, source: ModelFile | Code) -> Any:
     """Load the model of a job, on the device it asks for."""
     if job.device:
         select_device(job.device)
@@ -58,11 +66,25 @@ def load(job: Job, file: ModelFile) -> Any:
             raise InputError(
                 f"threads: {job.threads} can't be had any more, TensorFlow has run already"
             ) from None
-    return load_model(file, keras=job.keras, custom_objects=job.custom_objects, unsafe=job.unsafe)
+    if job.random_weights or isinstance(source, Code):
+        seed_initializers(job.seed)
+    return load_model(
+        source,
+        keras=job.keras,
+        custom_objects=job.custom_objects,
+        unsafe=job.unsafe,
+        arguments=job.arguments,
+        around=recording_session,
+    )
 
 
-@eagerly
-def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any]) -> Plan:
+def build(
+    job: Job,
+    model: Any,
+    samples: Samples | None,
+    facts: Mapping[str, Any],
+    source: ModelFile | Code | None = None,
+) -> Plan:
     """Build the plan of a job for its loaded model.
 
     Args:
@@ -71,6 +93,7 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
         samples: The job's samples, if they are open already. They are the plan's from now on,
             and closed if there won't be one.
         facts: What is known for the attributes of the dump.
+        source: Where the model was loaded from, if it was.
 
     Raises:
         KprobeError: Whatever is wrong with the addresses, the inputs or the model.
@@ -78,10 +101,40 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
     with contextlib.ExitStack() as stack:
         if samples is not None:
             stack.callback(samples.close)
-        signature = read_signature(model)
+        first = None
+        if needs_sample(model, job.inputs):
+            first = samples or open_first(
+                model, job.inputs, random_rows=job.random, seed=job.seed, limit=job.limit
+            )
+            stack.callback(first.close)
+        notes = complete(
+            model, source, first, weights=job.weights, random_weights=job.random_weights
+        )
+        if first is not None and samples_can_wait(job):
+            first.close()  # which inputs are needed isn't known yet
+        elif first is not None:
+            samples = first
+        plan = _build(job, model, samples, facts, notes, called=first is not None)
+        stack.pop_all()
+        return plan
+
+
+@eagerly
+def _build(
+    job: Job,
+    model: Any,
+    samples: Samples | None,
+    facts: Mapping[str, Any],
+    notes: Sequence[str],
+    *,
+    called: bool,
+) -> Plan:
+    """Build the plan for a model that is complete; `called` if samples were needed for that."""
+    with contextlib.ExitStack() as stack:
         feeds = read_feeds(job.feeds)
+        signature = read_signature(model)
         if samples is None and not samples_can_wait(job):
-            samples = open_samples(job, _describe(signature))
+            samples = open_samples(job, describe_inputs(signature))
             stack.callback(samples.close)
         opened = open_model(job, model, signature, samples)
         traced = opened.traced
@@ -101,14 +154,17 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             needed = opened.cut_tensors([group[0].tensor for group in groups])
             check_used(needed, fed)
         if not groups:
-            _check_weights_alone(job, samples)
+            # A model that had to be called has a use for samples all the same.
+            _check_weights_alone(job, None if called else samples)
+            if samples is not None:
+                samples.close()
             samples = Samples({})
         elif samples is None:
             specs = signature
             if feeds.sources:
                 specs = dict(zip(needed.feeds, needed.specs, strict=True))
                 _check_inputs(opened, groups, [n for n in specs if n not in feeds.addresses])
-            samples = open_samples(job, _describe(specs))
+            samples = open_samples(job, describe_inputs(specs))
             stack.callback(samples.close)
         # Before anything runs, since the model's state may change.
         values = opened.read_weights(weights)
@@ -164,13 +220,8 @@ def build(job: Job, model: Any, samples: Samples | None, facts: Mapping[str, Any
             streams=_choose_streams(job, subgraph),
             order=_find_order(opened, settled.groups),
             attrs=attrs,
+            notes=notes,
         )
-
-
-def _describe(specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
-    return [
-        ModelInput(name, (None, *spec.shape[1:]), spec.dtype.name) for name, spec in specs.items()
-    ]
 
 
 def _check_inputs(
@@ -229,8 +280,6 @@ def _check_weights_alone(job: Job, samples: Samples | None) -> None:
         raise InputError("weights alone need no input, and some is given", hint="leave it out")
     if job.audit:
         raise InputError("weights alone aren't computed: there is nothing to audit")
-    if samples is not None:
-        samples.close()
 
 
 def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
@@ -311,6 +360,7 @@ def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> 
         "model": getattr(job.model, "name", None) or Path(job.model).name,
         "addresses": list(addresses),
         "inputs": json.dumps(samples.identity()),
+        "weights": "" if job.weights is None else Path(job.weights).name,
         "random": samples.random,
         "seed": job.seed,
         "options": json.dumps(
@@ -322,6 +372,8 @@ def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> 
                 "eager": job.eager,
                 "feeds": list(job.feeds),
                 "preprocessing": preprocessing,
+                "arguments": {name: repr(value) for name, value in job.arguments.items()},
+                "random_weights": job.random_weights,
             }
         ),
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),

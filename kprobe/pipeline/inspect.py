@@ -5,43 +5,73 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import AddressError
-from kprobe.graph.operations import is_passive, list_operations, match_operations
 from kprobe.graph.resolve import resolve
-from kprobe.graph.search import Match, describe, search_upstream
-from kprobe.graph.signature import arrange_inputs, read_signature
-from kprobe.graph.trace import Trace, trace
-from kprobe.models.load import load_model
+from kprobe.models.listing import LayerEntry
+from kprobe.pipeline.loading import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kprobe.graph.search import Match
+    from kprobe.graph.trace import Trace
 
-def list_model_operations(
-    model: str,
-    address: str | None,
-    *,
-    keras: int | None = None,
-    custom_objects: Sequence[str] = (),
-    unsafe: bool = False,
-    signature: str | None = None,
-) -> list[Match]:
+
+def list_model_layers(model: str, **loading: Any) -> list[LayerEntry]:
+    """List every call of every layer of a model by loading and tracing it.
+
+    Args:
+        model: A model file, or code.
+        **loading: As for `kprobe.load_model`.
+
+    Returns:
+        The calls in the order in which they begin.
+    """
+    traced = open_trace(model, **loading)
+    entries = []
+    for call in traced.calls:
+        shapes = [tuple(tensor.shape) for _, tensor in call.outputs]
+        single = len(shapes) == 1 and call.outputs[0][0] is None
+        layer = _find_layer(traced.model, [name for name, _ in call.steps])
+        entries.append(
+            LayerEntry(
+                steps=call.steps,
+                class_name=call.class_name,
+                position=call.position,
+                is_input=call.is_input,
+                output_shape=shapes[0] if single else shapes,
+                parameters=layer.count_params() if layer is not None else None,
+                depth=len(call.steps) - 1,
+            )
+        )
+    return entries
+
+
+def _find_layer(model: Any, names: Sequence[str]) -> Any:
+    layer = model
+    for name in names:
+        inside = layer._flatten_layers(recursive=False, include_self=False)
+        layer = next((inner for inner in inside if inner.name == name), None)
+        if layer is None:
+            return None
+    return layer
+
+
+def list_model_operations(model: str, address: str | None, **loading: Any) -> list[Match]:
     """List the operations inside layers, constants and the values of variables left out.
 
     Args:
-        model: A model file.
+        model: A model file, or code.
         address: The layers, or the operations, with globs in both; None for all operations,
             under their names in the graph.
-        keras: As for `load_model`.
-        custom_objects: As for `load_model`.
-        unsafe: As for `load_model`.
-        signature: As for `load_model`.
+        **loading: As for `kprobe.load_model`.
 
     Returns:
         The operations, in the order they were made.
     """
-    traced = _open(
-        model, keras=keras, custom_objects=custom_objects, unsafe=unsafe, signature=signature
-    )
+    traced = open_trace(model, **loading)
+    from kprobe.graph.operations import is_passive, list_operations, match_operations
+    from kprobe.graph.search import describe
+
     matches = []
     for target in resolve([address or "//*"], traced.calls, traced.dropped):
         place = f"{target.call.address if target.call else ''}//"
@@ -57,23 +87,25 @@ def list_model_operations(
 
 
 def search_model(
-    model: str,
-    pattern: str,
-    start: str | None,
-    depth: int | None,
-    *,
-    keras: int | None = None,
-    custom_objects: Sequence[str] = (),
-    unsafe: bool = False,
-    signature: str | None = None,
+    model: str, pattern: str, start: str | None, depth: int | None, **loading: Any
 ) -> list[Match]:
-    """Search a model file upstream, as `search_upstream` does a trace."""
-    traced = _open(
-        model, keras=keras, custom_objects=custom_objects, unsafe=unsafe, signature=signature
-    )
+    """Search a model upstream, as `search_upstream` does a trace."""
+    traced = open_trace(model, **loading)
+    from kprobe.graph.search import search_upstream
+
     return search_upstream(traced, pattern, start, depth)
 
 
-def _open(path: str, **loading: Any) -> Trace:
-    model = load_model(path, **loading)
-    return trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))
+def open_trace(model: str, **loading: Any) -> Trace:
+    """Load a model and trace it; what it computes doesn't matter, and it needs no weights.
+
+    Args:
+        model: A model file, or code.
+        **loading: As for `kprobe.load_model`.
+    """
+    loaded = load_model(model, **loading, random_weights=loading.get("weights") is None)
+    # Not earlier: code, or a file, chooses its Keras before TensorFlow is imported.
+    from kprobe.graph.signature import arrange_inputs, read_signature
+    from kprobe.graph.trace import trace
+
+    return trace(loaded, read_signature(loaded), lambda tensors: arrange_inputs(loaded, tensors))

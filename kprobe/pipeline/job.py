@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kprobe.errors import KprobeError
+from kprobe.models.factory import find_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,8 +27,8 @@ class Job:
     """One dump, as asked for.
 
     Attributes:
-        model: A model file or SavedModel directory, or a loaded `keras.Model`, `tf_keras.Model` or
-            signature.
+        model: A model file or SavedModel directory; code, `FILE.py:CALLABLE` or
+            `package.module:CALLABLE`; or a loaded `keras.Model`, `tf_keras.Model` or signature.
         layers: Addresses; None for every layer call.
         output: The dump to write.
         inputs: Sources of samples, `SRC` or `NAME=SRC`; or arrays by input name. Empty for
@@ -64,6 +65,9 @@ class Job:
             holds none for "serving_default" or the only one.
         custom_objects: Python files or modules with the model's own classes.
         unsafe: Whether the model file may run code of its own.
+        weights: A file of weights, `.weights.h5`, `.keras` or old HDF5, instead of the model's own.
+        random_weights: Whether layers may go without weights, and keep those they are made with.
+        arguments: What code is called with, by keyword.
         device: "cpu", "gpu" or "gpu:N"; None for TensorFlow's choice.
     """
 
@@ -97,6 +101,9 @@ class Job:
     signature: str | None = None
     custom_objects: Sequence[str] = ()
     unsafe: bool = False
+    weights: str | os.PathLike[str] | None = None
+    random_weights: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     device: str | None = None
 
     def __post_init__(self) -> None:
@@ -129,6 +136,14 @@ class Job:
 
 
 def default_output(model: str | os.PathLike[str] | Any) -> Path:
-    """Name the dump after the model: "shapes_rpn.h5" gives "shapes_rpn.activations.h5"."""
-    stem = Path(model).stem if isinstance(model, str | os.PathLike) else model.name
+    """Name the dump after the model: "shapes_rpn.h5" gives "shapes_rpn.activations.h5".
+
+    Code gives the name of what is called: "build.py:make_model" "make_model.activations.h5".
+    """
+    if not isinstance(model, str | os.PathLike):
+        stem = model.name
+    elif code := find_code(model):
+        stem = code.name
+    else:
+        stem = Path(model).stem
     return Path(f"{stem}.activations.h5")

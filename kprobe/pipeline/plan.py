@@ -35,6 +35,7 @@ class Plan:
         streams: How many batches are computed at a time.
         order: The numbers of the fetched columns in the order in which the model computes them.
         attrs: The root attributes of the dump.
+        notes: What the user should know about the model, a line each.
     """
 
     job: Job
@@ -48,6 +49,7 @@ class Plan:
     streams: int
     order: Sequence[int]
     attrs: Mapping[str, Any]
+    notes: Sequence[str] = ()
 
     def __enter__(self) -> Plan:
         return self

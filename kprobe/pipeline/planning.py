@@ -6,14 +6,15 @@ import contextlib
 import hashlib
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kprobe.models.file import choose_signature, read_model_file
+from kprobe.models.factory import Code
+from kprobe.models.load import choose_keras, find_source, prepare_import
 from kprobe.pipeline.precheck import precheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kprobe.pipeline.job import Job
     from kprobe.pipeline.plan import Plan
@@ -35,18 +36,25 @@ def plan(job: Job) -> Plan:
         from kprobe.pipeline.build import build
 
         return build(job, job.model, None, {})
-    file = choose_signature(read_model_file(job.model), job.signature)
-    samples = precheck(job, file)
+    source = find_source(job.model, job.signature)
+    samples = precheck(job, source)
     with contextlib.ExitStack() as stack:
         if samples is not None:
             stack.callback(samples.close)
-        digest = _start_hashing(file.path)
+        facts = {}
+        if not isinstance(source, Code):
+            facts["model_sha256"] = _start_hashing(source.path)
+        if job.weights is not None:
+            facts["weights_sha256"] = _start_hashing(Path(job.weights))
         # From here on it takes seconds: TensorFlow is imported.
+        prepare_import(choose_keras(source, job.keras))
         from kprobe.pipeline.build import build, load
 
-        model = load(job, file)
+        model = load(job, source)
+        if isinstance(source, Code) and (path := source.find_file()):
+            facts["model_sha256"] = _start_hashing(path)
         stack.pop_all()
-        return build(job, model, samples, {"model_sha256": digest()})
+        return build(job, model, samples, {n: digest() for n, digest in facts.items()}, source)
 
 
 def _start_hashing(path: Path) -> Callable[[], str]:

@@ -11,8 +11,10 @@ from kprobe.graph.address import names_weight
 from kprobe.graph.resolve import resolve
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.opening import check_there, open_arrays, open_sources
+from kprobe.models.factory import Code
 from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.safety import check_safe
+from kprobe.models.stored import check_weights
 from kprobe.pipeline.feeds import Feeds, read_feeds
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from kprobe.pipeline.job import Job
 
 
-def precheck(job: Job, file: ModelFile) -> Samples | None:
+def precheck(job: Job, source: ModelFile | Code) -> Samples | None:
     """Check the output, the addresses and the inputs of a job as far as the files tell.
 
     What they don't tell is found out when the model is loaded and traced.
@@ -32,13 +34,19 @@ def precheck(job: Job, file: ModelFile) -> Samples | None:
     Raises:
         KprobeError: With everything that was found, of the class of the first.
     """
-    if not job.unsafe and not job.custom_objects:
-        check_safe(file)
-    calls = list_layers(file, parameters=False)
+    calls: list[LayerEntry] = []
+    if not isinstance(source, Code):
+        if not job.unsafe and not job.custom_objects:
+            check_safe(source)
+        calls = list_layers(source, parameters=False)
     errors: list[KprobeError] = []
     samples = None
     try:
         check_output(job.output, overwrite=job.overwrite, resume=job.resume)
+    except KprobeError as error:
+        errors.append(error)
+    try:
+        check_weights(source, job.weights, random_weights=job.random_weights)
     except KprobeError as error:
         errors.append(error)
     if job.layers is not None and not job.layers:

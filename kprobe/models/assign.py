@@ -1,0 +1,262 @@
+"""Put the weights of a file into a model: by name, or else in order, and say what matched."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from kprobe.errors import ModelError
+from kprobe.models.factory import is_model_of
+from kprobe.models.matching import Assignment, match_layers
+from kprobe.models.stored import (
+    Shape,
+    StoredWeights,
+    Tree,
+    find_around,
+    name_places,
+    open_weights,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+    import numpy.typing as npt
+
+    from kprobe.models.matching import Shapes
+
+_ITSELF = "the model itself"
+
+
+def assign_weights(
+    model: Any, path: str | os.PathLike[str], *, partial: bool = False
+) -> Assignment:
+    """Put the weights of a file into a model.
+
+    A layer is given what the file holds under its name. Where that isn't so for every layer, and
+    the file holds as many layers as the model, of the same shapes in the same order, it is the
+    order that counts.
+
+    Args:
+        model: A built model of keras or tf_keras.
+        path: A `.weights.h5`, `.keras` or old HDF5 file, of any Keras.
+        partial: Whether layers may be left as they are.
+
+    Returns:
+        What matched.
+
+    Raises:
+        ModelError: The file is missing or damaged, or doesn't fit the model.
+    """
+    library = sys.modules["keras" if is_model_of("keras", model) else "tf_keras"]
+    with open_weights(path) as stored:
+        assign = _assign_by_layer if stored.by_layer else _assign_by_place
+        return assign(model, stored, library, partial)
+
+
+def _assign_by_layer(
+    model: Any, stored: StoredWeights, library: ModuleType, partial: bool
+) -> Assignment:
+    """Assign from the old layout, which has a list of arrays for each of the model's layers."""
+    variables = {layer.name: _list_variables(layer) for layer in model.layers}
+    variables[_ITSELF] = _list_own_variables(model)
+    variables = {name: some for name, some in variables.items() if some}
+    arrays = stored.list_layers()
+    if top_level := stored.list_top_level():
+        arrays[_ITSELF] = top_level
+    owners = {layer.name: layer for layer in model.layers}
+
+    @functools.cache
+    def read(layer: str, source: str) -> list[npt.NDArray[Any]]:
+        values = [stored.read(name) for name in arrays[source]]
+        return _convert(owners.get(layer), values, stored, library)
+
+    def shapes(layer: str, source: str) -> tuple[Shapes, Shapes]:
+        expected = [tuple(variable.shape) for variable in variables[layer]]
+        return expected, [value.shape for value in read(layer, source)]
+
+    names = list(variables)
+    same_count = len(names) == len(arrays)
+    result = match_layers(
+        str(stored.path),
+        names,
+        list(arrays),
+        {name: name for name in names if name in arrays},
+        dict(zip(names, arrays, strict=True)) if same_count else None,
+        shapes,
+    )
+    if not (result.whole or partial):
+        raise result.explain()
+    pairs = [
+        pair
+        for layer, source in result.pairs.items()
+        for pair in zip(variables[layer], read(layer, source), strict=True)
+    ]
+    if library.__name__ == "tf_keras":
+        # At once, and right also for a model that lives in a session.
+        library.backend.batch_set_value(pairs)
+    else:
+        for variable, value in pairs:
+            variable.assign(value)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state") and layer.built:
+            layer.finalize_state()
+    return result
+
+
+def _list_variables(layer: Any) -> list[Any]:
+    # The order of the old layout, from `_legacy_weights` in either library.
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _list_own_variables(model: Any) -> list[Any]:
+    """List what belongs to the model and to none of its layers."""
+    inside = {id(variable) for layer in model.layers for variable in layer.weights}
+    return [variable for variable in _list_variables(model) if id(variable) not in inside]
+
+
+def _convert(
+    layer: Any, values: list[npt.NDArray[Any]], stored: StoredWeights, library: ModuleType
+) -> list[npt.NDArray[Any]]:
+    """Give the arrays of older versions the shapes and the order of today, where tf_keras can."""
+    if layer is None or library.__name__ != "tf_keras":
+        return values
+    convert = library.src.saving.legacy.hdf5_format.preprocess_weights_for_loading
+    try:
+        converted: list[npt.NDArray[Any]] = convert(layer, values, stored.version, stored.backend)
+    # Arrays that don't fit the layer fail in many ways, and are reported with their shapes.
+    except Exception:
+        return values
+    return converted
+
+
+def _assign_by_place(
+    model: Any, stored: StoredWeights, library: ModuleType, partial: bool
+) -> Assignment:
+    """Assign from the new layout, where arrays lie as the layers lie in the model."""
+    import tensorflow as tf
+
+    if not tf.executing_eagerly():
+        raise ModelError(
+            f"{stored.path}: a model whose code switched eager execution off takes weights of "
+            "the old HDF5 layout only",
+            hint="save them with `save_weights('w.h5')` of Keras 2",
+        )
+    places = _outline(model, library)
+    own_names = name_places(_list_tree(model, library))
+    by_names = {names: place for place, names in stored.find_names().items()}
+
+    def find_named(place: str) -> str | None:
+        around = find_around(place, own_names)
+        source = by_names.get(own_names[around]) if around is not None else None
+        if around is None or source is None:
+            return None
+        found = source + place.removeprefix(around)
+        return found if found in stored.groups else None
+
+    def label(place: str) -> str:
+        around = find_around(place, own_names)
+        if around is None:
+            return place or _ITSELF
+        return "/".join(own_names[around]) + place.removeprefix(around)
+
+    labels = {label(place): place for place in places}
+
+    def shapes(layer: str, source: str) -> tuple[Shapes, Shapes]:
+        expected, found = places[labels[layer]], stored.groups[source]
+        return [expected[key] for key in sorted(expected)], [found[key] for key in sorted(found)]
+
+    named = {layer: found for layer, place in labels.items() if (found := find_named(place))}
+    # Without numbers, places are the names of attributes, and as good as layers' names.
+    numbered = any(place.startswith("layers/") for place in places)
+    same = len(places) == len(stored.groups) or not numbered
+    in_order = {layer: place for layer, place in labels.items() if place in stored.groups}
+    result = match_layers(
+        str(stored.path),
+        list(labels),
+        list(stored.groups),
+        named,
+        in_order if same else None,
+        shapes,
+        ordered_how="in order" if numbered else "by attribute",
+    )
+    if not (result.whole or partial):
+        raise result.explain()
+    sources = {labels[layer]: source for layer, source in result.pairs.items()}
+    _load_places(model, stored, sources, library, partial)
+    return result
+
+
+def _list_tree(model: Any, library: ModuleType) -> Tree:
+    """List the layers of a model that numbers them by class, as functional and sequential ones."""
+    kinds = (library.Sequential, library.src.models.Functional)
+    if not isinstance(model, kinds):
+        return []
+    return [
+        (
+            layer.name,
+            type(layer).__name__,
+            _list_tree(layer, library) if isinstance(layer, kinds) else None,
+        )
+        for layer in model.layers
+    ]
+
+
+def _outline(model: Any, library: ModuleType) -> dict[str, dict[str, Shape]]:
+    """Give the shapes that a file of the model's weights would hold, by place and key.
+
+    It is what the library's own saving writes, into a store that keeps the shapes alone.
+    """
+    places: dict[str, _ShapeStore] = {}
+
+    def make(_self: Any, path: str, metadata: Any = None) -> _ShapeStore:  # noqa: ARG001
+        return places.setdefault(path, _ShapeStore())
+
+    store = _make_store(library, make=make)
+    library.src.saving.saving_lib._save_state(model, store, None, "", set())
+    return {p: shapes for p, shapes in places.items() if shapes and "seed_generator" not in p}
+
+
+class _ShapeStore(dict[str, Shape]):
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, tuple(value.shape))
+
+
+def _load_places(
+    model: Any,
+    stored: StoredWeights,
+    sources: Mapping[str, str],
+    library: ModuleType,
+    partial: bool,
+) -> None:
+    """Let the library load a model's weights, each place from what was matched with it."""
+
+    def get(_self: Any, path: str) -> dict[str, npt.NDArray[Any]]:
+        return stored.read_place(sources[path]) if path in sources else {}
+
+    def has_path(_self: Any, path: str) -> bool:
+        return any(f"{place}/".startswith(f"{path}/") for place in sources)
+
+    store = _make_store(library, get=get, has_path=has_path)
+    load = library.src.saving.saving_lib._load_state
+    if library.__name__ == "keras":
+        failed: dict[int, tuple[Any, Exception]] = {}
+        load(model, store, None, "", False, set(), set(), failed)
+        if failed and not partial:
+            layer, error = next(iter(failed.values()))
+            raise ModelError(f"{stored.path}: {layer.name} can't be given its weights: {error}")
+        return
+    with warnings.catch_warnings():
+        # Layers that are left as they are fail to load, each with a warning.
+        warnings.simplefilter("ignore")
+        load(model, store, None, "", partial, set())
+
+
+def _make_store(library: ModuleType, **methods: Callable[..., Any]) -> Any:
+    """Make a store for the library's saving, which accepts no other class than its own."""
+    own = library.src.saving.saving_lib.H5IOStore
+    blank = {"__init__": lambda _self: None, "__bool__": lambda _self: True}
+    return type("Store", (own,), {**blank, **methods})()

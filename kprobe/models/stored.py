@@ -1,0 +1,278 @@
+"""Read the arrays of a weights file, whichever of Keras's layouts it has, without TensorFlow."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from kprobe.errors import ModelError
+from kprobe.models.archive import open_weights_member
+from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
+from kprobe.models.network import read_network
+from kprobe.models.weights import TRAINING_GROUPS, read_names, to_snake_case
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from kprobe.models.network import Network
+
+Shape: TypeAlias = tuple[int, ...]
+# The layers of a model: each with its name, its class and, if it is a model, those inside.
+Tree: TypeAlias = "list[tuple[str, str, Tree | None]]"
+
+_ZIP = b"PK\x03\x04"
+# What tf_keras up to 2.13 called the container of the layers.
+_OLD_CONTAINER = "_layer_checkpoint_dependencies"
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """An open weights file.
+
+    Attributes:
+        path: The file.
+        root: The group that holds the weights.
+        by_layer: Whether its groups bear the layers' names, as Keras's old HDF5 has it; else
+            they lie where the layers lie in the model, as in `.keras` and `.weights.h5`.
+    """
+
+    path: Path
+    root: Any
+    by_layer: bool
+
+    @property
+    def version(self) -> str:
+        """The Keras that wrote the old layout, "1" where it doesn't say."""
+        return _text(self.root.attrs.get("keras_version", "1"))
+
+    @property
+    def backend(self) -> str | None:
+        """What that Keras computed with, where it says."""
+        value = self.root.attrs.get("backend")
+        return None if value is None else _text(value)
+
+    def list_layers(self) -> dict[str, list[str]]:
+        """List the arrays of each layer that has any, in their order; of the old layout."""
+        layers = {}
+        for layer in read_names(self.root, "layer_names"):
+            names = read_names(self.root[layer], "weight_names")
+            if names:
+                layers[layer] = [f"{layer}/{name}" for name in names]
+        return layers
+
+    def list_top_level(self) -> list[str]:
+        """List the arrays that belong to no layer, but to the model; of the old layout."""
+        group = "top_level_model_weights"
+        if group not in self.root:
+            return []
+        return [f"{group}/{name}" for name in read_names(self.root[group], "weight_names")]
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, Shape]]:
+        """The shape of each array by its key, by the place in the model; of the new layout."""
+        import h5py
+
+        found: dict[str, dict[str, Shape]] = {}
+
+        def note(name: bytes, info: Any) -> None:
+            place, vars_, key = f"/{name.decode()}".rpartition("/vars/")
+            place = self._as_new(place.removeprefix("/"))
+            if info.type == h5py.h5o.TYPE_DATASET and vars_ and not _is_training(place):
+                found.setdefault(place, {})[key] = h5py.h5d.open(self.root.id, name).shape
+
+        # Links to other places or files aren't followed: Keras makes none.
+        h5py.h5o.visit(self.root.id, note, info=True)
+        return found
+
+    def find_names(self) -> dict[str, tuple[str, ...]]:
+        """Give the layers' names, from the outermost inwards, by place in the model.
+
+        Keras 3.7 and later note them; of an older `.keras` file the config tells them.
+        """
+        noted: dict[str, str] = {}
+
+        def note(name: str, item: Any) -> None:
+            if name.endswith("/vars") and isinstance(item.attrs.get("name"), str):
+                noted[self._as_new(name.removesuffix("/vars"))] = item.attrs["name"]
+
+        self.root.visititems(note)
+        if noted:
+            return {place: _name_from_outside(place, noted) for place in noted}
+        try:
+            network = read_network(read_model_file(self.path).config)
+        except ModelError:  # it holds weights only
+            return {}
+        return name_places(_list_tree(network)) if network else {}
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Read one array.
+
+        Raises:
+            ModelError: It isn't in the file itself.
+        """
+        import numpy as np
+
+        dataset = self.root[name]
+        if dataset.external is not None or dataset.is_virtual or dataset.file != self.root.file:
+            raise ModelError(f"{self.path}: {name} lies in another file, which Keras doesn't do")
+        if dataset.attrs.get("dtype") == "bfloat16":
+            import ml_dtypes
+
+            return np.array(dataset, dtype=ml_dtypes.bfloat16)
+        return np.asarray(dataset)
+
+    def read_place(self, place: str) -> dict[str, npt.NDArray[Any]]:
+        """Read the arrays of a place by their keys; of the new layout."""
+        if place not in self.groups:
+            return {}
+        own = place.replace("layers", _OLD_CONTAINER) if self._is_old else place
+        prefix = f"{own}/vars" if own else "vars"
+        return {key: self.read(f"{prefix}/{key}") for key in self.groups[place]}
+
+    @cached_property
+    def _is_old(self) -> bool:
+        return _OLD_CONTAINER in self.root
+
+    def _as_new(self, place: str) -> str:
+        return place.replace(_OLD_CONTAINER, "layers")
+
+
+@contextmanager
+def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
+    """Open the weights in a `.keras`, `.weights.h5` or old HDF5 file; the content decides which.
+
+    Args:
+        path: A weights file, or the file of a whole model.
+
+    Raises:
+        ModelError: It is missing, damaged, or holds no weights.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ModelError(f"--weights {path}: no such file", hint="check the path")
+        with path.open("rb") as file:
+            start = file.read(4)
+        with _open_hdf5(path, start) as root:
+            yield _find_weights(path, start, root)
+    except ModelError:
+        raise
+    except Exception as error:  # HDF5 and zip report damage in many types
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"{path}: its weights are truncated or damaged: {reason}",
+            hint="copy or save the file again",
+        ) from error
+
+
+@contextmanager
+def _open_hdf5(path: Path, start: bytes) -> Iterator[Any]:
+    import h5py
+
+    if start == _ZIP:
+        with open_weights_member(path) as stream, h5py.File(stream, "r") as file:
+            yield file
+    elif h5py.is_hdf5(path):
+        with h5py.File(path, "r", locking=False) as file:
+            yield file
+    else:
+        raise ModelError(
+            f"{path} holds no weights: neither HDF5 nor a .keras archive",
+            hint="give what `save_weights('w.weights.h5')` or `save('model.keras')` wrote",
+        )
+
+
+def _find_weights(path: Path, start: bytes, root: Any) -> StoredWeights:
+    if root.attrs.get("format") == DUMP_FORMAT:
+        raise ModelError(f"{path} is a dump of activations that kprobe wrote: it holds no weights")
+    named = {"layer_names", "layer_names0"}
+    if named & set(root.attrs):
+        return StoredWeights(path, root, by_layer=True)
+    if "model_weights" in root:
+        return StoredWeights(path, root["model_weights"], by_layer=True)
+    weights = StoredWeights(path, root, by_layer=False)
+    # A model may well have been saved before it had any.
+    if not weights.groups and start != _ZIP:
+        raise ModelError(f"{path} holds no weights")
+    return weights
+
+
+def check_weights(
+    source: object, weights: str | os.PathLike[str] | None, *, random_weights: bool
+) -> None:
+    """Check that there are weights for a model, as far as files tell.
+
+    Raises:
+        ModelError: The file of the weights can't be read; or there is none, the model's file has
+            an architecture alone, and random weights weren't asked for.
+    """
+    if weights is not None:
+        with open_weights(weights):
+            pass
+    elif isinstance(source, ModelFile) and not random_weights and not holds_weights(source):
+        raise ModelError(
+            f"{source.path} holds an architecture without weights",
+            hint="give them with --weights FILE; --random-weights goes on with random ones",
+        )
+
+
+def holds_weights(model_file: ModelFile) -> bool:
+    """Tell whether a model file has weights beside its architecture."""
+    if model_file.format == "json":
+        return False
+    if model_file.format != "h5":
+        return True
+    import h5py
+
+    with h5py.File(model_file.path, "r", locking=False) as file:
+        return "model_weights" in file
+
+
+def name_places(
+    tree: Tree, prefix: str = "layers/", outer: tuple[str, ...] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Give the names of a model's layers by their places, which are counted by class."""
+    used: dict[str, int] = {}
+    places: dict[str, tuple[str, ...]] = {}
+    for name, class_name, inside in tree:
+        stem = to_snake_case(class_name)
+        number = used[stem] = used.get(stem, -1) + 1
+        place = prefix + (f"{stem}_{number}" if number else stem)
+        places[place] = (*outer, name)
+        if inside is not None:
+            places |= name_places(inside, f"{place}/layers/", places[place])
+    return places
+
+
+def find_around(place: str, places: Iterable[str]) -> str | None:
+    """Find the innermost of some places that a place lies in, or is."""
+    fitting = [other for other in places if f"{place}/".startswith(f"{other}/")]
+    return max(fitting, key=len, default=None)
+
+
+def _list_tree(network: Network) -> Tree:
+    return [
+        (layer.name, layer.class_name, _list_tree(layer.network) if layer.network else None)
+        for layer in network.layers
+        if layer.in_layers
+    ]
+
+
+def _name_from_outside(place: str, noted: Mapping[str, str]) -> tuple[str, ...]:
+    parts = place.split("/")
+    around = ("/".join(parts[: count + 1]) for count in range(len(parts)))
+    return tuple(noted[outer] for outer in around if outer in noted)
+
+
+def _is_training(place: str) -> bool:
+    return place.split("/")[0] in TRAINING_GROUPS or "seed_generator" in place
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
