@@ -59,7 +59,7 @@ def digits() -> np.ndarray:
         return arrays["scan"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kprobe_command():
     """The command line as a person runs it: `kprobe` in a process of its own."""
     return [sys.executable, "-m", "kprobe"]

@@ -1,4 +1,4 @@
-"""Compute eagerly where the user's code has switched eager execution off."""
+"""Notice that the user's code switches eager execution off, and compute eagerly all the same."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+import tensorflow as tf
 from tensorflow.python.eager import context
-from tensorflow.python.framework import tensor_shape
+from tensorflow.python.framework import ops, tensor_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,37 @@ def eagerly(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return run
+
+
+@contextlib.contextmanager
+def when_switched_off(begin: Callable[[], None]) -> Iterator[None]:
+    """Call a function as soon as eager execution is off: now, or inside the block.
+
+    Args:
+        begin: What to call, once.
+    """
+    if not context.executing_eagerly():
+        begin()
+        yield
+        return
+    original = ops.disable_eager_execution
+
+    @functools.wraps(original)
+    def disable() -> None:
+        before = context.executing_eagerly()
+        original()
+        if before and not context.executing_eagerly():
+            begin()
+
+    # `disable_v2_behavior` looks the first up, users' code the others.
+    owners = (ops, tf.compat.v1, tf.compat.v2.compat.v1)
+    for owner in owners:
+        owner.disable_eager_execution = disable
+    try:
+        yield
+    finally:
+        for owner in owners:
+            owner.disable_eager_execution = original
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ operation keeps its name and every variable is one outside of sessions.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ import tensorflow as tf
 from kprobe.errors import ModelError
 from kprobe.graph.extract import extract
 from kprobe.graph.liveness import find_ancestors
+from kprobe.graph.mode import when_switched_off
 from kprobe.graph.record import Record, recording
 from kprobe.graph.session_variables import find_variables, take_values
 
@@ -35,16 +37,22 @@ _SCOPE = "kprobe"
 def recording_session() -> Iterator[None]:
     """Record the layer calls of models that are built inside the block with eager execution off.
 
+    It may be off already, or be switched off inside the block, by a module imported there, say.
     Of a model that wasn't built in such a block, `trace_session` knows what Keras remembers: not
     the calls inside of layers and of nested models.
     """
-    if tf.executing_eagerly():
-        yield
-        return
-    with recording() as recorder:
+    recorders = []
+    with contextlib.ExitStack() as stack:
+
+        def begin() -> None:
+            # Only what is imported is watched, and no other Keras knows of this mode.
+            importlib.import_module("tf_keras")
+            recorders.append(stack.enter_context(recording()))
+
+        stack.enter_context(when_switched_off(begin))
         yield
     outermost: dict[int, Record] = {}
-    for record in recorder.records:
+    for record in recorders[0].records if recorders else ():
         outermost[id(record)] = outermost.get(id(record.parent), record)
         outermost[id(record)].graph.add_to_collection(_CALLS, record)
 
