@@ -30,6 +30,12 @@ from kprobe.inputs.npy_rows import open_npy
 from kprobe.inputs.npy_stream import NpyStream
 from kprobe.inputs.npz import NpzFile
 from kprobe.inputs.sparse_rows import SparseRows, is_sparse
+from kprobe.inputs.tfrecord import (
+    GZIP_MAGIC,
+    TfRecordFile,
+    is_compressed_tfrecord,
+    is_tfrecord,
+)
 
 if TYPE_CHECKING:
     from io import BufferedIOBase
@@ -116,6 +122,8 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Con
         return ImageRows(read_list(path))
     if find_kind(start):
         return ImageRows(ImageFiles(path.parent, [path.name], str(path), "image"))
+    if is_tfrecord(start) or (start.startswith(GZIP_MAGIC) and is_compressed_tfrecord(path)):
+        return TfRecordFile(path, label, identity)
     if not start:
         raise InputError(f"{path}: {EXPECTED}, received an empty one (0 bytes)")
     kinds = (kind for magic, kind in _FOREIGN.items() if start.startswith(magic))

@@ -111,6 +111,9 @@ class ImageFiles:
         except OSError as error:
             return f"can't be read: {error.strerror or error}"
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def classes(self) -> list[str]:
         """Name for every file the folder at the top that it lies in.
 

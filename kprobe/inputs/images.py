@@ -43,6 +43,9 @@ class EncodedImages(Protocol):
     def explain(self, row: int) -> str:
         """Tell why an image couldn't be decoded."""
 
+    def close(self) -> None:
+        """Let go of what is open."""
+
 
 class ImageRows(FallibleSource):
     """Images as rows of one shape: uint8.
@@ -111,6 +114,7 @@ class ImageRows(FallibleSource):
         """Stop decoding."""
         self._decoded = iter(())
         self._position = -1
+        self.images.close()
 
     @property
     def _chosen(self) -> ImageForm:
