@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import h5py
 
 from kprobe.errors import InputError
+from kprobe.inputs import parquet
 from kprobe.inputs.concatenated import join
 from kprobe.inputs.faults import suggest_name
+from kprobe.inputs.generated import open_callable
 from kprobe.inputs.hdf5 import Hdf5File
 from kprobe.inputs.image_files import (
     IMAGE_EXTENSIONS,
@@ -64,6 +66,8 @@ def open_location(location: Location) -> Source | Container:
     if location.path is None:
         return _open_stdin()
     path = location.path
+    if location.function is not None:
+        return open_callable(str(path), location.function)
     try:
         if is_glob(path):
             return _open_pattern(location)
@@ -122,6 +126,8 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Con
         return ImageRows(read_list(path))
     if find_kind(start):
         return ImageRows(ImageFiles(path.parent, [path.name], str(path), "image"))
+    if start.startswith(parquet.MAGIC):
+        return parquet.ParquetFile(path, label, identity)
     if is_tfrecord(start) or (start.startswith(GZIP_MAGIC) and is_compressed_tfrecord(path)):
         return TfRecordFile(path, label, identity)
     if not start:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from kprobe.inputs.image_files import is_glob
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+_MODULE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 _KEYED_FILE = re.compile(
     r"(.+\.(?:h5|hdf5|npz|npy|tfrecords?|parquet|py)):(.*)", re.IGNORECASE | re.DOTALL
 )
@@ -28,12 +29,15 @@ class Location:
         name: The model's input they are for, or None if the text doesn't say.
         path: The file, or None for standard input.
         key: Which array of the file, or None if the text doesn't say.
+        function: For samples that code gives, its name; the path is that of the code, or the
+            name of its module.
     """
 
     text: str
     name: str | None
     path: Path | None
     key: str | None
+    function: str | None = None
 
     @property
     def label(self) -> str:
@@ -47,7 +51,7 @@ class Location:
 
 
 def parse_location(text: str, input_names: Collection[str]) -> Location:
-    """Read `SRC` or `NAME=SRC`, SRC being a file, a file and a key, or `-`.
+    """Read `SRC` or `NAME=SRC`: a file, a file and a key, code and a function in it, or `-`.
 
     Names of files and of datasets may hold "=" and ":" themselves: what exists as a file wins
     over any reading of the punctuation, then what is one of the model's inputs.
@@ -56,6 +60,18 @@ def parse_location(text: str, input_names: Collection[str]) -> Location:
         text: What the user gave.
         input_names: The names of the model's inputs.
     """
+    found = _split(text, input_names)
+    if found.path is None:
+        return found
+    if found.path.suffix == ".py":
+        return replace(found, key=None, function=found.key or "")
+    module = _MODULE.fullmatch(str(found.path))
+    if module and found.key is None and not os.path.lexists(found.path):
+        return replace(found, path=Path(module[1]), function=module[2])
+    return found
+
+
+def _split(text: str, input_names: Collection[str]) -> Location:
     existing = _split_existing(text)
     if existing is not None:
         return Location(text, None, *existing)

@@ -19,7 +19,7 @@ from kprobe.inputs.matching import Matches
 from kprobe.inputs.npy_header import check_plain
 from kprobe.inputs.random_rows import DEFAULT_ROWS, RandomRows
 from kprobe.inputs.samples import Samples
-from kprobe.inputs.source import ArraySource, Source
+from kprobe.inputs.source import UNKNOWN_ROWS, ArraySource, Source
 
 if TYPE_CHECKING:
     from kprobe.inputs.image_options import ImageOptions
@@ -85,8 +85,11 @@ def check_there(sources: Sequence[str]) -> None:
     """
     faults = Faults()
     for source in sources:
-        path = parse_location(source, ()).path
-        if path is not None and not path.exists() and not is_glob(path):
+        parsed = parse_location(source, ())
+        path = parsed.path
+        if path is None or parsed.function is not None:
+            continue
+        if not path.exists() and not is_glob(path):
             faults.add(f"{source}: {EXPECTED}, and there is no such file")
     faults.raise_if_any()
 
@@ -163,15 +166,20 @@ def _finish(matches: Matches, limit: int | None, *, labeled: bool = False) -> Sa
     for model_input, source in sources.items():
         check_fit(model_input, source, matches.faults)
     _check_same_rows(list(sources.values()), matches.faults)
-    labels = None
+    if limit is None and {source.rows for source in sources.values()} == {UNKNOWN_ROWS}:
+        labels = ", ".join(source.label for source in sources.values())
+        matches.faults.add(
+            f"{labels}: nobody knows how many samples it gives", "say how many to take: --limit N"
+        )
+    of_rows = None
     if labeled:
         with matches.faults.taken():
-            labels = read_labels(sources.values())
+            of_rows = read_labels(sources.values())
     matches.faults.raise_if_any()
-    return Samples(sources, limit=limit, labels=labels)
+    return Samples(sources, limit=limit, labels=of_rows)
 
 
 def _check_same_rows(sources: Sequence[Source], faults: Faults) -> None:
-    if len({source.rows for source in sources}) > 1:
+    if len({source.rows for source in sources} - {UNKNOWN_ROWS}) > 1:
         counts = ", ".join(f"{source.rows} from {source.label}" for source in sources)
         faults.add(f"expected as many rows for every input, received {counts}")

@@ -12,6 +12,7 @@ from kprobe.inputs.fallible import FallibleSource
 from kprobe.inputs.fitting import find_integer_bounds
 from kprobe.inputs.random_rows import RandomRows
 from kprobe.inputs.row_names import RowNames
+from kprobe.inputs.source import UNKNOWN_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,14 +83,15 @@ class Samples:
         """Tell what is read from what, without reading it.
 
         Returns:
-            JSON-able values for each input: "input" (its name), "rows" (before any limit),
+            JSON-able values for each input: "input" (its name), "rows" (before any limit; None
+            where nobody knows),
             "shape" (of one sample), "dtype", and what `Source.identity` gives.
         """
         return [
             {
                 "input": name,
                 **source.identity(),
-                "rows": source.rows,
+                "rows": None if source.rows == UNKNOWN_ROWS else source.rows,
                 "shape": list(source.shape),
                 "dtype": "string" if source.dtype.kind in "SUO" else source.dtype.name,
             }

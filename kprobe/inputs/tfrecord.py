@@ -30,7 +30,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = struct.Struct("<QI")
 _TAIL = 4  # bytes
 
-_KINDS = {"float_list": np.dtype(np.float32), "int64_list": np.dtype(np.int64)}
+_KINDS: dict[str, np.dtype[Any]] = {
+    "float_list": np.dtype(np.float32),
+    "int64_list": np.dtype(np.int64),
+}
 
 
 def is_tfrecord(start: bytes) -> bool:
@@ -209,10 +212,8 @@ class _Features(ValueRows):
         kind = features[self._key].WhichOneof("kind")
         if kind not in _KINDS:
             return f"expected numbers, received {kind or 'nothing'}"
-        values: npt.NDArray[Any] = np.array(
-            getattr(features[self._key], kind).value, dtype=_KINDS[kind]
-        )
-        return values
+        values: list[float] = getattr(features[self._key], kind).value
+        return np.array(values, dtype=_KINDS[kind])
 
 
 def _index(

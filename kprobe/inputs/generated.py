@@ -1,0 +1,237 @@
+"""Samples that Python code of the user's gives, batch by batch, as for training."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.inputs.container import Container
+from kprobe.inputs.faults import list_names
+from kprobe.inputs.npy_header import check_plain
+from kprobe.inputs.source import UNKNOWN_ROWS, Source
+
+
+def open_callable(place: str, name: str) -> Source | Container:
+    """Call what gives the batches, and look at the first.
+
+    Args:
+        place: A module, or a file of Python.
+        name: What in it is called, without arguments. What it gives is iterated over: batches, or
+            `(inputs, targets)` as training takes them, of which the inputs are used; each an
+            array, a sequence of arrays, or a mapping by input name. What has a length
+            (`keras.utils.PyDataset`, `Sequence`) is indexed instead.
+
+    Raises:
+        InputError: There is no such thing, it fails, or what it gives are no batches.
+    """
+    label = f"{place}:{name}"
+    if not name:
+        raise InputError(
+            f"{place}: expected the name of a function that gives batches",
+            hint=f"say which: {place}:FUNCTION",
+        )
+    stream = _Batches(_find(place, name, label), label)
+    if stream.keys == [""]:
+        return _Generated(stream, "")
+    return _GeneratedArrays(stream)
+
+
+class _Batches:
+    """Batches of rows, with those kept that may be asked for again."""
+
+    def __init__(self, function: Any, label: str) -> None:
+        self._function = function
+        self.label = label
+        self._begin = self._end = 0  # the rows that are kept
+        self._kept: list[dict[str, npt.NDArray[Any]]] = []
+        self._batches = self._start()
+        first = next(self._batches, None)
+        if first is None:
+            raise InputError(f"{label}: expected batches of samples, received none")
+        self.keys = list(first)
+        self.specs = {key: (rows.shape[1:], rows.dtype) for key, rows in first.items()}
+        self._keep(first)
+
+    def count(self) -> int:
+        """Give the number of rows, which what has a length tells by its last batch."""
+        given = self._called
+        if not _is_indexed(given):
+            return UNKNOWN_ROWS
+        first, last = len(self._kept[0][self.keys[0]]), self._read(given[len(given) - 1])
+        return (len(given) - 1) * first + len(last[self.keys[0]])
+
+    def take(self, key: str, start: int, stop: int, *, peeking: bool = False) -> npt.NDArray[Any]:
+        """Give rows start to stop of one of the arrays; those before are forgotten."""
+        if start < self._begin:  # it has gone by: all is given anew
+            self._batches, self._kept, self._begin, self._end = self._start(), [], 0, 0
+        while self._end < stop:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            self._keep(batch)
+            if not peeking:
+                self._forget(start)
+        if self._end < stop and not peeking:
+            raise InputError(
+                f"{self.label}: expected {stop} samples, and it ended after {self._end}",
+                hint=f"--limit {self._end}" if self._end else None,
+            )
+        kept = np.concatenate([batch[key] for batch in self._kept])
+        rows: npt.NDArray[Any] = kept[start - self._begin : stop - self._begin]
+        return rows
+
+    def _keep(self, batch: dict[str, npt.NDArray[Any]]) -> None:
+        specs = {key: (rows.shape[1:], rows.dtype) for key, rows in batch.items()}
+        if specs != self.specs:
+            raise InputError(
+                f"{self.label}: expected batches of one kind, received {self.specs} and then "
+                f"{specs} in row {self._end}"
+            )
+        self._kept.append(batch)
+        self._end += len(batch[self.keys[0]])
+
+    def _forget(self, start: int) -> None:
+        while self._kept:
+            rows = len(self._kept[0][self.keys[0]])
+            if self._begin + rows > start:
+                return
+            del self._kept[0]
+            self._begin += rows
+
+    def _start(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        try:
+            self._called = self._function()
+            if _is_indexed(self._called):
+                batches: Any = (self._called[n] for n in range(len(self._called)))
+            elif isinstance(self._called, Iterable):
+                batches = iter(self._called)
+            else:
+                raise InputError(
+                    f"{self.label}: expected batches, received {type(self._called).__name__}"
+                )
+            for batch in batches:
+                yield self._read(batch)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{self.label} failed: {type(error).__name__}: {error}") from error
+
+    def _read(self, batch: Any) -> dict[str, npt.NDArray[Any]]:
+        """Take the inputs of a batch, by name; by place where they have none; "" for a lone one."""
+        inputs = batch[0] if isinstance(batch, tuple) and len(batch) in (1, 2, 3) else batch
+        if isinstance(inputs, Mapping):
+            arrays = {str(key): np.asarray(value) for key, value in inputs.items()}
+        elif isinstance(inputs, tuple | list):
+            arrays = {str(place): np.asarray(value) for place, value in enumerate(inputs)}
+        else:
+            arrays = {"": np.asarray(inputs)}
+        for key, rows in arrays.items():
+            check_plain(rows.dtype, rows.shape, f"{self.label}:{key}" if key else self.label)
+        if len({len(rows) for rows in arrays.values()}) != 1:
+            shapes = list_names(f"{key} {rows.shape}" for key, rows in arrays.items())
+            raise InputError(
+                f"{self.label}: expected as many rows of each input, received {shapes}"
+            )
+        return arrays
+
+
+class _Generated(Source):
+    def __init__(self, stream: _Batches, key: str) -> None:
+        self._stream = stream
+        self._key = key
+        self.label = f"{stream.label}:{key}" if key else stream.label
+        self.rows = stream.count()
+        self.shape, dtype = stream.specs[key]
+        self.dtype = dtype.newbyteorder("=")
+
+    def identity(self) -> dict[str, Any]:
+        """Tell the code; what it gives can't be told without running it."""
+        return {"source": self.label}
+
+    def peek(self, count: int) -> npt.NDArray[Any]:
+        """Give the first rows, which are kept."""
+        return self._cast(self._stream.take(self._key, 0, min(count, self.rows), peeking=True))
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Give rows as they come; those that have gone by are made anew from the beginning."""
+        return self._cast(self._stream.take(self._key, start, stop))
+
+    def _cast(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(rows, self.dtype)
+
+
+class _GeneratedArrays(Container):
+    def __init__(self, stream: _Batches) -> None:
+        self._stream = stream
+        self.label = stream.label
+
+    def keys(self) -> list[str]:
+        """List the names of the inputs, or their places where they have none."""
+        return self._stream.keys
+
+    def open(self, key: str) -> Source:
+        """Open one of the arrays; all are taken from the same batches."""
+        if key not in self._stream.keys:
+            raise InputError(
+                f"{self.label}: no array '{key}'; it gives {list_names(self._stream.keys)}"
+            )
+        return _Generated(self._stream, key)
+
+
+def _is_indexed(given: Any) -> bool:
+    """Tell batches that are had by their number, such as a `keras.utils.PyDataset`."""
+    indexed = hasattr(given, "__getitem__") and hasattr(given, "__len__")
+    return indexed and not isinstance(given, Mapping)
+
+
+def _find(place: str, name: str, label: str) -> Any:
+    try:
+        if place.endswith(".py"):
+            module = _load_file(Path(place))
+        else:
+            with _looking_first_in(""):  # as `python -m` does
+                module = importlib.import_module(place)
+    except Exception as error:
+        raise InputError(f"{label}: can't be imported: {type(error).__name__}: {error}") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        what = "nothing" if found is None else type(found).__name__
+        raise InputError(f"{label}: expected a function or class '{name}', received {what}")
+    return found
+
+
+def _load_file(path: Path) -> Any:
+    name = str(path.resolve())  # which no `import` of another module means
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no loader for {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with _looking_first_in(str(path.parent)):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextlib.contextmanager
+def _looking_first_in(folder: str) -> Iterator[None]:
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
