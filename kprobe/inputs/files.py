@@ -13,7 +13,7 @@ from kprobe.errors import InputError
 from kprobe.inputs import parquet
 from kprobe.inputs.concatenated import join
 from kprobe.inputs.faults import suggest_name
-from kprobe.inputs.generated import open_callable
+from kprobe.inputs.generated import is_dataset, open_callable, open_dataset
 from kprobe.inputs.hdf5 import Hdf5File
 from kprobe.inputs.image_files import (
     IMAGE_EXTENSIONS,
@@ -73,6 +73,9 @@ def open_location(location: Location) -> Source | Container:
             return _open_pattern(location)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
+            if is_dataset(path):
+                facts = {"source": location.source, "mtime": status.st_mtime}
+                return open_dataset(path, location.label, facts)
             return ImageRows(find_in_folder(path))
         identity = {
             "source": location.source,

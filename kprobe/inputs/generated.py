@@ -19,6 +19,8 @@ from kprobe.inputs.faults import list_names
 from kprobe.inputs.npy_header import check_plain
 from kprobe.inputs.source import UNKNOWN_ROWS, Source
 
+_DATASET_BATCH = 32
+
 
 def open_callable(place: str, name: str) -> Source | Container:
     """Call what gives the batches, and look at the first.
@@ -39,17 +41,53 @@ def open_callable(place: str, name: str) -> Source | Container:
             f"{place}: expected the name of a function that gives batches",
             hint=f"say which: {place}:FUNCTION",
         )
-    stream = _Batches(_find(place, name, label), label)
+    return _open_batches(_Batches(_find(place, name, label), label), {"source": label})
+
+
+def is_dataset(folder: Path) -> bool:
+    """Tell a folder that `tf.data.Dataset.save` wrote."""
+    return (folder / "dataset_spec.pb").is_file()
+
+
+def open_dataset(folder: Path, label: str, identity: dict[str, Any]) -> Source | Container:
+    """Open what `tf.data.Dataset.save` wrote, an element a sample.
+
+    Args:
+        folder: The folder.
+        label: What messages and row identities call it.
+        identity: What its sources are to tell of it.
+
+    Raises:
+        InputError: It can't be read, or its elements are of several shapes.
+    """
+    import tensorflow as tf
+
+    def load() -> Any:
+        return tf.data.Dataset.load(str(folder))
+
+    try:
+        rows = int(load().cardinality())
+    except (tf.errors.OpError, OSError) as error:
+        raise InputError(f"{label}: can't be read: {error}") from None
+    if rows < 1:
+        raise InputError(f"{label}: expected samples, received a dataset without any")
+    # In batches, so that Python isn't called for every row.
+    batches = _Batches(lambda: load().batch(_DATASET_BATCH), label, rows)
+    return _open_batches(batches, identity)
+
+
+def _open_batches(stream: _Batches, identity: dict[str, Any]) -> Source | Container:
     if stream.keys == [""]:
-        return _Generated(stream, "")
-    return _GeneratedArrays(stream)
+        return _Generated(stream, "", identity)
+    return _GeneratedArrays(stream, identity)
 
 
 class _Batches:
     """Batches of rows, with those kept that may be asked for again."""
 
-    def __init__(self, function: Any, label: str) -> None:
+    def __init__(self, function: Any, label: str, rows: int | None = None) -> None:
         self._function = function
+        self._rows = rows
         self.label = label
         self._begin = self._end = 0  # the rows that are kept
         self._kept: list[dict[str, npt.NDArray[Any]]] = []
@@ -63,6 +101,8 @@ class _Batches:
 
     def count(self) -> int:
         """Give the number of rows, which what has a length tells by its last batch."""
+        if self._rows is not None:
+            return self._rows
         given = self._called
         if not _is_indexed(given):
             return UNKNOWN_ROWS
@@ -145,7 +185,8 @@ class _Batches:
 
 
 class _Generated(Source):
-    def __init__(self, stream: _Batches, key: str) -> None:
+    def __init__(self, stream: _Batches, key: str, identity: dict[str, Any]) -> None:
+        self._identity = identity
         self._stream = stream
         self._key = key
         self.label = f"{stream.label}:{key}" if key else stream.label
@@ -154,8 +195,9 @@ class _Generated(Source):
         self.dtype = dtype.newbyteorder("=")
 
     def identity(self) -> dict[str, Any]:
-        """Tell the code; what it gives can't be told without running it."""
-        return {"source": self.label}
+        """Tell the code or the folder; what code gives can't be told without running it."""
+        key = f":{self._key}" if self._key else ""
+        return {**self._identity, "source": f"{self._identity['source']}{key}"}
 
     def peek(self, count: int) -> npt.NDArray[Any]:
         """Give the first rows, which are kept."""
@@ -170,8 +212,9 @@ class _Generated(Source):
 
 
 class _GeneratedArrays(Container):
-    def __init__(self, stream: _Batches) -> None:
+    def __init__(self, stream: _Batches, identity: dict[str, Any]) -> None:
         self._stream = stream
+        self._identity = identity
         self.label = stream.label
 
     def keys(self) -> list[str]:
@@ -184,7 +227,7 @@ class _GeneratedArrays(Container):
             raise InputError(
                 f"{self.label}: no array '{key}'; it gives {list_names(self._stream.keys)}"
             )
-        return _Generated(self._stream, key)
+        return _Generated(self._stream, key, self._identity)
 
 
 def _is_indexed(given: Any) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kprobe.inputs.generated import is_dataset
 from kprobe.inputs.image_files import is_glob
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _split_existing(text: str) -> tuple[Path, str | None] | None:
         return Path(text), None
     for colon in re.finditer(":", text):
         path = Path(text[: colon.start()])
-        if path.is_file() or (is_glob(path) and any(glob.iglob(str(path)))):  # noqa: PTH207
+        if path.is_file() or is_dataset(path) or (is_glob(path) and any(glob.iglob(str(path)))):  # noqa: PTH207
             return path, text[colon.end() :] or None
     return None
 

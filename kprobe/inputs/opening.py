@@ -45,8 +45,11 @@ def open_sources(
     Args:
         texts: `SRC` or `NAME=SRC` each. SRC is a .npy, .npz or HDF5 file, `FILE:KEY` for one
             array of a file, or `-` for a .npy array on standard input; or an image, a folder of
-            images, a pattern such as `scans/*.png`, or a .txt file with the path of an image a
-            line. Empty: random samples.
+            images, or a .txt file with the path of an image a line; or `FILE:KEY` for a feature
+            of a TFRecord file or a column of a Parquet file; a folder that
+            `tf.data.Dataset.save` wrote; `FILE.py:FUNCTION` or `MODULE:FUNCTION` that gives
+            batches; or a pattern for files that are read one after another. Empty: random
+            samples.
         inputs: The model's inputs, those among them that are fed.
         feeds: `NAME=SRC` for those that are fed.
         random_rows: How many random samples to make, instead of `texts`; 8 if there are none.

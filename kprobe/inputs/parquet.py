@@ -89,7 +89,8 @@ class ParquetFile(Container):
             return _Bytes(column, label, identity)
         column.close()
         raise InputError(
-            f"{label}: expected a column of numbers, lists of numbers, texts or bytes, received {kind}"
+            f"{label}: expected a column of numbers, lists of numbers, texts or bytes, "
+            f"received {kind}"
         )
 
 

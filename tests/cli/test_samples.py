@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -42,6 +43,8 @@ def features(dump_columns):
 @pytest.mark.parametrize(
     ("source", "names"),
     [
+        ("sc*.npy", "scans.npy[{}]"),
+        ("scans.py:batches", "scans.py:batches[{}]"),
         ("scans.npy", "scans.npy[{}]"),
         ("scans.npz", "scans.npz:scan[{}]"),
         ("lone.npz", "lone.npz:anything[{}]"),
@@ -53,12 +56,17 @@ def features(dump_columns):
 def test_every_kind_of_source_gives_the_same(source, names, dump_columns, digits, features, npy):
     scans = digits[:9]
     np.save("scans.npy", scans)
+    Path("scans.py").write_text(
+        "import numpy as np\ndef batches():\n    yield from [np.load('scans.npy')] * 2"
+    )
     np.savez("scans.npz", scan=scans, other=np.zeros(3))
     np.savez_compressed("lone.npz", anything=scans)
     with h5py.File("scans.h5", "w") as file:
         file["group/scans"] = scans
     stdin = npy(scans) if source == "-" else ""
-    sample, arrays, stderr, attrs = dump_columns(DIGITS, "features", "-i", source, stdin=stdin)
+    sample, arrays, stderr, attrs = dump_columns(
+        DIGITS, "features", "-i", source, "--limit", "9", stdin=stdin
+    )
     np.testing.assert_array_equal(arrays["features"], features)
     assert sample == [names.format(row) for row in range(9)]
     assert "random" not in stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kprobe.errors import InputError
 from kprobe.inputs import ModelInput, open_sources
@@ -136,6 +137,32 @@ def test_memory_holds_a_few_batches_only():
         source = samples.sources["x"]
         for _ in samples.batches(4):
             assert sum(len(batch[""]) for batch in source._stream._kept) < 4 + 2 * 3
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11])
+@pytest.mark.parametrize("form", ["rows", "pairs", "named"])
+def test_a_saved_dataset_is_read_element_by_element(form, batch_size):
+    inputs = {"rows": ROWS, "pairs": (ROWS, ROWS[:, 0]), "named": ({"x": ROWS, "y": ROWS}, ROWS)}
+    tf.data.Dataset.from_tensor_slices(inputs[form]).save("saved")
+    names, rows = read("saved", batch_size)
+    np.testing.assert_array_equal(rows, ROWS)
+    assert names[10] == ("saved:x[10]" if form == "named" else "saved[10]")
+    if form == "named":
+        np.testing.assert_array_equal(read("x=saved:y", batch_size)[1], ROWS)
+
+
+def test_a_dataset_without_elements_is_refused():
+    tf.data.Dataset.from_tensor_slices(ROWS).take(0).save("saved")
+    with pytest.raises(InputError, match="saved: expected samples, received a dataset without"):
+        read("saved")
+
+
+def test_a_damaged_dataset_is_refused():
+    tf.data.Dataset.from_tensor_slices(ROWS).save("saved")
+    for path in Path("saved").rglob("*.snapshot"):
+        path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(InputError, match=r"^saved"):
+        read("saved")
 
 
 @pytest.mark.parametrize(
