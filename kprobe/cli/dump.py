@@ -63,10 +63,10 @@ if TYPE_CHECKING:
     metavar="[NAME=]SRC",
     type=File(),
     help="Samples: .npy, .npz, FILE.h5:/DATASET, - for a .npy on stdin; an image, a folder of "
-    "images, or a .txt file with a path a line; FILE.tfrecord:FEATURE, FILE.parquet:COLUMN; a saved "
-    "tf.data dataset; FILE.py:FUNCTION or MODULE:FUNCTION that gives batches. A pattern such as "
-    "'part*.npy' reads files one after another. NAME=SRC for each of several inputs. Without it, "
-    "random samples.",
+    "images, or a .txt file with a path a line; FILE.tfrecord:FEATURE, FILE.parquet:COLUMN; a "
+    "saved tf.data dataset; FILE.py:FUNCTION or MODULE:FUNCTION that gives batches. A pattern such "
+    "as 'part*.npy' reads files one after another. NAME=SRC for each of several inputs. Without "
+    "it, random samples.",
 )
 @click.option(
     "--feed",
