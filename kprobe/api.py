@@ -77,7 +77,8 @@ def dump(
         model: A model file, or a built `keras.Model` or `tf_keras.Model`.
         layers: Addresses; a text may hold several, with commas. None for every layer call.
         inputs: Sources of samples, as `--input` takes them; an array; or arrays by input name,
-            batch axis first. Without any, random samples.
+            batch axis first. Where the model takes samples of any size, a list of arrays, one a
+            sample, may stand for an array. Without any, random samples.
         output: The dump; by default the model's name with `.activations.h5`, in the working
             directory.
         **options: The other attributes of `kprobe.pipeline.job.Job`: feeds, training, stateful,
@@ -99,9 +100,22 @@ def dump(
     job = Job(
         model=model,
         layers=split_addresses(layers) if isinstance(layers, str) else layers,
-        inputs=[os.fspath(inputs)] if isinstance(inputs, str | os.PathLike) else inputs,
+        inputs=_read_inputs(inputs),
         output=read_output(output) if output is not None else default_output(model),
         **options,
     )
     with plan(job) as ready:
         return run(ready)
+
+
+def _read_inputs(inputs: Any) -> Any:
+    """Tell texts, a sequence of sources, from a sequence of samples."""
+    import numpy as np
+
+    if isinstance(inputs, str | os.PathLike):
+        return [os.fspath(inputs)]
+    if isinstance(inputs, list | tuple) and any(isinstance(value, np.ndarray) for value in inputs):
+        from kprobe.inputs.uneven import as_rows
+
+        return as_rows(inputs)
+    return inputs

@@ -19,7 +19,7 @@ def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:
     if source.rows == 0:
         faults.add(f"{start} samples, received none: {source.label} has 0 rows")
     if not _fits_shape(source.shape, model_input.shape[1:]):
-        received = (source.rows, *source.shape)
+        received = (source.rows, *(None if size == -1 else size for size in source.shape))
         faults.add(
             f"{start} shape {model_input.shape}, received {received} from {source.label}",
             _suggest_reshaping(source, model_input.shape[1:]),
@@ -61,6 +61,8 @@ def _fits_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> boo
 def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> str | None:
     """Name the usual slip that would explain the shape."""
     shape, label = source.shape, source.label
+    if -1 in shape:
+        return "make the samples one size; images with --resize"
     if all(axis is None for axis in expected):
         return None
     if _fits_shape((source.rows, *shape), expected):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.inputs.fallible import FallibleSource
 from kprobe.inputs.image_options import ImageForm, ImageOptions, choose_form
+from kprobe.inputs.uneven import as_rows, find_common_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ class EncodedImages(Protocol):
 
 
 class ImageRows(FallibleSource):
-    """Images as rows of one shape: uint8.
+    """Images as rows: uint8, of several shapes if they keep their sizes and those differ.
 
     Before it can be read, `fit_to` must tell it what for.
     """
@@ -66,11 +67,12 @@ class ImageRows(FallibleSource):
         """Choose the shape of the rows.
 
         Raises:
-            InputError: The input takes no images, or they have several sizes and are to keep them.
+            InputError: The input takes no images, or none can be read.
         """
         self._form = choose_form(model_input.name, model_input.shape, options)
-        size = self._form.size or self._find_common_size(model_input)
-        self.shape = self._form.shape(*size)
+        size = self._form.size
+        sizes = self._find_sizes() if size is None else {size}
+        self.shape = find_common_shape([self._form.shape(*size) for size in sizes])
         return self
 
     def identity(self) -> dict[str, Any]:
@@ -97,17 +99,22 @@ class ImageRows(FallibleSource):
                 self.images.items(start), self.images.read_item, self._chosen
             )
             self._position = start
-        rows = np.zeros((stop - start, *self.shape), self.dtype)
+        images: list[npt.NDArray[Any]] = []
         faults: dict[int, str] = {}
+        blank = np.zeros([abs(size) for size in self.shape], self.dtype)
         for row in range(start, stop):
             image = next(self._decoded)
             self._position = row + 1
             if image is None:
                 faults[row] = self.images.explain(row)
-            elif image.shape != self.shape:
+            elif not _has_shape(image, self.shape):
                 faults[row] = f"expected an image of shape {self.shape}, received {image.shape}"
-            else:
-                rows[row - start] = image
+            images.append(blank if row in faults or image is None else image)
+        if -1 in self.shape:
+            return as_rows(images), faults
+        rows = np.empty((len(images), *blank.shape), self.dtype)
+        for number, image in enumerate(images):
+            rows[number] = image
         return rows, faults
 
     def close(self) -> None:
@@ -122,29 +129,20 @@ class ImageRows(FallibleSource):
             raise ValueError(f"{self.label}: it isn't known yet what the images are for")
         return self._form
 
-    def _find_common_size(self, model_input: ModelInput) -> tuple[int, int]:
-        """Look at the headers of all images, which keep their sizes.
+    def _find_sizes(self) -> set[tuple[int, int]]:
+        """Read the sizes of all images, which keep them, in their headers.
 
         Raises:
-            InputError: There are several sizes, or none can be read.
+            InputError: None can be read.
         """
-        rows: dict[tuple[int, int], int] = {}
-        for row, size in self.images.sizes():
-            rows.setdefault(size, row)
-            if len(rows) > 1:
-                break
-        if len(rows) == 1:
-            return next(iter(rows))
-        if not rows:
+        sizes = {size for _, size in self.images.sizes()}
+        if not sizes:
             name = self.names(0, 1)[0].decode()
             raise InputError(
                 f"{self.label}: no image can be read; {name}: {self.images.explain(0)}"
             )
-        (one, first), (other, second) = rows.items()
-        names = [self.names(row, row + 1)[0].decode() for row in (first, second)]
-        raise InputError(
-            f"{self.label}: expected images of one size, as input '{model_input.name}' "
-            f"{model_input.shape} has none of its own, received {names[0]} with "
-            f"{one[0]}x{one[1]} and {names[1]} with {other[0]}x{other[1]}",
-            hint="make them one: --resize 224x224",
-        )
+        return sizes
+
+
+def _has_shape(image: npt.NDArray[Any], shape: tuple[int, ...]) -> bool:
+    return all(size in (-1, own) for size, own in zip(shape, image.shape, strict=True))

@@ -20,6 +20,7 @@ from kprobe.inputs.npy_header import check_plain
 from kprobe.inputs.random_rows import DEFAULT_ROWS, RandomRows
 from kprobe.inputs.samples import Samples
 from kprobe.inputs.source import UNKNOWN_ROWS, ArraySource, Source
+from kprobe.inputs.uneven import UnevenArrays
 
 if TYPE_CHECKING:
     from kprobe.inputs.image_options import ImageOptions
@@ -98,7 +99,7 @@ def check_there(sources: Sequence[str]) -> None:
 
 
 def open_arrays(
-    arrays: Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any],
+    given: Mapping[str, npt.NDArray[Any]] | npt.NDArray[Any],
     inputs: Sequence[ModelInput],
     *,
     limit: int | None = None,
@@ -106,8 +107,9 @@ def open_arrays(
     """Take samples from arrays in memory.
 
     Args:
-        arrays: An array for each of the model's inputs by name, or the array for its only one,
-            each of shape (rows, *sample shape).
+        given: An array for each of the model's inputs by name, or the array for its only one,
+            each of shape (rows, *sample shape); or a sequence of arrays, one a sample, of several
+            shapes.
         inputs: The model's inputs.
         limit: Use the first so many rows only.
 
@@ -117,16 +119,29 @@ def open_arrays(
     faults = Faults()
     _check_numbers((), inputs, None, 0, limit, faults)
     matches = Matches(inputs, faults)
-    named = arrays if isinstance(arrays, Mapping) else {None: arrays}
+    named = given if isinstance(given, Mapping) else {None: given}
     for name, values in named.items():
         label = "array" if name is None else f"array:{name}"
-        array = np.asarray(values)
         with faults.taken():
+            arrays = _take_apart(values)
+            if len({array.shape for array in arrays}) > 1:
+                matches.add_source(name, UnevenArrays(arrays, label), label)
+                continue
+            array = np.stack(arrays) if arrays else np.asarray(values)
             if array.dtype.hasobject and not all(isinstance(v, str | bytes) for v in array.flat):
                 raise InputError(f"{label}: expected numbers or strings, received objects")
             check_plain(array.dtype, array.shape, label)
             matches.add_source(name, ArraySource(array, label), label)
     return _finish(matches, limit)
+
+
+def _take_apart(values: Any) -> list[npt.NDArray[Any]]:
+    """Give the arrays of a sequence of them; none of anything else."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return []
+    arrays = list(values) if isinstance(values, Sequence | np.ndarray) else []
+    are_arrays = all(isinstance(value, np.ndarray) and value.dtype != object for value in arrays)
+    return arrays if are_arrays else []
 
 
 def _check_numbers(

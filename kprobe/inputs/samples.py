@@ -13,6 +13,7 @@ from kprobe.inputs.fitting import find_integer_bounds
 from kprobe.inputs.random_rows import RandomRows
 from kprobe.inputs.row_names import RowNames
 from kprobe.inputs.source import UNKNOWN_ROWS
+from kprobe.inputs.uneven import is_uneven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +65,7 @@ class Samples:
         return any(isinstance(source, RandomRows) for source in self.sources.values())
 
     def specs(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-        """Give for each input the shape of one sample and the dtype of the data."""
+        """Give for each input the shape of one sample, as `Source.shape`, and the dtype."""
         return {name: (source.shape, source.dtype) for name, source in self.sources.items()}
 
     def names(self, start: int = 0, stop: int | None = None) -> RowNames | npt.NDArray[Any]:
@@ -103,7 +104,8 @@ class Samples:
 
         Args:
             count: How many rows; fewer are given when there are fewer. With `keep_going` they
-                are the first that can be read.
+                are the first that can be read. Where rows differ in shape they are those among
+                them that have the shapes of the first.
 
         Raises:
             SampleError: A row can't be read; with `keep_going`, none can.
@@ -112,14 +114,14 @@ class Samples:
         while True:
             batch, faults = self._read(0, looked, peeking=True)
             if not faults:
-                return batch
+                return _stack_alike(batch)
             good = [row for row in range(looked) if row not in faults][:count]
             if len(good) == count or looked == self.rows:
                 break
             looked = min(2 * looked, self.rows)
         if not good:
             raise next(iter(faults.values()))
-        return {name: rows[good] for name, rows in batch.items()}
+        return _stack_alike({name: rows[good] for name, rows in batch.items()})
 
     def batches(
         self, batch_size: int, start: int = 0, stop: int | None = None
@@ -193,6 +195,10 @@ class Samples:
         """Refuse integers that casting would wrap round."""
         if name not in self._bounds or not rows.size:
             return rows
+        if is_uneven(rows):
+            for row in range(len(rows)):
+                self._check(name, rows[row][np.newaxis], first + row)
+            return rows
         model_input, (low, high) = self._bounds[name]
         for extreme, place in ((rows.min(), rows.argmin()), (rows.max(), rows.argmax())):
             if not low <= int(extreme) <= high:
@@ -203,3 +209,19 @@ class Samples:
                     f"{extreme} in {source.names(row, row + 1)[0].decode()}"
                 )
         return rows
+
+
+def _stack_alike(batch: Batch) -> Batch:
+    """Put the rows that have the shapes of the first into arrays of one shape."""
+    if not any(is_uneven(rows) for rows in batch.values()):
+        return batch
+    shapes = [[np.shape(rows[row]) for rows in batch.values()] for row in range(_count(batch))]
+    alike = [row for row, own in enumerate(shapes) if own == shapes[0]]
+    return {
+        name: np.stack([rows[row] for row in alike]) if is_uneven(rows) else rows[alike]
+        for name, rows in batch.items()
+    }
+
+
+def _count(batch: Batch) -> int:
+    return len(next(iter(batch.values())))

@@ -26,7 +26,7 @@ class Source(ABC):
     Attributes:
         label: What messages and row identities call it, e.g. "shapes.npz:image".
         rows: The number of rows.
-        shape: The shape of one row.
+        shape: The shape of one row, -1 for the sizes in which rows differ.
         dtype: The dtype of what `read` gives, in native byte order. Strings of any length
             are `object`.
     """
@@ -54,7 +54,8 @@ class Source(ABC):
             stop: The row after the last, at most `rows`.
 
         Returns:
-            A new C-contiguous array of shape (stop - start, *shape) and dtype `dtype`.
+            A new C-contiguous array of shape (stop - start, *shape) and dtype `dtype`; where rows
+            differ in shape, one of shape (stop - start,) that holds an array for each.
 
         Raises:
             InputError: If the rows can't be read.

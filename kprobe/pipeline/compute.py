@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kprobe.errors import KprobeError, NonFiniteError
+from kprobe.inputs.uneven import is_uneven
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -100,7 +101,7 @@ def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
 
 def _run(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Sequence[Any]:
     """Run a batch; one whose samples differ in shape, in parts of those that have the same."""
-    if not any(_is_uneven(values) for values in batch.values()):
+    if not any(is_uneven(values) for values in batch.values()):
         return plan.subgraph(batch, first)
     groups: dict[Any, list[int]] = {}
     for row in np.flatnonzero(good):
@@ -117,11 +118,6 @@ def _run(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Se
         blank = np.zeros(shape, object if column.attrs["dtype"] == "string" else column.dtype)
         result[:] = [blank if row is None else row for row in result]
     return results
-
-
-def _is_uneven(values: np.ndarray[Any, Any]) -> bool:
-    """Tell whether rows of different shapes came; text is of objects, too."""
-    return values.dtype == object and len(values) > 0 and isinstance(values[0], np.ndarray)
 
 
 def _blank(result: Any, good: np.ndarray[Any, Any]) -> Any:

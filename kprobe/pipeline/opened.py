@@ -138,7 +138,8 @@ def open_model(
     if samples is not None:
         specs = {
             name: tf.TensorSpec(
-                [specs[name].shape[0], *shape], tf.string if dtype.kind in "OSU" else dtype
+                [specs[name].shape[0], *(None if size == -1 else size for size in shape)],
+                tf.string if dtype.kind in "OSU" else dtype,
             )
             for name, (shape, dtype) in samples.specs().items()
         }

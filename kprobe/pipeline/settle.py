@@ -100,7 +100,8 @@ def settle(
         if not groups:
             raise AddressError(*left_out, hint=_BY_NAME if problem.whole else "leave it out")
     if not whole:
-        columns = [_make_column(*pair) for pair in zip(groups, results, strict=True)]
+        shapes = _find_row_shapes(opened, groups, samples, subgraph, results)
+        columns = [_make_column(*each) for each in zip(groups, results, shapes, strict=True)]
         return Settled(groups, subgraph, columns, left_out)
     axes = {id(by_rows[n][0].tensor): axis for n, axis in subgraph.batch_axes.items()}
     return _settle_whole(opened, groups, samples, whole, axes, left_out)
@@ -171,6 +172,27 @@ def _find_fixed(opened: OpenModel, tensor: tf.Tensor, result: tf.Tensor) -> list
         return [-1] * rank
     own = [-1 if size is None else size for size in tensor.shape]
     return [-1] * (rank - len(own)) + own  # a loop's iterations come first
+
+
+def _find_row_shapes(
+    opened: OpenModel,
+    groups: Sequence[Group],
+    samples: Samples,
+    subgraph: Computation,
+    results: Sequence[tf.Tensor],
+) -> list[list[int] | None]:
+    """Give the shape of a row of each result, -1 for sizes that may follow those of a sample.
+
+    None where samples have one shape, and the results tell.
+    """
+    if not any(-1 in shape for shape, _ in samples.specs().values()):
+        return [None] * len(groups)
+    shapes: list[list[int] | None] = []
+    for number, (group, result) in enumerate(zip(groups, results, strict=True)):
+        shape = _find_fixed(opened, group[0].tensor, result)
+        axis = subgraph.batch_axes.get(number, 0)
+        shapes.append([-1] * (len(shape) - 1) if axis is None else shape[:axis] + shape[axis + 1 :])
+    return shapes
 
 
 def _make_column(group: Group, result: tf.Tensor, shape: Sequence[int] | None = None) -> Column:

@@ -1,0 +1,59 @@
+"""Rows of different shapes, for inputs of a model that have no size of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.inputs.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class UnevenArrays(Source):
+    """Arrays in memory, one a row, of one dtype and rank and of several shapes.
+
+    Raises:
+        InputError: They have several dtypes or ranks.
+    """
+
+    def __init__(self, arrays: Sequence[npt.NDArray[Any]], label: str) -> None:
+        kinds = {(array.dtype, array.ndim) for array in arrays}
+        if len(kinds) != 1:
+            found = ", ".join(sorted(f"{dtype} with {rank} axes" for dtype, rank in kinds))
+            raise InputError(f"{label}: expected arrays of one dtype and rank, received {found}")
+        self._arrays = arrays
+        self.label = label
+        self.rows = len(arrays)
+        self.shape = find_common_shape([array.shape for array in arrays])
+        self.dtype = arrays[0].dtype.newbyteorder("=")
+
+    def identity(self) -> dict[str, Any]:
+        """Tell what was given."""
+        return {"source": self.label}
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Give the arrays themselves."""
+        return as_rows([np.array(row, self.dtype) for row in self._arrays[start:stop]])
+
+
+def find_common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Give the sizes that all shapes have in common, and -1 where they differ."""
+    axes = (set(sizes) for sizes in zip(*shapes, strict=True))
+    return tuple(sizes.pop() if len(sizes) == 1 else -1 for sizes in axes)
+
+
+def as_rows(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Put arrays of any shapes into one of objects, shape (rows,)."""
+    rows = np.empty(len(arrays), object)
+    rows[:] = arrays
+    return rows
+
+
+def is_uneven(rows: npt.NDArray[Any]) -> bool:
+    """Tell whether rows have shapes of their own; text is of objects, too."""
+    return rows.dtype == object and len(rows) > 0 and isinstance(rows[0], np.ndarray)

@@ -1,0 +1,96 @@
+"""Samples of different sizes, for models without a size of their own."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+import kprobe
+
+SIZES = [(6, 9), (12, 7), (6, 9), (5, 5), (12, 7), (6, 9), (8, 8)]
+
+
+def make_images():
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*size, 3)).astype("uint8") for size in SIZES]
+
+
+@pytest.fixture(params=[keras, tf_keras], ids=["keras", "tf_keras"])
+def model(request):
+    k = request.param
+    k.utils.set_random_seed(0)
+    x = k.Input((None, None, 3), name="x")
+    h = k.layers.Conv2D(4, 3, name="conv")(x)
+    pooled = k.layers.GlobalAveragePooling2D(name="pool")(h)
+    return k.Model(x, k.layers.Dense(2, name="out")(pooled))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for row, image in enumerate(make_images()):
+        (folder / f"{row}.png").write_bytes(tf.io.encode_png(image).numpy())
+    return folder
+
+
+def check(path, model, rows=(0, 1, 2, 3, 4, 5, 6)):
+    function = tf_keras.backend.function if isinstance(model, tf_keras.Model) else keras.Function
+    layers = [model.get_layer(name) for name in ("conv", "pool", "out")]
+    reference = function(model.inputs, [layer.output for layer in layers])
+    images = make_images()
+    with kprobe.open_dump(path) as dump:
+        assert isinstance(dump["pool"][:], np.ndarray)
+        for row in rows:
+            conv, pool, out = (
+                np.asarray(r) for r in reference([images[row][None].astype("float32")])
+            )
+            assert dump["conv"][row].shape == (SIZES[row][0] - 2, SIZES[row][1] - 2, 4)
+            np.testing.assert_allclose(dump["conv"][row], conv[0], rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(dump["pool"][row], pool[0], rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(dump["out"][row], out[0], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, None])
+def test_images_of_different_sizes_keep_their_sizes_and_their_order(
+    model, folder, tmp_path, batch_size
+):
+    path = tmp_path / "a.h5"
+    kprobe.dump(model, "conv,pool,out", inputs=str(folder), output=path, batch_size=batch_size)
+    check(path, model)
+    with kprobe.open_dump(path) as dump:
+        assert dump.sample.tolist() == [f"{row}.png" for row in range(len(SIZES))]
+
+
+def test_arrays_of_different_sizes_are_samples(model, tmp_path):
+    path = tmp_path / "a.h5"
+    kprobe.dump(model, "conv,pool,out", inputs=make_images(), output=path, streams=2, batch_size=3)
+    check(path, model)
+
+
+def test_an_image_that_can_not_be_read_has_a_row(model, folder, tmp_path):
+    (folder / "2.png").write_bytes(b"")
+    path = tmp_path / "a.h5"
+    options = {"inputs": str(folder), "output": path, "on_error": "skip"}
+    kprobe.dump(model, "conv,pool,out", **options)
+    check(path, model, [0, 1, 3, 4, 5, 6])
+    with kprobe.open_dump(path) as dump:
+        assert dump["conv"][2].shape == (0, 0, 4)
+        assert np.isnan(dump["pool"][2]).all()
+
+
+def test_a_model_with_a_size_takes_one_size_only(tmp_path):
+    x = keras.Input((8, 8, 3), name="x")
+    model = keras.Model(x, keras.layers.Flatten(name="f")(x))
+    message = r"input 'x' expects shape \(None, 8, 8, 3\), received \(7, None, None, 3\) from array"
+    with pytest.raises(kprobe.KprobeError, match=message):
+        kprobe.dump(model, "f", inputs=make_images(), output=tmp_path / "a.h5")
+
+
+def test_arrays_of_several_kinds_are_refused(model, tmp_path):
+    arrays = [np.zeros((4, 4, 3), "uint8"), np.zeros((5, 4, 3), "float32")]
+    with pytest.raises(kprobe.KprobeError, match="arrays of one dtype and rank, received float32"):
+        kprobe.dump(model, "conv", inputs=arrays, output=tmp_path / "a.h5")
