@@ -330,7 +330,7 @@ def _summarize(receipt: Receipt, output: str) -> str:
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
-    rows = plan.samples.rows
+    rows = plan.rows
     free = shutil.disk_usage(plan.job.output.absolute().parent).free
     records = [
         {

@@ -116,6 +116,7 @@ def lay_out(
     attrs: Mapping[str, Attribute],
     *,
     shown: Path | None = None,
+    open_ended: bool = False,
 ) -> dict[str, int | None]:
     """Create the file of a dump with room for all rows, and close it.
 
@@ -133,6 +134,8 @@ def lay_out(
         attrs: Attributes of the file; `format` and `format_version` are added. Characters that
             UTF-8 doesn't have, as file names may, are written as escapes.
         shown: What messages call the file.
+        open_ended: Whether there may be fewer rows than `samples` has in the end. Then the file
+            is made of holes, and no row has a name yet.
 
     Returns:
         The byte offset of each dataset by name, None for those without a single byte, without
@@ -152,14 +155,16 @@ def lay_out(
     names = encode(samples)
     rows = len(names)
     size = rows * names.dtype.itemsize + sum(column.count_bytes(rows) for column in columns)
-    check_space(shown or path, size + _OVERHEAD * (len(columns) + 5))
+    if not open_ended:
+        check_space(shown or path, size + _OVERHEAD * (len(columns) + 5))
     try:
-        offsets, open_ended = _create(path, columns, names, attrs)
+        offsets, without_end = _create(path, columns, names, attrs)
         with path.open("r+b") as file:
-            reserve(file.fileno(), shown or path)
-            make_room(file.fileno(), open_ended)
+            if not open_ended:
+                reserve(file.fileno(), shown or path)
+            make_room(file.fileno(), without_end)
             place = offsets.pop("sample")
-            if place is not None:
+            if place is not None and not open_ended:
                 _write_names(file.fileno(), place, names)
             for column in columns:
                 if column.value is not None and (place := offsets[column.name]) is not None:

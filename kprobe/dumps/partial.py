@@ -131,6 +131,14 @@ def is_dump(path: Path) -> bool:
         return False
 
 
+def is_complete(path: Path) -> bool:
+    """Tell whether a file is a finished dump."""
+    if not is_dump(path):
+        return False
+    with h5py.File(path, "r", locking=False) as file:
+        return bool(file["complete"][()])
+
+
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Refuse whatever has this name, except for a dump that may be overwritten."""
     status = _look_at(path)

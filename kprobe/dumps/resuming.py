@@ -20,7 +20,12 @@ _SHOWN = 60  # characters of a value
 
 
 def find_differences(
-    path: Path, columns: Sequence[Column], samples: EncodedNames, attrs: Mapping[str, Attribute]
+    path: Path,
+    columns: Sequence[Column],
+    samples: EncodedNames,
+    attrs: Mapping[str, Attribute],
+    *,
+    any_rows: bool = False,
 ) -> list[str]:
     """Tell in what a dump differs from one that would be laid out now.
 
@@ -31,6 +36,7 @@ def find_differences(
         columns: The columns that it would have.
         samples: The identities of the rows.
         attrs: The attributes of the file.
+        any_rows: Whether it may have any number of rows.
 
     Returns:
         A line for each difference; none if the rows of both are the same.
@@ -40,7 +46,7 @@ def find_differences(
         now = {name: _plain(stored_attribute(value)) for name, value in describe(attrs).items()}
         found = list(_compare("", before, now))
         rows = len(file["sample"])
-        if rows != len(samples):
+        if rows != len(samples) and not any_rows:
             found.append(f"{rows:,} samples then, {len(samples):,} now")
         elif file["sample"].dtype.itemsize != samples.dtype.itemsize:
             found.append("the samples have other names")

@@ -24,9 +24,17 @@ from kprobe.dumps.layout import (
     find_offsets,
     lay_out,
 )
-from kprobe.dumps.partial import claim, explain, partial_path, publish, read_output
+from kprobe.dumps.partial import (
+    claim,
+    explain,
+    is_complete,
+    partial_path,
+    publish,
+    read_output,
+)
 from kprobe.dumps.ragged import RaggedWriter, move_together, write_at
 from kprobe.dumps.resuming import find_differences
+from kprobe.dumps.trim import trim
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -64,6 +72,7 @@ class Writer:
         attrs: Attributes of the file.
         overwrite: Whether an existing NAME, and an earlier run's rows, may be replaced.
         resume: Whether to go on with the partial file of an earlier run, if there is one.
+        open_ended: Whether there may be fewer rows in the end; `finish` is told how many.
         threads: Threads that write.
         in_flight: Batches that may wait to be written; with more, `write` blocks.
 
@@ -89,6 +98,7 @@ class Writer:
         *,
         overwrite: bool = False,
         resume: bool = False,
+        open_ended: bool = False,
         threads: int = 2,
         in_flight: int = 4,
     ) -> None:
@@ -105,6 +115,7 @@ class Writer:
         self._attrs = attrs
         self._overwrite = overwrite
         self._resume = resume
+        self._open_ended = open_ended
         self._threads = threads
         self._in_flight = in_flight
         self._batches: deque[_Batch] = deque()
@@ -119,7 +130,12 @@ class Writer:
         Raises:
             DumpError: NAME is of another run, and mustn't be overwritten.
         """
-        if self.partial.exists() or not self.path.exists():
+        if self.partial.exists():
+            if not is_complete(self.partial) or self._find_differences(self.partial):
+                return False
+            publish(self.partial, self.path, overwrite=self._overwrite)  # it was killed just before
+            return True
+        if not self.path.exists():
             return False
         found = self._find_differences(self.path)
         if found and not self._overwrite:
@@ -134,7 +150,7 @@ class Writer:
             if place == self.partial:
                 self._go_on()
             else:
-                lay_out(place, self._all_columns, self._samples, self._attrs, shown=self.partial)
+                self._lay_out(place)
                 place.rename(self.partial)
             self._find_places()
         except BaseException as error:
@@ -218,17 +234,28 @@ class Writer:
             self._commit = self._committer.submit(self._commit_written, rows, writes)
 
     @property
+    def covered(self) -> int:
+        """The rows from the first that were handed over."""
+        return self._covered
+
+    @property
     def committing(self) -> bool:
         """Whether a commit is under way."""
         return self._commit is not None and not self._commit.done()
 
-    def finish(self) -> None:
+    def finish(self, samples: Samples | None = None) -> None:
         """Commit all rows, mark the dump as complete and give it its name.
+
+        Args:
+            samples: The identities of the rows there are, in a dump that was open-ended.
 
         Raises:
             DumpError: Rows are missing, writing failed, or NAME appeared in the meantime and
                 mustn't be overwritten.
         """
+        if samples is not None:
+            self._trim(samples)
+            return
         self.commit(self.rows)
         try:
             move_together(list(self._ragged.values()), self._file)
@@ -237,6 +264,17 @@ class Writer:
         self._record("finished", time.time(), TIME)
         self._record("complete", 1, COMPLETE)
         self._sync()
+        publish(self.partial, self.path, overwrite=self._overwrite)
+        self._finished = True
+
+    def _trim(self, samples: Samples) -> None:
+        self.commit(len(samples))
+        new = self.partial.with_name(f"{self.partial.name}.new")
+        try:
+            trim(self.partial, new, self._all_columns, samples, self._attrs, time.time())
+            new.rename(self.partial)
+        except OSError as error:
+            raise explain(error, self.partial) from error
         publish(self.partial, self.path, overwrite=self._overwrite)
         self._finished = True
 
@@ -264,6 +302,16 @@ class Writer:
         """The bytes of the values of ragged columns that were handed over."""
         return sum(ragged.nbytes for ragged in self._ragged.values())
 
+    def _lay_out(self, place: Path) -> None:
+        lay_out(
+            place,
+            self._all_columns,
+            self._samples,
+            self._attrs,
+            shown=self.partial,
+            open_ended=self._open_ended,
+        )
+
     def _go_on(self) -> None:
         """Take the rows that an earlier run committed.
 
@@ -276,7 +324,13 @@ class Writer:
             self.committed = self._covered = int(file["committed"][()])
 
     def _find_differences(self, path: Path) -> list[str]:
-        return find_differences(path, self._all_columns, encode(self._samples), self._attrs)
+        return find_differences(
+            path,
+            self._all_columns,
+            encode(self._samples),
+            self._attrs,
+            any_rows=self._open_ended and is_complete(path),
+        )
 
     def _find_places(self) -> None:
         with h5py.File(self.partial, "r", locking=False) as file:

@@ -110,7 +110,7 @@ class _Batches:
         return (len(given) - 1) * first + len(last[self.keys[0]])
 
     def take(self, key: str, start: int, stop: int, *, peeking: bool = False) -> npt.NDArray[Any]:
-        """Give rows start to stop of one of the arrays; those before are forgotten."""
+        """Give rows start to stop of one of the arrays, fewer at the end; forget those before."""
         if start < self._begin:  # it has gone by: all is given anew
             self._batches, self._kept, self._begin, self._end = self._start(), [], 0, 0
         while self._end < stop:
@@ -120,12 +120,9 @@ class _Batches:
             self._keep(batch)
             if not peeking:
                 self._forget(start)
-        if self._end < stop and not peeking:
-            raise InputError(
-                f"{self.label}: expected {stop} samples, and it ended after {self._end}",
-                hint=f"--limit {self._end}" if self._end else None,
-            )
-        kept = np.concatenate([batch[key] for batch in self._kept])
+        shape, dtype = self.specs[key]
+        nothing = np.empty((0, *shape), dtype)
+        kept = np.concatenate([nothing, *(batch[key] for batch in self._kept)])
         rows: npt.NDArray[Any] = kept[start - self._begin : stop - self._begin]
         return rows
 

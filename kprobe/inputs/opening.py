@@ -184,11 +184,6 @@ def _finish(matches: Matches, limit: int | None, *, labeled: bool = False) -> Sa
     for model_input, source in sources.items():
         check_fit(model_input, source, matches.faults)
     _check_same_rows(list(sources.values()), matches.faults)
-    if limit is None and {source.rows for source in sources.values()} == {UNKNOWN_ROWS}:
-        labels = ", ".join(source.label for source in sources.values())
-        matches.faults.add(
-            f"{labels}: nobody knows how many samples it gives", "say how many to take: --limit N"
-        )
     of_rows = None
     if labeled:
         with matches.faults.taken():

@@ -33,6 +33,7 @@ class Samples:
 
     Attributes:
         rows: The number of samples, at least one; 0 without sources.
+        open_ended: Whether there may be fewer than `rows`, which nobody knows before.
         sources: The source for each input, by the input's name, in the model's order.
         labels: A class for every row, before any limit; None where there are none.
         keep_going: Whether rows that can't be read are passed over, instead of an error.
@@ -57,6 +58,7 @@ class Samples:
             if (bounds := find_integer_bounds(model_input, source.dtype)) is not None
         }
         rows = min((source.rows for source in sources.values()), default=0)
+        self.open_ended = rows == UNKNOWN_ROWS
         self.rows = rows if limit is None else min(rows, limit)
 
     @property
@@ -131,7 +133,7 @@ class Samples:
         Args:
             batch_size: Rows a batch; the last may have fewer.
             start: The first row.
-            stop: The row after the last; by default all rows.
+            stop: The row after the last; by default all rows. Open-ended samples may end before.
 
         Yields:
             The batch's first row, and new arrays by input name, each of shape
@@ -149,7 +151,10 @@ class Samples:
             last = min(first + batch_size, stop)
             batch, faults = self._read(first, last)
             self.faults |= {row: str(error) for row, error in faults.items()}
-            yield first, batch
+            if rows := _count(batch):
+                yield first, batch
+            if rows < last - first:
+                return
 
     def close(self) -> None:
         """Close the files."""
@@ -189,7 +194,21 @@ class Samples:
                 if not self.keep_going:
                     raise error
                 faults.setdefault(row, error)
+        self._check_lengths(batch, start, stop, peeking=peeking)
         return batch, faults
+
+    def _check_lengths(self, batch: Batch, start: int, stop: int, *, peeking: bool) -> None:
+        """Refuse sources of which one ends before its time."""
+        lengths = {name: len(rows) for name, rows in batch.items()}
+        if peeking or not lengths or min(lengths.values()) == stop - start:
+            return
+        name = min(lengths, key=lengths.__getitem__)
+        if not self.open_ended or len(set(lengths.values())) > 1:
+            ended = start + lengths[name]
+            raise InputError(
+                f"{self.sources[name].label}: expected {stop} samples, and it ended after {ended}",
+                hint=f"--limit {ended}" if ended else None,
+            )
 
     def _check(self, name: str, rows: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
         """Refuse integers that casting would wrap round."""

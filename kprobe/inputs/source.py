@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.image_options import ImageOptions
     from kprobe.inputs.model_input import ModelInput
 
-# Stands for a number of rows that nobody knows.
+# Stands for a number of rows that nobody knows: `read` gives fewer at the end.
 UNKNOWN_ROWS = 10**12
 
 _NAMED_AT_ONCE = 65_536  # rows

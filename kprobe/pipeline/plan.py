@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from kprobe.pipeline.job import Job
 
 
+# Of a dump that nobody knows the length of: a file of holes at first.
+_MOST_BYTES = 1 << 42
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A job made ready: what will be computed, and what will be written.
@@ -75,6 +79,13 @@ class Plan:
             return "layers draw random numbers that --seed doesn't reach"
         return None
 
+    @cached_property
+    def rows(self) -> int:
+        """How many rows there are, or of open-ended samples the most that a file has room for."""
+        if not self.samples.open_ended:
+            return self.samples.rows
+        return min(self.samples.rows, _MOST_BYTES // max(self.row_bytes, 256))
+
     @property
     def row_bytes(self) -> int:
         """The bytes of one sample in all datasets."""
@@ -83,4 +94,4 @@ class Plan:
     @property
     def bytes(self) -> int:
         """The bytes of all datasets, for all samples."""
-        return sum(column.count_bytes(self.samples.rows) for column in self.columns)
+        return sum(column.count_bytes(self.rows) for column in self.columns)

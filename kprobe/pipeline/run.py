@@ -70,22 +70,24 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
         DumpError: The dump can't be written.
         StoppedError: By Ctrl-C, or because its time is over.
     """
-    rows = plan.samples.rows
+    rows = plan.rows
     began = time.perf_counter()
     writer = Writer(
         plan.job.output,
         plan.columns,
-        plan.samples.names(),
+        plan.samples.names(0, rows),
         plan.attrs,
         overwrite=plan.job.overwrite,
         resume=plan.job.resume,
+        open_ended=plan.samples.open_ended,
         in_flight=_IN_FLIGHT,
     )
     if plan.job.resume and writer.is_done():
+        rows, left_out = _count_rows(plan.job.output)
         return Receipt(
             output=plan.job.output,
             rows=rows,
-            left_out=_count_left_out(plan.job.output),
+            left_out=left_out,
             resumed=rows,
             datasets=len(plan.columns),
             written=0,
@@ -102,34 +104,39 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
                 )
             waits = run_range(plan, writer, resumed, rows, progress)
             finishing = time.perf_counter()
-            writer.finish()
+            open_ended = plan.samples.open_ended
+            writer.finish(plan.samples.names(0, writer.covered) if open_ended else None)
     except (KeyboardInterrupt, StoppedError) as stopped:
         if not writer.partial.exists():
             raise StoppedError("stopped before anything was written") from None
         reason = f"{stopped}" if isinstance(stopped, StoppedError) else "stopped"
+        of = "" if plan.samples.open_ended else f" of {rows:,}"
         raise StoppedError(
-            f"{reason}: {writer.committed:,} of {rows:,} samples are in {writer.partial}",
+            f"{reason}: {writer.committed:,}{of} samples are in {writer.partial}",
             hint=_hint_at_resuming(plan),
         ) from None
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
-    before = plan.row_bytes * resumed
+    rows, left_out = _count_rows(plan.job.output)
+    written = sum(column.count_bytes(rows) for column in plan.columns) - plan.row_bytes * resumed
     return Receipt(
         output=plan.job.output,
         rows=rows,
-        left_out=_count_left_out(plan.job.output),
+        left_out=left_out,
         resumed=resumed,
         datasets=len(plan.columns),
-        written=plan.bytes - before + writer.ragged_bytes,
+        written=written + writer.ragged_bytes,
         seconds=ended - began,
         bottleneck=max(waits, key=lambda stage: waits[stage]),
     )
 
 
-def _count_left_out(path: Path) -> int:
+def _count_rows(path: Path) -> tuple[int, int]:
+    """Give the number of rows of a dump, and of those among them that have no values."""
     with open_dump(path) as dump:
-        return dump.rows - int(np.count_nonzero(dump.valid)) if dump.valid is not None else 0
+        valid = dump.valid
+        return dump.rows, 0 if valid is None else dump.rows - int(np.count_nonzero(valid))
 
 
 def _hint_at_resuming(plan: Plan) -> str:

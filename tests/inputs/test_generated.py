@@ -168,8 +168,6 @@ def test_a_damaged_dataset_is_refused():
 @pytest.mark.parametrize(
     ("text", "limit", "fault"),
     [
-        ("given.py:batches", None, "given.py:batches: nobody knows how many samples it gives"),
-        ("given.py:batches", 12, "expected 12 samples, and it ended after 11"),
         ("given.py:failing", 5, "given.py:failing failed: KeyError: 'no more'"),
         ("given.py:uneven", 5, "expected batches of one kind"),
         ("given.py:unpaired", 5, "expected as many rows of each input"),

@@ -1,0 +1,113 @@
+"""Samples of which nobody knows how many there are."""
+
+from __future__ import annotations
+
+import itertools
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import kprobe
+
+ROWS = 57
+DATA = np.random.default_rng(0).normal(size=(ROWS, 4)).astype("float32")
+CODE = """
+import numpy as np
+def batches():
+    for rows in np.split(np.load("x.npy"), range(10, 57, 10)):
+        yield rows, None
+def none():
+    return iter(())
+def pairs():
+    for rows in np.split(np.load("x.npy"), range(10, 57, 10)):
+        yield {"a": rows, "b": rows * 2}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", DATA)
+    (tmp_path / "given.py").write_text(CODE)
+    return tmp_path
+
+
+@pytest.fixture
+def model():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,), name="x")
+    return keras.Model(x, keras.layers.Dense(3, name="d")(x))
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 19, 57, None])
+def test_all_that_comes_is_in_the_dump(model, folder, batch_size):
+    options = {"output": "a.h5", "batch_size": batch_size}
+    receipt = kprobe.dump(model, "d,d:kernel", inputs="given.py:batches", **options)
+    assert receipt.rows == ROWS
+    assert receipt.written == ROWS * 3 * 4 + 4 * 3 * 4
+    assert (folder / "a.h5").stat().st_size < 100_000
+    assert [path.name for path in folder.glob("a.h5*")] == ["a.h5"]
+    kernel, bias = model.get_layer("d").get_weights()
+    with kprobe.open_dump("a.h5") as dump:
+        assert dump.complete
+        assert dump.committed == dump.rows == ROWS
+        np.testing.assert_allclose(dump["d"][:], DATA @ kernel + bias, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(dump["d:kernel"][:], kernel)
+        assert dump.sample[56] == "given.py:batches[56]"
+
+
+def test_it_is_what_a_run_of_known_length_gives(model):
+    kprobe.dump(model, "d", inputs="given.py:batches", output="a.h5", batch_size=8)
+    kprobe.dump(model, "d", inputs="x.npy", output="b.h5", batch_size=8)
+    with h5py.File("a.h5") as one, h5py.File("b.h5") as other:
+        assert list(one) == list(other)
+        np.testing.assert_array_equal(one["d"][:], other["d"][:])
+
+
+def test_a_limit_beyond_the_end_does_no_harm(model):
+    assert kprobe.dump(model, "d", inputs="given.py:batches", output="a.h5", limit=99).rows == ROWS
+    options = {"output": "a.h5", "overwrite": True}
+    assert kprobe.dump(model, "d", inputs="given.py:batches", limit=33, **options).rows == 33
+
+
+def test_several_inputs_come_from_one_stream():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    model = keras.Model([a, b], keras.layers.Add(name="sum")([a, b]))
+    kprobe.dump(model, "sum", inputs="given.py:pairs", output="a.h5", batch_size=7)
+    with kprobe.open_dump("a.h5") as dump:
+        np.testing.assert_allclose(dump["sum"][:], DATA * 3, rtol=1e-6)
+
+
+def test_while_it_runs_any_tool_reads_what_is_committed(model, monkeypatch):
+    monkeypatch.setattr("kprobe.pipeline.run._COMMIT_SECONDS", 0.0)
+    options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
+    with pytest.raises(kprobe.KprobeError, match=r"its time is over: 8 samples are in"):
+        kprobe.dump(model, "d", stop_after=1e-9, **options)
+    with h5py.File("a.h5.partial") as file:
+        committed = int(file["committed"][()])
+        assert committed == 8
+        expected = model(DATA[:8]).numpy()
+        np.testing.assert_allclose(file["d"][:committed], expected, rtol=1e-5, atol=1e-6)
+    assert kprobe.dump(model, "d", resume=True, **options).resumed == 8
+    assert kprobe.dump(model, "d", resume=True, **options).resumed == ROWS
+
+
+def test_an_empty_stream_is_refused(model):
+    with pytest.raises(kprobe.KprobeError, match="expected batches of samples, received none"):
+        kprobe.dump(model, "d", inputs="given.py:none", output="a.h5")
+
+
+def test_memory_is_flat_over_an_endless_one(model, folder):
+    (folder / "given.py").write_text(
+        "import numpy as np\n"
+        "def batches():\n"
+        "    while True:\n"
+        "        yield np.ones((64, 4), 'float32')\n"
+    )
+    receipt = kprobe.dump(model, "d", inputs="given.py:batches", output="a.h5", limit=20_000)
+    assert receipt.rows == 20_000
+    with kprobe.open_dump("a.h5") as dump:
+        for first, last in itertools.pairwise([0, 1, 9_999, 19_999]):
+            np.testing.assert_array_equal(dump["d"][first], dump["d"][last])
