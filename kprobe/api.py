@@ -82,9 +82,9 @@ def dump(
         output: The dump; by default the model's name with `.activations.h5`, in the working
             directory.
         **options: The other attributes of `kprobe.pipeline.job.Job`: feeds, training, stateful,
-            batch_size, limit, dtype, exact, audit, overwrite, random, seed, preprocessing (a
-            `kprobe.Preprocessing` by input name, under "" for the only input), keras,
-            custom_objects, unsafe, device.
+            batch_size, limit, dtype, exact, audit, overwrite, max_bytes, random, seed,
+            preprocessing (a `kprobe.Preprocessing` by input name, under "" for the only input),
+            keras, custom_objects, unsafe, device.
 
     Returns:
         What was done; its `output` is the path of the dump.

@@ -14,6 +14,7 @@ import click
 from kprobe.cli.options import (
     Duration,
     File,
+    Size,
     collect_images,
     collect_preprocessing,
     complete_layers,
@@ -26,6 +27,7 @@ from kprobe.cli.options import (
 from kprobe.cli.output import (
     count,
     format_bytes,
+    format_seconds,
     format_shape,
     print_json,
     print_line,
@@ -102,6 +104,12 @@ if TYPE_CHECKING:
     help="Stop after 90s, 30m, 3h or 2d of running; --resume goes on.",
 )
 @click.option(
+    "--max-bytes",
+    type=Size(),
+    metavar="SIZE",
+    help="Refuse a dump larger than, say, 200G. [default: the free space]",
+)
+@click.option(
     "--dtype",
     type=click.Choice(["float16", "float32", "as-is"]),
     default="as-is",
@@ -153,7 +161,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Compare the model's outputs on a batch with the fetches and without.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print what would be written and how long it would take to compute, and write nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
 @click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
 @click.option(
@@ -255,6 +267,7 @@ _PASSED_ON = (
     "feeds",
     "resume",
     "stop_after",
+    "max_bytes",
     "training",
     "stateful",
     "eager",
@@ -330,7 +343,10 @@ def _summarize(receipt: Receipt, output: str) -> str:
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
+    from kprobe.pipeline.estimate import check_size, estimate_seconds
+
     rows = plan.rows
+    seconds = estimate_seconds(plan)
     free = shutil.disk_usage(plan.job.output.absolute().parent).free
     records = [
         {
@@ -354,8 +370,10 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
                 "frozen": plan.subgraph.frozen,
                 "bytes": plan.bytes,
                 "free_bytes": free,
+                "compute_seconds": seconds,
             }
         )
+        check_size(plan)
         return
     table = [
         (
@@ -374,3 +392,6 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
     header = ("address", "dtype", "shape", "a sample", count(rows, "sample"))
     print_table(header, [*table, total], numbers={*header[3:]})
     print_line(f"{format_bytes(free)} free on the disk")
+    if seconds is not None:
+        print_line(f"{format_seconds(seconds)} to compute, from three batches timed")
+    check_size(plan)

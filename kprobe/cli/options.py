@@ -50,6 +50,22 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class Size(click.ParamType[int]):
+    """A number of bytes such as 500M, 200G, 1.5T or, in powers of two, 200GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the text; a number without a unit is one of bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGTP]?)(i?)B?", value.strip(), re.IGNORECASE)
+        if not match or (match[3] and not match[2]):
+            self.fail(f"expected a size such as 500M, 200G or 1.5T, received {value!r}", param, ctx)
+        power = " kMGTP".lower().index(match[2].lower() or " ")
+        return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 model_argument = click.argument("model", type=File(), metavar="MODEL")

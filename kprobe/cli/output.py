@@ -79,6 +79,14 @@ def format_bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
+def format_seconds(seconds: float) -> str:
+    """Write a time for people: 0.3 s, 42 s, 12 min, 3.4 h, 2.1 days."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
 def format_shape(shape: Sequence[int | None] | None) -> str:
     """Write a shape as Python does, without spaces; "" for one that isn't known."""
     if shape is None:

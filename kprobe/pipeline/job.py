@@ -60,6 +60,8 @@ class Job:
         overwrite: Whether a dump of the same name, or an earlier run's part of it, may be replaced.
         resume: Whether to go on with what an earlier run of the same job has written.
         stop_after: Stop after so many seconds of running, with what is written committed.
+        max_bytes: Refuse a dump with more bytes of activations and weights; None for as many as
+            are free on the disk.
         keras: The Keras to load with, 2 or 3; None for the file's own.
         signature: Which signature of a SavedModel; None for the Keras model in it, or where it
             holds none for "serving_default" or the only one.
@@ -97,6 +99,7 @@ class Job:
     overwrite: bool = False
     resume: bool = False
     stop_after: float | None = None
+    max_bytes: int | None = None
     keras: int | None = None
     signature: str | None = None
     custom_objects: Sequence[str] = ()

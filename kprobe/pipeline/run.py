@@ -16,6 +16,7 @@ from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import AddressError, DumpError, StoppedError
 from kprobe.pipeline.compute import compute
+from kprobe.pipeline.estimate import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
     Raises:
         InputError: A sample can't be read.
         AddressError: A tensor turns out to have no row for each sample.
-        DumpError: The dump can't be written.
+        DumpError: The dump is too large, or can't be written.
         StoppedError: By Ctrl-C, or because its time is over.
     """
     rows = plan.rows
@@ -94,6 +95,7 @@ def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Recei
             seconds=0.0,
             bottleneck="",
         )
+    check_size(plan)
     try:
         with writer:
             resumed = writer.committed

@@ -203,10 +203,10 @@ def test_a_full_disk_is_refused_before_anything_is_computed(tiny_disk):
         kprobe.dump(DIGITS, "relu1", random=1000, output=tiny_disk / "a.h5")
     assert caught.value.exit_code == 2
     (line,) = caught.value.lines
-    assert line.startswith(f"{tiny_disk / 'a.h5.partial'}: 4,")
+    assert line.startswith(f"{tiny_disk / 'a.h5'}: 4,")
     assert line.endswith(
         " bytes are needed, and 65,536 bytes are free; free some space, write to another disk, "
-        "or dump fewer layers or samples"
+        "or dump fewer layers or samples; the largest: relu1 (4,096,000 bytes)"
     )
     assert not list(tiny_disk.iterdir())
 

@@ -6,10 +6,12 @@ import json
 import re
 import shutil
 
+import click
 import numpy as np
 import pytest
 
 import kprobe
+from kprobe.cli.options import Size
 
 DIGITS = "sample_models/digits_cnn.keras"
 SIAMESE = "sample_models/siamese.keras"
@@ -65,7 +67,8 @@ DRY_RUN = ["dump", SIAMESE, "--layers", "encoder@*/conv1,score=same", "--random"
 def test_a_dry_run_prints_the_plan_and_writes_nothing(kprobe_here, expected, folder):
     done = kprobe_here(*DRY_RUN, "--dry-run")
     assert done.exit_code == 0
-    table = re.sub(r"\A([\s\S]*\n)[\d.]+ [kMGT]?B( free on the disk\n)\Z", r"\1…\2", done.stdout)
+    pattern = r"\n[\d.]+ [kMGT]?B( free on the disk)\n[\d.]+ (?:s|min)( to compute, .*\n)\Z"
+    table = re.sub(pattern, r"\n…\1\n…\2", done.stdout)
     assert table == expected("dry_run.txt")
     assert done.stderr == "kprobe: no --input: 1,016 random samples, seed 0\n"
     assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
@@ -73,7 +76,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(kprobe_here, expected, fol
 
 def test_weights_count_once_whatever_the_samples(kprobe_here):
     done = kprobe_here(*DRY_RUN[:2], "--layers", "same,encoder/conv1:kernel", "--dry-run")
-    assert done.stdout.splitlines()[:-1] == [
+    assert done.stdout.splitlines()[:-2] == [
         "address               dtype    shape       a sample  8 samples",
         "same                  float32  (1)              4 B       32 B",
         "encoder/conv1:kernel  float32  (3,3,1,16)       0 B      576 B",
@@ -89,6 +92,50 @@ def test_weights_alone_are_dumped_without_samples(kprobe_here):
         "kprobe: weights alone are asked for: no samples are run\n"
         "kprobe: a.h5: 2 weights, 640 B in … s\n"
     )
+
+
+TOO_LARGE = (
+    "kprobe: a.h5: 8,327,136 bytes are needed, and --max-bytes allows 8,000,000; dump fewer layers "
+    "or samples; the largest: encoder@0/conv1 (4,161,536 bytes), encoder@1/conv1 (4,161,536 bytes),"
+    " same (4,064 bytes)"
+)
+
+
+def test_a_dump_larger_than_allowed_is_refused_before_it_starts(kprobe_here, folder):
+    done = kprobe_here(*DRY_RUN, "--max-bytes", "8M", "-o", "a.h5")
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, TOO_LARGE)
+    assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
+    done = kprobe_here(*DRY_RUN, "--max-bytes", "8327136", "-o", "a.h5")
+    assert done.exit_code == 0
+
+
+def test_a_dry_run_is_refused_what_the_run_would_be(kprobe_here):
+    done = kprobe_here(*DRY_RUN, "--max-bytes", "8M", "-o", "a.h5", "--dry-run")
+    assert done.stdout.startswith("address ")
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, TOO_LARGE)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("5", 5), ("8k", 8000), ("1.5GB", 1500000000), ("2GiB", 2 << 30), ("1T", 10**12)],
+)
+def test_sizes_are_read_as_people_write_them(text, size):
+    assert Size().convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "5X", "iB", "5 parsecs"])
+def test_what_is_no_size_is_a_usage_error(text):
+    with pytest.raises(click.BadParameter, match="expected a size such as 500M"):
+        Size().convert(text, None, None)
+
+
+@pytest.mark.parametrize("training", [(), ("--training",)])
+def test_the_time_of_computing_is_estimated_well(kprobe_here, training):
+    arguments = ("dump", DIGITS, "--layers", "features", "--random", "20000", *training)
+    plan = json.loads(kprobe_here(*arguments, "--dry-run", "--json").stdout)
+    receipt = json.loads(kprobe_here(*arguments, "-o", "a.h5", "--json").stdout)
+    # Whatever else goes on here: a wrong unit or number of rows is off by far more.
+    assert 0.05 < plan["compute_seconds"] / receipt["seconds"] < 5
 
 
 def test_a_dry_run_to_stdout_still_prints_the_plan(kprobe_here):
@@ -107,6 +154,7 @@ def test_a_dry_run_says_the_same_as_json(kprobe_here, folder):
     plan = json.loads(done.stdout)
     free = plan.pop("free_bytes")
     assert abs(free - shutil.disk_usage(folder).free) < 1 << 30
+    assert 0 < plan.pop("compute_seconds") < 100
     conv = {"dtype": "float32", "shape": [8, 8, 16], "bytes_per_sample": 4096, "bytes": 4161536}
     conv |= {"also": [], "layout": "dense"}
     same = {"dtype": "float32", "shape": [1], "bytes_per_sample": 4, "bytes": 4064}
