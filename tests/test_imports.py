@@ -50,6 +50,7 @@ LIGHT = {
     "import": "import kprobe; kprobe.KprobeError",
     "help": command("--help"),
     "help of dump": command("dump", "--help"),
+    "a fault in --config": command("dump", "--config", __file__),
     "ls": command("ls", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),
     "an output that is none": command("dump", MODEL, "--layers", "same", "-o", "/"),
@@ -87,9 +88,13 @@ def test_reading_a_dump_imports_no_tensorflow(tmp_path, find_imports):
     with Writer(path, columns, ["x"], {}) as writer:
         writer.write(0, {"a": np.ones((1, 2), "f4")})
         writer.finish()
-    imports = find_imports(f"import kprobe; kprobe.open_dump({str(path)!r})['a'][0]")
-    assert "h5py" in imports
-    assert not imports & HEAVY
+    for statement in (
+        f"import kprobe; kprobe.open_dump({str(path)!r})['a'][0]",
+        command("show", str(path)),
+    ):
+        imports = find_imports(statement)
+        assert "h5py" in imports
+        assert not imports & HEAVY
 
 
 def test_a_refused_model_file_imports_no_tensorflow(tmp_path, find_imports):

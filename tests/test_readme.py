@@ -112,6 +112,16 @@ def test_the_python_after_the_examples_works(place, monkeypatch):
         assert dump.sample[0] == "shapes.npz:image[0]"
 
 
+def test_a_dump_is_made_again_from_what_it_says(place):
+    if not (place / "acts.h5").exists():
+        run_command(next(line for line in EXAMPLES if "acts.h5" in line), place)
+    (_, commands), (_, config) = find_blocks("config")
+    assert run_command(commands, place) == ""
+    assert (place / "job.toml").read_text() == config
+    with kprobe.open_dump(place / "few.h5") as few, kprobe.open_dump(place / "acts.h5") as dump:
+        np.testing.assert_array_equal(few["conv5_3"], dump["conv5_3"][:8])
+
+
 def run_walk(mark: str, place: Path, names: dict[str, object]) -> None:
     for language, text in find_blocks(mark):
         if language == "python":

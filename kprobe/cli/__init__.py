@@ -15,6 +15,7 @@ from kprobe.cli.dump import dump
 from kprobe.cli.errors import reporting
 from kprobe.cli.find import find
 from kprobe.cli.ls import ls
+from kprobe.cli.show import show
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,7 +31,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[dump, ls, find],
+    commands=[dump, ls, find, show],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: kprobe ls MODEL. Then: kprobe dump MODEL --layers NAME,NAME",
 )

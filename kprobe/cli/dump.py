@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kprobe.cli.config import config_option, put_rivals_aside
 from kprobe.cli.options import (
     Duration,
     File,
@@ -174,6 +175,7 @@ if TYPE_CHECKING:
     help="Go on where there are no weights for the model, or for some of its layers.",
 )
 @loading_options
+@config_option
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
 @click.pass_context
@@ -190,6 +192,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     (lstm[0]), a layer's weight (conv5_3:kernel), each with a name of its own where wanted
     (features=avg_pool). `kprobe ls MODEL` lists them.
     """
+    put_rivals_aside(ctx, options)
     ctx.ensure_object(dict)["verbose"] = options["verbose"]
     to_stdout = options["output"] == "-" and not options["dry_run"]
     if to_stdout and own_stdout().isatty():
@@ -343,7 +346,8 @@ def _summarize(receipt: Receipt, output: str) -> str:
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
-    from kprobe.pipeline.estimate import check_size, estimate_seconds
+    from kprobe.pipeline.estimate import estimate_seconds
+    from kprobe.pipeline.size import check_size
 
     rows = plan.rows
     seconds = estimate_seconds(plan)

@@ -80,7 +80,9 @@ def format_bytes(size: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Write a time for people: 0.3 s, 42 s, 12 min, 3.4 h, 2.1 days."""
+    """Write a time for people: 0.3 s, 42 s, 12.5 min, 3.4 h, 2.1 days."""
+    if seconds < 0.1:
+        return "under 0.1 s"
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"

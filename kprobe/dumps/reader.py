@@ -46,6 +46,8 @@ class Dump(Mapping[str, Any]):
         rows: The number of rows.
         committed: The number of rows that were safely written when the dump was opened.
         complete: Whether all rows were written and the dump was finished.
+        started: When the dump was laid out, in seconds since 1970.
+        finished: When it was finished, if it is complete.
         columns: The names of the columns, which are as many as there are different tensors.
     """
 
@@ -55,6 +57,8 @@ class Dump(Mapping[str, Any]):
         self.attrs = {name: _plain(value) for name, value in file.attrs.items()}
         self.committed = int(file["committed"][()])
         self.complete = bool(file["complete"][()])
+        self.started = float(file["started"][()])
+        self.finished = float(file["finished"][()])
         self.rows = len(file["sample"])
         addresses_of = {
             name: _plain(dataset.attrs["addresses"])
@@ -159,6 +163,9 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
     try:
         _check_format(path, file.attrs)
         return Dump(path, file)
+    except (KeyError, TypeError, ValueError) as error:
+        file.close()
+        raise DumpError(f"{path}: expected a dump, and it is damaged: {error}") from error
     except BaseException:
         file.close()
         raise

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from kprobe.dumps.layout import Attribute, Column, EncodedNames
 
+# The command's own words, such as a path as it was written. What they led to is compared.
+_AS_GIVEN = "job"
 _SHOWN = 60  # characters of a value
 
 
@@ -44,6 +46,8 @@ def find_differences(
     with h5py.File(path, "r", locking=False) as file:
         before = {name: _plain(value) for name, value in file.attrs.items()}
         now = {name: _plain(stored_attribute(value)) for name, value in describe(attrs).items()}
+        for attributes in (before, now):
+            attributes.pop(_AS_GIVEN, None)
         found = list(_compare("", before, now))
         rows = len(file["sample"])
         if rows != len(samples) and not any_rows:
@@ -77,7 +81,7 @@ def _compare_column(file: Any, column: Column) -> Iterator[str]:
 
 def _compare(name: str, before: Any, now: Any) -> Iterator[str]:
     """Yield what differs between two values, as deep inside of them as it can be told."""
-    before, now = _open_json(before), _open_json(now)
+    before, now = open_json(before), open_json(now)
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*before, *now]):
             inner = f"{name}.{key}" if name else key
@@ -89,7 +93,8 @@ def _compare(name: str, before: Any, now: Any) -> Iterator[str]:
         yield f"{name}: {_show(before)} then, {_show(now)} now"
 
 
-def _open_json(value: Any) -> Any:
+def open_json(value: Any) -> Any:
+    """Give what an attribute holds as JSON, or else the attribute itself."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)

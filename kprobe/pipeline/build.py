@@ -36,6 +36,7 @@ from kprobe.pipeline.feeds import read_feeds
 from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples, samples_can_wait
+from kprobe.pipeline.provenance import record_job
 from kprobe.pipeline.settle import check_columns, make_weight_columns, settle
 
 if TYPE_CHECKING:
@@ -363,6 +364,7 @@ def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> 
         "weights": "" if job.weights is None else Path(job.weights).name,
         "random": samples.random,
         "seed": job.seed,
+        "job": record_job(job),
         "options": json.dumps(
             {
                 "dtype": job.dtype,

@@ -16,7 +16,7 @@ from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import AddressError, DumpError, StoppedError
 from kprobe.pipeline.compute import compute
-from kprobe.pipeline.estimate import check_size
+from kprobe.pipeline.size import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

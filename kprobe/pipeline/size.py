@@ -1,0 +1,43 @@
+"""Refuse a dump that is too large before it starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kprobe.dumps.partial import partial_path
+from kprobe.dumps.space import free_space
+from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from kprobe.pipeline.plan import Plan
+
+_NAMED = 3
+
+
+def check_size(plan: Plan) -> None:
+    """Refuse a dump larger than `--max-bytes` or than the free space, naming what is largest.
+
+    Of tensors whose rows differ in shape only the index counts, since the rest isn't known.
+
+    Raises:
+        DumpError: It is larger.
+    """
+    sizes = {
+        own[0]: column.count_bytes(plan.samples.rows)
+        for column, own in zip(plan.columns, plan.addresses, strict=True)
+    }
+    largest = sorted(sizes, key=lambda address: -sizes[address])[:_NAMED]
+    fewer = "dump fewer layers or samples; the largest: " + ", ".join(
+        f"{address} ({sizes[address]:,} bytes)" for address in largest
+    )
+    output, allowed = plan.job.output, plan.job.max_bytes
+    needed = f"{output}: {plan.bytes:,} bytes are needed"
+    if allowed is not None and plan.bytes > allowed:
+        raise DumpError(f"{needed}, and --max-bytes allows {allowed:,}", hint=fewer)
+    free = free_space(partial_path(output))
+    # A filesystem that doesn't know its size says 0; the writer knows what to make of it.
+    if 0 < free < plan.bytes:
+        raise DumpError(
+            f"{needed}, and {free:,} bytes are free",
+            hint=f"free some space, write to another disk, or {fewer}",
+        )

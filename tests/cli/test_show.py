@@ -1,0 +1,144 @@
+"""`kprobe show`: what a dump is, and the command that makes it again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import kprobe
+
+DIGITS = "sample_models/digits_cnn.keras"
+SIAMESE = "sample_models/siamese.keras"
+ROI = "sample_models/shapes_roi.keras"
+
+
+def test_a_dump_is_shown(kprobe_here, expected):
+    arguments = ["--layers", "features,scores=digit", "--input", "sample_models/digits.npz"]
+    kprobe_here("dump", DIGITS, *arguments, "--scale", "1/2", "--limit", "20", "-o", "a.h5")
+    done = kprobe_here("show", "a.h5")
+    assert (done.exit_code, done.stderr) == (0, "")
+    shown = re.sub(r"(?<= )[0-9a-f]{64}", "SHA-256", done.stdout)
+    shown = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", shown)
+    shown = re.sub(r"(versions:).*", r"\1 …", shown)
+    assert shown == expected("show.txt")
+
+
+def test_a_dump_is_shown_as_json(kprobe_here):
+    kprobe_here("dump", DIGITS, "--layers", "features", "--random", "3", "-o", "a.h5")
+    found = json.loads(kprobe_here("show", "a.h5", "--json").stdout)
+    assert (found["path"], found["complete"]) == ("a.h5", True)
+    assert (found["samples"], found["committed"]) == (3, 3)
+    assert found["bytes"] == Path("a.h5").stat().st_size
+    assert found["started"] <= found["finished"]
+    (features,) = found["datasets"]
+    assert (features["addresses"], features["shape"]) == (["features"], [3, 64])
+    assert found["job"] == {"model": DIGITS, "layers": ["features"], "inputs": [], "random": 3}
+    assert found["inputs"][0]["input"] == "scan"
+
+
+def test_an_unfinished_dump_is_shown(kprobe_here):
+    arguments = ("--layers", "digit", "--random", "100000", "--batch-size", "1", "-o", "a.h5")
+    done = kprobe_here("dump", DIGITS, *arguments, "--stop-after", "0.2s")
+    assert done.exit_code == 75
+    shown = kprobe_here("show", "a.h5.partial").stdout
+    assert re.search(
+        r"samples:  100,000 samples, not complete, the first [\d,]+ are right\n", shown
+    )
+    found = json.loads(kprobe_here("show", "a.h5.partial", "--json").stdout)
+    assert 0 < found["committed"] < found["samples"]
+    assert found["finished"] is None
+    done = kprobe_here("show", "a.h5")
+    assert done.stderr == (
+        "kprobe: a.h5: expected a dump, and there is no such file; "
+        "a.h5.partial holds what was written of it\n"
+    )
+    assert done.exit_code == 2
+
+
+JOBS = {
+    "chosen": [DIGITS, "--layers", "relu*,type:Dense", "--input", "sample_models/digits.npz"],
+    "all": [DIGITS, "--all", "--random", "5", "--seed", "3", "--training", "--dtype", "float16"],
+    "several inputs": [
+        *(SIAMESE, "--layers", "encoder@*/conv1,score=same", "--exact", "--limit", "9"),
+        *("--input", "left=digits.npy", "--input", "right=digits.npy"),
+        *("--scale", "left=1/3", "--mean", "right=0.1", "--std", "right=0.7"),
+    ],
+    "fed": [SIAMESE, "--layers", "same", "--feed", "add=noise:0.3", "--random", "4"],
+    "ragged": [
+        *(ROI, "--layers", "nms=ROI//*NonMaxSuppression*:0", "--batch-size", "1"),
+        *("--input", "sample_models/shapes.npz", "--limit", "3"),
+        *("--custom-objects", "sample_models/roi_layer.py"),
+    ],
+    "weights": [DIGITS, "--layers", "conv1:*"],
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_dump_tells_how_to_make_it_again(kprobe_here, digits, name):
+    np.save("digits.npy", digits[:9])
+    assert kprobe_here("dump", *JOBS[name], "-o", "a.h5").exit_code == 0
+    shown = kprobe_here("show", "a.h5", "--as-config")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    Path("job.toml").write_text(shown.stdout)
+    done = kprobe_here("dump", "--config", "job.toml", "-o", "b.h5")
+    assert done.exit_code == 0, done.stderr
+    with kprobe.open_dump("a.h5") as one, kprobe.open_dump("b.h5") as other:
+        assert list(one) == list(other)
+        assert len(one)
+        np.testing.assert_array_equal(one.sample, other.sample)
+        for address in one:
+            for row, same in zip(one[address], other[address], strict=True):
+                np.testing.assert_array_equal(row, same)
+        others = {k: v for k, v in other.attrs.items() if k != "job"}
+        assert {k: v for k, v in one.attrs.items() if k != "job"} == others
+
+
+def test_what_was_in_memory_cannot_be_named(kprobe_here, digits_cnn, digits):
+    kprobe.dump(digits_cnn, "digit", output="a.h5")
+    kprobe.dump(DIGITS, "digit", inputs=digits[:3], output="b.h5")
+    for name, part in (("a.h5", "model"), ("b.h5", "inputs")):
+        done = kprobe_here("show", name, "--as-config")
+        assert done.exit_code == 2
+        assert done.stderr == (
+            f"kprobe: {name}: its {part} came from the memory of a Python program, which no "
+            "command can name\n"
+        )
+        assert kprobe_here("show", name).exit_code == 0
+
+
+def test_a_run_goes_on_under_another_name_of_its_model(kprobe_here, folder):
+    arguments = ("--layers", "digit", "--random", "3000", "-o", "a.h5")
+    stopped = kprobe_here("dump", DIGITS, *arguments, "--batch-size", "1", "--stop-after", "0.1s")
+    assert stopped.exit_code == 75
+    done = kprobe_here("dump", str(folder / DIGITS), *arguments, "--batch-size", "1", "--resume")
+    assert done.exit_code == 0, done.stderr
+
+
+def damage(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "kprobe dump"
+        file.attrs["format_version"] = 1
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "there is no such file"),
+        (lambda path: path.mkdir(), "there is no such file"),
+        (lambda path: path.write_text("text"), "HDF5 can't open it: "),
+        (lambda path: h5py.File(path, "w").close(), "this HDF5 file was written by another tool"),
+        (damage, "it is damaged: "),
+    ],
+)
+def test_what_is_no_dump_is_one_line(kprobe_here, folder, make, said):
+    make(folder / "a.h5")
+    done = kprobe_here("show", "a.h5")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("kprobe: a.h5: expected a dump, and ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
