@@ -34,9 +34,9 @@ from kprobe.cli.output import (
     print_line,
     print_table,
     say,
-    showing_progress,
     showing_status,
 )
+from kprobe.cli.progress import KINDS, showing_progress
 from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
 from kprobe.errors import DumpError, StoppedError
 
@@ -175,6 +175,13 @@ if TYPE_CHECKING:
     help="Go on where there are no weights for the model, or for some of its layers.",
 )
 @loading_options
+@click.option(
+    "--progress",
+    type=click.Choice(KINDS),
+    default="auto",
+    show_default=True,
+    help="How progress is shown on stderr: a bar, or lines in a log; a line of JSON a second; not.",
+)
 @config_option
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
@@ -249,7 +256,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             if options["dry_run"]:
                 _show_plan(ready, options["as_json"])
                 return
-            with showing_progress(options["quiet"]) as progress:
+            shown = "none" if options["quiet"] else options["progress"]
+            with showing_progress(shown) as progress:
                 receipt = run(ready, progress)
     if options["as_json"]:
         print_json(asdict(receipt) | {"output": str(receipt.output)})

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,10 +14,7 @@ from kprobe.cli.quiet import own_stdout
 from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-# How often a batch log hears of progress, in seconds.
-_LINE_SECONDS = 30.0
+    from collections.abc import Iterator, Sequence
 
 
 def say(line: str) -> None:
@@ -118,64 +114,3 @@ def showing_status(text: str, quiet: bool) -> Iterator[None]:
 
     with Console(file=sys.stderr).status(text):
         yield
-
-
-@contextlib.contextmanager
-def showing_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far a run is: a bar on a terminal, a line now and then in a log.
-
-    Gives:
-        What to call with the samples done and the samples in all, or None when quiet.
-    """
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        with _bar() as update:
-            yield update
-    else:
-        yield _lines()
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("samples"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-        transient=True,
-    ) as progress:
-        task = progress.add_task("", total=None, rate="")
-        began = time.monotonic()
-
-        def update(done: int, total: int) -> None:
-            rate = done / (time.monotonic() - began)
-            progress.update(task, completed=done, total=total, rate=f"{rate:.0f}/s")
-
-        yield update
-
-
-def _lines() -> Callable[[int, int], None]:
-    began = last = time.monotonic()
-
-    def update(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _LINE_SECONDS and done < total:
-            last = now
-            rate = done / (now - began)
-            left = (total - done) / rate
-            say(f"{done:,} of {total:,} samples, {rate:.0f}/s, {left:.0f} s left")
-
-    return update

@@ -239,6 +239,11 @@ class Writer:
         return self._covered
 
     @property
+    def waiting(self) -> int:
+        """How many batches were handed over and aren't written yet."""
+        return sum(not all(write.done() for write in batch.writes) for batch in self._batches)
+
+    @property
     def committing(self) -> bool:
         """Whether a commit is under way."""
         return self._commit is not None and not self._commit.done()

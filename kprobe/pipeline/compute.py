@@ -45,7 +45,7 @@ class Computed:
 
 
 def compute(
-    plan: Plan, start: int, stop: int, waits: dict[str, float]
+    plan: Plan, start: int, stop: int, waits: dict[str, float], ahead: queue.Queue[Any]
 ) -> Generator[Computed, None, None]:
     """Compute some rows of a plan, batch by batch, in order.
 
@@ -54,13 +54,14 @@ def compute(
         start: The first row, a multiple of the plan's batch size.
         stop: The row after the last.
         waits: How long it waited for "reading" is added here, in seconds.
+        ahead: Where what is read waits to be computed.
 
     Raises:
         InputError: A sample can't be read.
         ModelError: The model fails on a batch.
         NonFiniteError: A result isn't finite, and that was to be found out.
     """
-    reading = _read_ahead(plan.samples.batches(plan.batch_size, start, stop))
+    reading = _read_ahead(plan.samples.batches(plan.batch_size, start, stop), ahead)
     under_way: deque[Future[Computed]] = deque()
     with contextlib.closing(reading), ThreadPoolExecutor(plan.streams, "kprobe-compute") as pool:
         try:
@@ -156,9 +157,10 @@ def _check_finite(
                 )
 
 
-def _read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+def _read_ahead(
+    items: Iterator[T], coming: queue.Queue[tuple[T | None, BaseException | None]]
+) -> Generator[T, None, None]:
     """Fetch the next item in a thread of its own while the last one is used."""
-    coming: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
     stopping = threading.Event()
 
     def fetch() -> None:

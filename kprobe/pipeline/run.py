@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import queue
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import AddressError, DumpError, StoppedError
 from kprobe.pipeline.compute import compute
+from kprobe.pipeline.progress import Progress
 from kprobe.pipeline.size import check_size
 
 if TYPE_CHECKING:
@@ -58,12 +60,12 @@ class Receipt:
     bottleneck: str
 
 
-def run(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Receipt:
+def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Receipt:
     """Run all rows of a plan and write the dump.
 
     Args:
         plan: The plan.
-        progress: Called with the rows done and the rows in all.
+        progress: Called with how far it is, at first and after every batch.
 
     Raises:
         InputError: A sample can't be read.
@@ -152,7 +154,7 @@ def run_range(
     writer: Writer,
     start: int,
     stop: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, float]:
     """Run some rows of a plan and write them.
 
@@ -161,7 +163,7 @@ def run_range(
         writer: Where the rows go.
         start: The first row, a multiple of the plan's batch size.
         stop: The row after the last.
-        progress: Called with the rows done and the rows in all.
+        progress: Called with how far it is, at first and after every batch.
 
     Returns:
         How long computing waited for "reading" and for "writing", in seconds.
@@ -169,7 +171,28 @@ def run_range(
     waits = {"reading": 0.0, "writing": 0.0}
     committed, uncommitted = time.monotonic(), 0
     ends = committed + (plan.job.stop_after or math.inf)
-    with contextlib.closing(compute(plan, start, stop, waits)) as batches:
+    ahead: queue.Queue[Any] = queue.Queue(maxsize=1)
+    began = time.monotonic()
+
+    def tell(done: int) -> None:
+        if progress is None:
+            return
+        spent = waits | {"computing": time.monotonic() - began - sum(waits.values())}
+        progress(
+            Progress(
+                rows=done,
+                total=stop,
+                resumed=start,
+                bytes=plan.row_bytes * (done - start) + writer.ragged_bytes,
+                began=began,
+                read_ahead=ahead.qsize(),
+                to_write=writer.waiting,
+                bottleneck=max(spent, key=lambda stage: spent[stage]),
+            )
+        )
+
+    tell(start)
+    with contextlib.closing(compute(plan, start, stop, waits, ahead)) as batches:
         for batch in batches:
             computed = time.perf_counter()
             writer.write(batch.first, _make_columns(plan, batch))
@@ -180,8 +203,7 @@ def run_range(
                 writer.commit_soon(done)
                 committed, uncommitted = now, 0
             waits["writing"] += time.perf_counter() - computed
-            if progress:
-                progress(done, stop)
+            tell(done)
             if now >= ends and done < stop:
                 raise StoppedError("its time is over")
     return waits
