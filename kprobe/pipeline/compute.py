@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import tensorflow as tf
 
 from kprobe.errors import KprobeError, NonFiniteError
 from kprobe.inputs.uneven import is_uneven
@@ -92,7 +91,7 @@ def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
     found = plan.samples.faults
     faults = {row: found[row] for row in range(first, first + rows) if row in found}
     good = np.array([first + row not in faults for row in range(rows)], bool)
-    results = _run(plan, first, batch, good)
+    results = run_batch(plan, first, batch, good)
     if plan.job.fail_on == "nan":
         _check_finite(plan, first, results, good)
     if faults:
@@ -100,8 +99,18 @@ def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
     return Computed(first, rows, results, faults)
 
 
-def _run(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Sequence[Any]:
-    """Run a batch; one whose samples differ in shape, in parts of those that have the same."""
+def run_batch(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Sequence[Any]:
+    """Run a batch; one whose samples differ in shape, in parts of those that have the same.
+
+    Args:
+        plan: The plan.
+        first: The row of the batch's first sample.
+        batch: By input name the samples, batch axis first, or an array of arrays.
+        good: Which of them are to be run where they differ in shape: bool, of shape (rows,).
+
+    Returns:
+        For each fetched column a tensor, or a list of rows where the samples differ in shape.
+    """
     if not any(is_uneven(values) for values in batch.values()):
         return plan.subgraph(batch, first)
     groups: dict[Any, list[int]] = {}
@@ -141,6 +150,8 @@ def _check_finite(
     Raises:
         NonFiniteError: There is one; it names the first tensor, and in it the first sample.
     """
+    import tensorflow as tf  # the command line imports this before it knows that it needs it
+
     for number in plan.order:
         column, result = plan.fetched[number], results[number]
         if column.dtype.kind not in "fc":
