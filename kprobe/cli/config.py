@@ -56,25 +56,29 @@ def write_config(command: click.Command, job: Mapping[str, Any]) -> str:
     Args:
         command: The command that takes it.
         job: The values of its options and arguments, by the names that the command's function
-            knows them by; those of preprocessing as `Job.preprocessing` has them.
+            knows them by; those of preprocessing, images and arguments as `record_job` has them.
 
     Raises:
         DumpError: Something has no option.
     """
     names = {param.name: name for name, param in _find_params(command).items()}
-    values = name_preprocessing(job)
+    values = name_options(job)
     if unknown := values.keys() - names.keys():
         raise DumpError(f"no option says {', '.join(sorted(unknown))}")
     return "\n".join(f"{names[name]} = {_write(value)}" for name, value in values.items())
 
 
-def name_preprocessing(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a job with the preprocessing of each input as the values of its options."""
+def name_options(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a job with what is said for each input, and for code, as the values of options."""
     values = dict(job)
-    for owner, choices in values.pop("preprocessing", {}).items():
-        for option, choice in choices.items():
-            text = ",".join(map(str, choice)) if isinstance(choice, list) else str(choice)
-            values.setdefault(option, []).append(f"{owner}={text}" if owner else text)
+    if "arguments" in values:
+        values["arguments"] = [f"{key}={text}" for key, text in values["arguments"].items()]
+    for name, between in (("preprocessing", ","), ("images", "x")):
+        for owner, choices in values.pop(name, {}).items():
+            for option, choice in choices.items():
+                parts = choice if isinstance(choice, list) else [choice]
+                text = between.join(map(str, parts))
+                values.setdefault(option, []).append(f"{owner}={text}" if owner else text)
     return values
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.config import name_preprocessing, write_config
+from kprobe.cli.config import name_options, write_config
 from kprobe.cli.dump import dump as dump_command
 from kprobe.cli.options import File
 from kprobe.cli.output import count, format_bytes, format_shape, print_json, print_line, print_table
@@ -93,6 +93,7 @@ def _describe(dump: Dump) -> dict[str, Any]:
         "complete": dump.complete,
         "samples": dump.rows,
         "committed": dump.committed,
+        "left_out": None if dump.valid is None else int((~dump.valid[: dump.committed]).sum()),
         "started": _format_time(dump.started),
         "finished": _format_time(dump.finished) if dump.complete else None,
         "datasets": datasets,
@@ -120,6 +121,8 @@ def _print(found: dict[str, Any]) -> None:
     state = "complete"
     if not found["complete"]:
         state = f"not complete, the first {found['committed']:,} are right"
+    if found["left_out"]:
+        state += f", {found['left_out']:,} of them couldn't be read"
     facts = {
         "samples": f"{count(found['samples'], 'sample')}, {state}",
         "model": " ".join(_known(found, "model", "model_sha256")),
@@ -151,7 +154,7 @@ def _find_options(found: dict[str, Any]) -> dict[str, Any]:
     """Give what was chosen, by whoever asked for the dump or in its plan."""
     asked = {
         name: value
-        for name, value in name_preprocessing(found.get("job", {})).items()
+        for name, value in name_options(found.get("job", {})).items()
         if name not in ("model", "layers", "inputs")
     }
     chosen = {name: found[name] for name in ("batch_size", "seed", "frozen") if name in found}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
 import tensorflow as tf
+
+from kprobe.pipeline.compute import run_batch
 
 if TYPE_CHECKING:
     from kprobe.pipeline.plan import Plan
@@ -26,16 +30,36 @@ def estimate_seconds(plan: Plan) -> float | None:
     size, rows = plan.batch_size, plan.samples.rows
     if not rows:
         return None
-    samples = plan.samples.peek((1 + _TIMED) * size)
+    return statistics.median(time_batches(plan, _TIMED)) * rows / min(size * plan.streams, rows)
+
+
+def time_batches(plan: Plan, times: int) -> list[float]:
+    """Compute the first batches of a plan, as many at a time as in a run.
+
+    Args:
+        plan: The plan.
+        times: How often, not counting the time before, in which the graph is compiled.
+
+    Returns:
+        The seconds of each time.
+    """
+    size = plan.batch_size
+    samples = plan.samples.peek((1 + times) * size)
     there = len(next(iter(samples.values())))
-    seconds = []
-    for number in range(1 + _TIMED):
+
+    def run(number: int) -> None:
         # Few samples serve several times; a smaller last batch would be of another shape.
         first = number * size if (number + 1) * size <= there else 0
         batch = {name: values[first : first + size] for name, values in samples.items()}
-        began = time.perf_counter()
-        plan.subgraph(batch, first)
-        tf.test.experimental.sync_devices()
-        seconds.append(time.perf_counter() - began)
+        good = np.ones(len(next(iter(batch.values()))), bool)
+        run_batch(plan, first, batch, good)
+
+    seconds = []
+    with ThreadPoolExecutor(plan.streams) as pool:
+        for number in range(1 + times):
+            began = time.perf_counter()
+            list(pool.map(run, [number] * plan.streams))
+            tf.test.experimental.sync_devices()
+            seconds.append(time.perf_counter() - began)
     plan.subgraph.restore()
-    return statistics.median(seconds[1:]) * rows / min(size, there)
+    return seconds[1:]

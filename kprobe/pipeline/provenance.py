@@ -35,6 +35,8 @@ def record_job(job: Job) -> str:
         kept["model"] = None
     if isinstance(job.inputs, Mapping) or not isinstance(job.inputs, Sequence):
         kept["inputs"] = None
+    if job.arguments:
+        kept["arguments"] = {name: repr(value) for name, value in job.arguments.items()}
     return json.dumps({name: _make_plain(value) for name, value in kept.items()})
 
 
