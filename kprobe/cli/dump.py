@@ -167,6 +167,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print what would be written and how long it would take to compute, and write nothing.",
 )
+@click.option(
+    "--profile",
+    metavar="DIR",
+    type=File(),
+    help="First compute some batches under TensorFlow's profiler, write its profile for "
+    "TensorBoard, and print the time and the output of each layer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
 @click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
 @click.option(
@@ -206,6 +213,8 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
     if to_stdout and options["as_json"]:
         raise click.UsageError("--json and -o - both want stdout.")
+    if to_stdout and options["profile"]:
+        raise click.UsageError("--profile and -o - both want stdout.")
     if to_stdout and options["resume"]:
         raise click.UsageError("-o - leaves nothing that --resume could go on with.")
     if bool(options["layers"]) == options["every"]:
@@ -253,14 +262,15 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
                     say(f"audit: the fetches change the model's outputs by at most {ulps} ULP")
                 if not ready.attrs["reproducible"]:
                     say("these layers draw random numbers that --seed doesn't reach")
+            costs = _profile(ready, options) if options["profile"] else {}
             if options["dry_run"]:
-                _show_plan(ready, options["as_json"])
+                _show_plan(ready, options["as_json"], costs)
                 return
             shown = "none" if options["quiet"] else options["progress"]
             with showing_progress(shown) as progress:
                 receipt = run(ready, progress)
     if options["as_json"]:
-        print_json(asdict(receipt) | {"output": str(receipt.output)})
+        print_json(asdict(receipt) | {"output": str(receipt.output), **costs})
     elif not options["quiet"]:
         say(_summarize(receipt, "stdout" if to_stdout else str(output)))
     if receipt.left_out:
@@ -353,7 +363,32 @@ def _summarize(receipt: Receipt, output: str) -> str:
     )
 
 
-def _show_plan(plan: Plan, as_json: bool) -> None:
+def _profile(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:
+    """Profile a plan, print it as a table, and give what is to be added to other JSON."""
+    from kprobe.pipeline.profile import profile
+
+    costs = profile(plan, Path(options["profile"]))
+    if costs is None and not options["quiet"]:
+        say("the profile doesn't tell which layers its operations belong to")
+    if costs is None or options["as_json"]:
+        return {"profile": costs and [asdict(cost) for cost in costs]}
+    total = sum(cost.seconds for cost in costs)
+    rows = [
+        (
+            cost.address or "(no layer)",
+            cost.layer_class,
+            f"{1000 * cost.seconds:.3f}",
+            f"{cost.seconds / total:.1%}",
+            "" if cost.output_bytes is None else format_bytes(cost.output_bytes),
+        )
+        for cost in costs
+    ]
+    header = ("layer", "class", f"ms a batch of {plan.batch_size}", "share", "output")
+    print_table(header, rows, numbers={*header[2:]})
+    return {}
+
+
+def _show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     from kprobe.pipeline.estimate import estimate_seconds
     from kprobe.pipeline.size import check_size
 
@@ -383,6 +418,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
                 "bytes": plan.bytes,
                 "free_bytes": free,
                 "compute_seconds": seconds,
+                **costs,
             }
         )
         check_size(plan)

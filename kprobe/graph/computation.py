@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kprobe.graph.state import State
+    from kprobe.graph.trace import Trace
 
 
 class Computation(ABC):
@@ -32,7 +33,10 @@ class Computation(ABC):
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
         reproducible: Whether all that it draws at random follows from the seed.
+        trace: What it was cut from; None where the model isn't traced.
     """
+
+    trace: Trace | None = None
 
     def __init__(
         self, specs: Mapping[str, tf.TensorSpec], *, batch_size: int | None, state: State

@@ -69,7 +69,7 @@ class Subgraph(Computation):
                 function that runs in several places.
         """
         # Variables delete their storage when they go, whatever still holds a handle to it.
-        self._trace = trace
+        self.trace = trace
         self._exact = exact
         self._seed = seed
         whole = trace.graph.as_graph_def()

@@ -131,6 +131,15 @@ def test_what_is_no_size_is_a_usage_error(text):
         Size().convert(text, None, None)
 
 
+def test_a_profile_is_told_as_json_with_the_rest(kprobe_here, folder):
+    arguments = ("dump", DIGITS, "--layers", "conv1", "--random", "99", "--profile", "profile")
+    plan = json.loads(kprobe_here(*arguments, "--dry-run", "--json").stdout)
+    (cost,) = (cost for cost in plan["profile"] if cost["address"] == "conv1")
+    assert 0 < cost.pop("seconds") < 10
+    assert cost == {"address": "conv1", "layer_class": "Conv2D", "output_bytes": 32 * 4096}
+    assert list(folder.glob("profile/plugins/profile/*/*.xplane.pb"))
+
+
 @pytest.mark.parametrize("training", [(), ("--training",)])
 def test_the_time_of_computing_is_estimated_well(kprobe_here, training):
     arguments = ("dump", DIGITS, "--layers", "features", "--random", "20000", *training)

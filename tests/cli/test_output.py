@@ -113,7 +113,10 @@ def test_a_run_that_fails_leaves_the_old_dump_whole(kprobe_here, old_dump):
             assert 0 < dump.committed < dump.rows == 5000
 
 
-@pytest.mark.parametrize("given", [["--json", "-o", "-"], ["--layers", "-", "--input", "-"]])
+@pytest.mark.parametrize(
+    "given",
+    [["--json", "-o", "-"], ["--profile", "p", "-o", "-"], ["--layers", "-", "--input", "-"]],
+)
 def test_two_for_one_stream_are_refused(kprobe_process, given):
     layers = [] if "--layers" in given else ["--layers", "digit"]
     done = kprobe_process("dump", DIGITS, *layers, *given)

@@ -1,0 +1,163 @@
+"""--profile: what each layer costs, against what it is made to cost."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+from kprobe.errors import InputError, KprobeError
+from kprobe.pipeline.job import Job
+from kprobe.pipeline.planning import plan
+from kprobe.pipeline.profile import profile
+
+
+class Wait(keras.layers.Layer):
+    """Takes its time, whatever it gets."""
+
+    def __init__(self, seconds, **options):
+        super().__init__(**options)
+        self.seconds = seconds
+
+    def call(self, x):
+        def wait(values):
+            time.sleep(self.seconds)
+            return values
+
+        waited = tf.numpy_function(wait, [x], x.dtype)
+        waited.set_shape(x.shape)
+        return waited
+
+
+@pytest.fixture
+def ready(tmp_path):
+    """A plan for a model, in which 5 batches fit."""
+    plans = []
+
+    def make(model, layers, **options):
+        given = {"random": 40, "batch_size": 8, "output": tmp_path / "a.h5", **options}
+        plans.append(plan(Job(model=model, layers=layers, **given)))
+        return plans[-1]
+
+    yield make
+    for made in plans:
+        made.__exit__()
+
+
+@pytest.fixture
+def waiting():
+    x = keras.Input((6, 4))
+    h = Wait(0.03, name="short")(Wait(0.08, name="long")(x))
+    return keras.Model(x, keras.layers.Dense(3, name="dense")(h))
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_layer_has_the_time_it_takes(ready, waiting, tmp_path, streams):
+    costs = profile(ready(waiting, ["dense"], streams=streams), tmp_path / "profile")
+    first, second, *others = costs
+    assert (first.address, first.layer_class) == ("long", "Wait")
+    assert second.address == "short"
+    if streams == 1:  # two that wait for Python wait for each other
+        assert 0.08 <= first.seconds < 0.3
+        assert 0.03 <= second.seconds < 0.2
+    assert first.output_bytes == second.output_bytes == 8 * 6 * 4 * 4
+    assert "dense" in [cost.address for cost in others]
+    assert sum(cost.seconds for cost in others) < second.seconds
+
+
+def test_what_layers_give_has_the_size_that_is_stored(ready, digits_cnn, tmp_path):
+    planned = ready(digits_cnn, None)
+    costs = {cost.address: cost for cost in profile(planned, tmp_path)}
+    sizes = {c.attrs["addresses"][0]: 8 * c.row_bytes for c in planned.columns}
+    assert len(costs.keys() & sizes.keys()) >= 8
+    for address in costs.keys() & sizes.keys():
+        assert costs[address].output_bytes == sizes[address]
+
+
+@pytest.mark.parametrize("rows", [40, 400])  # as it is, and frozen
+def test_the_operations_of_a_loop_and_of_nested_models_find_their_layers(ready, tmp_path, rows):
+    x = keras.Input((20, 8))
+    inner = keras.Sequential([keras.layers.LSTM(64, name="lstm")], name="inner")
+    model = keras.Model(x, keras.layers.Dense(3, name="out")(inner(x)))
+    planned = ready(model, ["out"], random=rows)
+    assert planned.subgraph.frozen == (rows == 400)
+    costs = profile(planned, tmp_path)
+    total = sum(cost.seconds for cost in costs)
+    lstm = [c for c in costs if c.address and c.address.startswith("inner/lstm")]
+    assert sum(cost.seconds for cost in lstm) > 0.5 * total
+    assert sum(cost.seconds for cost in costs if cost.address is None) < 0.2 * total
+
+
+def test_the_profile_is_one_for_tensorboard(ready, digits_cnn, tmp_path):
+    folder = tmp_path / "new" / "profile"
+    for runs in (1, 2):
+        assert profile(ready(digits_cnn, ["digit"]), folder)
+        assert len(list(folder.glob("plugins/profile/*/*.xplane.pb"))) == runs
+        time.sleep(1.1)  # a run is named after the second
+
+
+def test_a_profile_leaves_the_dump_as_it_is(ready, digits_cnn, tmp_path):
+    planned = ready(digits_cnn, ["dropout"], training=True)
+    batch = planned.samples.peek(8)
+    expected = planned.subgraph(batch, 8)[0].numpy()
+    profile(planned, tmp_path / "profile")
+    np.testing.assert_array_equal(planned.subgraph(batch, 8)[0].numpy(), expected)
+
+
+def test_an_eager_run_does_not_tell_its_layers(ready, digits_cnn, tmp_path):
+    assert profile(ready(digits_cnn, ["digit"], eager=True), tmp_path) is None
+    assert list(tmp_path.rglob("*.xplane.pb"))
+
+
+def test_what_cannot_be_profiled_is_said(ready, digits_cnn, tmp_path):
+    with pytest.raises(InputError, match="nothing to profile"):
+        profile(ready(digits_cnn, ["conv1:kernel"], random=None), tmp_path)
+    planned = ready(digits_cnn, ["digit"])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(KprobeError, match=r"no profile can be made in .*file: File exists"):
+        profile(planned, tmp_path / "file")
+    tf.profiler.experimental.start(str(tmp_path / "other"))
+    try:
+        with pytest.raises(KprobeError, match=r"no profile can be made in .*[Aa]nother profiler"):
+            profile(planned, tmp_path / "profile")
+    finally:
+        tf.profiler.experimental.stop()
+
+
+def test_run_metadata_of_functions_still_tells_nothing(ready, digits_cnn):
+    planned = ready(digits_cnn, ["digit"])
+    batch = planned.samples.peek(8)
+    context.enable_run_metadata()
+    try:
+        planned.subgraph(batch, 0)
+        found = context.export_run_metadata()
+    finally:
+        context.disable_run_metadata()
+    assert not found.step_stats.dev_stats
+
+
+def test_the_command_prints_a_table(kprobe_command, tmp_path):
+    model = Path(__file__).parent.parent.parent / "sample_models" / "digits_cnn.keras"
+    command = ["dump", str(model), "--layers", "digit", "--random", "64", "-o", "a.h5"]
+    done = subprocess.run(
+        [*kprobe_command, *command, "--profile", "profile", "-q"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    header, *lines = done.stdout.splitlines()
+    assert header.split() == ["layer", "class", "ms", "a", "batch", "of", "32", "share", "output"]
+    assert {line.split()[0] for line in lines} >= {"conv1", "conv2", "features", "digit"}
+    shares = [float(line.split()[3].rstrip("%")) for line in lines]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=1)
+    assert done.stderr == ""
+    assert (tmp_path / "a.h5").exists()
+    assert list(tmp_path.glob("profile/plugins/profile/*/*.xplane.pb"))
