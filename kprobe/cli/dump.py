@@ -392,7 +392,7 @@ def _show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     from kprobe.pipeline.estimate import estimate_seconds
     from kprobe.pipeline.size import check_size
 
-    rows = plan.rows
+    rows = 0 if plan.samples.open_ended else plan.rows
     seconds = estimate_seconds(plan)
     free = shutil.disk_usage(plan.job.output.absolute().parent).free
     records = [
@@ -412,10 +412,10 @@ def _show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
         print_json(
             {
                 "datasets": records,
-                "samples": rows,
+                "samples": None if plan.samples.open_ended else rows,
                 "batch_size": plan.batch_size,
                 "frozen": plan.subgraph.frozen,
-                "bytes": plan.bytes,
+                "bytes": None if plan.samples.open_ended else plan.bytes,
                 "free_bytes": free,
                 "compute_seconds": seconds,
                 **costs,
@@ -431,13 +431,19 @@ def _show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
             *(
                 ("differs", f"{format_bytes(record['bytes'])} and more")
                 if record["bytes_per_sample"] is None
-                else (format_bytes(record["bytes_per_sample"]), format_bytes(record["bytes"]))
+                else (
+                    format_bytes(record["bytes_per_sample"]),
+                    "" if plan.samples.open_ended else format_bytes(record["bytes"]),
+                )
             ),
         )
         for record in records
     ]
-    total = ("in all", "", "", format_bytes(plan.row_bytes), format_bytes(plan.bytes))
-    header = ("address", "dtype", "shape", "a sample", count(rows, "sample"))
+    nobody_knows = plan.samples.open_ended
+    whole = "as they come" if nobody_knows else format_bytes(plan.bytes)
+    total = ("in all", "", "", format_bytes(plan.row_bytes), whole)
+    samples = "all samples" if nobody_knows else count(rows, "sample")
+    header = ("address", "dtype", "shape", "a sample", samples)
     print_table(header, [*table, total], numbers={*header[3:]})
     print_line(f"{format_bytes(free)} free on the disk")
     if seconds is not None:

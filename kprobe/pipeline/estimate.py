@@ -25,10 +25,10 @@ def estimate_seconds(plan: Plan) -> float | None:
 
     Returns:
         Seconds of computing; reading and writing, which go on meanwhile, aren't in them. None
-        where nothing is computed.
+        where nothing is computed, or nobody knows how many rows there are.
     """
     size, rows = plan.batch_size, plan.samples.rows
-    if not rows:
+    if not rows or plan.samples.open_ended:
         return None
     return statistics.median(time_batches(plan, _TIMED)) * rows / min(size * plan.streams, rows)
 

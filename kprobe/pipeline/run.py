@@ -181,7 +181,7 @@ def run_range(
         progress(
             Progress(
                 rows=done,
-                total=stop,
+                total=None if plan.samples.open_ended else stop,
                 resumed=start,
                 bytes=plan.row_bytes * (done - start) + writer.ragged_bytes,
                 began=began,

@@ -17,11 +17,14 @@ _NAMED = 3
 def check_size(plan: Plan) -> None:
     """Refuse a dump larger than `--max-bytes` or than the free space, naming what is largest.
 
-    Of tensors whose rows differ in shape only the index counts, since the rest isn't known.
+    Of tensors whose rows differ in shape only the index counts, since the rest isn't known;
+    of samples that nobody has counted, nothing.
 
     Raises:
         DumpError: It is larger.
     """
+    if plan.samples.open_ended:
+        return
     sizes = {
         own[0]: column.count_bytes(plan.samples.rows)
         for column, own in zip(plan.columns, plan.addresses, strict=True)

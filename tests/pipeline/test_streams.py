@@ -8,8 +8,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import kprobe
+from kprobe.cli import cli
 
 ROWS = 57
 DATA = np.random.default_rng(0).normal(size=(ROWS, 4)).astype("float32")
@@ -111,3 +113,12 @@ def test_memory_is_flat_over_an_endless_one(model, folder):
     with kprobe.open_dump("a.h5") as dump:
         for first, last in itertools.pairwise([0, 1, 9_999, 19_999]):
             np.testing.assert_array_equal(dump["d"][first], dump["d"][last])
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+def test_a_plan_says_that_nobody_knows_how_many(model):
+    model.save("m.keras")
+    arguments = ["dump", "m.keras", "-l", "d", "-i", "given.py:batches", "--dry-run", "-v"]
+    shown = CliRunner().invoke(cli, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "as they come" in shown.output
