@@ -156,6 +156,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Run the model eagerly, where its Python can't be traced: slowly, and layers only.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="What the model may compute in. bfloat16 is faster on processors that have it; the error "
+    "on the first batch is said and stored.",
+)
 @click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
 @click.option(
     "--audit",
@@ -260,6 +268,9 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
                 if options["audit"]:
                     ulps = ready.attrs["audit_ulps"]
                     say(f"audit: the fetches change the model's outputs by at most {ulps} ULP")
+                if "bfloat16_error" in ready.attrs:
+                    error = ready.attrs["bfloat16_error"]
+                    say(f"bfloat16: off by {error:.2%} of a tensor's largest magnitude at most")
                 if not ready.attrs["reproducible"]:
                     say("these layers draw random numbers that --seed doesn't reach")
             costs = _profile(ready, options) if options["profile"] else {}
@@ -302,6 +313,7 @@ _PASSED_ON = (
     "threads",
     "on_error",
     "fail_on",
+    "precision",
     "exact",
     "audit",
     "device",

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 _KEY = "kprobe_key"
 
 
+# Options of the graph compiler. What it rewrites isn't the same: division by a constant becomes
+# multiplication by its reciprocal, and that is another number.
+_UNOPTIMIZED = {"disable_meta_optimizer": True}
+_BFLOAT16 = {"auto_mixed_precision_onednn_bfloat16": True}
+
+
 class Subgraph(Computation):
     """What computes some tensors of a trace from others: `K.function`, for every Keras.
 
@@ -48,6 +54,7 @@ class Subgraph(Computation):
         replaced: Mapping[str, tuple[tf.Tensor, Replacement]] | None = None,
         dtypes: Sequence[tf.DType] | None = None,
         exact: bool = False,
+        bfloat16: bool = False,
         stateful: bool = False,
         seed: int = 0,
     ) -> None:
@@ -60,6 +67,7 @@ class Subgraph(Computation):
             replaced: The tensors whose values are replaced on the way, by name.
             dtypes: What to cast each fetch to; None for the dtypes they have.
             exact: Whether results must be those of the layers run one by one, bit for bit.
+            bfloat16: Whether the graph compiler may compute in bfloat16 what it holds safe.
             stateful: Whether a batch begins with the state that the last one left: that of
                 stateful RNNs, and whatever else the model's variables hold.
             seed: What random numbers follow from, with the row that a batch begins with.
@@ -71,6 +79,7 @@ class Subgraph(Computation):
         # Variables delete their storage when they go, whatever still holds a handle to it.
         self.trace = trace
         self._exact = exact
+        self._options = _UNOPTIMIZED if exact else _BFLOAT16 if bfloat16 else {}
         self._seed = seed
         whole = trace.graph.as_graph_def()
         wanted = [
@@ -139,6 +148,11 @@ class Subgraph(Computation):
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in owned.values())
         self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
 
+    @property
+    def has_state(self) -> bool:
+        """Whether something is set before every batch, so that only one can be under way."""
+        return bool(self._options) or super().has_state
+
     def freeze(self) -> bool:
         """Turn the variables into constants, so that the graph compiler can fold and pack them.
 
@@ -163,7 +177,7 @@ class Subgraph(Computation):
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         key = [tf.constant(make_key(self._seed, row))] if self._draws else []
         try:
-            with _unoptimized() if self._exact else contextlib.nullcontext():
+            with _compiling(self._options):
                 return list(self._function(*arguments, *key))
         except tf.errors.OpError as error:
             number = find_lifted(error.message)
@@ -216,20 +230,17 @@ def _make_runner(
 
 
 @contextlib.contextmanager
-def _unoptimized() -> Iterator[None]:
-    """Run functions as they were written.
-
-    TensorFlow's graph compiler rewrites them: division by a constant becomes multiplication by
-    its reciprocal, and that isn't the same number.
-    """
-    options = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+def _compiling(options: Mapping[str, bool]) -> Iterator[None]:
+    """Let TensorFlow's graph compiler work with some options: those of the process, for a while."""
+    before = tf.config.optimizer.get_experimental_options()
+    if options:
+        tf.config.optimizer.set_experimental_options(dict(options))
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options(
-            {"disable_meta_optimizer": options.get("disable_meta_optimizer", False)}
-        )
+        if options:
+            undone = {name: before.get(name, False) for name in options}
+            tf.config.optimizer.set_experimental_options(undone)
 
 
 def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from kprobe.graph.subgraph import Subgraph
+    from kprobe.pipeline.opened import OpenModel
+    from kprobe.pipeline.settle import Settled
 
 
 def audit(
@@ -57,6 +59,34 @@ def audit(
     return max(
         count_ulps(np.asarray(one), np.asarray(other)) for one, other in zip(*results, strict=True)
     )
+
+
+def measure_error(
+    opened: OpenModel, settled: Settled, batch: Mapping[str, Any], rows: int
+) -> float:
+    """Compare what will be stored of a batch with what float32 gives.
+
+    Args:
+        opened: The model, to be computed in float32.
+        settled: What will be computed, in another precision.
+        batch: An array for each feed.
+        rows: How many rows there will be.
+
+    Returns:
+        The largest difference, in parts of the largest magnitude of its tensor.
+    """
+    exact = opened.cut(settled.groups, rows)
+    exact.batch_axes |= settled.subgraph.batch_axes
+    exact.whole |= settled.subgraph.whole
+    errors = [0.0]
+    for one, other in zip(exact(batch), settled.subgraph(batch), strict=True):
+        if one.dtype.is_floating and one.shape == other.shape and one.shape.num_elements():
+            scale = float(np.abs(one).max())
+            error = float(np.abs(np.subtract(one, other, dtype=np.float64)).max())
+            errors.append(error / scale if scale else error)
+    for subgraph in (exact, settled.subgraph):
+        subgraph.restore()
+    return max(errors)
 
 
 def count_ulps(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from kprobe.graph.signature import library_of, read_signature
 from kprobe.inputs.samples import Samples
 from kprobe.models.factory import Code
 from kprobe.models.load import load_model
-from kprobe.pipeline.audit import audit
+from kprobe.pipeline.audit import audit, measure_error
 from kprobe.pipeline.complete import (
     complete,
     describe_inputs,
@@ -197,6 +197,13 @@ def _build(
         }
         if settled.whole:
             attrs["one_by_one"] = list(settled.whole)
+        if job.precision == "bfloat16" and settled.groups:
+            attrs["bfloat16_error"] = measure_error(
+                replace(opened, job=replace(job, precision="float32")),
+                settled,
+                samples.peek(batch_size),
+                samples.rows,
+            )
         if job.audit:
             attrs["audit_ulps"] = audit(
                 opened.cut_tensors,
@@ -368,6 +375,7 @@ def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> 
         "options": json.dumps(
             {
                 "dtype": job.dtype,
+                "precision": job.precision,
                 "exact": job.exact,
                 "training": job.training,
                 "stateful": job.stateful,

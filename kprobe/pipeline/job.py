@@ -55,6 +55,7 @@ class Job:
         streams: How many batches are computed at a time; None to choose.
         threads: How many threads work on one operation; None to choose.
         dtype: What floating-point tensors are stored as.
+        precision: What the model may compute in: "bfloat16" is faster on some processors.
         exact: Whether results must equal the model's bit for bit, at the cost of speed.
         audit: Whether to compare the model's outputs with the fetches and without.
         overwrite: Whether a dump of the same name, or an earlier run's part of it, may be replaced.
@@ -94,6 +95,7 @@ class Job:
     streams: int | None = None
     threads: int | None = None
     dtype: StoredDtype = "as-is"
+    precision: Literal["float32", "bfloat16"] = "float32"
     exact: bool = False
     audit: bool = False
     overwrite: bool = False
@@ -131,6 +133,10 @@ class Job:
         if self.dtype not in get_args(StoredDtype):
             faults.append(
                 f"dtype: expected {', '.join(get_args(StoredDtype))}, received {self.dtype}"
+            )
+        if self.precision == "bfloat16" and (self.exact or self.eager):
+            faults.append(
+                "precision bfloat16 is neither exact nor to be had where a model is eager"
             )
         if self.eager and (self.feeds or self.audit):
             faults.append("a model that runs eagerly has no graph: expected no feeds and no audit")

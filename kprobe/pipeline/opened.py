@@ -98,6 +98,7 @@ class OpenModel:
             replaced=self.replaced,
             dtypes=dtypes,
             exact=self.job.exact,
+            bfloat16=self.job.precision == "bfloat16",
             stateful=self.job.stateful,
             seed=self.job.seed,
         )
