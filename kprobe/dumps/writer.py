@@ -32,20 +32,16 @@ from kprobe.dumps.partial import (
     publish,
     read_output,
 )
+from kprobe.dumps.pieces import as_array, check_columns, cut, share_out
 from kprobe.dumps.ragged import RaggedWriter, move_together, write_at
 from kprobe.dumps.resuming import find_differences
 from kprobe.dumps.trim import trim
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
-
-# The bytes that one thread writes at a time. Measured on ext4 with two cores, 1 GiB in batches of
-# 16 MiB, medians of 7 noisy runs: 2 threads with 4 MiB 5.0 GB/s, with 1 MiB 4.5, with 16 MiB 3.3;
-# 1 thread with 4 MiB 3.4; h5py 1.2.
-_PIECE = 4 << 20
 
 
 @dataclass
@@ -179,12 +175,12 @@ class Writer:
         """
         self._collect()
         ragged = {
-            name: [_as_array(name, row) for row in batch[name]]
+            name: [as_array(name, row) for row in batch[name]]
             for name in self._ragged
             if name in batch
         }
         arrays = {
-            name: _as_array(name, value) for name, value in batch.items() if name not in ragged
+            name: as_array(name, value) for name, value in batch.items() if name not in ragged
         }
         stop = start + self._check(start, arrays, ragged)
         try:
@@ -192,8 +188,8 @@ class Writer:
                 self._ragged[name].append(rows)
         except OSError as error:
             raise explain(error, self.partial) from error
-        pieces = self._cut(start, arrays)
-        writes = [self._pool.submit(self._write_all, task) for task in _share_out(pieces)]
+        pieces = cut(start, arrays, self._columns, self._offsets)
+        writes = [self._pool.submit(self._write_all, task) for task in share_out(pieces)]
         self._batches.append(_Batch(start, writes))
         self._cover(start, stop)
         while len(self._batches) > self._in_flight:
@@ -352,33 +348,9 @@ class Writer:
         ragged: Mapping[str, Sequence[np.ndarray[Any, Any]]],
     ) -> int:
         """Return the number of rows of a batch that fits."""
-        if arrays.keys() != self._columns.keys() or ragged.keys() != self._ragged.keys():
-            raise DumpError(
-                f"expected the columns {', '.join([*self._columns, *self._ragged])}, "
-                f"and {', '.join([*arrays, *ragged])} came"
-            )
-        first = next(iter(arrays.values()), np.empty(0))
-        rows = first.shape[0] if first.ndim else 0
-        if not arrays:
-            rows = max(map(len, ragged.values()), default=0)
-        faults = []
-        for name, parts in ragged.items():
-            fault = self._ragged[name].find_fault(parts)
-            faults += [fault] if fault else []
-            if len(parts) != rows or start != self._covered:
-                faults.append(
-                    f"{name}: expected {rows} rows from row {self._covered} on, and {len(parts)} "
-                    f"from row {start} on came"
-                )
-        for name, array in arrays.items():
-            column = self._columns[name]
-            if array.dtype != column.dtype or array.shape != (rows, *column.shape):
-                faults.append(
-                    f"{name}: expected {column.dtype} of shape {(rows, *column.shape)}, "
-                    f"and {array.dtype} of shape {array.shape} came"
-                )
-            elif not array.flags.c_contiguous:
-                faults.append(f"{name}: expected a C-contiguous array, and another came")
+        rows, faults = check_columns(arrays, ragged, self._columns, self._ragged)
+        if any(ragged) and start != self._covered:
+            faults.append(f"expected rows from {self._covered} on, and {start} came")
         if not 0 <= start <= start + rows <= self.rows:
             faults.append(
                 f"expected rows within 0 to {self.rows}, and {start} to {start + rows} came"
@@ -388,19 +360,6 @@ class Writer:
         if faults:
             raise DumpError(*faults)
         return rows
-
-    def _cut(
-        self, start: int, arrays: Mapping[str, np.ndarray[Any, Any]]
-    ) -> Iterator[tuple[int, memoryview]]:
-        """Yield byte offsets and the bytes to be written there, a piece at most."""
-        for name, array in arrays.items():
-            offset = self._offsets[name]
-            if offset is None or not array.nbytes:
-                continue
-            offset += start * self._columns[name].row_bytes
-            content = array.reshape(-1).view(np.uint8).data
-            for begin in range(0, content.nbytes, _PIECE):
-                yield offset + begin, content[begin : begin + _PIECE]
 
     def _cover(self, start: int, stop: int) -> None:
         if stop > start:
@@ -455,28 +414,3 @@ def _another_run(path: Path, differences: Sequence[str]) -> DumpError:
         *differences,
         hint="give the same options, or start anew with --overwrite",
     )
-
-
-def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
-    if isinstance(value, np.ndarray):
-        return value
-    try:
-        return np.asarray(memoryview(value))
-    except (TypeError, ValueError, BufferError) as error:
-        raise DumpError(
-            f"{name}: expected an array, and {type(value).__name__} came: {error}"
-        ) from error
-
-
-def _share_out(pieces: Iterator[tuple[int, memoryview]]) -> Iterator[list[tuple[int, memoryview]]]:
-    """Yield lists of pieces, each about one piece's bytes, since a task has a cost of its own."""
-    task: list[tuple[int, memoryview]] = []
-    size = 0
-    for offset, content in pieces:
-        task.append((offset, content))
-        size += content.nbytes
-        if size >= _PIECE:
-            yield task
-            task, size = [], 0
-    if task:
-        yield task

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-import kprobe
 from kprobe.dumps.layout import REASON, VALID, Column
 from kprobe.errors import AddressError, InputError
 from kprobe.graph.device import select_device
@@ -20,11 +17,17 @@ from kprobe.graph.feeding import check_used, find_feeds
 from kprobe.graph.fetch import Fetch, find_fetches
 from kprobe.graph.mode import eagerly
 from kprobe.graph.session import recording_session
-from kprobe.graph.signature import library_of, read_signature
+from kprobe.graph.signature import read_signature
 from kprobe.inputs.samples import Samples
 from kprobe.models.factory import Code
 from kprobe.models.load import load_model
 from kprobe.pipeline.audit import audit, measure_error
+from kprobe.pipeline.batching import (
+    check_one_by_one,
+    check_whole_batches,
+    choose_batch_size,
+    choose_streams,
+)
 from kprobe.pipeline.complete import (
     complete,
     describe_inputs,
@@ -32,25 +35,20 @@ from kprobe.pipeline.complete import (
     open_first,
     seed_initializers,
 )
+from kprobe.pipeline.facts import collect_facts
 from kprobe.pipeline.feeds import read_feeds
 from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
 from kprobe.pipeline.precheck import open_samples, samples_can_wait
-from kprobe.pipeline.provenance import record_job
 from kprobe.pipeline.settle import check_columns, make_weight_columns, settle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from kprobe.graph.computation import Computation
-    from kprobe.graph.preprocessing import Preprocessing
     from kprobe.models.file import ModelFile
     from kprobe.pipeline.job import Job
-    from kprobe.pipeline.settle import Group, Settled
+    from kprobe.pipeline.settle import Group
 
-# A batch of results shouldn't fill the memory: a few of them are under way at once.
-_BATCH_BYTES = 128 << 20
-_BATCH_SIZE = 32
 # Freezing costs a second or so, which fewer rows don't win back.
 _FREEZE_ROWS = 256
 _FREEZE_WEIGHT_BYTES = 200 << 20
@@ -177,18 +175,20 @@ def _build(
         settled = settle(opened, groups, samples, left_out)
         subgraph = settled.subgraph
         stored = [*settled.groups, *weights]
-        _check_whole_batches(job, subgraph, samples.rows)
+        check_whole_batches(job, subgraph, samples.rows)
         columns = [*settled.columns, *make_weight_columns(weights, values)]
         columns += _make_label_columns(samples)
         if job.on_error == "skip":
             columns += [VALID, REASON]
         check_columns(stored)
         if settled.whole:
-            _check_one_by_one(job, settled.whole)
-        batch_size = _choose_batch_size(
+            check_one_by_one(job, settled.whole)
+        batch_size = choose_batch_size(
             job, settled, samples.rows, sum(c.row_bytes for c in columns)
         )
-        attrs = _facts(job, model, [fetch.address for group in stored for fetch in group], samples)
+        attrs = collect_facts(
+            job, model, [fetch.address for group in stored for fetch in group], samples
+        )
         attrs |= {
             "batch_size": batch_size,
             "frozen": subgraph.frozen,
@@ -225,7 +225,7 @@ def _build(
             left_out=settled.left_out,
             whole=settled.whole,
             batch_size=batch_size,
-            streams=_choose_streams(job, subgraph),
+            streams=choose_streams(job, subgraph),
             order=_find_order(opened, settled.groups),
             attrs=attrs,
             notes=notes,
@@ -262,22 +262,6 @@ def _check_inputs(
     )
 
 
-def _check_whole_batches(job: Job, subgraph: Computation, rows: int) -> None:
-    """Check that no batch is filled up where its samples don't stand for themselves.
-
-    Raises:
-        InputError: The last batch would be, and its statistics would count what fills it.
-    """
-    size = subgraph.batch_size
-    mixes = job.training or any(r.kind == "mean" for r in read_feeds(job.feeds).replaced.values())
-    if size and rows % size and mixes:
-        raise InputError(
-            f"the model takes batches of {size} samples only, and {rows} are no multiple of it: "
-            "the statistics of the last batch would count what it is filled up with",
-            hint=f"--limit {rows - rows % size}" if rows > size else f"give at least {size}",
-        )
-
-
 def _check_weights_alone(job: Job, samples: Samples | None) -> None:
     """Check that nothing is asked for that needs samples, which weights alone don't.
 
@@ -298,16 +282,6 @@ def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
     return list(groups.values())
 
 
-def _check_one_by_one(job: Job, whole: Mapping[str, str]) -> None:
-    if job.batch_size not in (None, 1):
-        raise InputError(
-            *(f"{address} {reason}" for address, reason in whole.items()),
-            f"such tensors are stored for samples run one by one, received --batch-size "
-            f"{job.batch_size}",
-            hint="leave --batch-size out, or these tensors",
-        )
-
-
 def _make_label_columns(samples: Samples) -> list[Column]:
     if samples.labels is None:
         return []
@@ -316,80 +290,9 @@ def _make_label_columns(samples: Samples) -> list[Column]:
     return [Column("label", value.shape, value.dtype, attrs, value, by_sample=True)]
 
 
-def _choose_batch_size(job: Job, settled: Settled, rows: int, row_bytes: int) -> int:
-    """The model's only one, what was asked for, or as many as fit the memory a few times."""
-    only = settled.subgraph.batch_size
-    if only is not None:
-        if job.batch_size not in (None, only):
-            raise InputError(
-                f"the model takes batches of {only} samples only, received --batch-size "
-                f"{job.batch_size}"
-            )
-        return int(only)
-    if job.batch_size is not None or settled.whole:
-        return job.batch_size or 1
-    size = _BATCH_SIZE
-    while size > 1 and (size * row_bytes > _BATCH_BYTES or size >= 2 * rows):
-        size //= 2
-    return size
-
-
-def _choose_streams(job: Job, subgraph: Computation) -> int:
-    """As many as were asked for, where a batch doesn't depend on the last one.
-
-    Raises:
-        InputError: Several are asked for, and it does.
-    """
-    if job.streams in (None, 1) or not (job.stateful or subgraph.has_state):
-        return job.streams or 1
-    raise InputError(
-        f"--streams {job.streams}: the model has state or seeds that are set before each batch, so "
-        "batches are computed one at a time",
-        hint="leave --streams out",
-    )
-
-
 def _find_order(opened: OpenModel, groups: Sequence[Group]) -> list[int]:
     """Give the numbers of the groups in the order in which the model computes their tensors."""
     if opened.job.eager:
         return list(range(len(groups)))
     places = [opened.traced.find_place(group[0].tensor) for group in groups]
     return sorted(range(len(groups)), key=places.__getitem__)
-
-
-def _facts(job: Job, model: Any, addresses: Sequence[str], samples: Samples) -> dict[str, Any]:
-    """What is known before the run, for whoever finds the dump later."""
-    library = library_of(model)
-    preprocessing = {name: _given(choice) for name, choice in job.preprocessing.items()}
-    return {
-        "kprobe_version": kprobe.__version__,
-        "keras": f"{library.__name__} {library.__version__}",
-        "tensorflow_version": tf.__version__,
-        "model": getattr(job.model, "name", None) or Path(job.model).name,
-        "addresses": list(addresses),
-        "inputs": json.dumps(samples.identity()),
-        "weights": "" if job.weights is None else Path(job.weights).name,
-        "random": samples.random,
-        "seed": job.seed,
-        "job": record_job(job),
-        "options": json.dumps(
-            {
-                "dtype": job.dtype,
-                "precision": job.precision,
-                "exact": job.exact,
-                "training": job.training,
-                "stateful": job.stateful,
-                "eager": job.eager,
-                "feeds": list(job.feeds),
-                "preprocessing": preprocessing,
-                "arguments": {name: repr(value) for name, value in job.arguments.items()},
-                "random_weights": job.random_weights,
-            }
-        ),
-        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
-        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
-    }
-
-
-def _given(choice: Preprocessing) -> dict[str, Any]:
-    return {name: value for name, value in asdict(choice).items() if value is not None}

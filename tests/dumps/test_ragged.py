@@ -133,7 +133,7 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ]:
             with pytest.raises(DumpError, match=message):
                 writer.write(0, {"a": [row]})
-        with pytest.raises(DumpError, match="from row 1 on came"):
+        with pytest.raises(DumpError, match="expected rows from 0 on, and 1 came"):
             writer.write(1, {"a": [np.zeros((2, 4), FLOAT)]})
         with pytest.raises(DumpError, match="expected the columns a, and  came"):
             writer.write(0, {})

@@ -1,0 +1,133 @@
+"""What `kprobe dump` prints: the plan, the profile, and what was done."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kprobe.cli.output import (
+    count,
+    format_bytes,
+    format_seconds,
+    format_shape,
+    print_json,
+    print_line,
+    print_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from kprobe.pipeline.plan import Plan
+    from kprobe.pipeline.run import Receipt
+
+
+def summarize(receipt: Receipt, output: str) -> str:
+    """Say in a line what a run did."""
+    if receipt.rows and receipt.resumed == receipt.rows:
+        return f"{output}: all {count(receipt.rows, 'sample')} are there already"
+    if not receipt.rows:
+        return (
+            f"{output}: {count(receipt.datasets, 'weight')}, {format_bytes(receipt.written)} "
+            f"in {receipt.seconds:.1f} s"
+        )
+    rows = receipt.rows - receipt.resumed
+    rate = rows / receipt.seconds
+    rest = f"the last {rows:,} of " if receipt.resumed else ""
+    without = f" ({receipt.left_out:,} couldn't be read)" if receipt.left_out else ""
+    return (
+        f"{output}: {rest}{count(receipt.rows, 'sample')}{without} of "
+        f"{count(receipt.datasets, 'dataset')}, "
+        f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
+        f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
+    )
+
+
+def show_profile(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:
+    """Profile a plan, print it as a table, and give what is to be added to other JSON."""
+    from kprobe.pipeline.profile import profile
+
+    costs = profile(plan, Path(options["profile"]))
+    if costs is None and not options["quiet"]:
+        say("the profile doesn't tell which layers its operations belong to")
+    if costs is None or options["as_json"]:
+        return {"profile": costs and [asdict(cost) for cost in costs]}
+    total = sum(cost.seconds for cost in costs)
+    rows = [
+        (
+            cost.address or "(no layer)",
+            cost.layer_class,
+            f"{1000 * cost.seconds:.3f}",
+            f"{cost.seconds / total:.1%}",
+            "" if cost.output_bytes is None else format_bytes(cost.output_bytes),
+        )
+        for cost in costs
+    ]
+    header = ("layer", "class", f"ms a batch of {plan.batch_size}", "share", "output")
+    print_table(header, rows, numbers={*header[2:]})
+    return {}
+
+
+def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
+    """Print what a run would write, and how long it would compute."""
+    from kprobe.pipeline.estimate import estimate_seconds
+    from kprobe.pipeline.size import check_size
+
+    rows = 0 if plan.samples.open_ended else plan.rows
+    seconds = estimate_seconds(plan)
+    free = shutil.disk_usage(plan.job.output.absolute().parent).free
+    records = [
+        {
+            "address": address,
+            "also": also,
+            "dataset": column.name,
+            "dtype": column.dtype.name,
+            "shape": [None if size == -1 else size for size in column.shape],
+            "layout": column.attrs["layout"],
+            "bytes_per_sample": None if column.ragged else column.row_bytes,
+            "bytes": column.count_bytes(rows),
+        }
+        for column, (address, *also) in zip(plan.columns, plan.addresses, strict=True)
+    ]
+    if as_json:
+        print_json(
+            {
+                "datasets": records,
+                "samples": None if plan.samples.open_ended else rows,
+                "batch_size": plan.batch_size,
+                "frozen": plan.subgraph.frozen,
+                "bytes": None if plan.samples.open_ended else plan.bytes,
+                "free_bytes": free,
+                "compute_seconds": seconds,
+                **costs,
+            }
+        )
+        check_size(plan)
+        return
+    table = [
+        (
+            ", ".join([record["address"], *record["also"]]),
+            record["dtype"],
+            format_shape(record["shape"]),
+            *(
+                ("differs", f"{format_bytes(record['bytes'])} and more")
+                if record["bytes_per_sample"] is None
+                else (
+                    format_bytes(record["bytes_per_sample"]),
+                    "" if plan.samples.open_ended else format_bytes(record["bytes"]),
+                )
+            ),
+        )
+        for record in records
+    ]
+    nobody_knows = plan.samples.open_ended
+    whole = "as they come" if nobody_knows else format_bytes(plan.bytes)
+    total = ("in all", "", "", format_bytes(plan.row_bytes), whole)
+    samples = "all samples" if nobody_knows else count(rows, "sample")
+    header = ("address", "dtype", "shape", "a sample", samples)
+    print_table(header, [*table, total], numbers={*header[3:]})
+    print_line(f"{format_bytes(free)} free on the disk")
+    if seconds is not None:
+        print_line(f"{format_seconds(seconds)} to compute, from three batches timed")
+    check_size(plan)
