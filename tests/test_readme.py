@@ -119,7 +119,8 @@ def test_a_dump_is_made_again_from_what_it_says(place):
     assert run_command(commands, place) == ""
     assert (place / "job.toml").read_text() == config
     with kprobe.open_dump(place / "few.h5") as few, kprobe.open_dump(place / "acts.h5") as dump:
-        np.testing.assert_array_equal(few["conv5_3"], dump["conv5_3"][:8])
+        # Fewer samples in a batch move the last bits.
+        np.testing.assert_allclose(few["conv5_3"], dump["conv5_3"][:8], rtol=0, atol=1e-5)
 
 
 def run_walk(mark: str, place: Path, names: dict[str, object]) -> None:
