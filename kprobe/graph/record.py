@@ -312,6 +312,13 @@ def _find_scope(record: Record, outer: str) -> str:
     """Find the scope that a call opened, from the names of the operations in it."""
     prefix = f"{outer}/" if outer else ""
     pattern = re.compile(re.escape(prefix) + re.escape(record.name) + r"(_\d+)?(?=/)")
+    # Usually that of its outputs tells it: a graph makes a list of all its operations each time.
+    given = [t.op for t in tf.nest.flatten(record.outputs) if isinstance(t, tf.Tensor)]
+    for operation in given:
+        match = pattern.match(operation.name) if operation.graph is record.graph else None
+        # A graph numbers its source 0 and its sink 1 (tensorflow/core/graph/graph.h).
+        if match and operation._id - 2 in range(*record.span):
+            return match[0]
     for operation in record.graph.get_operations()[slice(*record.span)]:
         match = pattern.match(operation.name)
         if match:

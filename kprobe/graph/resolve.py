@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -12,7 +13,7 @@ from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.graph.address import Address, Step, parse_address, split_alias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 C = TypeVar("C", bound=LayerCall)
 
@@ -49,9 +50,13 @@ def resolve(
     """
     targets: list[Target[C]] = []
     errors: list[KprobeError] = []
+    # Of thousands of layers, all may be asked for by name.
+    named: Mapping[str, list[C]] = defaultdict(list)
+    for call in calls:
+        named[call.address].append(call)
     for text in texts:
         try:
-            targets += _resolve_one(text, calls, dropped)
+            targets += _resolve_one(text, calls, dropped, named)
         except AddressError as error:
             errors.append(error)
     if errors:
@@ -91,16 +96,22 @@ def match_pattern(pattern: str, calls: Sequence[C]) -> list[C]:
     return found
 
 
-def _resolve_one(text: str, calls: Sequence[C], dropped: Sequence[DroppedCall]) -> list[Target[C]]:
+def _resolve_one(
+    text: str,
+    calls: Sequence[C],
+    dropped: Sequence[DroppedCall],
+    named: Mapping[str, Sequence[C]],
+) -> list[Target[C]]:
     alias, place = split_alias(text)
     for whole, name in ((text, None), (place, alias)):
         # Older models have layers called `conv1/bn`: a path that is there wins.
-        exact = [call for call in calls if call.address == whole]
-        if exact:
-            return [Target(exact[0], Address(whole, name, steps=()))]
+        if whole in named:
+            return [Target(named[whole][0], Address(whole, name, steps=()))]
     address = parse_address(text)
+    others: Sequence[C] = ()
     if address.weight is not None:
-        calls, dropped = [*calls, *cast("Sequence[C]", dropped)], ()
+        others, dropped = cast("Sequence[C]", dropped), ()
+        calls = [*calls, *others]
     if address.steps is None:
         found = _select(address, calls, dropped)
         if not found:
@@ -110,7 +121,9 @@ def _resolve_one(text: str, calls: Sequence[C], dropped: Sequence[DroppedCall]) 
     elif not address.steps:
         return [Target(None, address)]
     else:
-        found = _find(address, address.steps, calls, dropped)
+        place = _path_text(address.steps)
+        exact = [*named.get(place, ()), *(call for call in others if call.address == place)]
+        found = exact or _find(address, address.steps, calls, dropped)
     return [Target(call, address) for call in found]
 
 
@@ -133,10 +146,6 @@ def _select(address: Address, calls: Sequence[C], others: Sequence[LayerCall] = 
 def _find(
     address: Address, steps: Sequence[Step], calls: Sequence[C], dropped: Sequence[DroppedCall]
 ) -> list[C]:
-    place = _path_text(steps)
-    exact = [call for call in calls if call.address == place]
-    if exact:
-        return exact
     found = [call for call in calls if _matches(steps, call.steps)]
     nested = not found and len(steps) == 1 and not steps[0].is_glob
     if nested:

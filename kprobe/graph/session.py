@@ -7,6 +7,7 @@ operation keeps its name and every variable is one outside of sessions.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import importlib
 import re
@@ -189,6 +190,7 @@ def _find_nodes(model: Any) -> Iterator[Record]:
     """
     graph = model.outputs[0].graph
     positions = {op.name: number for number, op in enumerate(graph.get_operations())}
+    names = sorted(positions)
     for nodes in model._nodes_by_depth.values():
         for node in nodes:
             outputs = tf.nest.flatten(node.outputs)
@@ -201,7 +203,9 @@ def _find_nodes(model: Any) -> Iterator[Record]:
             record.scope = begun[1] if begun else ""
             places = [positions[tensor.op.name] for tensor in outputs]
             if record.scope:
-                places += [n for op, n in positions.items() if op.startswith(f"{record.scope}/")]
+                # "0" comes right behind "/".
+                begin, end = (bisect.bisect_left(names, record.scope + c) for c in "/0")
+                places += [positions[name] for name in names[begin:end]]
             record.span = (min(places), max(places) + 1)
             yield record
 

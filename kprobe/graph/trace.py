@@ -178,15 +178,22 @@ class Trace:
 
     def find_place(self, tensor: tf.Tensor) -> tuple[int, ...]:
         """Give a key that sorts tensors in the order in which the model was traced."""
-        order = self._order
+        order = self._find_positions(self.graph)
         entries = [] if tensor.graph is self.graph else self.find_way(tensor.graph) or []
         inside = [order.get(entry.node, len(order)) for entry in entries[:1]]
-        names = {op.name: n for n, op in enumerate(tensor.graph.get_operations())} if inside else {}
-        return (*inside, names[tensor.op.name]) if inside else (order[tensor.op.name],)
+        own = self._find_positions(tensor.graph if inside else self.graph)
+        return (*inside, own[tensor.op.name])
+
+    def _find_positions(self, graph: tf.Graph) -> dict[str, int]:
+        """Give the positions of a graph's operations, by name."""
+        if graph not in self._orders:
+            operations = enumerate(graph.get_operations())
+            self._orders[graph] = {op.name: number for number, op in operations}
+        return self._orders[graph]
 
     @cached_property
-    def _order(self) -> dict[str, int]:
-        return {op.name: number for number, op in enumerate(self.graph.get_operations())}
+    def _orders(self) -> dict[tf.Graph, dict[str, int]]:
+        return {}
 
     def runs_in_several_places(self, graph: tf.Graph) -> bool:
         """Tell whether a function's graph is run more than once, outside of loops."""
@@ -313,6 +320,7 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
     positions = {id(layer): i for i, layer in enumerate(getattr(model, "layers", []))}
     steps: dict[int, tuple[tuple[str, int | None], ...]] = {}
     counts: Counter[tuple[int, str]] = Counter()
+    orders: dict[tuple[int, int], list[int]] = {}
     calls = []
     for record in records:
         if record.parent is None:
@@ -322,7 +330,10 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
         number = counts[key]
         counts[key] += 1
         if totals[key] > 1 and not (record.parent.layer is model and is_graph_mode(model)):
-            order = _find_order(record.parent.layer, record.layer)
+            pair = id(record.parent.layer), id(record.layer)
+            if pair not in orders:
+                orders[pair] = _find_order(record.parent.layer, record.layer)
+            order = orders[pair]
             number = order[number] if len(order) == totals[key] else number
         step = (record.name, number if totals[key] > 1 else None)
         path = (*steps[id(record.parent)], step)
@@ -354,8 +365,10 @@ def _find_order(model: Any, layer: Any) -> list[int]:
     by_depth = getattr(network, "_nodes_by_depth", {})
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     own = [n for n in nodes if getattr(n, "operation", getattr(n, "layer", None)) is layer]
-    made = [layer._inbound_nodes.index(node) for node in own]
-    return [sorted(made).index(number) for number in made]
+    made = {id(node): number for number, node in enumerate(layer._inbound_nodes)}
+    places = sorted(made[id(node)] for node in own)
+    ranks = {place: number for number, place in enumerate(places)}
+    return [ranks[made[id(node)]] for node in own]
 
 
 def _flat(outputs: Any) -> list[tuple[int | str | None, tf.Tensor]]:

@@ -27,11 +27,12 @@ def list_model_layers(model: str, **loading: Any) -> list[LayerEntry]:
         The calls in the order in which they begin.
     """
     traced = open_trace(model, **loading)
+    inside: dict[int, dict[str, Any]] = {}
     entries = []
     for call in traced.calls:
         shapes = [tuple(tensor.shape) for _, tensor in call.outputs]
         single = len(shapes) == 1 and call.outputs[0][0] is None
-        layer = _find_layer(traced.model, [name for name, _ in call.steps])
+        layer = _find_layer(traced.model, [name for name, _ in call.steps], inside)
         entries.append(
             LayerEntry(
                 steps=call.steps,
@@ -46,11 +47,15 @@ def list_model_layers(model: str, **loading: Any) -> list[LayerEntry]:
     return entries
 
 
-def _find_layer(model: Any, names: Sequence[str]) -> Any:
+def _find_layer(model: Any, names: Sequence[str], inside: dict[int, dict[str, Any]]) -> Any:
+    """Go down from a model to a layer; `inside` keeps what is in each layer on the way."""
     layer = model
     for name in names:
-        inside = layer._flatten_layers(recursive=False, include_self=False)
-        layer = next((inner for inner in inside if inner.name == name), None)
+        if id(layer) not in inside:
+            found = layer._flatten_layers(recursive=False, include_self=False)
+            # Of several with one name the first is meant.
+            inside[id(layer)] = {inner.name: inner for inner in reversed([*found])}
+        layer = inside[id(layer)].get(name)
         if layer is None:
             return None
     return layer
