@@ -21,7 +21,7 @@ from kprobe.models.stored import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     import numpy.typing as npt
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from kprobe.models.matching import Shapes
 
 _ITSELF = "the model itself"
+# Each time, a session gets new operations, which takes it long in a large graph; it holds what it
+# is given twice.
+_AT_ONCE_BYTES = 128 << 20
 
 
 def assign_weights(
@@ -69,14 +72,14 @@ def _assign_by_layer(
         arrays[_ITSELF] = top_level
     owners = {layer.name: layer for layer in model.layers}
 
-    @functools.cache
-    def read(layer: str, source: str) -> list[npt.NDArray[Any]]:
-        values = [stored.read(name) for name in arrays[source]]
+    def convert(layer: str, values: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         return _convert(owners.get(layer), values, stored, library)
 
+    @functools.cache
     def shapes(layer: str, source: str) -> tuple[Shapes, Shapes]:
         expected = [tuple(variable.shape) for variable in variables[layer]]
-        return expected, [value.shape for value in read(layer, source)]
+        outlines = [stored.outline(name) for name in arrays[source]]
+        return expected, [value.shape for value in convert(layer, outlines)]
 
     names = list(variables)
     same_count = len(names) == len(arrays)
@@ -90,21 +93,30 @@ def _assign_by_layer(
     )
     if not (result.whole or partial):
         raise result.explain()
-    pairs = [
-        pair
-        for layer, source in result.pairs.items()
-        for pair in zip(variables[layer], read(layer, source), strict=True)
-    ]
-    if library.__name__ == "tf_keras":
-        # At once, and right also for a model that lives in a session.
-        library.backend.batch_set_value(pairs)
-    else:
-        for variable, value in pairs:
-            variable.assign(value)
+    pairs: list[tuple[Any, npt.NDArray[Any]]] = []
+    held = 0
+    for layer, source in result.pairs.items():
+        values = convert(layer, [stored.read(name) for name in arrays[source]])
+        pairs += zip(variables[layer], values, strict=True)
+        held += sum(value.nbytes for value in values)
+        if held >= _AT_ONCE_BYTES:
+            _assign(pairs, library)
+            pairs.clear()
+            held = 0
+    _assign(pairs, library)
     for layer in model._flatten_layers():
         if hasattr(layer, "finalize_state") and layer.built:
             layer.finalize_state()
     return result
+
+
+def _assign(pairs: Sequence[tuple[Any, npt.NDArray[Any]]], library: ModuleType) -> None:
+    if library.__name__ == "tf_keras":
+        # Right also for a model that lives in a session.
+        library.backend.batch_set_value(pairs)
+    else:
+        for variable, value in pairs:
+            variable.assign(value)
 
 
 def _list_variables(layer: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from kprobe.errors import ModelError
 from kprobe.models.custom import find_custom_objects
 from kprobe.models.factory import Code, find_code, is_model_of, make_model
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
+from kprobe.models.late_reading import read_late
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.network import read_network
 from kprobe.models.safety import check_safe, list_registered_names
@@ -132,7 +133,11 @@ def _load_file(
         check_safe(file, registered=objects)
     if not holds_weights(file):
         return _make_architecture(file, library, objects, unsafe)
-    with _named_for_loader(file) as name, _legacy_lambdas(library, unsafe):
+    with (
+        _named_for_loader(file) as name,
+        _legacy_lambdas(library, unsafe),
+        read_late(library, file),
+    ):
         try:
             if file.adapted and major < 3:
                 model = _load_adapted(file, library, objects)

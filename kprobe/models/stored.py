@@ -127,6 +127,13 @@ class StoredWeights:
             return np.array(dataset, dtype=ml_dtypes.bfloat16)
         return np.asarray(dataset)
 
+    def outline(self, name: str) -> npt.NDArray[Any]:
+        """Give an array of zeros of the shape and dtype of a stored one, without its memory."""
+        import numpy as np
+
+        dataset = self.root[name]
+        return np.broadcast_to(np.zeros((), dataset.dtype), dataset.shape)
+
     def read_place(self, place: str) -> dict[str, npt.NDArray[Any]]:
         """Read the arrays of a place by their keys; of the new layout."""
         if place not in self.groups:

@@ -1,0 +1,54 @@
+"""Let tf_keras read an HDF5 file's large weights one by one, as it assigns them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from kprobe.models.file import ModelFile
+
+# Smaller ones are read at once, as tf_keras does, and may be converted in any way.
+_LARGE_BYTES = 16 << 20
+
+
+@contextlib.contextmanager
+def read_late(library: ModuleType, file: ModelFile) -> Iterator[None]:
+    """Let tf_keras hold one large weight of an HDF5 file at a time, besides the model's own.
+
+    `load_weights_from_hdf5_group` in tf_keras/src/saving/legacy/hdf5_format.py reads them all
+    before it assigns the first, so that loading takes twice the memory of the model. An h5py
+    dataset in the place of an array is read when it is assigned. That is as good where nothing
+    is converted: not in files of Keras 1 or of Theano, and not for recurrent layers.
+
+    Args:
+        library: The Keras that loads the file.
+        file: The file.
+    """
+    version = file.keras_version or "1"
+    if library.__name__ != "tf_keras" or file.format != "h5" or version.startswith("1"):
+        yield
+        return
+    if file.backend not in (None, "tensorflow"):
+        yield
+        return
+    module = library.src.saving.legacy.hdf5_format
+    original = module.load_subset_weights_from_hdf5_group
+
+    def load(group: Any) -> list[Any]:
+        names = module.load_attributes_from_hdf5_group(group, "weight_names")
+        if any("recurrent_kernel" in name for name in names):
+            return list(original(group))
+        stored = [group[name] for name in names]
+        return [item if item.nbytes >= _LARGE_BYTES else np.asarray(item) for item in stored]
+
+    module.load_subset_weights_from_hdf5_group = load
+    try:
+        yield
+    finally:
+        module.load_subset_weights_from_hdf5_group = original
