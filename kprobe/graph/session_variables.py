@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -10,6 +10,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kprobe.graph.record import Record
+
+
+# Those above are initialised one by one.
+_LARGE_BYTES = 16 << 20
+
+
+def initialize_large(model: Any) -> None:
+    """Initialise a model's large variables one by one, where the Keras session hasn't done it.
+
+    Keras runs all initialisers at once, and the session holds twice the memory of the model then.
+    """
+    from tf_keras.src import backend
+
+    graph = model.outputs[0].graph
+    with graph.as_default():
+        large = [
+            variable
+            for variable in model.variables
+            if variable.graph is graph and variable.initializer is not None
+            if (variable.shape.num_elements() or 0) * variable.dtype.size >= _LARGE_BYTES
+            if not getattr(variable, "_keras_initialized", False)
+        ]
+        if not large:
+            return
+        # `get_session` initialises all.
+        session = backend._get_session()
+        there = session.run([tf.compat.v1.is_variable_initialized(v) for v in large])
+        for variable, initialized in zip(large, there, strict=True):
+            if not initialized:
+                session.run(variable.initializer)
 
 
 def find_variables(

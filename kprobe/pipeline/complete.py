@@ -14,6 +14,7 @@ from kprobe.errors import InputError, ModelError
 from kprobe.graph.learn import is_whole, learn_signature
 from kprobe.graph.mode import eagerly
 from kprobe.graph.session import is_graph_mode
+from kprobe.graph.session_variables import initialize_large
 from kprobe.graph.signature import read_signature
 from kprobe.inputs.given import list_given_names, open_given
 from kprobe.inputs.model_input import ModelInput
@@ -136,8 +137,10 @@ def complete(
             )
         return []
     # The variables of one built with eager execution off live in a session.
-    fill = _complete if is_graph_mode(model) else eagerly(_complete)
-    return fill(model, source, samples, weights, random_weights)
+    if is_graph_mode(model):
+        initialize_large(model)
+        return _complete(model, source, samples, weights, random_weights)
+    return eagerly(_complete)(model, source, samples, weights, random_weights)
 
 
 def _complete(
