@@ -46,7 +46,9 @@ def test_quiet_says_nothing_and_json_alone_is_on_stdout(kprobe_process):
     assert done.returncode == 0
     assert done.stderr == ""
     outcome = json.loads(done.stdout)
-    assert outcome.keys() == {"output", "rows", "datasets", "written", "seconds", "bottleneck"}
+    counted = {"rows", "left_out", "resumed", "datasets", "written"}
+    assert outcome.keys() == {"output", *counted, "seconds", "bottleneck"}
+    assert (outcome["left_out"], outcome["resumed"]) == (0, 0)
     assert outcome["output"] == "a.h5"
     assert (outcome["rows"], outcome["datasets"], outcome["written"]) == (8, 1, 8 * 64 * 4)
     assert outcome["seconds"] > 0
