@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import kprobe
+from kprobe.cli.bench import bench
 from kprobe.cli.dump import dump
 from kprobe.cli.errors import reporting
 from kprobe.cli.find import find
@@ -31,7 +32,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[dump, ls, find, show],
+    commands=[dump, ls, find, show, bench],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: kprobe ls MODEL. Then: kprobe dump MODEL --layers NAME,NAME",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,16 @@ class Samples:
     def random(self) -> bool:
         """Whether the samples are made up."""
         return any(isinstance(source, RandomRows) for source in self.sources.values())
+
+    def first(self, rows: int) -> Samples:
+        """Give the first rows as samples of their own, all where there are fewer.
+
+        The sources are the same: close one of both, and read from one at a time.
+        """
+        limited = copy.copy(self)
+        limited.faults = {}
+        limited.rows = min(rows, self.rows)
+        return limited
 
     def specs(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
         """Give for each input the shape of one sample, as `Source.shape`, and the dtype."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _COMMIT_SECONDS = 10.0
 _COMMIT_BYTES = 1 << 30
 # Batches of results that wait to be written; with those being computed they are all in memory.
-_IN_FLIGHT = 2
+IN_FLIGHT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
         overwrite=plan.job.overwrite,
         resume=plan.job.resume,
         open_ended=plan.samples.open_ended,
-        in_flight=_IN_FLIGHT,
+        in_flight=IN_FLIGHT,
     )
     if plan.job.resume and writer.is_done():
         rows, left_out = _count_rows(plan.job.output)
@@ -195,7 +195,7 @@ def run_range(
     with contextlib.closing(compute(plan, start, stop, waits, ahead)) as batches:
         for batch in batches:
             computed = time.perf_counter()
-            writer.write(batch.first, _make_columns(plan, batch))
+            writer.write(batch.first, make_columns(plan, batch))
             done = batch.first + batch.rows
             uncommitted += batch.rows * plan.row_bytes
             now = time.monotonic()
@@ -209,8 +209,19 @@ def run_range(
     return waits
 
 
-def _make_columns(plan: Plan, batch: Computed) -> dict[str, Any]:
-    """Give what is written of a batch, by column."""
+def make_columns(plan: Plan, batch: Computed) -> dict[str, Any]:
+    """Give what is written of a batch, by column.
+
+    Args:
+        plan: The plan.
+        batch: What was computed.
+
+    Returns:
+        By the column's name its rows, as `Writer.write` takes them.
+
+    Raises:
+        AddressError: A result has another shape than the first samples'.
+    """
     pairs = zip(plan.fetched, batch.results, strict=True)
     columns = {column.name: _take_rows(column, result, batch) for column, result in pairs}
     if plan.job.on_error == "skip":

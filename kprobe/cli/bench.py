@@ -1,0 +1,221 @@
+"""`kprobe bench`: what limits a dump on this machine, and how near it comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kprobe.cli.options import (
+    Duration,
+    File,
+    collect_images,
+    collect_preprocessing,
+    complete_layers,
+    image_options,
+    loading_options,
+    model_argument,
+    preprocessing_options,
+    read_layers,
+)
+from kprobe.cli.output import (
+    format_bytes,
+    print_json,
+    print_line,
+    print_table,
+    say,
+    showing_status,
+)
+from kprobe.cli.quiet import hold_back_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kprobe.pipeline.bench import Measured
+
+# More than a measurement comes to.
+_RANDOM_ROWS = 1 << 20
+_STAGES = ("reading", "computing", "writing", "dumping")
+
+
+def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    sizes = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
+    if not all(0 < size < 2**31 for size in sizes):
+        raise click.BadParameter(f"expected numbers with commas such as 1,8,32, received {text!r}")
+    return sizes
+
+
+@click.command(
+    epilog="For example: kprobe bench vgg16.keras --layers block3_conv3 --input images/ "
+    "--batch-size 8,32 -o /data/acts.h5"
+)
+@model_argument
+@click.option(
+    "--layers",
+    "-l",
+    multiple=True,
+    metavar="A,B,…",
+    shell_complete=complete_layers,
+    help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
+)
+@click.option("--all", "every", is_flag=True, help="Every layer call.")
+@click.option(
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]SRC",
+    type=File(),
+    help="Samples, as `kprobe dump` takes them. Without it, random samples; making them counts as "
+    "reading.",
+)
+@click.option(
+    "--batch-size",
+    "batch_sizes",
+    metavar="N,N,…",
+    callback=_read_sizes,
+    help="Samples run at a time. [default: 1 and 8, up to what a dump would choose]",
+)
+@click.option(
+    "--seconds",
+    type=Duration(),
+    default="2",
+    show_default=True,
+    metavar="TIME",
+    help="How long each measurement takes: four for each batch size.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    type=File(),
+    help="The dump that would be made: writing is measured in its directory. The file isn't "
+    "touched. [default: here]",
+)
+@image_options
+@preprocessing_options
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32", "as-is"]),
+    default="as-is",
+    show_default=True,
+    help="What floating-point tensors are stored as.",
+)
+@click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
+@click.option("--streams", type=click.IntRange(1), metavar="N", help="Batches computed at a time.")
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="Threads that work on one operation."
+)
+@click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
+@loading_options
+@click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
+@click.pass_context
+def bench(ctx: click.Context, /, model: str, **options: Any) -> None:
+    """Measure what limits a dump on this machine, and how near it comes.
+
+    For each batch size: reading the samples alone, computing alone, writing alone, and all at
+    the same time, as a dump does. Only temporary files are written, beside where the dump would
+    be: up to half a gigabyte, removed at the end.
+    """
+    ctx.ensure_object(dict)["verbose"] = options["verbose"]
+    if bool(options["layers"]) == options["every"]:
+        raise click.UsageError("Expected either --layers or --all.")
+    if "-" in options["layers"] and "-" in options["inputs"]:
+        raise click.UsageError("--layers - and --input - both want stdin.")
+    hold_back_noise(options["verbose"])
+
+    from kprobe.dumps.partial import read_output
+    from kprobe.pipeline.job import Job, default_output
+    from kprobe.pipeline.planning import plan
+
+    sizes = options["batch_sizes"]
+    job = Job(
+        model=model,
+        layers=None if options["every"] else read_layers(options["layers"]),
+        output=read_output(options["output"] or default_output(model)),
+        # What isn't written needs no permission.
+        overwrite=True,
+        random=None if options["inputs"] else _RANDOM_ROWS,
+        batch_size=sizes[0] if sizes and len(sizes) == 1 else None,
+        preprocessing=collect_preprocessing(
+            **{name: options[name] for name in ("preprocess", "scale", "mean", "std")}
+        ),
+        images=collect_images(
+            **{name: options[name] for name in ("resize", "fit", "interpolation", "channels")}
+        ),
+        **{name: options[name] for name in _PASSED_ON},
+    )
+    with showing_status(f"loading {model}", quiet=False):
+        planned = plan(job)
+    with planned as ready:
+        # It imports TensorFlow, which a plan sets up before.
+        from kprobe.pipeline.bench import bench as measure
+
+        for line in (*ready.notes, *(f"left out: {line}" for line in ready.left_out)):
+            say(line)
+        for address, reason in ready.whole.items():
+            say(f"samples are run one by one: {address} {reason}")
+        if ready.samples.random:
+            say("no --input: random samples, and making them is what reading stands for")
+        with showing_status("measuring", quiet=False):
+            measured = list(measure(ready, sizes, options["seconds"]))
+    best = max(measured, key=lambda each: each.dumping.samples_per_s)
+    if options["as_json"]:
+        print_json(_record(measured, best))
+    else:
+        _show(measured, best)
+
+
+_PASSED_ON = (
+    *("inputs", "labels_from_folders", "dtype", "exact", "streams", "threads", "device"),
+    *("keras", "signature", "custom_objects", "unsafe", "weights", "arguments"),
+)
+
+
+def _record(measured: Sequence[Measured], best: Measured) -> dict[str, Any]:
+    return {
+        "batch_sizes": [
+            {
+                "batch_size": each.batch_size,
+                **{stage: _record_rate(getattr(each, stage)) for stage in _STAGES},
+                "limit": each.limit,
+                "ratio": each.ratio,
+            }
+            for each in measured
+        ],
+        "best_batch_size": best.batch_size,
+    }
+
+
+def _record_rate(rate: Any) -> dict[str, Any]:
+    names = ("samples", "bytes", "seconds", "samples_per_s", "bytes_per_s")
+    return {name: getattr(rate, name) for name in names}
+
+
+def _show(measured: Sequence[Measured], best: Measured) -> None:
+    rows = [
+        (
+            str(each.batch_size),
+            {"dumping": "all together"}.get(stage, f"{stage} alone"),
+            _format_rate(getattr(each, stage).samples_per_s),
+            f"{format_bytes(getattr(each, stage).bytes_per_s)}/s",
+            {each.limit: "the limit", "dumping": f"{each.ratio:.2f} of the limit"}.get(stage, ""),
+        )
+        for each in measured
+        for stage in _STAGES
+    ]
+    header = ("batch size", "what", "samples/s", "bytes", "")
+    print_table(header, rows, numbers={"batch size", "samples/s", "bytes"})
+    alone = getattr(best, best.limit)
+    print_line(
+        f"--batch-size {best.batch_size} is best here: a dump makes "
+        f"{_format_rate(best.dumping.samples_per_s)} samples/s, {best.ratio:.2f} of the "
+        f"{_format_rate(alone.samples_per_s)} that {best.limit} alone would allow"
+    )
+
+
+def _format_rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.2f}"

@@ -1,0 +1,261 @@
+"""Measure what a dump is limited by on this machine: reading, computing or writing."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from kprobe.dumps.partial import explain
+from kprobe.dumps.space import free_space
+from kprobe.dumps.writer import Writer
+from kprobe.errors import InputError, StoppedError
+from kprobe.pipeline.compute import Computed, run_batch
+from kprobe.pipeline.run import IN_FLIGHT, make_columns, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kprobe.pipeline.plan import Plan
+
+# Beside the size that a dump would choose for itself.
+_BATCH_SIZES = (1, 8, 32)
+# What a measurement may write: enough to feel the disk behind the memory.
+_MOST_BYTES = 512 << 20
+_MOST_ROWS = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How fast something went.
+
+    Attributes:
+        samples: How many samples were timed.
+        bytes: Of what was read, computed or written.
+        seconds: Wall time.
+    """
+
+    samples: int
+    bytes: int
+    seconds: float
+
+    @property
+    def samples_per_s(self) -> float:
+        """Samples a second."""
+        return self.samples / self.seconds
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Bytes a second."""
+        return self.bytes / self.seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured with one batch size.
+
+    Attributes:
+        batch_size: In samples.
+        reading: Reading and decoding alone.
+        computing: Computing the first batch over and over.
+        writing: Writing the results of the first batch over and over, until they are on the disk.
+        dumping: All at the same time, as in a dump, from the first row to the finished file.
+    """
+
+    batch_size: int
+    reading: Rate
+    computing: Rate
+    writing: Rate
+    dumping: Rate
+
+    @property
+    def limit(self) -> str:
+        """What is slowest alone: "reading", "computing" or "writing"."""
+        stages = ("reading", "computing", "writing")
+        return min(stages, key=lambda stage: getattr(self, stage).samples_per_s)
+
+    @property
+    def ratio(self) -> float:
+        """How near a dump comes to what limits it: 1 for as fast."""
+        slowest: Rate = getattr(self, self.limit)
+        return self.dumping.samples_per_s / slowest.samples_per_s
+
+
+def bench(
+    plan: Plan, batch_sizes: Sequence[int] | None = None, seconds: float = 2.0
+) -> Iterator[Measured]:
+    """Measure a plan with several batch sizes, in turn.
+
+    What is written goes to a temporary directory beside the plan's output, and is removed.
+    What is written once for all samples, such as weights, isn't counted.
+
+    Args:
+        plan: The plan. Nothing of the name of its output is touched.
+        batch_sizes: In samples; None for some up to the one that the plan has chosen.
+        seconds: How long each of the four measurements of a batch size takes, at the least a batch
+            or, of all together, a file.
+
+    Yields:
+        What was measured, for each batch size.
+
+    Raises:
+        InputError: Nothing is computed, or a batch size can't be had; a sample can't be read.
+        DumpError: The output's directory can't be written to, or has no room.
+        KprobeError: Whatever else ends a run.
+        StoppedError: By Ctrl-C.
+    """
+    sizes = _choose_sizes(plan, batch_sizes)
+    with_rows = [number for number, column in enumerate(plan.columns) if column.value is None]
+    for size in sizes:
+        yield _measure(
+            replace(
+                plan,
+                columns=[plan.columns[number] for number in with_rows],
+                addresses=[plan.addresses[number] for number in with_rows],
+                batch_size=size,
+                attrs={**plan.attrs, "batch_size": size},
+            ),
+            seconds,
+        )
+
+
+def _choose_sizes(plan: Plan, asked: Sequence[int] | None) -> Sequence[int]:
+    if not plan.samples.rows:
+        raise InputError("weights alone aren't computed: there is nothing to measure")
+    only = 1 if plan.whole else plan.subgraph.batch_size
+    if asked is None:
+        fitting = [size for size in _BATCH_SIZES if size < plan.batch_size]
+        return [plan.batch_size] if only else [*fitting, plan.batch_size]
+    if only and (others := [str(size) for size in asked if size != only]):
+        raise InputError(
+            f"these layers can be had in batches of {only} only, received --batch-size "
+            f"{','.join(others)}"
+        )
+    return list(dict.fromkeys(asked))
+
+
+def _measure(plan: Plan, seconds: float) -> Measured:
+    batch = plan.samples.peek(plan.batch_size)
+    reading = _measure_reading(plan, seconds)
+    results, computing = _measure_computing(plan, batch, seconds)
+    output = plan.job.output
+    try:
+        place = tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".kprobe-bench-")
+    except OSError as error:
+        raise explain(error, output) from error
+    with place as directory:
+        path = Path(directory) / "bench.h5"
+        room = free_space(path) // 4 or _MOST_BYTES  # 0: the filesystem doesn't know
+        computed = Computed(0, _count(batch), results, {})
+        columns = make_columns(plan, computed)
+        row_bytes = max(1, _count_bytes(columns) // computed.rows)
+        most = min(_MOST_ROWS, min(_MOST_BYTES, room) // row_bytes)
+        writing = _measure_writing(plan, columns, computed.rows, path, most, seconds)
+        slowest = min(rate.samples_per_s for rate in (reading, computing, writing))
+        rows = int(min(most, slowest * seconds))
+        dumping = _measure_dumping(plan, path, rows, seconds)
+    return Measured(
+        batch_size=plan.batch_size,
+        reading=reading,
+        computing=computing,
+        writing=writing,
+        dumping=dumping,
+    )
+
+
+def _measure_reading(plan: Plan, seconds: float) -> Rate:
+    samples = size = 0
+    began = time.perf_counter()
+    while True:
+        # What is at its end is read anew.
+        for _, batch in plan.samples.batches(plan.batch_size):
+            samples += _count(batch)
+            size += sum(values.nbytes for values in batch.values())
+            if (spent := time.perf_counter() - began) >= seconds:
+                return Rate(samples=samples, bytes=size, seconds=spent)
+
+
+def _measure_computing(
+    plan: Plan, batch: Mapping[str, Any], seconds: float
+) -> tuple[Sequence[Any], Rate]:
+    """Give the results of the batch, too."""
+    good = np.ones(_count(batch), bool)
+    results = run_batch(plan, 0, dict(batch), good)  # compiles the graph
+    tf.test.experimental.sync_devices()
+    size = _count_bytes(make_columns(plan, Computed(0, len(good), results, {})))
+
+    def repeat(_stream: int) -> int:
+        times = 0
+        while not times or time.perf_counter() - began < seconds:
+            run_batch(plan, 0, dict(batch), good)
+            times += 1
+        return times
+
+    with ThreadPoolExecutor(plan.streams) as pool:
+        began = time.perf_counter()
+        times = sum(pool.map(repeat, range(plan.streams)))
+        tf.test.experimental.sync_devices()
+        spent = time.perf_counter() - began
+    plan.subgraph.restore()
+    return results, Rate(samples=times * len(good), bytes=times * size, seconds=spent)
+
+
+def _measure_writing(
+    plan: Plan, columns: Mapping[str, Any], rows: int, path: Path, most: int, seconds: float
+) -> Rate:
+    """Write the rows of a batch over and over, `most` rows or one batch at the most."""
+    size = _count_bytes(columns)
+    batches = max(1, most // rows)
+    names = np.zeros(batches * rows, "S1")
+    with Writer(path, plan.columns, names, plan.attrs, in_flight=IN_FLIGHT) as writer:
+        began = time.perf_counter()
+        done = 0
+        while done < batches and (not done or time.perf_counter() - began < seconds):
+            writer.write(done * rows, columns)
+            done += 1
+        writer.commit(done * rows)
+        spent = time.perf_counter() - began
+    writer.partial.unlink()
+    return Rate(samples=done * rows, bytes=done * size, seconds=spent)
+
+
+def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> Rate:
+    """Dump the first rows, in whole batches if there are as many, until the time is over."""
+    rows = max(1, rows // plan.batch_size) * plan.batch_size
+    limited = replace(
+        plan,
+        job=replace(plan.job, output=path, overwrite=True, resume=False, stop_after=None),
+        samples=plan.samples.first(rows),
+    )
+    samples = size = 0
+    spent = 0.0
+    while not samples or spent < seconds:
+        try:
+            receipt = run(limited)
+        except StoppedError:
+            raise StoppedError("stopped, and nothing is kept") from None
+        plan.subgraph.restore()
+        samples += receipt.rows
+        size += receipt.written
+        spent += receipt.seconds
+    return Rate(samples=samples, bytes=size, seconds=spent)
+
+
+def _count(batch: Mapping[str, Any]) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _count_bytes(columns: Mapping[str, Any]) -> int:
+    """Count the bytes of what is written: tensors, arrays, or lists of rows."""
+    return sum(
+        sum(row.nbytes for row in values)
+        if isinstance(values, list)
+        else np.asarray(memoryview(values)).nbytes
+        for values in columns.values()
+    )
