@@ -50,6 +50,7 @@ LIGHT = {
     "import": "import kprobe; kprobe.KprobeError",
     "help": command("--help"),
     "help of dump": command("dump", "--help"),
+    "help of bench": command("bench", "--help"),
     "a fault in --config": command("dump", "--config", __file__),
     "ls": command("ls", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),

@@ -19,6 +19,7 @@ from kprobe.cli.options import (
     read_layers,
 )
 from kprobe.cli.output import (
+    count,
     format_bytes,
     print_json,
     print_line,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 # More than a measurement comes to.
 _RANDOM_ROWS = 1 << 20
+# Below that, what a dump costs whatever its samples is seen in its rate.
+_SHORT_SECONDS = 1.0
 _STAGES = ("reading", "computing", "writing", "dumping")
 
 
@@ -103,6 +106,14 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     show_default=True,
     help="What floating-point tensors are stored as.",
 )
+@click.option(
+    "--training", is_flag=True, help="Run as in training: dropout active, batch statistics."
+)
+@click.option(
+    "--eager",
+    is_flag=True,
+    help="Run the model eagerly, where its Python can't be traced: slowly, and layers only.",
+)
 @click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
 @click.option("--streams", type=click.IntRange(1), metavar="N", help="Batches computed at a time.")
 @click.option(
@@ -138,6 +149,8 @@ def bench(ctx: click.Context, /, model: str, **options: Any) -> None:
         output=read_output(options["output"] or default_output(model)),
         # What isn't written needs no permission.
         overwrite=True,
+        # Speed doesn't depend on the weights.
+        random_weights=True,
         random=None if options["inputs"] else _RANDOM_ROWS,
         batch_size=sizes[0] if sizes and len(sizes) == 1 else None,
         preprocessing=collect_preprocessing(
@@ -170,7 +183,8 @@ def bench(ctx: click.Context, /, model: str, **options: Any) -> None:
 
 
 _PASSED_ON = (
-    *("inputs", "labels_from_folders", "dtype", "exact", "streams", "threads", "device"),
+    *("inputs", "labels_from_folders", "dtype", "training", "eager", "exact"),
+    *("streams", "threads", "device"),
     *("keras", "signature", "custom_objects", "unsafe", "weights", "arguments"),
 )
 
@@ -181,6 +195,7 @@ def _record(measured: Sequence[Measured], best: Measured) -> dict[str, Any]:
             {
                 "batch_size": each.batch_size,
                 **{stage: _record_rate(getattr(each, stage)) for stage in _STAGES},
+                "dumps": each.dumps,
                 "limit": each.limit,
                 "ratio": each.ratio,
             }
@@ -215,6 +230,13 @@ def _show(measured: Sequence[Measured], best: Measured) -> None:
         f"{_format_rate(best.dumping.samples_per_s)} samples/s, {best.ratio:.2f} of the "
         f"{_format_rate(alone.samples_per_s)} that {best.limit} alone would allow"
     )
+    each_took = best.dumping.seconds / best.dumps
+    if best.dumps > 1 and each_took < _SHORT_SECONDS:
+        say(
+            f"all {count(best.dumping.samples // best.dumps, 'sample')} are dumped in "
+            f"{1000 * each_took:,.0f} ms, and making the file is a good part of that: more samples "
+            "come nearer to the limit"
+        )
 
 
 def _format_rate(rate: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -65,7 +66,8 @@ class Measured:
         reading: Reading and decoding alone.
         computing: Computing the first batch over and over.
         writing: Writing the results of the first batch over and over, until they are on the disk.
-        dumping: All at the same time, as in a dump, from the first row to the finished file.
+        dumping: All at the same time, as in a dump, from laying out the file to its end.
+        dumps: How many dumps that were: several where the samples didn't last.
     """
 
     batch_size: int
@@ -73,6 +75,7 @@ class Measured:
     computing: Rate
     writing: Rate
     dumping: Rate
+    dumps: int
 
     @property
     def limit(self) -> str:
@@ -159,13 +162,14 @@ def _measure(plan: Plan, seconds: float) -> Measured:
         writing = _measure_writing(plan, columns, computed.rows, path, most, seconds)
         slowest = min(rate.samples_per_s for rate in (reading, computing, writing))
         rows = int(min(most, slowest * seconds))
-        dumping = _measure_dumping(plan, path, rows, seconds)
+        dumping, dumps = _measure_dumping(plan, path, rows, seconds)
     return Measured(
         batch_size=plan.batch_size,
         reading=reading,
         computing=computing,
         writing=writing,
         dumping=dumping,
+        dumps=dumps,
     )
 
 
@@ -190,16 +194,21 @@ def _measure_computing(
     tf.test.experimental.sync_devices()
     size = _count_bytes(make_columns(plan, Computed(0, len(good), results, {})))
 
+    stopping = threading.Event()
+
     def repeat(_stream: int) -> int:
         times = 0
-        while not times or time.perf_counter() - began < seconds:
+        while not times or (time.perf_counter() - began < seconds and not stopping.is_set()):
             run_batch(plan, 0, dict(batch), good)
             times += 1
         return times
 
-    with ThreadPoolExecutor(plan.streams) as pool:
-        began = time.perf_counter()
-        times = sum(pool.map(repeat, range(plan.streams)))
+    began = time.perf_counter()
+    with ThreadPoolExecutor(plan.streams, "kprobe-compute") as pool:
+        try:
+            times = sum(pool.map(repeat, range(plan.streams)))
+        finally:
+            stopping.set()  # by Ctrl-C before its time
         tf.test.experimental.sync_devices()
         spent = time.perf_counter() - began
     plan.subgraph.restore()
@@ -225,17 +234,17 @@ def _measure_writing(
     return Rate(samples=done * rows, bytes=done * size, seconds=spent)
 
 
-def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> Rate:
-    """Dump the first rows, in whole batches if there are as many, until the time is over."""
+def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> tuple[Rate, int]:
+    """Dump the first rows, as often as it takes for the time to be over, and count how often."""
     rows = max(1, rows // plan.batch_size) * plan.batch_size
     limited = replace(
         plan,
         job=replace(plan.job, output=path, overwrite=True, resume=False, stop_after=None),
         samples=plan.samples.first(rows),
     )
-    samples = size = 0
+    samples = size = dumps = 0
     spent = 0.0
-    while not samples or spent < seconds:
+    while not dumps or spent < seconds:
         try:
             receipt = run(limited)
         except StoppedError:
@@ -244,7 +253,8 @@ def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> Rate:
         samples += receipt.rows
         size += receipt.written
         spent += receipt.seconds
-    return Rate(samples=samples, bytes=size, seconds=spent)
+        dumps += 1
+    return Rate(samples=samples, bytes=size, seconds=spent), dumps
 
 
 def _count(batch: Mapping[str, Any]) -> int:
