@@ -180,6 +180,7 @@ def bench(ctx: click.Context, /, model: str, **options: Any) -> None:
         print_json(_record(measured, best))
     else:
         _show(measured, best)
+        _warn_of_few(ready.samples.rows, best)
 
 
 _PASSED_ON = (
@@ -230,12 +231,15 @@ def _show(measured: Sequence[Measured], best: Measured) -> None:
         f"{_format_rate(best.dumping.samples_per_s)} samples/s, {best.ratio:.2f} of the "
         f"{_format_rate(alone.samples_per_s)} that {best.limit} alone would allow"
     )
-    each_took = best.dumping.seconds / best.dumps
-    if best.dumps > 1 and each_took < _SHORT_SECONDS:
+
+
+def _warn_of_few(rows: int, best: Measured) -> None:
+    """Say so where the file as such is seen in the rate of a dump."""
+    seconds = best.dumping.seconds / best.dumps
+    if best.dumping.samples == best.dumps * rows and seconds < _SHORT_SECONDS:
         say(
-            f"all {count(best.dumping.samples // best.dumps, 'sample')} are dumped in "
-            f"{1000 * each_took:,.0f} ms, and making the file is a good part of that: more samples "
-            "come nearer to the limit"
+            f"all {count(rows, 'sample')} are dumped in {1000 * seconds:,.0f} ms, and making the "
+            "file is a good part of that: with more samples a dump comes nearer to the limit"
         )
 
 

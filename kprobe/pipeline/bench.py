@@ -180,7 +180,7 @@ def _measure_reading(plan: Plan, seconds: float) -> Rate:
         # What is at its end is read anew.
         for _, batch in plan.samples.batches(plan.batch_size):
             samples += _count(batch)
-            size += sum(values.nbytes for values in batch.values())
+            size += sum(map(_count_read, batch.values()))
             if (spent := time.perf_counter() - began) >= seconds:
                 return Rate(samples=samples, bytes=size, seconds=spent)
 
@@ -259,6 +259,13 @@ def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> tuple
 
 def _count(batch: Mapping[str, Any]) -> int:
     return len(next(iter(batch.values())))
+
+
+def _count_read(values: Any) -> int:
+    if values.dtype != object:
+        return int(values.nbytes)
+    # Rows that differ in shape, or texts.
+    return sum(row.nbytes if isinstance(row, np.ndarray) else len(row) for row in values.flat)
 
 
 def _count_bytes(columns: Mapping[str, Any]) -> int:

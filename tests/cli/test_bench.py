@@ -11,6 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+from kprobe.cli.bench import _warn_of_few
+from kprobe.pipeline.bench import Measured, Rate
+
 DIGITS = "sample_models/digits_cnn.keras"
 SCANS = ("--input", "sample_models/digits.npz")
 STAGES = ("reading", "computing", "writing", "dumping")
@@ -84,6 +87,19 @@ def test_what_it_says_ends_with_the_best_batch_size(bench_here):
     assert verdict.startswith("--batch-size 4 is best here: a dump makes ")
 
 
+@pytest.mark.parametrize(
+    ("rows", "seconds", "said"),
+    [(1016, 0.5, True), (1016, 5.0, False), (5000, 0.5, False)],
+    ids=["a short dump of all", "a long one of all", "a short one of the first"],
+)
+def test_a_dump_too_short_to_tell_is_said(rows, seconds, said, capsys):
+    alone = Rate(samples=10, bytes=10, seconds=1.0)
+    dumping = Rate(samples=2 * 1016, bytes=10, seconds=seconds)
+    stages = {"reading": alone, "computing": alone, "writing": alone, "dumping": dumping}
+    _warn_of_few(rows, Measured(batch_size=8, **stages, dumps=2))
+    assert ("all 1,016 samples are dumped in 250 ms" in capsys.readouterr().err) == said
+
+
 def test_a_dump_of_that_name_stays(measure, old_dump):
     path, content = old_dump
     measure("--layers", "digit", "--batch-size", "16", "-o", "a.h5")
@@ -102,6 +118,23 @@ def test_a_stream_is_read_as_often_as_it_takes(measure, folder):
         *("--layers", "conv1", "--input", "given.py:batches", "--batch-size", "4", "--keras", "3")
     )
     check(outcome, [4], read_bytes=256, row_bytes=4096)
+
+
+# Keras's, when it saves a variable.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+def test_images_of_several_sizes_are_measured_by_their_own_bytes(measure, folder):
+    image = keras.Input((None, None, 3), name="image")
+    keras.Model(image, keras.layers.Conv2D(2, 1, name="c")(image)).save(folder / "any.keras")
+    (folder / "images").mkdir()
+    for number, height in enumerate((8, 8, 5)):
+        picture = np.zeros((height, 7, 3), "uint8")
+        keras.utils.save_img(folder / f"images/{number}.png", picture, scale=False)
+    arguments = ("--layers", "c", "--input", "images", "--batch-size", "3")
+    (outcome,) = measure(*arguments, model="any.keras")["batch_sizes"]
+    reading, dumping = outcome["reading"], outcome["dumping"]
+    assert reading["bytes"] == reading["samples"] // 3 * (8 + 8 + 5) * 7 * 3
+    # Of three rows 4 bytes a value, beside what finds them in the file.
+    assert dumping["bytes"] > dumping["samples"] // 3 * (8 + 8 + 5) * 7 * 2 * 4
 
 
 @pytest.fixture
