@@ -7,6 +7,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework.composite_tensor import CompositeTensor
 
+# Under this name, which no layer has, stands what isn't the model's.
+SCOPE = "kprobe.plain"
+
 
 def list_components(structure: Any) -> list[Any]:
     """Give all that is in a structure, and of sparse and ragged tensors what they consist of."""
@@ -35,7 +38,7 @@ def make_plain(structure: Any, ragged: set[int], graph: tf.Graph | None = None) 
             return convert(part)
         if any(component.graph is not graph for component in list_components(part)):
             return part
-        with graph.as_default(), tf.name_scope("kprobe"):
+        with graph.as_default(), tf.name_scope(SCOPE):
             return convert(part)
 
     def convert(part: Any) -> tf.Tensor:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.errors import AddressError
+from kprobe.graph.composite import SCOPE
 from kprobe.graph.dropped import (
     FRAMED,
     FRAMED_HINT,
@@ -161,6 +162,8 @@ def walk(
         operations = [operation for operation in operations if operation in live]
     for operation in operations:
         full = str(operation.name)
+        if SCOPE in full:
+            continue
         # The bodies of loops keep the names of the graph around them; functions begin anew.
         name = shown + full.removeprefix(scope)
         yield Operation(name, operation)

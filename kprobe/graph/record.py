@@ -313,7 +313,7 @@ def _find_scope(record: Record, outer: str) -> str:
     prefix = f"{outer}/" if outer else ""
     pattern = re.compile(re.escape(prefix) + re.escape(record.name) + r"(_\d+)?(?=/)")
     # Usually that of its outputs tells it: a graph makes a list of all its operations each time.
-    given = [t.op for t in tf.nest.flatten(record.outputs) if isinstance(t, tf.Tensor)]
+    given = [t.op for t in tf.nest.flatten(record.outputs) if tf.is_symbolic_tensor(t)]
     for operation in given:
         match = pattern.match(operation.name) if operation.graph is record.graph else None
         # A graph numbers its source 0 and its sink 1 (tensorflow/core/graph/graph.h).

@@ -237,7 +237,9 @@ def hook_eagerly(model, data):
         def call(*args, _layer=layer, _call=layer.call, **kwargs):
             outputs = _call(*args, **kwargs)
             given = [t for t in tf.nest.flatten((args, kwargs)) if isinstance(t, tf.Tensor)]
-            gave = [t for t in tf.nest.flatten(outputs) if isinstance(t, tf.Tensor)]
+            flat = tf.nest.flatten(outputs)
+            flat = [t.to_tensor() if isinstance(t, tf.RaggedTensor) else t for t in flat]
+            gave = [t for t in flat if isinstance(t, tf.Tensor)]
             seen.setdefault(_layer.name, []).append(Call(given, gave))
             return outputs
 
