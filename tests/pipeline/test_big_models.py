@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import time
 from typing import TYPE_CHECKING
 
 import h5py
@@ -124,7 +123,10 @@ def measure(tmp_path: Path, name: str, library: str, units: int, layers: int) ->
     return peak - bare, layers * units * units * 4 // MB
 
 
-@pytest.mark.parametrize(("name", "library"), [("model.keras", "keras"), ("model.h5", "tf_keras")])
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [pytest.param("model.keras", "keras", marks=pytest.mark.slow), ("model.h5", "tf_keras")],
+)
 def test_weights_are_in_memory_once(tmp_path, name, library):
     grown, weights = measure(tmp_path, name, library, units=4096, layers=6)
     # Beside them, a few times the largest: while it is initialised, or read and assigned.
@@ -154,16 +156,10 @@ def test_weights_of_3_gb_are_in_memory_once(tmp_path, name, library):
 
 
 @pytest.mark.slow
-def test_four_times_the_layers_take_four_times_as_long():
-    seconds = {}
-    for layers in (500, 2000):
-        traced = make_trace(make_chain(tf_keras, layers))
-        addresses = [f"{call.address}:out" for call in traced.calls if not call.is_input]
-        began = time.process_time()
-        found = find_fetches(traced, addresses)
-        subgraph = Subgraph(traced, traced.inputs, [fetch.tensor for fetch in found])
-        seconds[layers] = time.process_time() - began
-        assert len(found) == layers
-        assert subgraph.weight_bytes == layers // 4 * (8 * 8 + 8 + 4 * 8) * 4
-    # Quadratic would be 16.
-    assert seconds[2000] < 9 * seconds[500]
+def test_of_2000_layers_all_are_found():
+    traced = make_trace(make_chain(tf_keras, 2000))
+    addresses = [f"{call.address}:out" for call in traced.calls if not call.is_input]
+    found = find_fetches(traced, addresses)
+    assert len(found) == 2000
+    subgraph = Subgraph(traced, traced.inputs, [fetch.tensor for fetch in found])
+    assert subgraph.weight_bytes == 500 * (8 * 8 + 8 + 4 * 8) * 4
