@@ -56,7 +56,14 @@ def find_differences(
             found.append("the samples have other names")
         if not found:
             found += [f"{c.name}: {fault}" for c in columns for fault in _compare_column(file, c)]
+            # Rows of what isn't written any more would stay empty.
+            known = {column.name for column in columns}
+            found += [f"{n}: there then, not now" for n in _list_columns(file) if n not in known]
     return found
+
+
+def _list_columns(file: Any) -> list[str]:
+    return [name for name, thing in file.items() if {"addresses", "layout"} & set(thing.attrs)]
 
 
 def _compare_column(file: Any, column: Column) -> Iterator[str]:

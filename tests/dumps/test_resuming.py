@@ -152,6 +152,7 @@ def test_killed_while_it_finishes_it_is_gone_on_with(tmp_path: Path) -> None:
         (COLUMNS, NAMES[:-1], ATTRS, "400 samples then, 399 now"),
         (COLUMNS, [name + "x" for name in NAMES], ATTRS, "the samples have other names"),
         ([Column("other", (), FLOAT), *COLUMNS[1:]], NAMES, ATTRS, "other: isn't there"),
+        (COLUMNS[1:], NAMES, ATTRS, "dense: there then, not now"),
         (
             [Column("dense", (5, 8), FLOAT), *COLUMNS[1:]],
             NAMES,

@@ -119,6 +119,13 @@ def test_a_run_whose_time_is_over_keeps_what_it_has(model, tmp_path, monkeypatch
         kprobe.dump(model, "d", resume=True, **(options | {"batch_size": 5}))
 
 
+def test_samples_that_were_to_be_skipped_are_no_more_than_all_others(model, tmp_path, monkeypatch):
+    _, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch, on_error="skip")
+    with pytest.raises(kprobe.KprobeError, match="valid: there then, not now"):
+        kprobe.dump(model, "d", resume=True, **(options | {"on_error": "stop"}))
+    assert kprobe.dump(model, "d", resume=True, **options).left_out == 0
+
+
 def test_what_depends_on_all_samples_before_is_not_gone_on_with(model, tmp_path, monkeypatch):
     error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch, stateful=True)
     assert "can't be gone on with: with --stateful" in error.lines[0]
