@@ -133,10 +133,17 @@ class Writer:
             return True
         if not self.path.exists():
             return False
-        found = self._find_differences(self.path)
-        if found and not self._overwrite:
-            raise _another_run(self.path, found)
-        return not found
+        if is_complete(self.path):
+            found = self._find_differences(self.path)
+            if found and not self._overwrite:
+                raise _another_run(self.path, found)
+            return not found
+        if not self._overwrite:
+            raise DumpError(
+                f"{self.path}: isn't complete, and can be gone on with as {self.partial} only",
+                hint="rename it, or start anew with --overwrite",
+            )
+        return False
 
     def __enter__(self) -> Writer:
         self._file, place = claim(

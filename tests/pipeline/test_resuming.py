@@ -126,6 +126,15 @@ def test_samples_that_were_to_be_skipped_are_no_more_than_all_others(model, tmp_
     assert kprobe.dump(model, "d", resume=True, **options).left_out == 0
 
 
+def test_a_part_under_the_name_of_the_whole_is_not_taken_for_it(model, tmp_path, monkeypatch):
+    _, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch)
+    (tmp_path / "a.h5.partial").rename(tmp_path / "a.h5")
+    with pytest.raises(kprobe.KprobeError, match="isn't complete"):
+        kprobe.dump(model, "d", resume=True, **options)
+    (tmp_path / "a.h5").rename(tmp_path / "a.h5.partial")
+    assert kprobe.dump(model, "d", resume=True, **options).resumed == 4
+
+
 def test_what_depends_on_all_samples_before_is_not_gone_on_with(model, tmp_path, monkeypatch):
     error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch, stateful=True)
     assert "can't be gone on with: with --stateful" in error.lines[0]
