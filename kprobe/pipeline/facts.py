@@ -34,7 +34,10 @@ def collect_facts(
     """
     library = library_of(model)
     preprocessing = {name: _given(choice) for name, choice in job.preprocessing.items()}
+    # Elsewhere the number of rows tells.
+    limit = {"limit": job.limit} if samples.open_ended and job.limit is not None else {}
     return {
+        **limit,
         "kprobe_version": kprobe.__version__,
         "keras": f"{library.__name__} {library.__version__}",
         "tensorflow_version": tf.__version__,

@@ -74,6 +74,16 @@ def test_a_limit_beyond_the_end_does_no_harm(model):
     assert kprobe.dump(model, "d", inputs="given.py:batches", limit=33, **options).rows == 33
 
 
+def test_what_ended_at_a_limit_is_not_finished_for_another(model):
+    options = {"inputs": "given.py:batches", "output": "a.h5"}
+    kprobe.dump(model, "d", limit=33, **options)
+    assert kprobe.dump(model, "d", limit=33, resume=True, **options).resumed == 33
+    with pytest.raises(kprobe.KprobeError, match="limit: 33 then, 50 now"):
+        kprobe.dump(model, "d", limit=50, resume=True, **options)
+    with pytest.raises(kprobe.KprobeError, match="limit: 33 then, none now"):
+        kprobe.dump(model, "d", resume=True, **options)
+
+
 def test_several_inputs_come_from_one_stream():
     a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
     model = keras.Model([a, b], keras.layers.Add(name="sum")([a, b]))
