@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
+from kprobe.graph.mode import eagerly
 from kprobe.pipeline.compute import run_batch
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def estimate_seconds(plan: Plan) -> float | None:
     return statistics.median(time_batches(plan, _TIMED)) * rows / min(size * plan.streams, rows)
 
 
+@eagerly
 def time_batches(plan: Plan, times: int) -> list[float]:
     """Compute the first batches of a plan, as many at a time as in a run.
 

@@ -73,6 +73,8 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
         DumpError: The dump is too large, or can't be written.
         StoppedError: By Ctrl-C, or because its time is over.
     """
+    from kprobe.graph.mode import eagerly  # TensorFlow's import waits until the plan is made
+
     rows = plan.rows
     began = time.perf_counter()
     writer = Writer(
@@ -106,7 +108,8 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
                     f"{writer.partial}: can't be gone on with: {fault}",
                     hint="start anew with --overwrite",
                 )
-            waits = run_range(plan, writer, resumed, rows, progress)
+            # Around all threads: what shapes consist of is a setting of the process.
+            waits = eagerly(run_range)(plan, writer, resumed, rows, progress)
             finishing = time.perf_counter()
             open_ended = plan.samples.open_ended
             writer.finish(plan.samples.names(0, writer.covered) if open_ended else None)

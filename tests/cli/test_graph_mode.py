@@ -73,6 +73,8 @@ LAYERS = "rpn_class,ROI,fpn_p2,fpn_p3,fpn_p4,fpn_p5,fpn_p6,nms=ROI//*NonMaxSuppr
 COMMANDS = {
     "dump": ("dump", *TRAINED, "-l", f"{LAYERS},raw=rpn_model@3/rpn_class_raw", "-o", "a.h5"),
     "fed": ("dump", *TRAINED, "-l", "ROI", "-o", "fed.h5", "--feed", "rpn_class=turned.npy"),
+    "finite": ("dump", *TRAINED, "-l", "fpn_p2", "-o", "finite.h5", "--fail-on", "nan"),
+    "plan": ("dump", *TRAINED, "-l", "fpn_p2", "--dry-run", "--json"),
     "find": ("find", *MODEL, ".*NonMaxSuppression.*", "--from", "ROI"),
     "ls": ("ls", *MODEL, "--json"),
     "ops": ("ls", *MODEL, "ROI//*NonMaxSuppression*", "--ops", "--json"),
@@ -127,6 +129,12 @@ def test_an_inner_tensor_is_fed(done, place):
     assert done["fed"].returncode == 0, done["fed"].stderr
     assert_same(place / "fed.h5", place / "fed.npz")
     assert np.abs(np.load(place / "fed.npz")["ROI"] - np.load(place / "expected.npz")["ROI"]).max()
+
+
+def test_results_are_looked_at_and_plans_timed(done):
+    assert done["finite"].returncode == 0, done["finite"].stderr
+    assert done["plan"].returncode == 0, done["plan"].stderr
+    assert json.loads(done["plan"].stdout)["compute_seconds"] > 0
 
 
 def test_find_names_the_suppression(done):
