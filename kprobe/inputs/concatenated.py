@@ -12,6 +12,7 @@ from kprobe.errors import InputError
 from kprobe.inputs.container import Container
 from kprobe.inputs.fallible import FallibleSource
 from kprobe.inputs.images import ImageRows
+from kprobe.inputs.uneven import as_rows, find_common_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,11 @@ class Concatenated(FallibleSource):
         """
         self.parts = [part.fit_to(model_input, options) for part in self.parts]
         first = self.parts[0]
+        self.shape, self.dtype = first.shape, first.dtype
+        if all(isinstance(part, ImageRows) for part in self.parts):
+            # Where they keep their sizes, those needn't agree.
+            self.shape = find_common_shape([part.shape for part in self.parts])
+            return self
         for part in self.parts:
             if (part.shape, part.dtype) != (first.shape, first.dtype):
                 raise InputError(
@@ -76,7 +82,6 @@ class Concatenated(FallibleSource):
                     f"{first.shape} {first.dtype} from {first.label} and {part.shape} "
                     f"{part.dtype} from {part.label}"
                 )
-        self.shape, self.dtype = first.shape, first.dtype
         return self
 
     def identity(self) -> dict[str, Any]:
@@ -91,7 +96,8 @@ class Concatenated(FallibleSource):
 
     def salvage(self, start: int, stop: int) -> tuple[npt.NDArray[Any], dict[int, str]]:
         """Read from each part what is asked of it."""
-        pieces, faults = [np.empty((0, *self.shape), self.dtype)], {}
+        pieces: list[npt.NDArray[Any]] = []
+        faults: dict[int, str] = {}
         for part, begin, first, last in self._split(start, stop):
             if isinstance(part, FallibleSource):
                 rows, reasons = part.salvage(first, last)
@@ -99,7 +105,9 @@ class Concatenated(FallibleSource):
             else:
                 rows = part.read(first, last)
             pieces.append(rows)
-        return np.concatenate(pieces), faults
+        if -1 in self.shape:
+            return as_rows([row for rows in pieces for row in rows]), faults
+        return np.concatenate([np.empty((0, *self.shape), self.dtype), *pieces]), faults
 
     def close(self) -> None:
         """Close every part."""

@@ -82,3 +82,26 @@ def test_a_key_that_one_file_lacks_is_named(parts):
     with pytest.raises(InputError, match=r"9.npz: no array 'left'; it holds right"):
         open_sources(["*.npz:left"], [LEFT])
     assert Path("9.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("parts", "shape"),
+    [
+        (((8, 9), (8, 7)), (8, -1, 3)),
+        (((8, 9), (6, 7)), (-1, -1, 3)),
+        (((8, 9), (8, 7), (8, 9), (6, 5)), (-1, -1, 3)),
+        (((8, 9), (8, 9), (6, 9), (6, 9)), (-1, 9, 3)),
+    ],
+)
+def test_images_that_keep_their_sizes_follow_one_another(parts, shape):
+    for number, size in enumerate(parts):
+        image = np.full((*size, 3), number, np.uint8)
+        PIL.Image.fromarray(image).save(f"{number}.png")
+    half = len(parts) // 2
+    for name, numbers in (("a", range(half)), ("b", range(half, len(parts)))):
+        Path(f"{name}.txt").write_text("".join(f"{number}.png\n" for number in numbers))
+    with open_sources(["?.txt"], [ModelInput("x", (None, None, None, 3), "float32")]) as samples:
+        assert samples.specs()["x"][0] == shape
+        ((_, batch),) = samples.batches(10)
+        for number, (row, size) in enumerate(zip(batch["x"], parts, strict=True)):
+            np.testing.assert_array_equal(row, np.full((*size, 3), number, np.uint8))
