@@ -43,7 +43,7 @@ def trim(
         DumpError: The disk has no room for both.
     """
     rows = len(samples)
-    lay_out(target, columns, samples, attrs, shown=source)
+    lay_out(target, columns, samples, attrs)
     with source.open("rb") as old, target.open("r+b") as new:
         with h5py.File(source, "r", locking=False) as ours, h5py.File(target, "r") as theirs:
             places = find_offsets(theirs, columns)

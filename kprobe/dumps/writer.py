@@ -281,8 +281,11 @@ class Writer:
         try:
             trim(self.partial, new, self._all_columns, samples, self._attrs, time.time())
             new.rename(self.partial)
-        except OSError as error:
-            raise explain(error, self.partial) from error
+        except BaseException as error:
+            new.unlink(missing_ok=True)  # it may be as large as the dump
+            if isinstance(error, OSError):
+                raise explain(error, self.partial) from error
+            raise
         publish(self.partial, self.path, overwrite=self._overwrite)
         self._finished = True
 

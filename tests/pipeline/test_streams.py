@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import kprobe
+import kprobe.dumps.trim
 from kprobe.cli import cli
 
 ROWS = 57
@@ -104,6 +105,19 @@ def test_while_it_runs_any_tool_reads_what_is_committed(model, monkeypatch):
         np.testing.assert_allclose(file["d"][:committed], expected, rtol=1e-5, atol=1e-6)
     assert kprobe.dump(model, "d", resume=True, **options).resumed == 8
     assert kprobe.dump(model, "d", resume=True, **options).resumed == ROWS
+
+
+def test_stopped_while_it_is_cut_it_is_gone_on_with(model, folder, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
+    with monkeypatch.context() as patch, pytest.raises(kprobe.KprobeError, match="stopped: 57"):
+        patch.setattr(kprobe.dumps.trim, "move_together", stop)
+        kprobe.dump(model, "d", **options)
+    assert [path.name for path in folder.glob("a.h5*")] == ["a.h5.partial"]
+    receipt = kprobe.dump(model, "d", resume=True, **options)
+    assert (receipt.rows, receipt.resumed) == (57, 57)
 
 
 def test_an_empty_stream_is_refused(model):
