@@ -102,7 +102,7 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     check_size(plan)
     try:
         with writer:
-            resumed = writer.committed
+            resumed, ragged_before = writer.committed, writer.ragged_bytes
             if resumed and (fault := plan.find_obstacle()):
                 raise DumpError(
                     f"{writer.partial}: can't be gone on with: {fault}",
@@ -133,7 +133,7 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
         left_out=left_out,
         resumed=resumed,
         datasets=len(plan.columns),
-        written=written + writer.ragged_bytes,
+        written=written + writer.ragged_bytes - ragged_before,
         seconds=ended - began,
         bottleneck=max(waits, key=lambda stage: waits[stage]),
     )
@@ -172,7 +172,12 @@ def run_range(
         How long computing waited for "reading" and for "writing", in seconds.
     """
     waits = {"reading": 0.0, "writing": 0.0}
-    committed, uncommitted = time.monotonic(), 0
+    ragged_before = writer.ragged_bytes
+
+    def count_bytes(rows: int) -> int:
+        return plan.row_bytes * (rows - start) + writer.ragged_bytes - ragged_before
+
+    committed, committed_bytes = time.monotonic(), 0
     ends = committed + (plan.job.stop_after or math.inf)
     ahead: queue.Queue[Any] = queue.Queue(maxsize=1)
     began = time.monotonic()
@@ -186,7 +191,7 @@ def run_range(
                 rows=done,
                 total=None if plan.samples.open_ended else stop,
                 resumed=start,
-                bytes=plan.row_bytes * (done - start) + writer.ragged_bytes,
+                bytes=count_bytes(done),
                 began=began,
                 read_ahead=ahead.qsize(),
                 to_write=writer.waiting,
@@ -200,11 +205,11 @@ def run_range(
             computed = time.perf_counter()
             writer.write(batch.first, make_columns(plan, batch))
             done = batch.first + batch.rows
-            uncommitted += batch.rows * plan.row_bytes
+            written = count_bytes(done)
             now = time.monotonic()
-            if now - committed >= _COMMIT_SECONDS or uncommitted >= _COMMIT_BYTES:
+            if now - committed >= _COMMIT_SECONDS or written - committed_bytes >= _COMMIT_BYTES:
                 writer.commit_soon(done)
-                committed, uncommitted = now, 0
+                committed, committed_bytes = now, written
             waits["writing"] += time.perf_counter() - computed
             tell(done)
             if now >= ends and done < stop:

@@ -14,6 +14,8 @@ import pytest
 
 import kprobe
 import kprobe.pipeline.run
+from kprobe.pipeline.job import Job
+from kprobe.pipeline.planning import plan
 
 KINDS = ("plain", "ragged", "stream", "ragged stream", "training")
 
@@ -133,6 +135,32 @@ def test_a_part_under_the_name_of_the_whole_is_not_taken_for_it(model, tmp_path,
         kprobe.dump(model, "d", resume=True, **options)
     (tmp_path / "a.h5").rename(tmp_path / "a.h5.partial")
     assert kprobe.dump(model, "d", resume=True, **options).resumed == 4
+
+
+def test_values_of_rows_that_differ_in_shape_count_as_written(model, tmp_path, monkeypatch):
+    options = {"ragged": ["d"], "inputs": np.ones((20, 4), "float32"), "output": tmp_path / "a.h5"}
+    done = []
+
+    def stop(progress):
+        done.append(progress.bytes)
+        if progress.rows == 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(kprobe.pipeline.run, "_COMMIT_BYTES", 4 * 12)
+    commits = []
+    commit = kprobe.pipeline.run.Writer.commit_soon
+    monkeypatch.setattr(
+        kprobe.pipeline.run.Writer,
+        "commit_soon",
+        lambda self, rows: (commits.append(rows), commit(self, rows)),
+    )
+    job = Job(model=model, layers=["d"], **options)
+    with plan(job) as ready, pytest.raises(kprobe.KprobeError):
+        kprobe.pipeline.run.run(ready, stop)
+    assert done == [12 * row for row in range(9)]
+    assert commits[:2] == [4, 8]
+    receipt = kprobe.dump(model, "d", resume=True, **options)
+    assert (receipt.resumed, receipt.written) == (8, 12 * 12 + (20 * 3 + 1) * 8)
 
 
 def test_what_depends_on_all_samples_before_is_not_gone_on_with(model, tmp_path, monkeypatch):
