@@ -72,12 +72,18 @@ def _describe(dump: Dump) -> dict[str, Any]:
     from kprobe.dumps.ragged_rows import RaggedRows
     from kprobe.dumps.resuming import open_json
 
+    inputs = open_json(dump.attrs.get("inputs", "[]"))
+    nobody_knows = bool(inputs) and all(entry["rows"] is None for entry in inputs)
+    # Before it is complete, such a dump has as many rows as a file has room for.
+    rows = None if nobody_knows and not dump.complete else dump.rows
     datasets: list[dict[str, Any]] = []
     for name in dump.columns:
         dataset = dump[name]
         # Of rows that differ in shape, how many axes they have is known.
         ragged = isinstance(dataset, RaggedRows)
-        shape = [dump.rows, *[None] * dataset.shapes.shape[1]] if ragged else list(dataset.shape)
+        shape = [rows, *[None] * dataset.shapes.shape[1]] if ragged else list(dataset.shape)
+        if not ragged and dataset.attrs.get("layout") != "weight":
+            shape[0] = rows
         datasets.append(
             {
                 "addresses": list(dataset.attrs["addresses"]),
@@ -91,9 +97,9 @@ def _describe(dump: Dump) -> dict[str, Any]:
         "path": str(dump.path),
         "bytes": dump.path.stat().st_size,
         "complete": dump.complete,
-        "samples": dump.rows,
+        "samples": rows,
         "committed": dump.committed,
-        "left_out": None if dump.valid is None else int((~dump.valid[: dump.committed]).sum()),
+        "left_out": dump.count_left_out(),
         "started": _format_time(dump.started),
         "finished": _format_time(dump.finished) if dump.complete else None,
         "datasets": datasets,
@@ -123,8 +129,10 @@ def _print(found: dict[str, Any]) -> None:
         state = f"not complete, the first {found['committed']:,} are right"
     if found["left_out"]:
         state += f", {found['left_out']:,} of them couldn't be read"
+    samples = found["samples"]
     facts = {
-        "samples": f"{count(found['samples'], 'sample')}, {state}",
+        "samples": f"{'nobody knows how many' if samples is None else count(samples, 'sample')}, "
+        f"{state}",
         "model": " ".join(_known(found, "model", "model_sha256")),
         "inputs": ", ".join(
             f"{entry['input']}: {entry['source']}" for entry in found.get("inputs", [])

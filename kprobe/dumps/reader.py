@@ -78,6 +78,13 @@ class Dump(Mapping[str, Any]):
         valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._file["valid"][...].astype(bool)
         return valid
 
+    def count_left_out(self) -> int | None:
+        """Count the committed samples that couldn't be read; None if all had to be."""
+        if "valid" not in self._file:
+            return None
+        # Before it is complete, a dump of unknown length may have 10^10 rows.
+        return self.committed - int(np.count_nonzero(self._file["valid"][: self.committed]))
+
     @cached_property
     def reason(self) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
         """Why a sample couldn't be read, "" where it was: as `valid`, of str."""

@@ -61,6 +61,29 @@ def test_an_unfinished_dump_is_shown(kprobe_here):
     assert done.exit_code == 2
 
 
+STREAM = """
+import numpy as np
+
+def batches():
+    yield np.zeros((10, 8, 8, 1), "float32")
+    yield np.zeros((10, 8, 8, 1), "float32")
+    raise OSError("gone")
+"""
+
+
+def test_an_unfinished_dump_of_unknown_length_is_shown(kprobe_here):
+    Path("given.py").write_text(STREAM)
+    arguments = ("--input", "given.py:batches", "--batch-size", "10", "--on-error", "skip")
+    done = kprobe_here("dump", DIGITS, "--layers", "digit", *arguments, "-o", "a.h5")
+    assert done.exit_code == 2
+    # The places of its rows take gigabytes to read.
+    shown = kprobe_here("show", "a.h5.partial").stdout
+    assert "samples:  nobody knows how many, not complete, the first 20 are right\n" in shown
+    assert "(?,10)" in shown
+    found = json.loads(kprobe_here("show", "a.h5.partial", "--json").stdout)
+    assert (found["samples"], found["committed"], found["left_out"]) == (None, 20, 0)
+
+
 JOBS = {
     "chosen": [DIGITS, "--layers", "relu*,type:Dense", "--input", "sample_models/digits.npz"],
     "all": [DIGITS, "--all", "--random", "5", "--seed", "3", "--training", "--dtype", "float16"],
