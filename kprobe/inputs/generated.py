@@ -121,10 +121,12 @@ class _Batches:
             if not peeking:
                 self._forget(start)
         shape, dtype = self.specs[key]
-        nothing = np.empty((0, *shape), dtype)
-        kept = np.concatenate([nothing, *(batch[key] for batch in self._kept)])
-        rows: npt.NDArray[Any] = kept[start - self._begin : stop - self._begin]
-        return rows
+        pieces = [np.empty((0, *shape), dtype)]
+        begin = self._begin
+        for batch in self._kept:
+            pieces.append(batch[key][max(start - begin, 0) : max(stop - begin, 0)])
+            begin += len(batch[key])
+        return np.concatenate(pieces)
 
     def _keep(self, batch: dict[str, npt.NDArray[Any]]) -> None:
         specs = {key: (rows.shape[1:], rows.dtype) for key, rows in batch.items()}
