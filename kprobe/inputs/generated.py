@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -41,7 +42,10 @@ def open_callable(place: str, name: str) -> Source | Container:
             f"{place}: expected the name of a function that gives batches",
             hint=f"say which: {place}:FUNCTION",
         )
-    return _open_batches(_Batches(_find(place, name, label), label), {"source": label})
+    function = _find(place, name, label)
+    file = Path(place) if place.endswith(".py") else getattr(sys.modules[place], "__file__", None)
+    code = {"sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()} if file else {}
+    return _open_batches(_Batches(function, label), {"source": label, **code})
 
 
 def is_dataset(folder: Path) -> bool:

@@ -54,6 +54,14 @@ def import_source(source: str) -> ModuleType:
     return _import_file(path)
 
 
+def find_file(source: str) -> Path | None:
+    """Give the file of a source; that of a module is known once the module was imported."""
+    if source.endswith(".py"):
+        return Path(source)
+    origin = getattr(sys.modules.get(source), "__file__", None)
+    return Path(origin) if origin else None
+
+
 @contextlib.contextmanager
 def looking_beside(source: str) -> Iterator[None]:
     """Let code import what lies beside a file, or, of a module, in the working directory."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelCodeError, ModelError
-from kprobe.models.custom import import_source, looking_beside
+from kprobe.models.custom import find_file, import_source, looking_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,10 +48,7 @@ class Code:
 
     def find_file(self) -> Path | None:
         """Give its file; that of a module is known once the module was imported."""
-        if self.source.endswith(".py"):
-            return Path(self.source)
-        origin = getattr(sys.modules.get(self.source), "__file__", None)
-        return Path(origin) if origin else None
+        return find_file(self.source)
 
 
 def find_code(text: str | os.PathLike[str]) -> Code | None:

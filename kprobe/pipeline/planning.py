@@ -7,8 +7,9 @@ import hashlib
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kprobe.models.custom import find_file
 from kprobe.models.factory import Code
 from kprobe.models.load import choose_keras, find_source, prepare_import
 from kprobe.pipeline.precheck import precheck
@@ -53,8 +54,11 @@ def plan(job: Job) -> Plan:
         model = load(job, source)
         if isinstance(source, Code) and (path := source.find_file()):
             facts["model_sha256"] = _start_hashing(path)
+        known: dict[str, Any] = {name: digest() for name, digest in facts.items()}
+        if files := [file for source in job.custom_objects if (file := find_file(source))]:
+            known["custom_objects_sha256"] = [_hash(file) for file in files]
         stack.pop_all()
-        return build(job, model, samples, {n: digest() for n, digest in facts.items()}, source)
+        return build(job, model, samples, known, source)
 
 
 def _start_hashing(path: Path) -> Callable[[], str]:

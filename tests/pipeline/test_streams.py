@@ -85,6 +85,37 @@ def test_what_ended_at_a_limit_is_not_finished_for_another(model):
         kprobe.dump(model, "d", resume=True, **options)
 
 
+def test_other_code_is_another_run(model, folder):
+    options = {"inputs": "given.py:batches", "output": "a.h5", "resume": True}
+    kprobe.dump(model, "d", **options)
+    assert kprobe.dump(model, "d", **options).resumed == ROWS
+    (folder / "given.py").write_text(CODE + "# changed\n")
+    with pytest.raises(kprobe.KprobeError, match=r"inputs\[0\].sha256: \w+… then"):
+        kprobe.dump(model, "d", **options)
+
+
+LAYER = """
+import keras
+class Times(keras.layers.Layer):
+    def call(self, x):
+        return x * 2
+"""
+
+
+def test_other_layers_are_another_run(folder):
+    (folder / "times.py").write_text(LAYER)
+    layer = {}
+    exec(LAYER, layer)
+    x = keras.Input((4,), name="x")
+    keras.Model(x, layer["Times"](name="t")(x)).save("times.keras")
+    options = {"inputs": "x.npy", "output": "a.h5", "custom_objects": ["times.py"], "resume": True}
+    kprobe.dump("times.keras", "t", **options)
+    assert kprobe.dump("times.keras", "t", **options).resumed == ROWS
+    (folder / "times.py").write_text(LAYER.replace("2", "3"))
+    with pytest.raises(kprobe.KprobeError, match=r"custom_objects_sha256\[0\]: \w+… then"):
+        kprobe.dump("times.keras", "t", **options)
+
+
 def test_several_inputs_come_from_one_stream():
     a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
     model = keras.Model([a, b], keras.layers.Add(name="sum")([a, b]))
@@ -112,9 +143,10 @@ def test_stopped_while_it_is_cut_it_is_gone_on_with(model, folder, monkeypatch):
         raise KeyboardInterrupt
 
     options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
-    with monkeypatch.context() as patch, pytest.raises(kprobe.KprobeError, match="stopped: 57"):
+    with monkeypatch.context() as patch:
         patch.setattr(kprobe.dumps.trim, "move_together", stop)
-        kprobe.dump(model, "d", **options)
+        with pytest.raises(kprobe.KprobeError, match="stopped: 57"):
+            kprobe.dump(model, "d", **options)
     assert [path.name for path in folder.glob("a.h5*")] == ["a.h5.partial"]
     receipt = kprobe.dump(model, "d", resume=True, **options)
     assert (receipt.rows, receipt.resumed) == (57, 57)
