@@ -106,13 +106,14 @@ def run_batch(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) 
         plan: The plan.
         first: The row of the batch's first sample.
         batch: By input name the samples, batch axis first, or an array of arrays.
-        good: Which of them are to be run where they differ in shape: bool, of shape (rows,).
+        good: Which of them are to be run: bool, of shape (rows,). Where the model takes one
+            batch size only, all are.
 
     Returns:
         For each fetched column a tensor, or a list of rows where the samples differ in shape.
     """
     if not any(is_uneven(values) for values in batch.values()):
-        return plan.subgraph(batch, first)
+        return _run_even(plan, first, batch, good)
     groups: dict[Any, list[int]] = {}
     for row in np.flatnonzero(good):
         shapes = tuple(np.shape(values[row]) for values in batch.values())
@@ -130,6 +131,23 @@ def run_batch(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) 
     return results
 
 
+def _run_even(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Sequence[Any]:
+    if good.all() or not good.any() or plan.subgraph.batch_size is not None:
+        return plan.subgraph(batch, first)
+    # Those that couldn't be read are zeros, and would count in the statistics of the batch.
+    results = plan.subgraph({name: values[good] for name, values in batch.items()}, first)
+    return [_spread(np.asarray(result), good) for result in results]
+
+
+def _spread(values: np.ndarray[Any, Any], good: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Put the rows of those that were run where these stand."""
+    if values.shape[:1] != (np.count_nonzero(good),):
+        return values  # which is told of when it is to be written
+    spread = np.zeros((len(good), *values.shape[1:]), values.dtype)
+    spread[good] = values
+    return spread
+
+
 def _blank(result: Any, good: np.ndarray[Any, Any]) -> Any:
     """Put NaN, or 0 where the dtype has none, into the rows of samples that weren't there."""
     if isinstance(result, list):
@@ -137,6 +155,8 @@ def _blank(result: Any, good: np.ndarray[Any, Any]) -> Any:
             result[row] = _blank(result[row][np.newaxis], good[row : row + 1])[0]
         return result
     values = np.array(result)
+    if values.shape[:1] != good.shape:
+        return result
     nothing = b"" if values.dtype == object else np.nan if values.dtype.kind in "fc" else 0
     values[~good] = nothing
     return values

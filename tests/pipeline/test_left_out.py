@@ -43,6 +43,18 @@ def read_good(folder):
     return good, np.array(images)
 
 
+def test_what_can_not_be_read_is_not_in_the_statistics_of_a_batch(folder, tmp_path):
+    x = keras.Input((6, 6, 3), name="x")
+    model = keras.Model(x, keras.layers.BatchNormalization(name="norm")(x))
+    options = {"inputs": str(folder), "output": tmp_path / "a.h5", "batch_size": ROWS}
+    kprobe.dump(model, "norm", on_error="skip", training=True, **options)
+    good, images = read_good(folder)
+    with kprobe.open_dump(tmp_path / "a.h5") as dump:
+        expected = (images - images.mean((0, 1, 2))) / np.sqrt(images.var((0, 1, 2)) + 1e-3)
+        np.testing.assert_allclose(dump["norm"][:][good], expected, rtol=1e-4, atol=1e-4)
+        assert np.isnan(dump["norm"][:][list(BAD)]).all()
+
+
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_a_sample_that_can_not_be_read_keeps_its_row(model, folder, tmp_path, batch_size):
     receipt = kprobe.dump(
