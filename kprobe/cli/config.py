@@ -65,7 +65,12 @@ def write_config(command: click.Command, job: Mapping[str, Any]) -> str:
     values = name_options(job)
     if unknown := values.keys() - names.keys():
         raise DumpError(f"no option says {', '.join(sorted(unknown))}")
-    return "\n".join(f"{names[name]} = {_write(value)}" for name, value in values.items())
+    lines = [f"{names[name]} = {_write(value)}" for name, value in values.items()]
+    for line in lines:
+        if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):
+            shown = line.encode("utf-8", "backslashreplace").decode()
+            raise DumpError(f"{shown}: isn't UTF-8, and can't be written as TOML")
+    return "\n".join(lines)
 
 
 def name_options(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,13 +23,13 @@ def say(line: str) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line on stdout.
+    """Print a line on stdout, with escapes for the bytes of file names that aren't UTF-8.
 
     Raises:
         KprobeError: It can't be written; a pipe that was closed is no error.
     """
     try:
-        click.echo(line, file=own_stdout())
+        click.echo(line.encode("utf-8", "backslashreplace").decode(), file=own_stdout())
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -82,6 +83,16 @@ def test_an_unfinished_dump_of_unknown_length_is_shown(kprobe_here):
     assert "(?,10)" in shown
     found = json.loads(kprobe_here("show", "a.h5.partial", "--json").stdout)
     assert (found["samples"], found["committed"], found["left_out"]) == (None, 20, 0)
+
+
+def test_a_name_that_is_not_utf_8_is_shown_with_escapes(kprobe_here):
+    name = os.fsdecode(b"x\xff.npy")
+    np.save(name, np.zeros((3, 8, 8, 1), "float32"))
+    kprobe_here("dump", DIGITS, "--layers", "digit", "--input", name, "-o", "a.h5")
+    assert "scan: x\\udcff.npy\n" in kprobe_here("show", "a.h5").stdout
+    done = kprobe_here("show", "a.h5", "--as-config")
+    assert done.exit_code == 2
+    assert "x\\udcff.npy\"]: isn't UTF-8, and can't be written as TOML" in done.stderr
 
 
 JOBS = {
