@@ -162,7 +162,9 @@ class _Batches:
                     f"{self.label}: expected batches, received {type(self._called).__name__}"
                 )
             for batch in batches:
-                yield self._read(batch)
+                arrays = self._read(batch)
+                if any(map(len, arrays.values())):
+                    yield arrays
         except InputError:
             raise
         except Exception as error:

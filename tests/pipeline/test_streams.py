@@ -21,6 +21,8 @@ import numpy as np
 def batches():
     for rows in np.split(np.load("x.npy"), range(10, 57, 10)):
         yield rows, None
+def nothing():
+    yield np.zeros((0, 4), "float32")
 def none():
     return iter(())
 def pairs():
@@ -152,9 +154,10 @@ def test_stopped_while_it_is_cut_it_is_gone_on_with(model, folder, monkeypatch):
     assert (receipt.rows, receipt.resumed) == (57, 57)
 
 
-def test_an_empty_stream_is_refused(model):
+@pytest.mark.parametrize("function", ["none", "nothing"])
+def test_an_empty_stream_is_refused(model, function):
     with pytest.raises(kprobe.KprobeError, match="expected batches of samples, received none"):
-        kprobe.dump(model, "d", inputs="given.py:none", output="a.h5")
+        kprobe.dump(model, "d", inputs=f"given.py:{function}", output="a.h5")
 
 
 def test_memory_is_flat_over_an_endless_one(model, folder):
