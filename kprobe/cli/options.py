@@ -59,7 +59,9 @@ class Size(click.ParamType[int]):
         """Read the text; a number without a unit is one of bytes."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGTP]?)(i?)B?", value.strip(), re.IGNORECASE)
+        match = re.fullmatch(
+            r"(\d{1,18}(?:\.\d{1,9})?)([kMGTP]?)(i?)B?", value.strip(), re.IGNORECASE
+        )
         if not match or (match[3] and not match[2]):
             self.fail(f"expected a size such as 500M, 200G or 1.5T, received {value!r}", param, ctx)
         power = " kMGTP".lower().index(match[2].lower() or " ")

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from kprobe.dumps.layout import Attribute, Column, EncodedNames
 
-# The command's own words, such as a path as it was written. What they led to is compared.
-_AS_GIVEN = "job"
+# The command's own words, such as a path as it was written (what they led to is compared), and
+# what was measured.
+_NOT_COMPARED = ("job", "audit_ulps", "bfloat16_error")
 _SHOWN = 60  # characters of a value
 
 
@@ -47,7 +48,8 @@ def find_differences(
         before = {name: _plain(value) for name, value in file.attrs.items()}
         now = {name: _plain(stored_attribute(value)) for name, value in describe(attrs).items()}
         for attributes in (before, now):
-            attributes.pop(_AS_GIVEN, None)
+            for name in _NOT_COMPARED:
+                attributes.pop(name, None)
         found = list(_compare("", before, now))
         rows = len(file["sample"])
         if rows != len(samples) and not any_rows:

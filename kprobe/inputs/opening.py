@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.model_input import ModelInput
 
 # More than any disk takes, and few enough for the numbers of HDF5.
-_MAX_RANDOM_ROWS = 10**12
+_MAX_RANDOM_ROWS = UNKNOWN_ROWS - 1
 
 
 def open_sources(
@@ -164,7 +164,7 @@ def _check_numbers(
         if random_rows < 1:
             faults.add(f"--random expects at least 1 row, received {random_rows}")
         if random_rows > _MAX_RANDOM_ROWS:
-            faults.add(f"--random expects at most 10^12 rows, received {random_rows}")
+            faults.add(f"--random expects fewer than 10^12 rows, received {random_rows}")
     if seed < 0:
         faults.add(f"--seed expects 0 or more, received {seed}")
     if limit is not None and limit < 1:

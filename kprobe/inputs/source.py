@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kprobe.inputs.image_options import ImageOptions
     from kprobe.inputs.model_input import ModelInput
 
@@ -121,9 +124,28 @@ class ArraySource(Source):
         self.dtype = array.dtype.newbyteorder("=")
 
     def identity(self) -> dict[str, Any]:
-        """Tell what was given."""
-        return self._identity
+        """Tell what was given, and of what is in memory only what it holds."""
+        if "bytes" in self._identity:
+            return self._identity
+        return {**self._identity, "sha256": hash_rows([self._array])}
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Copy the rows, so that whoever owns the array may change it."""
         return np.array(self._array[start:stop], dtype=self.dtype, order="C")
+
+
+def hash_rows(arrays: Iterable[npt.NDArray[Any]]) -> str:
+    """Hash what arrays hold, which has no file to tell it by: SHA-256."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array.dtype.hasobject:
+            for value in array.flat:
+                text = value if isinstance(value, bytes) else str(value).encode()
+                digest.update(text + b"\0")
+            continue
+        for start in range(0, max(len(array), 1), _NAMED_AT_ONCE):
+            part = np.ascontiguousarray(
+                array[start : start + _NAMED_AT_ONCE] if array.ndim else array
+            )
+            digest.update(part.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import InputError
-from kprobe.inputs.source import Source
+from kprobe.inputs.source import Source, hash_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class UnevenArrays(Source):
 
     def identity(self) -> dict[str, Any]:
         """Tell what was given."""
-        return {"source": self.label}
+        return {"source": self.label, "sha256": hash_rows(self._arrays)}
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Give the arrays themselves."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kprobe.graph.computation import Computation
+    from kprobe.inputs.samples import Samples
     from kprobe.pipeline.job import Job
     from kprobe.pipeline.settle import Settled
 
@@ -56,8 +57,8 @@ def choose_streams(job: Job, subgraph: Computation) -> int:
     if job.streams in (None, 1) or not (job.stateful or subgraph.has_state):
         return job.streams or 1
     raise InputError(
-        f"--streams {job.streams}: the model has state or seeds that are set before each batch, so "
-        "batches are computed one at a time",
+        f"--streams {job.streams}: with state or seeds that are set before each batch, --exact or "
+        "bfloat16, batches are computed one at a time",
         hint="leave --streams out",
     )
 
@@ -77,7 +78,7 @@ def check_one_by_one(job: Job, whole: Mapping[str, str]) -> None:
         )
 
 
-def check_whole_batches(job: Job, subgraph: Computation, rows: int) -> None:
+def check_whole_batches(job: Job, subgraph: Computation, samples: Samples) -> None:
     """Check that no batch is filled up where its samples don't stand for themselves.
 
     Raises:
@@ -85,7 +86,17 @@ def check_whole_batches(job: Job, subgraph: Computation, rows: int) -> None:
     """
     size = subgraph.batch_size
     mixes = job.training or any(r.kind == "mean" for r in read_feeds(job.feeds).replaced.values())
-    if size and rows % size and mixes:
+    if not size or not mixes:
+        return
+    if samples.open_ended or job.on_error == "skip":
+        what = "samples that nobody has counted" if samples.open_ended else "--on-error skip"
+        raise InputError(
+            f"the model takes batches of {size} samples only: with {what} the statistics of a "
+            "batch could count what it is filled up with",
+            hint="give a .npy of whole batches" if samples.open_ended else "leave it out",
+        )
+    rows = samples.rows
+    if rows % size:
         raise InputError(
             f"the model takes batches of {size} samples only, and {rows} are no multiple of it: "
             "the statistics of the last batch would count what it is filled up with",

@@ -175,7 +175,7 @@ def _build(
         settled = settle(opened, groups, samples, left_out)
         subgraph = settled.subgraph
         stored = [*settled.groups, *weights]
-        check_whole_batches(job, subgraph, samples.rows)
+        check_whole_batches(job, subgraph, samples)
         columns = [*settled.columns, *make_weight_columns(weights, values)]
         columns += _make_label_columns(samples)
         if job.on_error == "skip":

@@ -51,6 +51,7 @@ def collect_facts(
         "options": json.dumps(
             {
                 "dtype": job.dtype,
+                "device": job.device,
                 "precision": job.precision,
                 "exact": job.exact,
                 "training": job.training,

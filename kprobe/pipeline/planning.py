@@ -9,6 +9,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from kprobe.errors import ModelError
 from kprobe.models.custom import find_file
 from kprobe.models.factory import Code
 from kprobe.models.load import choose_keras, find_source, prepare_import
@@ -36,7 +39,7 @@ def plan(job: Job) -> Plan:
     if not isinstance(job.model, str | os.PathLike):
         from kprobe.pipeline.build import build
 
-        return build(job, job.model, None, {})
+        return build(job, job.model, None, {"model_sha256": _hash_weights(job.model)})
     source = find_source(job.model, job.signature)
     samples = precheck(job, source)
     with contextlib.ExitStack() as stack:
@@ -61,15 +64,35 @@ def plan(job: Job) -> Plan:
         return build(job, model, samples, known, source)
 
 
+def _hash_weights(model: Any) -> str:
+    """Hash the weights of a model in memory, which is all of it that may change unseen."""
+    digest = hashlib.sha256()
+    # A model that isn't built has none, and some kinds don't tell them.
+    with contextlib.suppress(AttributeError, ValueError):
+        for weight in model.get_weights():
+            digest.update(np.ascontiguousarray(weight).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
 def _start_hashing(path: Path) -> Callable[[], str]:
     """Hash a file while the model loads; what is returned waits for the digest."""
     digests: list[str] = []
+    errors: list[OSError] = []
+
+    def hash_file() -> None:
+        try:
+            digests.append(_hash(path))
+        except OSError as error:
+            errors.append(error)
+
     # A daemon: nobody waits for the hash of a large file when the job can't be done.
-    thread = threading.Thread(target=lambda: digests.append(_hash(path)), daemon=True)
+    thread = threading.Thread(target=hash_file, daemon=True)
     thread.start()
 
     def wait() -> str:
         thread.join()
+        for error in errors:
+            raise ModelError(f"{error.filename or path}: can't be read: {error.strerror}")
         return digests[0]
 
     return wait

@@ -163,6 +163,21 @@ def test_values_of_rows_that_differ_in_shape_count_as_written(model, tmp_path, m
     assert (receipt.resumed, receipt.written) == (8, 12 * 12 + (20 * 3 + 1) * 8)
 
 
+def test_what_is_in_memory_is_compared_too(model, tmp_path, monkeypatch):
+    _, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch)
+    before = options["inputs"].copy()
+    options["inputs"][15] += 1
+    with pytest.raises(kprobe.KprobeError, match=r"inputs\[0\]\.sha256: "):
+        kprobe.dump(model, "d", resume=True, **options)
+    options["inputs"] = before
+    weights = model.get_weights()
+    model.set_weights([2 * weight for weight in weights])
+    with pytest.raises(kprobe.KprobeError, match="model_sha256: "):
+        kprobe.dump(model, "d", resume=True, **options)
+    model.set_weights(weights)
+    assert kprobe.dump(model, "d", resume=True, **options).resumed == 4
+
+
 def test_what_depends_on_all_samples_before_is_not_gone_on_with(model, tmp_path, monkeypatch):
     error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch, stateful=True)
     assert "can't be gone on with: with --stateful" in error.lines[0]

@@ -181,3 +181,15 @@ def test_a_plan_says_that_nobody_knows_how_many(model):
     shown = CliRunner().invoke(cli, arguments)
     assert shown.exit_code == 0, shown.output
     assert "as they come" in shown.output
+
+
+def test_statistics_of_a_batch_of_fixed_size_want_counted_samples():
+    x = keras.Input(batch_shape=(4, 4), name="x")
+    model = keras.Model(x, keras.layers.BatchNormalization(name="bn")(x))
+    with pytest.raises(
+        kprobe.KprobeError, match="batches of 4 samples only: with samples that nob"
+    ):
+        kprobe.dump(model, "bn", inputs="given.py:batches", output="a.h5", training=True)
+    kprobe.dump(model, "bn", inputs="given.py:batches", output="a.h5")
+    with kprobe.open_dump("a.h5") as dump:
+        assert dump.rows == ROWS
