@@ -365,7 +365,7 @@ def _find_order(model: Any, layer: Any) -> list[int]:
     by_depth = getattr(network, "_nodes_by_depth", {})
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     own = [n for n in nodes if getattr(n, "operation", getattr(n, "layer", None)) is layer]
-    made = {id(node): number for number, node in enumerate(layer._inbound_nodes)}
+    made = {id(node): number for number, node in enumerate(getattr(layer, "_inbound_nodes", ()))}
     places = sorted(made[id(node)] for node in own)
     ranks = {place: number for number, place in enumerate(places)}
     return [ranks[made[id(node)]] for node in own]

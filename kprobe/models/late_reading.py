@@ -1,4 +1,4 @@
-"""Let tf_keras read an HDF5 file's large weights one by one, as it assigns them."""
+"""Let Keras read a file's large weights one by one, as it assigns them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 # Smaller ones are read at once, as tf_keras does, and may be converted in any way.
 _LARGE_BYTES = 16 << 20
+# Larger `.keras` files aren't read as a whole. What Keras unpacks lies beside the model for as
+# long as it loads; where it can't write there, it reads from the archive.
+_WHOLE_BYTES = 256 << 20
 
 
 @contextlib.contextmanager
 def read_late(library: ModuleType, file: ModelFile) -> Iterator[None]:
-    """Let tf_keras hold one large weight of an HDF5 file at a time, besides the model's own.
+    """Let Keras hold one large weight of a file at a time, besides the model's own.
+
+    Keras 3 reads a `.keras` file's weights as a whole first where half of the free memory takes
+    them (`is_memory_sufficient` in keras/src/saving/saving_lib.py), else it unpacks them to disk.
 
     `load_weights_from_hdf5_group` in tf_keras/src/saving/legacy/hdf5_format.py reads them all
     before it assigns the first, so that loading takes twice the memory of the model. An h5py
@@ -30,6 +36,17 @@ def read_late(library: ModuleType, file: ModelFile) -> Iterator[None]:
         library: The Keras that loads the file.
         file: The file.
     """
+    if library.__name__ == "keras" and file.format == "keras":
+        saving = library.src.saving.saving_lib
+        sufficient = saving.is_memory_sufficient
+        saving.is_memory_sufficient = lambda model: (
+            file.path.stat().st_size < _WHOLE_BYTES and sufficient(model)
+        )
+        try:
+            yield
+        finally:
+            saving.is_memory_sufficient = sufficient
+        return
     version = file.keras_version or "1"
     if library.__name__ != "tf_keras" or file.format != "h5" or version.startswith("1"):
         yield
