@@ -197,9 +197,9 @@ if TYPE_CHECKING:
 def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     """Run a Keras model over samples and write the activations of layers to HDF5.
 
-    MODEL is a .keras or HDF5 file; a JSON file of an architecture, with --weights; or code,
-    FILE.py:CALLABLE or package.module:CALLABLE, that returns a model, or an object that holds one
-    as .keras_model or .model.
+    MODEL is a .keras or HDF5 file; a SavedModel directory; a JSON file of an architecture, with
+    --weights; or code, FILE.py:CALLABLE or package.module:CALLABLE, that returns a model, or an
+    object that holds one as .keras_model or .model.
 
     An address is a layer's name (conv5_3), a path through nested models (encoder/conv1), one
     call of a shared layer (encoder@1/conv1; @* for all), a pattern (block*_conv?, '**/bn',

@@ -179,6 +179,7 @@ def run_range(
 
     committed, committed_bytes = time.monotonic(), 0
     ends = committed + (plan.job.stop_after or math.inf)
+    most = plan.job.max_bytes
     ahead: queue.Queue[Any] = queue.Queue(maxsize=1)
     began = time.monotonic()
 
@@ -214,6 +215,9 @@ def run_range(
             tell(done)
             if now >= ends and done < stop:
                 raise StoppedError("its time is over")
+            # Where rows were counted before, the plan was checked.
+            if most is not None and plan.row_bytes * done + writer.ragged_bytes > most:
+                raise StoppedError(f"--max-bytes allows {most:,} bytes, and there are more")
     return waits
 
 

@@ -193,3 +193,10 @@ def test_statistics_of_a_batch_of_fixed_size_want_counted_samples():
     kprobe.dump(model, "bn", inputs="given.py:batches", output="a.h5")
     with kprobe.open_dump("a.h5") as dump:
         assert dump.rows == ROWS
+
+
+def test_what_was_not_counted_before_is_while_it_runs(model):
+    options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
+    with pytest.raises(kprobe.KprobeError, match=r"--max-bytes allows 200 bytes.*24 samples"):
+        kprobe.dump(model, "d", max_bytes=200, **options)
+    assert kprobe.dump(model, "d", resume=True, **options).resumed == 24
