@@ -107,7 +107,7 @@ def test_random_and_given_samples_exclude_each_other():
     ("options", "fault"),
     [
         ({"random_rows": 0}, "--random expects at least 1 row, received 0"),
-        ({"random_rows": 10**30}, f"--random expects at most 10^12 rows, received {10**30}"),
+        ({"random_rows": 10**30}, f"--random expects fewer than 10^12 rows, received {10**30}"),
         ({"limit": 0}, "--limit expects at least 1 row, received 0"),
         ({"seed": -1}, "--seed expects 0 or more, received -1"),
     ],
