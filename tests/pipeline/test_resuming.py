@@ -53,12 +53,13 @@ def kill_and_resume(run, folder, kind, kills, seed):
     whole, broken = folder / f"{kind}.h5", folder / f"{kind}{seed}.h5"
     if not whole.exists():
         assert run(kind, 600, whole) == 0
-    generator, committed = random.Random(seed), 0
+    generator, committed, killed = random.Random(seed), 0, 0
     for _ in range(kills):
-        status = run(kind, generator.uniform(0, 0.4), broken)
+        status = run(kind, generator.uniform(0, 0.2), broken)
         assert status in (0, -9)
         if broken.exists():  # killed after that, or not at all
             break
+        killed += 1
         with kprobe.open_dump(f"{broken}.partial") as partial, kprobe.open_dump(whole) as dump:
             assert partial.committed >= committed
             committed = partial.committed
@@ -68,7 +69,7 @@ def kill_and_resume(run, folder, kind, kills, seed):
     assert run(kind, 600, broken) == 0
     assert content(broken) == content(whole)
     broken.unlink()
-    return committed
+    return killed
 
 
 @pytest.mark.parametrize("kind", KINDS)
