@@ -11,12 +11,13 @@ from kprobe.cli.options import (
     File,
     collect_images,
     collect_preprocessing,
-    complete_layers,
     image_options,
+    layer_options,
     loading_options,
     model_argument,
     preprocessing_options,
     read_layers,
+    stored_dtype_option,
 )
 from kprobe.cli.output import (
     count,
@@ -55,15 +56,7 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     "--batch-size 8,32 -o /data/acts.h5"
 )
 @model_argument
-@click.option(
-    "--layers",
-    "-l",
-    multiple=True,
-    metavar="A,B,…",
-    shell_complete=complete_layers,
-    help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
-)
-@click.option("--all", "every", is_flag=True, help="Every layer call.")
+@layer_options
 @click.option(
     "--input",
     "-i",
@@ -99,13 +92,7 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
 )
 @image_options
 @preprocessing_options
-@click.option(
-    "--dtype",
-    type=click.Choice(["float16", "float32", "as-is"]),
-    default="as-is",
-    show_default=True,
-    help="What floating-point tensors are stored as.",
-)
+@stored_dtype_option
 @click.option(
     "--training", is_flag=True, help="Run as in training: dropout active, batch statistics."
 )

@@ -18,12 +18,13 @@ from kprobe.cli.options import (
     Size,
     collect_images,
     collect_preprocessing,
-    complete_layers,
     image_options,
+    layer_options,
     loading_options,
     model_argument,
     preprocessing_options,
     read_layers,
+    stored_dtype_option,
 )
 from kprobe.cli.outcome import show_plan, show_profile, summarize
 from kprobe.cli.output import (
@@ -42,15 +43,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_argument
-@click.option(
-    "--layers",
-    "-l",
-    multiple=True,
-    metavar="A,B,…",
-    shell_complete=complete_layers,
-    help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
-)
-@click.option("--all", "every", is_flag=True, help="Every layer call.")
+@layer_options
 @click.option(
     "--input",
     "-i",
@@ -103,13 +96,7 @@ if TYPE_CHECKING:
     metavar="SIZE",
     help="Refuse a dump larger than, say, 200G. [default: the free space]",
 )
-@click.option(
-    "--dtype",
-    type=click.Choice(["float16", "float32", "as-is"]),
-    default="as-is",
-    show_default=True,
-    help="What floating-point tensors are stored as.",
-)
+@stored_dtype_option
 @click.option(
     "--ragged",
     multiple=True,

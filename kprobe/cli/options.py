@@ -307,6 +307,30 @@ class _OneOf(_Named):
         return self._known[text]
 
 
+def layer_options(command: Any) -> Any:
+    """Add --layers and --all."""
+    command = click.option("--all", "every", is_flag=True, help="Every layer call.")(command)
+    return click.option(
+        "--layers",
+        "-l",
+        multiple=True,
+        metavar="A,B,…",
+        shell_complete=complete_layers,
+        help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
+    )(command)
+
+
+def stored_dtype_option(command: Any) -> Any:
+    """Add --dtype."""
+    return click.option(
+        "--dtype",
+        type=click.Choice(["float16", "float32", "as-is"]),
+        default="as-is",
+        show_default=True,
+        help="What floating-point tensors are stored as.",
+    )(command)
+
+
 def image_options(command: Any) -> Any:
     """Add --resize, --fit, --interpolation, --channels and --labels-from-folders."""
     for option in (

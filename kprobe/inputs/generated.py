@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
-import importlib.util
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import InputError
+from kprobe.errors import InputError, KprobeError
+from kprobe.importing import import_source
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import list_names
 from kprobe.inputs.npy_header import check_plain
@@ -243,11 +241,9 @@ def _is_indexed(given: Any) -> bool:
 
 def _find(place: str, name: str, label: str) -> Any:
     try:
-        if place.endswith(".py"):
-            module = _load_file(Path(place))
-        else:
-            with _looking_first_in(""):  # as `python -m` does
-                module = importlib.import_module(place)
+        module = import_source(place)
+    except KprobeError as error:
+        raise InputError(f"{label}: {error}") from None
     except Exception as error:
         raise InputError(f"{label}: can't be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
@@ -255,31 +251,3 @@ def _find(place: str, name: str, label: str) -> Any:
         what = "nothing" if found is None else type(found).__name__
         raise InputError(f"{label}: expected a function or class '{name}', received {what}")
     return found
-
-
-def _load_file(path: Path) -> Any:
-    name = str(path.resolve())  # which no `import` of another module means
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no loader for {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        with _looking_first_in(str(path.parent)):
-            spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextlib.contextmanager
-def _looking_first_in(folder: str) -> Iterator[None]:
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(folder)

@@ -164,7 +164,7 @@ class _CompressedRecords(_Records):
             raise InputError(f"{self._label}: can't be read: {error}") from None
 
 
-class _ByteFeatures(EncodedRows):
+class _OfRecords:
     def __init__(self, records: _Records, key: str, label: str, identity: dict[str, Any]) -> None:
         self._records = records
         self._key = key
@@ -175,6 +175,11 @@ class _ByteFeatures(EncodedRows):
     def identity(self) -> dict[str, Any]:
         return self._identity
 
+    def close(self) -> None:
+        self._records.close()
+
+
+class _ByteFeatures(_OfRecords, EncodedRows):
     def fetch(self, start: int, stop: int) -> list[bytes]:
         contents = []
         for record in self._records.fetch(start, stop):
@@ -182,26 +187,10 @@ class _ByteFeatures(EncodedRows):
             contents.append(b"" if feature is None else b"".join(feature.bytes_list.value[:1]))
         return contents
 
-    def close(self) -> None:
-        self._records.close()
 
-
-class _Features(ValueRows):
-    def __init__(self, records: _Records, key: str, label: str, identity: dict[str, Any]) -> None:
-        self._records = records
-        self._key = key
-        self._identity = identity
-        self.label = label
-        self.rows = len(records)
-
-    def identity(self) -> dict[str, Any]:
-        return self._identity
-
+class _Features(_OfRecords, ValueRows):
     def values(self, start: int, stop: int) -> Sequence[npt.NDArray[Any] | str]:
         return [self._read_values(record) for record in self._records.fetch(start, stop)]
-
-    def close(self) -> None:
-        self._records.close()
 
     def _read_values(self, record: bytes) -> npt.NDArray[Any] | str:
         features = _parse(record)

@@ -16,8 +16,8 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import ModelCodeError, ModelError
-from kprobe.models.custom import find_file, import_source, looking_beside
+from kprobe.errors import KprobeError, ModelCodeError, ModelError
+from kprobe.importing import find_file, import_source, looking_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -153,7 +153,7 @@ def _run(code: Code, what: str, call: Callable[[], Any]) -> Any:
     try:
         with looking_beside(code.source):
             return call()
-    except ModelError:
+    except KprobeError:
         raise
     except SystemExit as error:
         raise ModelCodeError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.errors import ModelError
-from kprobe.models.custom import find_file
+from kprobe.importing import find_file
 from kprobe.models.factory import Code
 from kprobe.models.load import choose_keras, find_source, prepare_import
 from kprobe.pipeline.precheck import precheck

@@ -1,0 +1,85 @@
+"""Import the user's own Python: files and modules that were named on the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kprobe.errors import KprobeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+
+def import_source(source: str) -> ModuleType:
+    """Import a file, which ends with `.py`, or a module, of the working directory too.
+
+    What its code raises passes through.
+
+    Raises:
+        KprobeError: There is no such file.
+    """
+    if not source.endswith(".py"):
+        with looking_beside(source):
+            return importlib.import_module(source)
+    path = Path(source).resolve()
+    if not path.is_file():
+        raise KprobeError(f"there is no file {source}")
+    return _import_file(path)
+
+
+def find_file(source: str) -> Path | None:
+    """Give the file of a source; that of a module is known once the module was imported."""
+    if source.endswith(".py"):
+        return Path(source)
+    origin = getattr(sys.modules.get(source), "__file__", None)
+    return Path(origin) if origin else None
+
+
+@contextlib.contextmanager
+def looking_beside(source: str) -> Iterator[None]:
+    """Let code import what lies beside a file, or, of a module, in the working directory."""
+    # The console script, other than `python -m`, doesn't look there by itself.
+    folder = str(Path(source).resolve().parent if source.endswith(".py") else Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _import_file(path: Path) -> ModuleType:
+    # Under its own name, as `import` would; but `json.py` mustn't become everyone's `json`.
+    name = str(path) if _means_another(path) else path.stem
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no loader for {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with looking_beside(str(path)):
+            spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _means_another(path: Path) -> bool:
+    """Tell whether `import` of a file's name gives something else than the file."""
+    if path.stem in sys.modules:
+        origin = getattr(sys.modules[path.stem], "__file__", None)
+    else:
+        spec = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
+        if spec is None:
+            return False
+        origin = spec.origin
+    return origin is None or Path(origin).resolve() != path
