@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from kprobe.pipeline.plan import Plan
 
 T = TypeVar("T")
+
+# How long it waits for samples or results before it says that there are none, in seconds.
+_PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Computed:
 
 def compute(
     plan: Plan, start: int, stop: int, waits: dict[str, float], ahead: queue.Queue[Any]
-) -> Generator[Computed, None, None]:
+) -> Generator[Computed | None, None, None]:
     """Compute some rows of a plan, batch by batch, in order.
 
     Args:
@@ -54,6 +57,10 @@ def compute(
         stop: The row after the last.
         waits: How long it waited for "reading" is added here, in seconds.
         ahead: Where what is read waits to be computed.
+
+    Yields:
+        What was computed; None about every second in which there is nothing, so that a source that
+        stalls, or a slow model, doesn't keep the caller from looking at the clock.
 
     Raises:
         InputError: A sample can't be read.
@@ -67,23 +74,34 @@ def compute(
             while True:
                 asked = time.perf_counter()
                 try:
-                    item = next(reading, None)
+                    item = next(reading)
+                except StopIteration:
+                    break
                 except KprobeError:
                     # What was read before it is good.
                     while under_way:
-                        yield under_way.popleft().result()
+                        yield from _give(under_way.popleft())
                     raise
                 waits["reading"] += time.perf_counter() - asked
                 if item is None:
-                    break
+                    while under_way and under_way[0].done():
+                        yield from _give(under_way.popleft())
+                    yield None
+                    continue
                 under_way.append(pool.submit(_compute_batch, plan, *item))
                 while len(under_way) > plan.streams:
-                    yield under_way.popleft().result()
+                    yield from _give(under_way.popleft())
             while under_way:
-                yield under_way.popleft().result()
+                yield from _give(under_way.popleft())
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def _give(future: Future[Computed]) -> Iterator[Computed | None]:
+    while not wait([future], _PATIENCE).done:
+        yield None
+    yield future.result()
 
 
 def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
@@ -191,8 +209,12 @@ def _check_finite(
 
 def _read_ahead(
     items: Iterator[T], coming: queue.Queue[tuple[T | None, BaseException | None]]
-) -> Generator[T, None, None]:
-    """Fetch the next item in a thread of its own while the last one is used."""
+) -> Generator[T | None, None, None]:
+    """Fetch the next item in a thread of its own while the last one is used.
+
+    Yields:
+        The items; None whenever it has waited for one long enough.
+    """
     stopping = threading.Event()
 
     def fetch() -> None:
@@ -210,7 +232,11 @@ def _read_ahead(
     threading.Thread(target=fetch, name="kprobe-read", daemon=True).start()
     try:
         while True:
-            item, error = coming.get()
+            try:
+                item, error = coming.get(timeout=_PATIENCE)
+            except queue.Empty:
+                yield None
+                continue
             if error is not None:
                 raise error
             if item is None:

@@ -65,7 +65,8 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
 
     Args:
         plan: The plan.
-        progress: Called with how far it is, at first and after every batch.
+        progress: Called with how far it is, at first, after every batch, and every second in
+            which none comes.
 
     Raises:
         InputError: A sample can't be read.
@@ -166,7 +167,8 @@ def run_range(
         writer: Where the rows go.
         start: The first row, a multiple of the plan's batch size.
         stop: The row after the last.
-        progress: Called with how far it is, at first and after every batch.
+        progress: Called with how far it is, at first, after every batch, and every second in
+            which none comes.
 
     Returns:
         How long computing waited for "reading" and for "writing", in seconds.
@@ -200,12 +202,14 @@ def run_range(
             )
         )
 
-    tell(start)
+    done = start
+    tell(done)
     with contextlib.closing(compute(plan, start, stop, waits, ahead)) as batches:
         for batch in batches:
             computed = time.perf_counter()
-            writer.write(batch.first, make_columns(plan, batch))
-            done = batch.first + batch.rows
+            if batch is not None:
+                writer.write(batch.first, make_columns(plan, batch))
+                done = batch.first + batch.rows
             written = count_bytes(done)
             now = time.monotonic()
             if now - committed >= _COMMIT_SECONDS or written - committed_bytes >= _COMMIT_BYTES:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import kprobe
 import kprobe.dumps.trim
+import kprobe.pipeline.run
 from kprobe.cli import cli
 
 ROWS = 57
@@ -28,6 +29,24 @@ def none():
 def pairs():
     for rows in np.split(np.load("x.npy"), range(10, 57, 10)):
         yield {"a": rows, "b": rows * 2}
+"""
+
+# It goes on when what it gave before is committed.
+STALLING = """
+import time, h5py, numpy as np
+def batches():
+    yield np.zeros((16, 4), "float32")
+    deadline = time.monotonic() + 60
+    while count_committed("a.h5.partial") < 16:
+        assert time.monotonic() < deadline, "what came before isn't committed"
+        time.sleep(0.05)
+    yield np.zeros((8, 4), "float32")
+def count_committed(path):
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return int(file["committed"][()])
+    except FileNotFoundError:
+        return 0
 """
 
 
@@ -200,3 +219,10 @@ def test_what_was_not_counted_before_is_while_it_runs(model):
     with pytest.raises(kprobe.KprobeError, match=r"--max-bytes allows 200 bytes.*24 samples"):
         kprobe.dump(model, "d", max_bytes=200, **options)
     assert kprobe.dump(model, "d", resume=True, **options).resumed == 24
+
+
+def test_a_source_that_stalls_holds_no_rows_back(model, folder, monkeypatch):
+    monkeypatch.setattr(kprobe.pipeline.run, "_COMMIT_SECONDS", 0.1)
+    (folder / "stalling.py").write_text(STALLING)
+    options = {"inputs": "stalling.py:batches", "output": "a.h5", "batch_size": 8}
+    assert kprobe.dump(model, "d", **options).rows == 24
