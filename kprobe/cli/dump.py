@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     type=File(),
     help="Samples: .npy, .npz, FILE.h5:/DATASET, - for a .npy on stdin; an image, a folder of "
     "images, or a .txt file with a path a line; FILE.tfrecord:FEATURE, FILE.parquet:COLUMN; a "
-    "saved tf.data dataset; FILE.py:FUNCTION or MODULE:FUNCTION that gives batches. A pattern such "
-    "as 'part*.npy' reads files one after another. NAME=SRC for each of several inputs. Without "
-    "it, random samples.",
+    "saved tf.data dataset; FILE.py:FUNCTION or MODULE:FUNCTION that gives batches. Several, or a "
+    "pattern such as 'part*.npy', are read one after another. NAME=SRC for each of several inputs. "
+    "Without it, random samples.",
 )
 @click.option(
     "--feed",

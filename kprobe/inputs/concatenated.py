@@ -44,10 +44,11 @@ def join(parts: Sequence[Source | Container], label: str) -> Source | Container:
     )
 
 
-def gives_images(source: Source) -> bool:
-    """Tell whether rows are images that were resized."""
-    parts = source.parts if isinstance(source, Concatenated) else [source]
-    return any(isinstance(part, ImageRows) for part in parts)
+def list_parts(source: Source) -> list[Source]:
+    """Give the sources that were put in a row, down to those that weren't."""
+    if not isinstance(source, Concatenated):
+        return [source]
+    return [inner for part in source.parts for inner in list_parts(part)]
 
 
 class Concatenated(FallibleSource):
@@ -89,9 +90,9 @@ class Concatenated(FallibleSource):
         return {"source": self.label, "parts": [part.identity() for part in self.parts]}
 
     def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
-        """Give the names that the parts give."""
-        width = max(part.names(0, 0).dtype.itemsize for part in self.parts)
-        names = [part.names(first, last) for part, _, first, last in self._split(start, stop)]
+        """Give the names that the parts give, those of images in a folder behind the folder's."""
+        width = max(_name_rows(part, 0, 0).dtype.itemsize for part in self.parts)
+        names = [_name_rows(part, first, last) for part, _, first, last in self._split(start, stop)]
         return np.concatenate([np.empty(0, f"S{width}"), *names])
 
     def salvage(self, start: int, stop: int) -> tuple[npt.NDArray[Any], dict[int, str]]:
@@ -122,6 +123,16 @@ class Concatenated(FallibleSource):
             if first < last:
                 pieces.append((part, begin, first, last))
         return pieces
+
+
+def _name_rows(part: Source, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+    names = part.names(start, stop)
+    if isinstance(part, ImageRows) and getattr(part.images, "kind", None) == "folder":
+        folder = np.array(f"{part.label.rstrip('/')}/".encode(errors="surrogateescape"))
+        # Added to none, numpy would forget how wide they are.
+        width = folder.dtype.itemsize + names.dtype.itemsize
+        return np.char.add(folder, names).astype(f"S{width}")
+    return names
 
 
 class _ConcatenatedFiles(Container):

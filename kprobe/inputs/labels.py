@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import InputError
+from kprobe.inputs.concatenated import list_parts
 from kprobe.inputs.image_files import ImageFiles
 from kprobe.inputs.images import ImageRows
 
@@ -38,19 +39,20 @@ def read_labels(sources: Iterable[Source]) -> Labels:
         InputError: There is no folder of images, an image lies in no folder of a class, or
             several folders of images give several labels.
     """
-    folders = [
-        source.images
-        for source in sources
-        if isinstance(source, ImageRows) and isinstance(source.images, ImageFiles)
-    ]
-    if not folders:
+    labeled = {}
+    for source in sources:
+        parts = list_parts(source)
+        images = [part.images for part in parts if isinstance(part, ImageRows)]
+        folders = [each for each in images if isinstance(each, ImageFiles)]
+        if len(folders) == len(parts):
+            labeled[source.label] = [name for folder in folders for name in folder.classes()]
+    if not labeled:
         raise InputError("--labels-from-folders expects a folder of images, received none")
-    names = folders[0].classes()
-    for other in folders[1:]:
-        if other.classes() != names:
+    (label, names), *others = labeled.items()
+    for other, its_names in others:
+        if its_names != names:
             raise InputError(
-                f"--labels-from-folders: {folders[0].label} and {other.label} give some samples "
-                "different labels"
+                f"--labels-from-folders: {label} and {other} give some samples different labels"
             )
     classes, indices = np.unique(np.array(names), return_inverse=True)
     return Labels(classes.tolist(), indices.astype(np.int32))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kprobe.errors import InputError
-from kprobe.inputs.concatenated import gives_images
+from kprobe.inputs.concatenated import Concatenated, list_parts
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import Faults, list_names, suggest_name
 from kprobe.inputs.files import open_location
 from kprobe.inputs.image_options import ImageOptions
+from kprobe.inputs.images import ImageRows
 from kprobe.inputs.locating import Location, parse_location
-from kprobe.inputs.source import Source
+from kprobe.inputs.npy_stream import NpyStream
+from kprobe.inputs.source import UNKNOWN_ROWS, Source
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 class Matches:
     """The sources found so far, by the name of the input they feed.
 
-    Nothing is ever matched by its position.
+    Nothing is ever matched by its position. Several sources of one input are read one after
+    another, in the order in which they came.
 
     Attributes:
         faults: What is wrong with what was given.
@@ -48,8 +51,8 @@ class Matches:
         self.faults = faults
         self._open_to_all = [i.name for i in inputs if i.name not in named_only]
         self._inputs = {model_input.name: model_input for model_input in inputs}
-        self._sources: dict[str, Source] = {}
-        self._texts: dict[str, str] = {}  # what was meant for an input, even if it has a fault
+        self._sources: dict[str, list[Source]] = {}
+        self._given: set[str] = set()  # the inputs that something was meant for, even with a fault
         self._unmatched = False  # whether anything was given that may be what an input lacks
         self._stdin_taken = False
 
@@ -67,7 +70,7 @@ class Matches:
                 self.add_source(location.name, opened, text)
         except InputError as error:
             self.faults.take(error)
-            self._note(location.name, text)
+            self._note(location.name)
 
     def add_source(self, name: str | None, source: Source, text: str) -> None:
         """Match a source to an input.
@@ -90,47 +93,56 @@ class Matches:
             name = self._open_to_all[0]
         if not self._check_name(name, text):
             source.close()
-        elif name in self._texts:
-            source.close()
-            self.faults.add(
-                f"input '{name}' expects one source, received {self._texts[name]} and {text}"
-            )
         else:
-            self._texts[name] = text
-            options = self._images.get(name) or self._images.get("") or ImageOptions()
-            try:
-                self._sources[name] = source.fit_to(self._inputs[name], options)
-            except BaseException:
-                source.close()
-                raise
+            self._given.add(name)
+            self._sources.setdefault(name, []).append(source)
 
     def complete(self) -> dict[ModelInput, Source]:
         """Give the sources in the order of the model's inputs, and note which have none."""
-        missing = [name for name in self._inputs if name not in self._texts]
+        missing = [name for name in self._inputs if name not in self._given]
         if missing and not self._unmatched:
             self.faults.add(
                 f"expected a source for every input, received none for "
                 f"{list_names(str(self._inputs[name]) for name in missing)}",
                 "add " + " ".join(f"--input {name}=FILE" for name in missing),
             )
+        fitted = {}
+        for name, model_input in self._inputs.items():
+            with self.faults.taken():
+                if name in self._sources:
+                    fitted[model_input] = self._fit(model_input)
         for name in self._images:
-            if name and self._check_name(name, "how images are resized"):
-                rows = [self._sources[name]] if name in self._sources else []
-            else:
-                rows = [*self._sources.values()]
-            if rows and not any(gives_images(source) for source in rows):
+            of_all = not (name and self._check_name(name, "how images are resized"))
+            rows = [source for i, source in fitted.items() if of_all or i.name == name]
+            parts = [part for source in rows for part in list_parts(source)]
+            if rows and not any(isinstance(part, ImageRows) for part in parts):
                 labels = list_names(source.label for source in rows)
                 self.faults.add(f"--resize and the like are for images, received {labels}")
-        return {
-            model_input: self._sources[name]
-            for name, model_input in self._inputs.items()
-            if name in self._sources
-        }
+        return fitted
 
     def close(self) -> None:
         """Close what was opened."""
-        for source in self._sources.values():
-            source.close()
+        for sources in self._sources.values():
+            for source in sources:
+                source.close()
+
+    def _fit(self, model_input: ModelInput) -> Source:
+        """Put what was given for an input in a row, and make it into what that takes."""
+        sources = self._sources[model_input.name]
+        source = sources[0]
+        if len(sources) > 1:
+            for part in sources:
+                if part.rows == UNKNOWN_ROWS or isinstance(part, NpyStream):
+                    why = "is a pipe" if part.rows < UNKNOWN_ROWS else "has no known end"
+                    raise InputError(
+                        f"input '{model_input.name}': {part.label} {why}, and can't be put in a "
+                        "row with other sources"
+                    )
+            source = Concatenated(sources, list_names(source.label for source in sources))
+        options = self._images.get(model_input.name) or self._images.get("") or ImageOptions()
+        fitted = source.fit_to(model_input, options)
+        self._sources[model_input.name] = [fitted]
+        return fitted
 
     def _open(self, location: Location) -> Source | Container:
         if location.text in ("", f"{location.name}="):
@@ -188,10 +200,10 @@ class Matches:
     def _list_inputs(self) -> str:
         return list_names(str(model_input) for model_input in self._inputs.values())
 
-    def _note(self, name: str | None, text: str) -> None:
+    def _note(self, name: str | None) -> None:
         if name is None and len(self._inputs) == 1:
             name = next(iter(self._inputs))
         if name in self._inputs:
-            self._texts.setdefault(name, text)
+            self._given.add(name)
         else:
             self._unmatched = True

@@ -85,10 +85,6 @@ CASES = {
         [SIAMESE, "--layers", "same", "--input", "left=good.npy", "--input", "right=more.npy"],
         "expected as many rows for every input, received 4 from good.npy, 5 from more.npy",
     ),
-    "too many inputs": (
-        [DIGITS, "--layers", "digit", "--input", "good.npy", "--input", "more.npy"],
-        "input 'scan' expects one source, received good.npy and more.npy",
-    ),
     "an empty input": (
         [DIGITS, "--layers", "digit", "--input", "empty.npy"],
         "input 'scan' expects samples, received none: empty.npy has 0 rows",

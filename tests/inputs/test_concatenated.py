@@ -1,4 +1,4 @@
-"""Files that fit a pattern give their rows one after another."""
+"""Sources that are given in a row, or fit a pattern, give their rows one after another."""
 
 from __future__ import annotations
 
@@ -82,6 +82,45 @@ def test_a_key_that_one_file_lacks_is_named(parts):
     with pytest.raises(InputError, match=r"9.npz: no array 'left'; it holds right"):
         open_sources(["*.npz:left"], [LEFT])
     assert Path("9.npz").exists()
+
+
+def test_sources_of_any_kind_are_read_in_the_order_given(parts):
+    texts = ["left=2.h5:left", "0.npy", "[13].npz:left"]
+    with open_sources(texts, [LEFT]) as samples:
+        batches = [batch["left"] for _, batch in samples.batches(4)]
+        np.testing.assert_array_equal(np.concatenate(batches), [*ROWS[3:10], *ROWS[:3], ROWS[10]])
+        names = [name.decode() for name in samples.names()[:]]
+        assert names[6:8] == ["2.h5:left[6]", "0.npy[0]"]
+        assert names[-1] == "3.npz:left[0]"
+        assert samples.identity()[0]["rows"] == 11
+
+
+def test_each_of_several_inputs_has_sources_in_a_row(parts):
+    right = ModelInput("right", (None, 4), "float32")
+    texts = ["left=0.npy", "right=2.npz:other", "left=3.npy"]
+    texts += ["left=3.npy", "left=3.npy", "left=3.npy"]
+    with open_sources(texts, [LEFT, right]) as samples:
+        ((_, batch),) = samples.batches(10)
+        np.testing.assert_array_equal(batch["left"], [*ROWS[:3], *[ROWS[10]] * 4])
+        np.testing.assert_array_equal(batch["right"], -ROWS[3:10])
+
+
+def test_folders_in_a_row_keep_their_names_and_labels():
+    for number, name in enumerate(["old/a/1.png", "old/b/1.png", "newer/a/1.png"]):
+        Path(name).parent.mkdir(parents=True)
+        PIL.Image.fromarray(np.full((8, 9, 3), number, np.uint8)).save(name)
+    image = ModelInput("x", (None, 8, 9, 3), "float32")
+    with open_sources(["old/", "newer"], [image], labels_from_folders=True) as samples:
+        assert [name.decode() for name in samples.names()[:]] == [
+            "old/a/1.png",
+            "old/b/1.png",
+            "newer/a/1.png",
+        ]
+        assert samples.names()[:0].dtype == samples.names()[:].dtype
+        assert samples.labels.classes == ["a", "b"]
+        assert samples.labels.indices.tolist() == [0, 1, 0]
+        ((_, batch),) = samples.batches(10)
+        assert batch["x"][:, 0, 0, 0].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

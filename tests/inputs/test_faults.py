@@ -168,13 +168,24 @@ def test_several_inputs_are_never_matched_by_position():
     )
 
 
-def test_two_sources_for_one_input_are_refused():
+def test_sources_in_a_row_have_samples_of_one_shape():
     save("a.npy", (2, 2))
-    save("b.npy", (2, 2))
+    save("b.npy", (2, 3))
     assert refuse(["a.npy", "left=b.npy"], LEFT) == (
-        ["input 'left' expects one source, received a.npy and left=b.npy"],
+        [
+            "a.npy, b.npy: expected samples of one shape and dtype, received (2,) float32 from "
+            "a.npy and (3,) float32 from b.npy"
+        ],
         None,
     )
+
+
+def test_what_has_no_known_end_is_in_no_row():
+    save("a.npy", (2, 2))
+    Path("given.py").write_text("import numpy as np\ndef ones(): yield np.ones((3, 2), 'f4')\n")
+    assert refuse(["given.py:ones", "a.npy"], LEFT)[0] == [
+        "input 'left': given.py:ones has no known end, and can't be put in a row with other sources"
+    ]
 
 
 def test_sources_of_different_length_are_refused_even_under_a_limit():
