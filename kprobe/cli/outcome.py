@@ -96,6 +96,7 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
                 "datasets": records,
                 "samples": None if plan.samples.open_ended else rows,
                 "batch_size": plan.batch_size,
+                "streams": plan.streams,
                 "frozen": plan.subgraph.frozen,
                 "bytes": None if plan.samples.open_ended else plan.bytes,
                 "free_bytes": free,
@@ -129,5 +130,9 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     print_table(header, [*table, total], numbers={*header[3:]})
     print_line(f"{format_bytes(free)} free on the disk")
     if seconds is not None:
-        print_line(f"{format_seconds(seconds)} to compute, from three batches timed")
+        together = f", {plan.streams} at a time" if plan.streams > 1 else ""
+        print_line(
+            f"{format_seconds(seconds)} to compute in batches of {plan.batch_size}{together}, from "
+            "three timed"
+        )
     check_size(plan)

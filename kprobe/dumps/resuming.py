@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from kprobe.dumps.layout import Attribute, Column, EncodedNames
 
-# The command's own words, such as a path as it was written (what they led to is compared), and
-# what was measured.
-_NOT_COMPARED = ("job", "audit_ulps", "bfloat16_error")
+# The command's own words, such as a path as it was written (what they led to is compared), how
+# many batches are computed at a time, and what was measured.
+_NOT_COMPARED = ("job", "streams", "audit_ulps", "bfloat16_error")
 _SHOWN = 60  # characters of a value
 
 

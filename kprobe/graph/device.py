@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from kprobe.errors import KprobeError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def select_device(name: str) -> None:
+
+def has_gpu() -> bool:
+    """Tell whether TensorFlow computes on a GPU."""
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def select_device(name: str | None) -> None:
     """Let TensorFlow see one device only, for the rest of the process.
 
+    Of the memory of a GPU it takes what it needs, and not all of it.
+
     Args:
-        name: "cpu", "gpu" (the first) or "gpu:N".
+        name: "cpu", "gpu" (the first) or "gpu:N"; None for what TensorFlow chooses.
 
     Raises:
         KprobeError: There is no such device here, or TensorFlow already computes on others.
     """
     gpus = tf.config.list_physical_devices("GPU")
+    if name is None:
+        with contextlib.suppress(RuntimeError):  # TensorFlow runs already: then it has what it has
+            _let_grow(gpus)
+        return
     match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name.lower())
     number = int(match[2] or 0) if match else 0
     on_gpu = match is not None and match[1] == "gpu"
@@ -28,11 +44,14 @@ def select_device(name: str) -> None:
     chosen = [gpus[number]] if on_gpu else []
     try:
         tf.config.set_visible_devices(chosen, "GPU")
-        for gpu in chosen:
-            # Else TensorFlow takes all of its memory, whatever the model needs.
-            tf.config.experimental.set_memory_growth(gpu, True)
+        _let_grow(chosen)
     except RuntimeError:
         raise KprobeError(
             f"device {name!r} can't be chosen any more: TensorFlow is already running",
             hint="choose it before anything is computed",
         ) from None
+
+
+def _let_grow(gpus: Sequence[Any]) -> None:
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)

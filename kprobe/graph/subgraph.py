@@ -153,6 +153,19 @@ class Subgraph(Computation):
         """Whether something is set before every batch, so that only one can be under way."""
         return bool(self._options) or super().has_state
 
+    def find_largest(self) -> int:
+        """Give the bytes of one sample in the largest tensor whose shape is known in advance."""
+        tensors = (t for op in self._function.graph.get_operations() for t in op.outputs)
+        shapes = ((tensor.shape, tensor.dtype.size) for tensor in tensors if tensor.dtype.size)
+        return max(
+            (
+                shape[1:].num_elements() * size
+                for shape, size in shapes
+                if shape.rank and shape[0] is None and shape[1:].is_fully_defined()
+            ),
+            default=0,
+        )
+
     def freeze(self) -> bool:
         """Turn the variables into constants, so that the graph compiler can fold and pack them.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kprobe.pipeline.plan import Plan
 
-# Beside the size that a dump would choose for itself.
+# Beside the size that a dump chooses for itself.
 _BATCH_SIZES = (1, 8, 32)
 # What a measurement may write: enough to feel the disk behind the memory.
 _MOST_BYTES = 512 << 20
@@ -100,7 +100,7 @@ def bench(
 
     Args:
         plan: The plan. Nothing of the name of its output is touched.
-        batch_sizes: In samples; None for some up to the one that the plan has chosen.
+        batch_sizes: In samples; None for some, and the one that the plan has chosen.
         seconds: How long each of the four measurements of a batch size takes, at the least a batch
             or, of all together, a file.
 
@@ -133,8 +133,7 @@ def _choose_sizes(plan: Plan, asked: Sequence[int] | None) -> Sequence[int]:
         raise InputError("weights alone aren't computed: there is nothing to measure")
     only = 1 if plan.whole else plan.subgraph.batch_size
     if asked is None:
-        fitting = [size for size in _BATCH_SIZES if size < plan.batch_size]
-        return [plan.batch_size] if only else [*fitting, plan.batch_size]
+        return [plan.batch_size] if only else sorted({*_BATCH_SIZES, plan.batch_size})
     if only and (others := [str(size) for size in asked if size != only]):
         raise InputError(
             f"these layers can be had in batches of {only} only, received --batch-size "

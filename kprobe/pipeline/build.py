@@ -56,8 +56,7 @@ _FREEZE_WEIGHT_BYTES = 200 << 20
 
 def load(job: Job, source: ModelFile | Code) -> Any:
     """Load the model of a job, on the device it asks for."""
-    if job.device:
-        select_device(job.device)
+    select_device(job.device)
     if job.threads:
         try:
             tf.config.threading.set_intra_op_parallelism_threads(job.threads)
@@ -183,14 +182,14 @@ def _build(
         check_columns(stored)
         if settled.whole:
             check_one_by_one(job, settled.whole)
-        batch_size = choose_batch_size(
-            job, settled, samples.rows, sum(c.row_bytes for c in columns)
-        )
+        batch_size = choose_batch_size(job, settled, samples, columns)
+        streams = choose_streams(job, settled, batch_size, columns)
         attrs = collect_facts(
             job, model, [fetch.address for group in stored for fetch in group], samples
         )
         attrs |= {
             "batch_size": batch_size,
+            "streams": streams,
             "frozen": subgraph.frozen,
             "reproducible": subgraph.reproducible,
             **facts,
@@ -225,7 +224,7 @@ def _build(
             left_out=settled.left_out,
             whole=settled.whole,
             batch_size=batch_size,
-            streams=choose_streams(job, subgraph),
+            streams=streams,
             order=_find_order(opened, settled.groups),
             attrs=attrs,
             notes=notes,

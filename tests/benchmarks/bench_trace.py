@@ -14,19 +14,15 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
-from bench_dump import ratio
+from turns import ratio, take_turns
 
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.search import search_upstream
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.trace import Trace, trace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OPERATIONS = 100_000
 
@@ -51,33 +47,14 @@ def main() -> None:
     bench_looking_up(options.rounds)
 
 
-def take_turns(
-    rounds: int, prepare: Callable[[], Any], **candidates: Callable[[Any], object]
-) -> dict[str, list[float]]:
-    """Time the candidates in turn, after one round that doesn't count; in seconds.
-
-    Each gets a fresh model, which isn't timed.
-    """
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(rounds + 1):
-        for name, candidate in candidates.items():
-            keras.backend.clear_session()
-            model = prepare()
-            began = time.perf_counter()
-            candidate(model)
-            if number:
-                times[name].append(time.perf_counter() - began)
-    return times
-
-
 def bench_recording(rounds: int) -> None:
     """A trace that records every call, against a trace that records nothing."""
-    times = take_turns(
-        rounds,
-        lambda: keras.applications.ResNet50(weights=None),
-        bare=trace_bare,
-        recorded=trace_recorded,
-    )
+
+    def prepare() -> tuple[keras.Model]:
+        keras.backend.clear_session()
+        return (keras.applications.ResNet50(weights=None),)
+
+    times = take_turns(rounds, {"bare": trace_bare, "recorded": trace_recorded}, prepare)
     print(
         f"trace of ResNet50: {statistics.median(times['recorded']):.2f} s, "
         f"{ratio(times['recorded'], times['bare']):.2f} of a trace without recording "
@@ -112,11 +89,13 @@ def bench_looking_up(rounds: int) -> None:
     name = middle.rpartition("/")[2]
     times = take_turns(
         rounds,
-        lambda: copy.copy(traced),
-        name=lambda trace: find_fetches(trace, [f"chain//{name}"]),
-        glob=lambda trace: find_fetches(trace, [f"chain//*{name[1:]}"]),
-        graph=lambda trace: find_fetches(trace, [f"//{middle}"]),
-        search=lambda trace: search_upstream(trace, f"{name}$"),
+        {
+            "name": lambda trace: find_fetches(trace, [f"chain//{name}"]),
+            "glob": lambda trace: find_fetches(trace, [f"chain//*{name[1:]}"]),
+            "graph": lambda trace: find_fetches(trace, [f"//{middle}"]),
+            "search": lambda trace: search_upstream(trace, f"{name}$"),
+        },
+        lambda: (copy.copy(traced),),
     )
     print(f"trace of {len(operations):,} operations: {tracing:.1f} s; to find one of them")
     for candidate, label in {

@@ -74,7 +74,7 @@ def test_every_stage_is_measured_with_every_batch_size(measure):
 
 def test_without_input_and_sizes_it_makes_samples_for_some_sizes(measure):
     outcome = measure("--layers", "conv1", "--dtype", "float16")
-    check(outcome, [1, 8, 32], read_bytes=256, row_bytes=2048)
+    check(outcome, [1, 8, 32, 1024], read_bytes=256, row_bytes=2048)
 
 
 def test_what_it_says_ends_with_the_best_batch_size(bench_here):

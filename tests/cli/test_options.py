@@ -68,9 +68,11 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(kprobe_here, expected, fol
     done = kprobe_here(*DRY_RUN, "--dry-run")
     assert done.exit_code == 0
     pattern = (
-        r"\n[\d.]+ [kMGT]?B( free on the disk)\n(?:under )?[\d.]+ (?:s|min)( to compute, .*\n)\Z"
+        r"\n[\d.]+ [kMGT]?B( free on the disk)"
+        r"\n(?:under )?[\d.]+ (?:s|min)( to compute in batches of 1024)"
+        r"(?:, \d at a time)?(, .*\n)\Z"
     )
-    table = re.sub(pattern, r"\n…\1\n…\2", done.stdout)
+    table = re.sub(pattern, r"\n…\1\n…\2\3", done.stdout)
     assert table == expected("dry_run.txt")
     assert done.stderr == "kprobe: no --input: 1,016 random samples, seed 0\n"
     assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
@@ -132,7 +134,8 @@ def test_what_is_no_size_is_a_usage_error(text):
 
 
 def test_a_profile_is_told_as_json_with_the_rest(kprobe_here, folder):
-    arguments = ("dump", DIGITS, "--layers", "conv1", "--random", "99", "--profile", "profile")
+    arguments = ("dump", DIGITS, "--layers", "conv1", "--random", "99", "--batch-size", "32")
+    arguments += ("--profile", "profile")
     plan = json.loads(kprobe_here(*arguments, "--dry-run", "--json").stdout)
     (cost,) = (cost for cost in plan["profile"] if cost["address"] == "conv1")
     assert 0 < cost.pop("seconds") < 10
@@ -166,6 +169,7 @@ def test_a_dry_run_says_the_same_as_json(kprobe_here, folder):
     free = plan.pop("free_bytes")
     assert abs(free - shutil.disk_usage(folder).free) < 1 << 30
     assert 0 < plan.pop("compute_seconds") < 100
+    assert 1 <= plan.pop("streams") <= 8
     conv = {"dtype": "float32", "shape": [8, 8, 16], "bytes_per_sample": 4096, "bytes": 4161536}
     conv |= {"also": [], "layout": "dense"}
     same = {"dtype": "float32", "shape": [1], "bytes_per_sample": 4, "bytes": 4064}
@@ -177,7 +181,7 @@ def test_a_dry_run_says_the_same_as_json(kprobe_here, folder):
             {"address": "same", "dataset": "score", **same},
         ],
         "samples": 1016,
-        "batch_size": 32,
+        "batch_size": 1024,
         "frozen": True,
         "bytes": 2 * 4161536 + 4064,
     }

@@ -145,6 +145,7 @@ def test_run_metadata_of_functions_still_tells_nothing(ready, digits_cnn):
 def test_the_command_prints_a_table(kprobe_command, tmp_path):
     model = Path(__file__).parent.parent.parent / "sample_models" / "digits_cnn.keras"
     command = ["dump", str(model), "--layers", "digit", "--random", "64", "-o", "a.h5"]
+    command += ["--batch-size", "32"]
     done = subprocess.run(
         [*kprobe_command, *command, "--profile", "profile", "-q"],
         capture_output=True,

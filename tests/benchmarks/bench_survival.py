@@ -1,0 +1,135 @@
+"""What it costs that a run may be killed: committing as it goes, and going on.
+
+    python tests/benchmarks/bench_survival.py [--rounds 5] [--directory /where/dumps/go]
+
+Commits: a dump that computes most of its time, and one that writes, each with its commits and with
+none but the last, in turn. Resuming: from the moment the model is loaded until the first batch is
+computed, of a run that had done half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import statistics
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from turns import ratio, take_turns
+
+import kprobe.pipeline.run as running
+from kprobe.errors import StoppedError
+from kprobe.pipeline.job import Job
+from kprobe.pipeline.planning import plan
+from kprobe.pipeline.run import run
+
+if TYPE_CHECKING:
+    from kprobe.pipeline.progress import Progress
+
+COMMITS = {
+    # Rows so that it takes half a minute, and three times as long on a slow machine.
+    ("ResNet50", "conv4_block6_out"): 1536,
+    ("VGG16", "block1_conv1"): 512,
+}
+RESUMED = {"MobileNetV2": "block_13_expand_relu", "ResNet50": "conv4_block6_out"}
+
+
+def main() -> None:
+    """Run the benchmarks and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--directory", type=Path, help="on the disk to measure")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.directory) as name:
+        for (model, layer), rows in COMMITS.items():
+            bench_commits(make_job(Path(name), model, layer, rows), options.rounds)
+        for model, layer in RESUMED.items():
+            bench_resuming(make_job(Path(name), model, layer, 512), options.rounds)
+
+
+def make_job(directory: Path, name: str, layer: str, rows: int) -> Job:
+    """Make a dump's job, of uint8 images in a file."""
+    keras.backend.clear_session()
+    model = getattr(keras.applications, name)(weights=None)
+    images = np.random.default_rng(0).integers(0, 256, (rows, 224, 224, 3), "uint8")
+    np.save(directory / "images.npy", images)
+    return Job(
+        model=model,
+        layers=[layer],
+        inputs=[f"{directory}/images.npy"],
+        output=directory / "acts.h5",
+        overwrite=True,
+    )
+
+
+def bench_commits(job: Job, rounds: int) -> None:
+    """Time a run with its commits, and with none but the last."""
+    usual = running._COMMIT_SECONDS, running._COMMIT_BYTES
+
+    def run_without() -> None:
+        running._COMMIT_SECONDS = running._COMMIT_BYTES = math.inf
+        try:
+            run(ready)
+        finally:
+            running._COMMIT_SECONDS, running._COMMIT_BYTES = usual
+
+    with plan(job) as ready:
+        times = take_turns(rounds, {"with": lambda: run(ready), "without": run_without})
+        size = ready.bytes
+    job.output.unlink()
+    print(
+        f"{job.model.name} {job.layers[0]}, {size / 1e9:.1f} GB: "
+        f"{statistics.median(times['with']):.1f} s with commits, "
+        f"{ratio(times['with'], times['without']):.3f} of the time without",
+        flush=True,
+    )
+
+
+def bench_resuming(job: Job, rounds: int) -> None:
+    """Time from the loaded model until there is more than an earlier run left."""
+
+    def stop(progress: Progress) -> None:
+        if progress.rows >= 256:
+            raise StoppedError("half of it is done")
+
+    def measure(job: Job) -> float:
+        began = time.perf_counter()
+        ends: list[float] = []
+
+        def watch(progress: Progress) -> None:
+            if progress.rows > progress.resumed:
+                ends.append(time.perf_counter())
+                raise StoppedError("that is all")
+
+        with suppress(StoppedError), plan(job) as ready:
+            run(ready, watch)
+        return ends[0] - began
+
+    resumed, anew = [], []
+    for _ in range(rounds):
+        with suppress(StoppedError), plan(job) as ready:
+            run(ready, stop)
+        resumed.append(measure(replace(job, resume=True, overwrite=False)))
+        anew.append(measure(job))
+    for file in job.output.parent.glob("acts.h5*"):
+        file.unlink()
+    print(
+        f"{job.model.name} {job.layers[0]}: from the loaded model until the first batch is there "
+        f"{statistics.median(resumed):.1f} s in a resumed run, {statistics.median(anew):.1f} s in "
+        "a new one",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

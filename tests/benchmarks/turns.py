@@ -1,0 +1,46 @@
+"""Time candidates in turn, so that whatever else the machine does hits all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Times = dict[str, list[float]]
+
+
+def take_turns(
+    rounds: int, candidates: dict[str, Callable[..., object]], prepare: Callable[[], Any] = tuple
+) -> Times:
+    """Time the candidates in turn, after one round that doesn't count.
+
+    Args:
+        rounds: How many count. Every other one goes through the candidates backwards.
+        candidates: What is timed, by name.
+        prepare: Gives the arguments of each, anew; it isn't timed.
+
+    Returns:
+        By name the seconds, round by round.
+    """
+    times: Times = {name: [] for name in candidates}
+    for number in range(rounds + 1):
+        for name in list(candidates)[:: -1 if number % 2 else 1]:
+            arguments = prepare()
+            began = time.perf_counter()
+            candidates[name](*arguments)
+            if number:
+                times[name].append(time.perf_counter() - began)
+    return times
+
+
+def ratio(times: Sequence[float], others: Sequence[float]) -> float:
+    """The median of the ratios, round by round."""
+    return statistics.median(a / b for a, b in zip(times, others, strict=True))
+
+
+def slowest(times: Times, *names: str) -> list[float]:
+    """Round by round the time of the slowest of some candidates."""
+    return [max(each) for each in zip(*(times[name] for name in names), strict=True)]
