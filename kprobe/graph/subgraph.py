@@ -128,6 +128,7 @@ class Subgraph(Computation):
             edge: variables[id(outer)] for edge, outer in handles.items() if id(outer) in variables
         }
         self._function.graph.variables = list(owned.values())
+        self._unfrozen = self._function.graph
         # A lookup table has no value that could take its place.
         self._has_tables = any(
             outer.dtype == tf.resource and edge not in owned for edge, outer in handles.items()
@@ -155,7 +156,7 @@ class Subgraph(Computation):
 
     def find_largest(self) -> int:
         """Give the bytes of one sample in the largest tensor whose shape is known in advance."""
-        tensors = (t for op in self._function.graph.get_operations() for t in op.outputs)
+        tensors = (t for op in self._unfrozen.get_operations() for t in op.outputs)
         shapes = ((tensor.shape, tensor.dtype.size) for tensor in tensors if tensor.dtype.size)
         return max(
             (
