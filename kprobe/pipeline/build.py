@@ -49,10 +49,6 @@ if TYPE_CHECKING:
     from kprobe.pipeline.job import Job
     from kprobe.pipeline.settle import Group
 
-# Freezing costs a second or so, which fewer rows don't win back.
-_FREEZE_ROWS = 256
-_FREEZE_WEIGHT_BYTES = 200 << 20
-
 
 def load(job: Job, source: ModelFile | Code) -> Any:
     """Load the model of a job, on the device it asks for."""

@@ -1,0 +1,95 @@
+"""How many samples are in a batch, and how many batches are computed at a time, unless told."""
+
+from __future__ import annotations
+
+import os
+
+import keras
+import numpy as np
+import pytest
+
+import kprobe
+from kprobe.pipeline.job import Job
+from kprobe.pipeline.planning import plan
+
+
+def make_model(size, filters=64, **options):
+    """A model whose largest tensor is its only inner one, and that gives next to nothing."""
+    image = keras.Input((size, size, 1), name="image")
+    wide = keras.layers.Conv2D(filters, 1, name="wide", **options)(image)
+    rest = keras.layers.Dropout(0.5, name="drop")(
+        keras.layers.GlobalAveragePooling2D(name="pool")(wide)
+    )
+    return keras.Model(image, rest)
+
+
+def choose(model, folder, layers="pool", rows=40, **options):
+    """Give the size of a batch, and how many are computed at a time."""
+    job = Job(
+        model=model,
+        layers=layers.split(","),
+        inputs=options.pop("inputs", ()),
+        random=rows,
+        output=folder / "a.h5",
+        **options,
+    )
+    with plan(job) as ready:
+        assert ready.attrs["batch_size"] == ready.batch_size
+        assert ready.attrs["streams"] == ready.streams
+        return ready.batch_size, ready.streams
+
+
+@pytest.mark.parametrize("rows", [40, 300], ids=["as it is", "frozen"])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(128, 8), (129, 4), (256, 2), (300, 1)],  # 4, 4.1, 16 and 22 MiB
+)
+def test_the_largest_tensor_of_a_batch_is_kept_small(size, expected, rows, tmp_path):
+    assert choose(make_model(size), tmp_path, rows=rows)[0] == expected
+
+
+def test_small_models_have_large_batches(tmp_path):
+    assert choose(make_model(8, 4), tmp_path, rows=5000)[0] == 1024
+    assert choose(make_model(8, 4), tmp_path, rows=100)[0] == 128
+
+
+def test_where_samples_mix_batches_are_those_of_training(tmp_path):
+    assert choose(make_model(8, 4), tmp_path, rows=5000, training=True)[0] == 32
+    assert choose(make_model(128), tmp_path, training=True)[0] == 32
+    assert choose(make_model(8, 4), tmp_path, rows=5000, feeds=["wide=mean"])[0] == 32
+
+
+def test_what_the_model_leaves_open_the_samples_tell(tmp_path):
+    images = np.zeros((20, 512, 512, 3), "uint8")  # 3 MiB as floating-point numbers
+    np.save(tmp_path / "images.npy", images)
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(image))
+    source = {"inputs": [str(tmp_path / "images.npy")]}
+    assert choose(model, tmp_path, rows=None, **source)[0] == 8
+
+
+def test_what_is_asked_for_is_done(tmp_path):
+    assert choose(make_model(300), tmp_path, batch_size=5, streams=3) == (5, 3)
+
+
+def test_every_processor_has_something_to_do(tmp_path):
+    cores = len(os.sched_getaffinity(0))
+    streams = choose(make_model(8, 4), tmp_path)[1]
+    assert min(cores, 2) <= streams <= cores
+
+
+def test_batches_that_depend_on_the_last_one_are_computed_alone(tmp_path):
+    for options in ({"exact": True}, {"training": True}, {"eager": True}, {"stateful": True}):
+        assert choose(make_model(8, 4), tmp_path, "drop", **options)[1] == 1
+
+
+def test_few_results_are_in_memory_at_once(tmp_path):
+    # 68 MiB a sample.
+    assert choose(make_model(1024, 17), tmp_path, "wide", rows=3) == (1, 1)
+
+
+def test_another_number_of_streams_goes_on_all_the_same(tmp_path):
+    model, samples = make_model(8, 4), np.random.default_rng(0).random((40, 8, 8, 1), "float32")
+    options = {"inputs": samples, "output": tmp_path / "a.h5", "batch_size": 8}
+    kprobe.dump(model, "wide", streams=1, **options)
+    assert kprobe.dump(model, "wide", streams=2, resume=True, **options).resumed == 40
