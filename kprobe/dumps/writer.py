@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
 
 from kprobe.dumps.layout import (
-    COMMITTED,
     COMPLETE,
     TIME,
     Attribute,
@@ -32,10 +27,11 @@ from kprobe.dumps.partial import (
     publish,
     read_output,
 )
-from kprobe.dumps.pieces import as_array, check_columns, cut, share_out
-from kprobe.dumps.ragged import RaggedWriter, move_together, write_at
+from kprobe.dumps.pieces import as_array, check_columns, cut
+from kprobe.dumps.ragged import RaggedWriter, move_together
 from kprobe.dumps.resuming import find_differences
 from kprobe.dumps.trim import trim
+from kprobe.dumps.writes import Writes
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -43,11 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-
-@dataclass
-class _Batch:
-    start: int
-    writes: list[Future[None]]
+    import numpy as np
 
 
 class Writer:
@@ -76,8 +68,6 @@ class Writer:
         path: The finished dump.
         partial: The file that the rows go to.
         rows: The number of rows.
-        committed: The number of rows, from the first, that are safe; it stays known after the
-            context is left.
 
     Raises:
         DumpError: NAME can't be one of a file. On entering: NAME exists, can't be written, is
@@ -101,7 +91,8 @@ class Writer:
         self.path = read_output(path)
         self.partial = partial_path(self.path)
         self.rows = len(samples)
-        self.committed = 0
+        self._earlier = 0  # rows that an earlier run committed
+        self._background: Writes | None = None
         self._all_columns = columns
         with_rows = [column for column in columns if column.value is None]
         self._columns = {column.name: column for column in with_rows if not column.ragged}
@@ -114,11 +105,9 @@ class Writer:
         self._open_ended = open_ended
         self._threads = threads
         self._in_flight = in_flight
-        self._batches: deque[_Batch] = deque()
         self._covered = 0  # every row below was handed over
         self._ahead: dict[int, int] = {}  # start to stop of batches handed over beyond it
         self._finished = False
-        self._commit: Future[None] | None = None
 
     def is_done(self) -> bool:
         """Tell whether NAME is finished already, by an earlier run of the same kind.
@@ -163,8 +152,14 @@ class Writer:
             if isinstance(error, OSError):
                 raise explain(error, self.partial) from error
             raise
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kprobe-write")
-        self._committer = ThreadPoolExecutor(1, thread_name_prefix="kprobe-commit")
+        self._background = Writes(
+            self._file,
+            self.partial,
+            self._offsets,
+            committed=self._earlier,
+            threads=self._threads,
+            in_flight=self._in_flight,
+        )
         return self
 
     def write(self, start: int, batch: Mapping[str, Any]) -> None:
@@ -180,7 +175,7 @@ class Writer:
         Raises:
             DumpError: The batch doesn't fit the columns or the rows, or an earlier write failed.
         """
-        self._collect()
+        self._writes.collect()
         ragged = {
             name: [as_array(name, row) for row in batch[name]]
             for name in self._ragged
@@ -196,12 +191,8 @@ class Writer:
         except OSError as error:
             raise explain(error, self.partial) from error
         pieces = cut(start, arrays, self._columns, self._offsets)
-        writes = [self._pool.submit(self._write_all, task) for task in share_out(pieces)]
-        self._batches.append(_Batch(start, writes))
+        self._writes.put(start, pieces)
         self._cover(start, stop)
-        while len(self._batches) > self._in_flight:
-            self._wait_for(self._batches[0].writes)
-            self._batches.popleft()
 
     def commit(self, rows: int) -> None:
         """Make the rows below a number safe, and record that in the file.
@@ -213,7 +204,7 @@ class Writer:
             DumpError: Some of these rows were never handed over, or writing failed.
         """
         self.commit_soon(rows)
-        self._collect(wait=True)
+        self._writes.collect(wait=True)
 
     def commit_soon(self, rows: int) -> None:
         """Begin to commit, and let the next rows be written meanwhile.
@@ -231,10 +222,12 @@ class Writer:
                 f"{self.partial}: expected rows 0 to {rows} to commit, and row {self._covered} "
                 "was not written"
             )
-        self._collect(wait=True)
-        if rows > self.committed:
-            writes = [w for batch in self._batches if batch.start < rows for w in batch.writes]
-            self._commit = self._committer.submit(self._commit_written, rows, writes)
+        self._writes.commit_soon(rows)
+
+    @property
+    def committed(self) -> int:
+        """The rows, from the first, that are safe; known after the context is left, too."""
+        return self._earlier if self._background is None else self._background.committed
 
     @property
     def covered(self) -> int:
@@ -244,12 +237,12 @@ class Writer:
     @property
     def waiting(self) -> int:
         """How many batches were handed over and aren't written yet."""
-        return sum(not all(write.done() for write in batch.writes) for batch in self._batches)
+        return self._writes.waiting
 
     @property
     def committing(self) -> bool:
         """Whether a commit is under way."""
-        return self._commit is not None and not self._commit.done()
+        return self._writes.committing
 
     def finish(self, samples: Samples | None = None) -> None:
         """Commit all rows, mark the dump as complete and give it its name.
@@ -269,9 +262,9 @@ class Writer:
             move_together(list(self._ragged.values()), self._file)
         except OSError as error:
             raise explain(error, self.partial) from error
-        self._record("finished", time.time(), TIME)
-        self._record("complete", 1, COMPLETE)
-        self._sync()
+        self._writes.record("finished", time.time(), TIME)
+        self._writes.record("complete", 1, COMPLETE)
+        self._writes.sync()
         publish(self.partial, self.path, overwrite=self._overwrite)
         self._finished = True
 
@@ -301,12 +294,17 @@ class Writer:
                 with contextlib.suppress(DumpError):
                     self.commit(self._covered)
         finally:
-            self._committer.shutdown(wait=True)
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._writes.close()
             # Removed while the lock is held, or it could be another process's file.
             if not self._finished and not self.committed:
                 self.partial.unlink(missing_ok=True)
             os.close(self._file)
+
+    @property
+    def _writes(self) -> Writes:
+        if self._background is None:
+            raise ValueError(f"{self.partial}: the context isn't entered")
+        return self._background
 
     @property
     def ragged_bytes(self) -> int:
@@ -332,7 +330,7 @@ class Writer:
         if found := self._find_differences(self.partial):
             raise _another_run(self.partial, found)
         with h5py.File(self.partial, "r", locking=False) as file:
-            self.committed = self._covered = int(file["committed"][()])
+            self._earlier = self._covered = int(file["committed"][()])
 
     def _find_differences(self, path: Path) -> list[str]:
         return find_differences(
@@ -347,7 +345,7 @@ class Writer:
         with h5py.File(self.partial, "r", locking=False) as file:
             self._offsets = find_offsets(file, self._all_columns)
             self._ragged = {
-                column.name: RaggedWriter(column, self._file, file[column.name], self.committed)
+                column.name: RaggedWriter(column, self._file, file[column.name], self._earlier)
                 for column in self._ragged_columns
             }
 
@@ -376,46 +374,6 @@ class Writer:
             self._ahead[start] = stop
         while self._covered in self._ahead:
             self._covered = self._ahead.pop(self._covered)
-
-    def _write_all(self, pieces: Sequence[tuple[int, memoryview]]) -> None:
-        for offset, content in pieces:
-            write_at(self._file, offset, content)
-
-    def _wait_for(self, writes: Sequence[Future[None]]) -> None:
-        try:
-            for write in writes:
-                write.result()
-        except OSError as error:
-            raise explain(error, self.partial) from error
-
-    def _commit_written(self, rows: int, writes: Sequence[Future[None]]) -> None:
-        self._wait_for(writes)
-        # The order matters: the counter must never be ahead of the rows.
-        self._sync()
-        self._record("committed", rows, COMMITTED)
-        self.committed = rows
-
-    def _collect(self, *, wait: bool = False) -> None:
-        """Forget what is written; raise if a write or a commit failed, now and ever after."""
-        if self._commit is not None and (wait or self._commit.done()):
-            self._commit.result()
-        for batch in self._batches:
-            self._wait_for([write for write in batch.writes if write.done()])
-        while self._batches and all(write.done() for write in self._batches[0].writes):
-            self._batches.popleft()
-
-    def _record(self, name: str, value: float, dtype: np.dtype[Any]) -> None:
-        offset = cast("int", self._offsets[name])  # scalars always have a place
-        try:
-            self._write_all([(offset, np.array([value], dtype).view(np.uint8).data)])
-        except OSError as error:
-            raise explain(error, self.partial) from error
-
-    def _sync(self) -> None:
-        try:
-            os.fdatasync(self._file)
-        except OSError as error:
-            raise explain(error, self.partial) from error
 
 
 def _another_run(path: Path, differences: Sequence[str]) -> DumpError:

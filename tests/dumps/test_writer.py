@@ -371,7 +371,7 @@ def test_memory_does_not_grow_with_the_batches(tmp_path: Path) -> None:
     with Writer(tmp_path / "a.h5", columns, [""] * 200, {}, in_flight=3) as writer:
         for row in range(200):
             writer.write(row, {"a": np.full((1, 1 << 20), row, np.uint8)})
-            assert len(writer._batches) <= 3
+            assert writer.waiting <= 3
         writer.finish()
     with h5py.File(tmp_path / "a.h5", "r") as file:
         assert file["a"][:, 12345].tolist() == list(range(200))
