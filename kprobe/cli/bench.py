@@ -9,13 +9,9 @@ import click
 from kprobe.cli.options import (
     Duration,
     File,
-    collect_images,
-    collect_preprocessing,
-    image_options,
     layer_options,
     loading_options,
     model_argument,
-    preprocessing_options,
     read_layers,
     stored_dtype_option,
 )
@@ -27,6 +23,12 @@ from kprobe.cli.output import (
     print_table,
     say,
     showing_status,
+)
+from kprobe.cli.preparing import (
+    collect_images,
+    collect_preprocessing,
+    image_options,
+    preprocessing_options,
 )
 from kprobe.cli.quiet import hold_back_noise
 

@@ -16,13 +16,9 @@ from kprobe.cli.options import (
     Duration,
     File,
     Size,
-    collect_images,
-    collect_preprocessing,
-    image_options,
     layer_options,
     loading_options,
     model_argument,
-    preprocessing_options,
     read_layers,
     stored_dtype_option,
 )
@@ -32,6 +28,12 @@ from kprobe.cli.output import (
     print_json,
     say,
     showing_status,
+)
+from kprobe.cli.preparing import (
+    collect_images,
+    collect_preprocessing,
+    image_options,
+    preprocessing_options,
 )
 from kprobe.cli.progress import KINDS, showing_progress
 from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
