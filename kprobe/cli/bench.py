@@ -11,6 +11,7 @@ from kprobe.cli.options import (
     File,
     layer_options,
     loading_options,
+    machine_options,
     model_argument,
     read_layers,
     stored_dtype_option,
@@ -74,7 +75,7 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     "batch_sizes",
     metavar="N,N,…",
     callback=_read_sizes,
-    help="Samples run at a time. [default: 1 and 8, up to what a dump would choose]",
+    help="Samples run at a time. [default: 1, 8, 32 and what a dump would choose]",
 )
 @click.option(
     "--seconds",
@@ -104,11 +105,7 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     help="Run the model eagerly, where its Python can't be traced: slowly, and layers only.",
 )
 @click.option("--exact", is_flag=True, help="The model's results bit for bit, at some speed.")
-@click.option("--streams", type=click.IntRange(1), metavar="N", help="Batches computed at a time.")
-@click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Threads that work on one operation."
-)
-@click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
+@machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
 @loading_options
 @click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")

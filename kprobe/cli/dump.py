@@ -18,6 +18,7 @@ from kprobe.cli.options import (
     Size,
     layer_options,
     loading_options,
+    machine_options,
     model_argument,
     read_layers,
     stored_dtype_option,
@@ -106,11 +107,13 @@ if TYPE_CHECKING:
     help="Addresses among --layers of which each sample has a tensor of its own shape, where the "
     "first samples don't show it. Samples are run one by one.",
 )
-@click.option("--batch-size", type=click.IntRange(1), metavar="N", help="Samples run at a time.")
-@click.option("--streams", type=click.IntRange(1), metavar="N", help="Batches computed at a time.")
 @click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Threads that work on one operation."
+    "--batch-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Samples run at a time. [default: as many as fit the processor's caches]",
 )
+@machine_options
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
@@ -165,7 +168,6 @@ if TYPE_CHECKING:
     "TensorBoard, and print the time and the output of each layer.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
-@click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N.")
 @click.option(
     "--random-weights",
     is_flag=True,

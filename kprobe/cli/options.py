@@ -209,3 +209,24 @@ def stored_dtype_option(command: Any) -> Any:
         show_default=True,
         help="What floating-point tensors are stored as.",
     )(command)
+
+
+def machine_options(command: Any) -> Any:
+    """Add --streams, --threads and --device."""
+    for option in (
+        click.option("--device", metavar="NAME", help="cpu, gpu or gpu:N."),
+        click.option(
+            "--threads",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Threads that work on one operation.",
+        ),
+        click.option(
+            "--streams",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Batches computed at a time. [default: 2 on two processors, up to 8 on more]",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -1,6 +1,6 @@
 """How near a dump comes to its model computed alone, and to decoding alone.
 
-    python tests/benchmarks/bench_computing.py [--rounds 5] [--only ResNet50]
+    python tests/benchmarks/bench_computing.py [--rounds 5] [--images 512] [--only ResNet50]
 
 Of each model a dump of 512 uint8 images from HDF5, reading and writing included, in turn with the
 frozen sub-graph in a bare loop over a batch that is in memory, of 32 and of as many as the dump
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BATCH = 32
-ROWS = 512
 LAYERS = {
     "MobileNetV2": "block_13_expand_relu",
     "EfficientNetB0": "block6a_expand_activation",
@@ -49,13 +48,14 @@ def main() -> None:
     """Run the benchmarks and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=512, help="from HDF5")
     parser.add_argument("--only", choices=[*LAYERS, "JPEG"], help="of all these")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         for model in LAYERS:
             if options.only in (None, model):
-                bench_arrays(directory, model, options.rounds)
+                bench_arrays(directory, model, options.images, options.rounds)
         if options.only in (None, "JPEG"):
             bench_files(directory, options.rounds)
 
@@ -97,11 +97,11 @@ def make_job(model: keras.Model, layer: str, source: str, directory: Path) -> Jo
     )
 
 
-def bench_arrays(directory: Path, name: str, rounds: int) -> None:
+def bench_arrays(directory: Path, name: str, rows: int, rounds: int) -> None:
     """Images that are in memory, so that the model is the limit."""
     model, part = make_part(name)
     with h5py.File(directory / "images.h5", "w") as file:
-        file["images"] = make_images(ROWS)
+        file["images"] = make_images(rows)
 
     def predict() -> None:
         with h5py.File(directory / "images.h5") as source:
@@ -111,14 +111,14 @@ def bench_arrays(directory: Path, name: str, rounds: int) -> None:
 
     with plan(make_job(model, LAYERS[name], f"{directory}/images.h5:/images", directory)) as ready:
         candidates = {
-            "bare": make_bare(part, ROWS),
-            "alike": make_bare(part, ROWS, ready.batch_size),
+            "bare": make_bare(part, rows),
+            "alike": make_bare(part, rows, ready.batch_size),
             "dump": lambda: run(ready),
             "predict": predict,
         }
         times = take_turns(rounds, candidates)
         chosen = f"batches of {ready.batch_size}, {ready.streams} at a time"
-    rates = {key: ROWS / statistics.median(value) for key, value in times.items()}
+    rates = {key: rows / statistics.median(value) for key, value in times.items()}
     print(
         f"{name} {LAYERS[name]}: {rates['dump']:.0f} samples/s ({chosen}), "
         f"{ratio(times['bare'], times['dump']):.2f} of computing alone in batches of {BATCH} "
