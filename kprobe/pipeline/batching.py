@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from kprobe.pipeline.job import Job
     from kprobe.pipeline.settle import Settled
 
-# A batch of results shouldn't fill the memory: a few of them are under way at once.
-_BATCH_BYTES = 128 << 20
+# What is stored of a batch: half a dozen of them are under way at once. And of all that are
+# computed at a time.
+_STORED_BYTES = 16 << 20
+_COMPUTED_BYTES = 128 << 20
 # What glibc allocates above this it takes from the system anew each time, page by page, and gives
 # back (M_MMAP_THRESHOLD, mallopt(3)); and it is as much as the caches of most processors hold.
 # Measured on two cores, samples/s, frozen, with the largest tensor of a batch at 20, 40 and 150 MB:
@@ -70,7 +72,7 @@ def choose_batch_size(
     by_speed = not _mixes_samples(job) and not has_gpu()
     size = _MOST if by_speed else _USUAL
     while size > 1 and (
-        size * stored > _BATCH_BYTES
+        size * stored > (_STORED_BYTES if by_speed else _COMPUTED_BYTES)
         or (by_speed and size * largest > _TENSOR_BYTES)
         or size >= 2 * samples.rows
     ):
@@ -101,7 +103,7 @@ def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequenc
     cores = len(os.sched_getaffinity(0))
     streams = 2 if has_gpu() else min(cores, max(2, cores // 2), _MOST_STREAMS)
     stored = batch_size * sum(column.row_bytes for column in columns)
-    while streams > 1 and streams * stored > _BATCH_BYTES:
+    while streams > 1 and streams * stored > _COMPUTED_BYTES:
         streams //= 2
     return streams
 
