@@ -103,8 +103,12 @@ def cut(
             continue
         offset += start * columns[name].row_bytes
         content = array.reshape(-1).view(np.uint8).data
-        for begin in range(0, content.nbytes, _PIECE):
-            yield offset + begin, content[begin : begin + _PIECE]
+        begin = 0
+        while begin < content.nbytes:
+            # They end at multiples in the file, so that few pages are written to by two threads.
+            end = begin + _PIECE - (offset + begin) % _PIECE
+            yield offset + begin, content[begin:end]
+            begin = end
 
 
 def share_out(pieces: Iterable[tuple[int, memoryview]]) -> Iterator[list[tuple[int, memoryview]]]:
