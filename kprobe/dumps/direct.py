@@ -23,7 +23,7 @@ import numpy.typing as npt
 from kprobe.dumps.ragged import write_at
 
 # Smaller files may well be read again before they leave memory.
-_LEAST_FILE_BYTES = 1 << 30
+_LEAST_FILE_BYTES = 256 << 20
 # Fewer bytes at a time aren't worth a disk's round.
 _LEAST_BYTES = 1 << 20
 _BUFFER_BYTES = 4 << 20
