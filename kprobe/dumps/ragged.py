@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.disk import write_at
 from kprobe.dumps.extend import extend, find_header, read_size, resize
 from kprobe.errors import DumpError
 
@@ -201,14 +202,6 @@ def move_together(columns: Sequence[RaggedWriter], file: int) -> None:
 def _share(count: int) -> int:
     """The bytes that each of so many datasets has room for."""
     return _ROOM // count // _PAGE * _PAGE
-
-
-def write_at(file: int, place: int, content: memoryview) -> None:
-    """Write bytes at an offset, all of them."""
-    content = content.cast("B")
-    done = 0
-    while done < content.nbytes:
-        done += os.pwrite(file, content[done:], place + done)
 
 
 def _to_page(size: int) -> int:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from kprobe.dumps.disk import write_at
 from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, find_offsets, lay_out
-from kprobe.dumps.ragged import INDEX, RaggedWriter, move_together, write_at
+from kprobe.dumps.ragged import INDEX, RaggedWriter, move_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.dumps.direct import open_direct, write_direct
+from kprobe.dumps.disk import open_direct, write_at, write_direct
 from kprobe.dumps.layout import COMMITTED
 from kprobe.dumps.partial import explain
 from kprobe.dumps.pieces import share_out
-from kprobe.dumps.ragged import write_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import kprobe
-import kprobe.dumps.direct
+import kprobe.dumps.disk
 import kprobe.pipeline.run
 
 FOLDER = Path(sys.argv[1])
@@ -59,7 +59,7 @@ def run(kind, output):
     # What is lost is at most this; ten seconds would be all of so short a run.
     kprobe.pipeline.run._COMMIT_SECONDS = 0.02
     # As a dump of many gigabytes is written.
-    kprobe.dumps.direct._LEAST_FILE_BYTES, kprobe.dumps.direct._LEAST_BYTES = 0, 8192
+    kprobe.dumps.disk._LEAST_FILE_BYTES, kprobe.dumps.disk._LEAST_BYTES = 0, 8192
     inputs = np.random.default_rng(0).normal(size=(ROWS, 8)).astype("float32")
     if not (FOLDER / "x.npy").exists():
         np.save(FOLDER / "x.npy", inputs)

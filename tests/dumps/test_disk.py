@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-import kprobe.dumps.direct
-from kprobe.dumps.direct import open_direct, write_direct
+import kprobe.dumps.disk
+from kprobe.dumps.disk import open_direct, write_direct
 from kprobe.dumps.layout import Column
 from kprobe.dumps.writer import Writer
 
@@ -21,8 +21,8 @@ PAGE = mmap.PAGESIZE
 @pytest.fixture
 def always(monkeypatch):
     """Let every file that may be written so be written so."""
-    monkeypatch.setattr(kprobe.dumps.direct, "_LEAST_FILE_BYTES", 0)
-    monkeypatch.setattr(kprobe.dumps.direct, "_LEAST_BYTES", 2 * PAGE)
+    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_FILE_BYTES", 0)
+    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_BYTES", 2 * PAGE)
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def test_any_bytes_anywhere_and_nothing_else(both, place, size):
 def test_what_the_disk_does_not_take_goes_through_memory(both):
     direct, _ = both
     # No such write begins within a block.
-    assert kprobe.dumps.direct._try_to_write(direct, 1, memoryview(bytes(PAGE))) == 0
+    assert kprobe.dumps.disk._try_to_write(direct, 1, memoryview(bytes(PAGE))) == 0
     with pytest.raises(OSError, match="descriptor"):
-        kprobe.dumps.direct._try_to_write(10**6, 0, memoryview(bytes(PAGE)))
+        kprobe.dumps.disk._try_to_write(10**6, 0, memoryview(bytes(PAGE)))
 
 
 def test_files_in_memory_and_small_ones_are_left_to_the_system(tmp_path):

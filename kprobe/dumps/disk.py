@@ -1,4 +1,4 @@
-"""Writes that go to the disk past the system's memory, where that pays and the disk takes them.
+"""Write bytes to their places in a file: through the system's memory, or past it where that pays.
 
 What is written the usual way is first copied into pages that the system has to find, and to give up
 again later: at the rate of a disk of today that takes a processor's whole time, which the model
@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.dumps.ragged import write_at
-
 # Smaller files may well be read again before they leave memory.
 _LEAST_FILE_BYTES = 256 << 20
 # Fewer bytes at a time aren't worth a disk's round.
@@ -33,8 +31,16 @@ _FILESYSTEMS = ("ext4", "xfs")
 _buffers = threading.local()
 
 
+def write_at(file: int, place: int, content: memoryview) -> None:
+    """Write bytes at an offset, all of them."""
+    content = content.cast("B")
+    done = 0
+    while done < content.nbytes:
+        done += os.pwrite(file, content[done:], place + done)
+
+
 def open_direct(path: Path, size: int) -> int | None:
-    """Open a file for such writes.
+    """Open a file for writes past the system's memory.
 
     Args:
         path: The file.
