@@ -61,9 +61,9 @@ class Computation(ABC):
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         """Compute the fetches from a tensor for each feed."""
 
-    def find_largest(self) -> int:
-        """Give the bytes of one sample in the largest tensor on the way, as far as is known."""
-        return 0
+    def find_largest(self) -> int | None:
+        """Give the bytes of one sample in the largest tensor on the way; None if nobody knows."""
+        return None
 
     def freeze(self) -> bool:
         """Turn the variables into constants where that can be done, and tell whether it was."""

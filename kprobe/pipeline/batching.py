@@ -59,16 +59,18 @@ def choose_batch_size(
     if job.batch_size is not None or settled.whole:
         return job.batch_size or 1
     stored = sum(column.row_bytes for column in columns)
+    computed = settled.subgraph.find_largest()
+    shapes = [shape for shape, _ in samples.specs().values()]
     largest = max(
-        settled.subgraph.find_largest(),
+        computed or 0,
         max((column.row_bytes for column in columns), default=0),
         # What the graph makes floating-point numbers of, whose size a model may leave open.
-        max(
-            (4 * prod(shape) for shape, _ in samples.specs().values() if -1 not in shape), default=0
-        ),
+        max((4 * prod(shape) for shape in shapes if -1 not in shape), default=0),
     )
     by_speed = not _mixes_samples(job) and not has_gpu()
-    size = _MOST if by_speed else _USUAL
+    # Of what nobody knows the size of, such as photos as they are, many may be too many.
+    known = computed is not None and not any(-1 in shape for shape in shapes)
+    size = _MOST if by_speed and known else _USUAL
     while size > 1 and (
         size * stored > _BATCH_BYTES
         or (by_speed and size * largest > _TENSOR_BYTES)

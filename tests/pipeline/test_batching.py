@@ -68,6 +68,14 @@ def test_what_the_model_leaves_open_the_samples_tell(tmp_path):
     assert choose(model, tmp_path, rows=None, **source)[0] == 8
 
 
+def test_what_nobody_knows_the_size_of_is_taken_for_large(tmp_path):
+    image = keras.Input((None, None, 3), name="image")
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(image))
+    uneven = [np.zeros((4 + row % 2, 4, 3), "uint8") for row in range(300)]
+    assert choose(model, tmp_path, rows=None, inputs={"image": uneven})[0] == 32
+    assert choose(make_model(8, 4), tmp_path, rows=300, eager=True)[0] == 32
+
+
 def test_what_is_asked_for_is_done(tmp_path):
     assert choose(make_model(300), tmp_path, batch_size=5, streams=3) == (5, 3)
 
