@@ -83,7 +83,7 @@ def choose_batch_size(
 def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequence[Column]) -> int:
     """As many batches as were asked for, or as many as fill the processor.
 
-    Where a batch depends on the last one, that is one.
+    Where a batch depends on the last one, that is one; where Python is called, unless told.
 
     Raises:
         InputError: Several are asked for, and a batch depends on the last one.
@@ -95,7 +95,8 @@ def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequenc
             "or bfloat16, batches are computed one at a time",
             hint="leave --streams out",
         )
-    if alone or job.streams is not None or job.eager:
+    # The user's Python needn't expect to be called from several threads.
+    if alone or job.streams is not None or job.eager or settled.subgraph.runs_python:
         return job.streams or 1
     # Measured on two cores: two are 1.2 to 1.3 times as fast as one where there are many small
     # operations (MobileNetV2, EfficientNetB0), and three not faster than two. More cores than two

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kprobe
 from kprobe.pipeline.job import Job
@@ -89,6 +91,30 @@ def test_every_processor_has_something_to_do(tmp_path):
 def test_batches_that_depend_on_the_last_one_are_computed_alone(tmp_path):
     for options in ({"exact": True}, {"training": True}, {"eager": True}, {"stateful": True}):
         assert choose(make_model(8, 4), tmp_path, "drop", **options)[1] == 1
+
+
+def test_python_in_the_graph_is_called_by_one_batch_at_a_time(tmp_path):
+    calls = []
+
+    class Python(keras.layers.Layer):
+        def call(self, images):
+            def run(values):
+                calls.append(len(calls))
+                number = len(calls)
+                time.sleep(0.01)
+                return values * 0 + float(number != len(calls))
+
+            result = tf.py_function(run, [images], tf.float32)
+            result.set_shape(images.shape)
+            return result
+
+    image = keras.Input((2,), name="image")
+    model = keras.Model(image, Python(name="python")(image))
+    output = tmp_path / "a.h5"
+    kprobe.dump(model, "python", inputs=np.zeros((20, 2), "float32"), output=output, batch_size=2)
+    with kprobe.open_dump(output) as dump:
+        assert not dump["python"][:].any()
+        assert dump.attrs["streams"] == 1
 
 
 def test_few_results_are_in_memory_at_once(tmp_path):
