@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import tensorflow as tf
 
 import kprobe
+from kprobe.pipeline.estimate import estimate_seconds
 from kprobe.pipeline.job import Job
 from kprobe.pipeline.planning import plan
+from kprobe.pipeline.run import run
 
 
 def make_model(size, filters=64, **options):
@@ -76,6 +79,16 @@ def test_what_nobody_knows_the_size_of_is_taken_for_large(tmp_path):
     uneven = [np.zeros((4 + row % 2, 4, 3), "uint8") for row in range(300)]
     assert choose(model, tmp_path, rows=None, inputs={"image": uneven})[0] == 32
     assert choose(make_model(8, 4), tmp_path, rows=300, eager=True)[0] == 32
+
+
+def test_samples_of_many_shapes_take_their_time(tmp_path):
+    image = keras.Input((None, None, 3), name="image")
+    model = keras.Model(image, keras.layers.Conv2D(32, 7, name="wide")(image))
+    uneven = [np.zeros((200 + row, 200, 3), "uint8") for row in range(64)]
+    job = Job(model=model, layers=["wide"], inputs={"image": uneven}, output=tmp_path / "a.h5")
+    with plan(replace(job, batch_size=64, streams=1)) as ready:
+        estimated = estimate_seconds(ready)
+        assert 0.2 < estimated / run(ready).seconds < 5
 
 
 def test_what_is_asked_for_is_done(tmp_path):
