@@ -68,8 +68,10 @@ def choose_batch_size(
         max((4 * prod(shape) for shape in shapes if -1 not in shape), default=0),
     )
     by_speed = not _mixes_samples(job) and not has_gpu()
-    # Of what nobody knows the size of, such as photos as they are, many may be too many.
+    # Of what nobody knows the size of, such as photos as they are, many may be too many; and
+    # where the user's Python takes its time, a large batch would be long on its way to the disk.
     known = computed is not None and not any(-1 in shape for shape in shapes)
+    known &= not (samples.open_ended or settled.subgraph.runs_python)
     size = _MOST if by_speed and known else _USUAL
     while size > 1 and (
         size * stored > _BATCH_BYTES

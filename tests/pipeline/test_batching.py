@@ -81,6 +81,24 @@ def test_what_nobody_knows_the_size_of_is_taken_for_large(tmp_path):
     assert choose(make_model(8, 4), tmp_path, rows=300, eager=True)[0] == 32
 
 
+def test_what_nobody_knows_the_time_of_is_taken_for_slow(tmp_path):
+    (tmp_path / "given.py").write_text(
+        "import numpy as np\ndef batches(): yield np.zeros((300, 8, 8, 1), 'float32')\n"
+    )
+    source = {"rows": None, "inputs": [f"{tmp_path}/given.py:batches"]}
+    assert choose(make_model(8, 4), tmp_path, **source)[0] == 32
+
+    class Python(keras.layers.Layer):
+        def call(self, images):
+            result = tf.numpy_function(lambda values: values, [images], tf.float32)
+            result.set_shape(images.shape)
+            return result
+
+    image = keras.Input((2,), name="image")
+    model = keras.Model(image, Python(name="python")(image))
+    assert choose(model, tmp_path, "python", rows=300) == (32, 1)
+
+
 def test_samples_of_many_shapes_take_their_time(tmp_path):
     image = keras.Input((None, None, 3), name="image")
     model = keras.Model(image, keras.layers.Conv2D(32, 7, name="wide")(image))
