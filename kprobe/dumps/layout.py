@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from dataclasses import dataclass, field
@@ -169,8 +170,14 @@ def lay_out(
             for column in columns:
                 if column.value is not None and (place := offsets[column.name]) is not None:
                     _write(file.fileno(), place, column.value)
-    except BaseException:
+    except BaseException as error:
         path.unlink(missing_ok=True)
+        if open_ended and isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise DumpError(
+                f"{shown or path}: samples that nobody has counted need a file of 4 TiB, nearly "
+                "all of it holes, and the filesystem or the limit on the size of files (ulimit -f) "
+                "doesn't allow it"
+            ) from error
         raise
     return offsets
 

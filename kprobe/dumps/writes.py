@@ -14,6 +14,7 @@ from kprobe.dumps.disk import open_direct, write_at, write_direct
 from kprobe.dumps.layout import COMMITTED
 from kprobe.dumps.partial import explain
 from kprobe.dumps.pieces import share_out
+from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -164,6 +165,9 @@ class Writes:
 
     def _commit_written(self, rows: int, writes: Sequence[Future[None]]) -> None:
         self._wait_for(writes)
+        # What was removed can be written to all the same, for hours, and is gone in the end.
+        if not self._path.exists():
+            raise DumpError(f"{self._path}: was removed or renamed while it was written")
         # The order matters: the counter must never be ahead of the rows.
         self.sync()
         self.record("committed", rows, COMMITTED)

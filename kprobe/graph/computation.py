@@ -33,6 +33,7 @@ class Computation(ABC):
         weight_bytes: The size of the variables the fetches depend on, in bytes.
         frozen: Whether the variables were turned into constants.
         reproducible: Whether all that it draws at random follows from the seed.
+        runs_python: Whether operations of its graph call Python, such as `tf.py_function`.
         trace: What it was cut from; None where the model isn't traced.
     """
 
@@ -50,6 +51,7 @@ class Computation(ABC):
         self.weight_bytes = 0
         self.frozen = False
         self.reproducible = True
+        self.runs_python = False
         self._state = state
 
     @property
@@ -61,9 +63,9 @@ class Computation(ABC):
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         """Compute the fetches from a tensor for each feed."""
 
-    def find_largest(self) -> int:
-        """Give the bytes of one sample in the largest tensor on the way, as far as is known."""
-        return 0
+    def find_largest(self) -> int | None:
+        """Give the bytes of one sample in the largest tensor on the way; None if nobody knows."""
+        return None
 
     def freeze(self) -> bool:
         """Turn the variables into constants where that can be done, and tell whether it was."""

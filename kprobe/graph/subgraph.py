@@ -11,7 +11,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from kprobe.errors import AddressError, UnevenError
 from kprobe.graph.computation import Computation
 from kprobe.graph.extract import extract, find_updates, find_written
-from kprobe.graph.lift import find_lifted, lift
+from kprobe.graph.lift import find_lifted, lift, nodes_run
 from kprobe.graph.random import find_draws, seed_draws
 from kprobe.graph.replace import replace
 from kprobe.graph.state import State, holds_seed, make_key
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # What random numbers are drawn with.
 _KEY = "kprobe_key"
 
+
+_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 # Options of the graph compiler. What it rewrites isn't the same: division by a constant becomes
 # multiplication by its reciprocal, and that is another number.
@@ -146,6 +148,7 @@ class Subgraph(Computation):
         super().__init__(specs, batch_size=batch_size, state=state)
         self.names = [str(tensor.name) for tensor in fetches]
         self.reproducible = not unseeded
+        self.runs_python = any(node.op in _PYTHON for node in nodes_run(definition))
         self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in owned.values())
         self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
 

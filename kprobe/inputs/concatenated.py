@@ -60,6 +60,7 @@ class Concatenated(FallibleSource):
     def __init__(self, parts: Sequence[Source], label: str) -> None:
         self.parts = list(parts)
         self.label = label
+        _tell_apart([leaf for part in parts for leaf in list_parts(part)])
         self._begins = [0, *accumulate(part.rows for part in parts)]
         self.rows = self._begins[-1]
 
@@ -125,9 +126,30 @@ class Concatenated(FallibleSource):
         return pieces
 
 
+def _tell_apart(sources: Sequence[Source]) -> None:
+    """Call files of one name, in several folders, by their paths."""
+    places: dict[str, dict[str, list[Source]]] = {}
+    for source in sources:
+        # Of folders and the like, whose own names are their paths, all files would be looked at.
+        if not isinstance(source, ImageRows) or _kind_of(source) == "image":
+            told = source.images if isinstance(source, ImageRows) else source
+            place = str(told.identity()["source"])
+            places.setdefault(source.label, {}).setdefault(place, []).append(source)
+    for by_place in places.values():
+        for place, alike in by_place.items() if len(by_place) > 1 else ():
+            for source in alike:
+                source.label = place
+
+
+def _kind_of(source: ImageRows) -> str | None:
+    return getattr(source.images, "kind", None)
+
+
 def _name_rows(part: Source, start: int, stop: int) -> npt.NDArray[np.bytes_]:
     names = part.names(start, stop)
-    if isinstance(part, ImageRows) and getattr(part.images, "kind", None) == "folder":
+    if isinstance(part, ImageRows) and _kind_of(part) == "image":
+        return np.array([part.label.encode(errors="backslashreplace")])[start:stop]
+    if isinstance(part, ImageRows) and _kind_of(part) == "folder":
         folder = np.array(f"{part.label.rstrip('/')}/".encode(errors="surrogateescape"))
         # Added to none, numpy would forget how wide they are.
         width = folder.dtype.itemsize + names.dtype.itemsize

@@ -165,7 +165,8 @@ class _Batches:
                     yield arrays
         except InputError:
             raise
-        except Exception as error:
+        # What ends the program would do so without a word.
+        except (Exception, SystemExit) as error:
             raise InputError(f"{self.label} failed: {type(error).__name__}: {error}") from error
 
     def _read(self, batch: Any) -> dict[str, npt.NDArray[Any]]:

@@ -61,16 +61,20 @@ def choose_batch_size(
     if job.batch_size is not None or settled.whole:
         return job.batch_size or 1
     stored = sum(column.row_bytes for column in columns)
+    computed = settled.subgraph.find_largest()
+    shapes = [shape for shape, _ in samples.specs().values()]
     largest = max(
-        settled.subgraph.find_largest(),
+        computed or 0,
         max((column.row_bytes for column in columns), default=0),
         # What the graph makes floating-point numbers of, whose size a model may leave open.
-        max(
-            (4 * prod(shape) for shape, _ in samples.specs().values() if -1 not in shape), default=0
-        ),
+        max((4 * prod(shape) for shape in shapes if -1 not in shape), default=0),
     )
     by_speed = not _mixes_samples(job) and not has_gpu()
-    size = _MOST if by_speed else _USUAL
+    # Of what nobody knows the size of, such as photos as they are, many may be too many; and
+    # where the user's Python takes its time, a large batch would be long on its way to the disk.
+    known = computed is not None and not any(-1 in shape for shape in shapes)
+    known &= not (samples.open_ended or settled.subgraph.runs_python)
+    size = _MOST if by_speed and known else _USUAL
     while size > 1 and (
         size * stored > (_STORED_BYTES if by_speed else _COMPUTED_BYTES)
         or (by_speed and size * largest > _TENSOR_BYTES)
@@ -83,7 +87,7 @@ def choose_batch_size(
 def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequence[Column]) -> int:
     """As many batches as were asked for, or as many as fill the processor.
 
-    Where a batch depends on the last one, that is one.
+    Where a batch depends on the last one, that is one; where Python is called, unless told.
 
     Raises:
         InputError: Several are asked for, and a batch depends on the last one.
@@ -95,7 +99,8 @@ def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequenc
             "or bfloat16, batches are computed one at a time",
             hint="leave --streams out",
         )
-    if alone or job.streams is not None or job.eager:
+    # The user's Python needn't expect to be called from several threads.
+    if alone or job.streams is not None or job.eager or settled.subgraph.runs_python:
         return job.streams or 1
     # Measured on two cores: two are 1.2 to 1.3 times as fast as one where there are many small
     # operations (MobileNetV2, EfficientNetB0), and three not faster than two. More cores than two

@@ -17,6 +17,7 @@ from kprobe.dumps.partial import explain
 from kprobe.dumps.space import free_space
 from kprobe.dumps.writer import Writer
 from kprobe.errors import InputError, StoppedError
+from kprobe.graph.mode import eagerly
 from kprobe.pipeline.compute import Computed, run_batch
 from kprobe.pipeline.run import IN_FLIGHT, make_columns, run
 
@@ -184,6 +185,7 @@ def _measure_reading(plan: Plan, seconds: float) -> Rate:
                 return Rate(samples=samples, bytes=size, seconds=spent)
 
 
+@eagerly
 def _measure_computing(
     plan: Plan, batch: Mapping[str, Any], seconds: float
 ) -> tuple[Sequence[Any], Rate]:

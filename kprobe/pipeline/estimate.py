@@ -28,10 +28,9 @@ def estimate_seconds(plan: Plan) -> float | None:
         Seconds of computing; reading and writing, which go on meanwhile, aren't in them. None
         where nothing is computed, or nobody knows how many rows there are.
     """
-    size, rows = plan.batch_size, plan.samples.rows
-    if not rows or plan.samples.open_ended:
+    if not plan.samples.rows or plan.samples.open_ended:
         return None
-    return statistics.median(time_batches(plan, _TIMED)) * rows / min(size * plan.streams, rows)
+    return statistics.median(time_batches(plan, _TIMED)) * plan.samples.rows
 
 
 @eagerly
@@ -43,7 +42,7 @@ def time_batches(plan: Plan, times: int) -> list[float]:
         times: How often, not counting the time before, in which the graph is compiled.
 
     Returns:
-        The seconds of each time.
+        The seconds of each time, for each sample.
     """
     size = plan.batch_size
     samples = plan.samples.peek((1 + times) * size)
@@ -56,12 +55,14 @@ def time_batches(plan: Plan, times: int) -> list[float]:
         good = np.ones(len(next(iter(batch.values()))), bool)
         run_batch(plan, first, batch, good)
 
+    # Of samples of several shapes, those of the first one's shape are there.
+    computed = min(min(size, there) * plan.streams, plan.samples.rows)
     seconds = []
     with ThreadPoolExecutor(plan.streams) as pool:
         for number in range(1 + times):
             began = time.perf_counter()
             list(pool.map(run, [number] * plan.streams))
             tf.test.experimental.sync_devices()
-            seconds.append(time.perf_counter() - began)
+            seconds.append((time.perf_counter() - began) / computed)
     plan.subgraph.restore()
     return seconds[1:]

@@ -75,6 +75,7 @@ COMMANDS = {
     "fed": ("dump", *TRAINED, "-l", "ROI", "-o", "fed.h5", "--feed", "rpn_class=turned.npy"),
     "finite": ("dump", *TRAINED, "-l", "fpn_p2", "-o", "finite.h5", "--fail-on", "nan"),
     "plan": ("dump", *TRAINED, "-l", "fpn_p2", "--dry-run", "--json"),
+    "bench": ("bench", *TRAINED, "-l", "fpn_p2", "--seconds", "0.1s", "--json"),
     "find": ("find", *MODEL, ".*NonMaxSuppression.*", "--from", "ROI"),
     "ls": ("ls", *MODEL, "--json"),
     "ops": ("ls", *MODEL, "ROI//*NonMaxSuppression*", "--ops", "--json"),
@@ -135,6 +136,8 @@ def test_results_are_looked_at_and_plans_timed(done):
     assert done["finite"].returncode == 0, done["finite"].stderr
     assert done["plan"].returncode == 0, done["plan"].stderr
     assert json.loads(done["plan"].stdout)["compute_seconds"] > 0
+    assert done["bench"].returncode == 0, done["bench"].stderr
+    assert json.loads(done["bench"].stdout)["best_batch_size"] == 1
 
 
 def test_find_names_the_suppression(done):

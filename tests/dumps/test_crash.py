@@ -197,6 +197,31 @@ except DumpError as error:
 """
 
 
+OPEN_ENDED_UNDER_A_LIMIT = """
+import resource, sys
+import numpy as np
+from kprobe.dumps.layout import Column
+from kprobe.dumps.writer import Writer
+from kprobe.errors import DumpError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+columns = [Column("a", (1024,), np.dtype("u1"))]
+try:
+    with Writer(sys.argv[1], columns, np.zeros(1 << 20, "S4"), {}, open_ended=True):
+        pass
+except DumpError as error:
+    print(error)
+"""
+
+
+def test_a_limit_on_the_size_of_files_is_said_of_streams(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPEN_ENDED_UNDER_A_LIMIT, str(tmp_path / "a.h5")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "ulimit -f" in result.stdout
+    assert result.stdout.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("moment", "message"),
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,24 @@ def test_a_run_whose_rows_can_not_be_written_leaves_by_its_own_exception(tmp_pat
     assert writer.committed == 4
     with open_dump(tmp_path / "a.h5.partial") as dump:
         assert dump.committed == 4
+
+
+def test_a_file_that_is_taken_away_ends_the_run_at_the_next_commit(tmp_path: Path) -> None:
+    place = tmp_path / "scratch"
+    place.mkdir()
+
+    def lose(writer: Writer) -> None:
+        with writer:
+            writer.write(0, make_rows(0, 4))
+            writer.commit(4)
+            shutil.rmtree(place)
+            writer.write(4, make_rows(4, 6))
+            writer.commit(6)
+
+    writer = Writer(place / "a.h5", COLUMNS, SAMPLES, {})
+    with pytest.raises(DumpError, match=r"a\.h5\.partial: was removed or renamed"):
+        lose(writer)
+    assert writer.committed == 4
 
 
 def test_an_existing_dump_is_refused_and_stays(tmp_path: Path) -> None:

@@ -123,6 +123,29 @@ def test_folders_in_a_row_keep_their_names_and_labels():
         assert batch["x"][:, 0, 0, 0].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("texts", [["*/rows.npy"], ["left=0/rows.npy", "1/rows.npy"]])
+def test_files_of_one_name_are_told_apart_by_their_folders(texts):
+    for folder in ("0", "1"):
+        Path(folder).mkdir()
+        np.save(f"{folder}/rows.npy", ROWS[:2])
+    with open_sources(texts, [LEFT]) as samples:
+        names = {name.decode() for name in samples.names()[:]}
+    assert names == {f"{folder}/rows.npy[{row}]" for folder in (0, 1) for row in (0, 1)}
+
+
+def test_images_and_arrays_of_files_of_one_name_are_told_apart():
+    for number, folder in enumerate(["0", "1"]):
+        Path(folder).mkdir()
+        np.savez(f"{folder}/rows.npz", left=ROWS[:1])
+        PIL.Image.fromarray(np.full((8, 9, 3), number, np.uint8)).save(f"{folder}/x.png")
+    with open_sources(["0/rows.npz", "1/rows.npz"], [LEFT]) as samples:
+        names = [name.decode() for name in samples.names()[:]]
+        assert names == ["0/rows.npz:left[0]", "1/rows.npz:left[0]"]
+    image = ModelInput("x", (None, 8, 9, 3), "float32")
+    with open_sources(["0/x.png", "1/x.png"], [image]) as samples:
+        assert [name.decode() for name in samples.names()[:]] == ["0/x.png", "1/x.png"]
+
+
 @pytest.mark.parametrize(
     ("parts", "shape"),
     [

@@ -157,6 +157,17 @@ def test_a_dataset_without_elements_is_refused():
         read("saved")
 
 
+def test_code_that_ends_the_program_is_refused():
+    Path("leaving.py").write_text(
+        "import sys\nimport numpy as np\n"
+        "def at_once(): sys.exit(3)\n"
+        "def later():\n    yield np.zeros((3, 4), 'float32')\n    sys.exit(3)\n"
+    )
+    for name in ("at_once", "later"):
+        with pytest.raises(InputError, match=f"leaving.py:{name} failed: SystemExit: 3"):
+            read(f"leaving.py:{name}")
+
+
 def test_a_damaged_dataset_is_refused():
     tf.data.Dataset.from_tensor_slices(ROWS).save("saved")
     for path in Path("saved").rglob("*.snapshot"):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kprobe
+from kprobe.pipeline.estimate import estimate_seconds
 from kprobe.pipeline.job import Job
 from kprobe.pipeline.planning import plan
+from kprobe.pipeline.run import run
 
 
 def make_model(size, filters=64, **options):
@@ -68,6 +73,42 @@ def test_what_the_model_leaves_open_the_samples_tell(tmp_path):
     assert choose(model, tmp_path, rows=None, **source)[0] == 8
 
 
+def test_what_nobody_knows_the_size_of_is_taken_for_large(tmp_path):
+    image = keras.Input((None, None, 3), name="image")
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(image))
+    uneven = [np.zeros((4 + row % 2, 4, 3), "uint8") for row in range(300)]
+    assert choose(model, tmp_path, rows=None, inputs={"image": uneven})[0] == 32
+    assert choose(make_model(8, 4), tmp_path, rows=300, eager=True)[0] == 32
+
+
+def test_what_nobody_knows_the_time_of_is_taken_for_slow(tmp_path):
+    (tmp_path / "given.py").write_text(
+        "import numpy as np\ndef batches(): yield np.zeros((300, 8, 8, 1), 'float32')\n"
+    )
+    source = {"rows": None, "inputs": [f"{tmp_path}/given.py:batches"]}
+    assert choose(make_model(8, 4), tmp_path, **source)[0] == 32
+
+    class Python(keras.layers.Layer):
+        def call(self, images):
+            result = tf.numpy_function(lambda values: values, [images], tf.float32)
+            result.set_shape(images.shape)
+            return result
+
+    image = keras.Input((2,), name="image")
+    model = keras.Model(image, Python(name="python")(image))
+    assert choose(model, tmp_path, "python", rows=300) == (32, 1)
+
+
+def test_samples_of_many_shapes_take_their_time(tmp_path):
+    image = keras.Input((None, None, 3), name="image")
+    model = keras.Model(image, keras.layers.Conv2D(32, 7, name="wide")(image))
+    uneven = [np.zeros((200 + row, 200, 3), "uint8") for row in range(64)]
+    job = Job(model=model, layers=["wide"], inputs={"image": uneven}, output=tmp_path / "a.h5")
+    with plan(replace(job, batch_size=64, streams=1)) as ready:
+        estimated = estimate_seconds(ready)
+        assert 0.2 < estimated / run(ready).seconds < 5
+
+
 def test_what_is_asked_for_is_done(tmp_path):
     assert choose(make_model(300), tmp_path, batch_size=5, streams=3) == (5, 3)
 
@@ -81,6 +122,30 @@ def test_every_processor_has_something_to_do(tmp_path):
 def test_batches_that_depend_on_the_last_one_are_computed_alone(tmp_path):
     for options in ({"exact": True}, {"training": True}, {"eager": True}, {"stateful": True}):
         assert choose(make_model(8, 4), tmp_path, "drop", **options)[1] == 1
+
+
+def test_python_in_the_graph_is_called_by_one_batch_at_a_time(tmp_path):
+    calls = []
+
+    class Python(keras.layers.Layer):
+        def call(self, images):
+            def run(values):
+                calls.append(len(calls))
+                number = len(calls)
+                time.sleep(0.01)
+                return values * 0 + float(number != len(calls))
+
+            result = tf.py_function(run, [images], tf.float32)
+            result.set_shape(images.shape)
+            return result
+
+    image = keras.Input((2,), name="image")
+    model = keras.Model(image, Python(name="python")(image))
+    output = tmp_path / "a.h5"
+    kprobe.dump(model, "python", inputs=np.zeros((20, 2), "float32"), output=output, batch_size=2)
+    with kprobe.open_dump(output) as dump:
+        assert not dump["python"][:].any()
+        assert dump.attrs["streams"] == 1
 
 
 def test_few_results_are_in_memory_at_once(tmp_path):
