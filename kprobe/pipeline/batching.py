@@ -62,17 +62,16 @@ def choose_batch_size(
         return job.batch_size or 1
     stored = sum(column.row_bytes for column in columns)
     computed = settled.subgraph.find_largest()
-    shapes = [shape for shape, _ in samples.specs().values()]
     largest = max(
         computed or 0,
         max((column.row_bytes for column in columns), default=0),
         # What the graph makes floating-point numbers of, whose size a model may leave open.
-        max((4 * prod(shape) for shape in shapes if -1 not in shape), default=0),
+        max((4 * prod(rows.shape[1:]) for rows in samples.peek(1).values()), default=0),
     )
     by_speed = not _mixes_samples(job) and not has_gpu()
     # Of what nobody knows the size of, such as photos as they are, many may be too many; and
     # where the user's Python takes its time, a large batch would be long on its way to the disk.
-    known = computed is not None and not any(-1 in shape for shape in shapes)
+    known = computed is not None and all(-1 not in shape for shape, _ in samples.specs().values())
     known &= not (samples.open_ended or settled.subgraph.runs_python)
     size = _MOST if by_speed and known else _USUAL
     while size > 1 and (

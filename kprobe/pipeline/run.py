@@ -222,6 +222,8 @@ def run_range(
             # Where rows were counted before, the plan was checked.
             if most is not None and plan.row_bytes * done + writer.ragged_bytes > most:
                 raise StoppedError(f"--max-bytes allows {most:,} bytes, and there are more")
+    if done == stop < plan.samples.rows and plan.samples.open_ended:
+        raise StoppedError(f"a file has room for {stop:,} such samples, and there may be more")
     return waits
 
 

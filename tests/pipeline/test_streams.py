@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import kprobe
 import kprobe.dumps.trim
+import kprobe.pipeline.plan
 import kprobe.pipeline.run
 from kprobe.cli import cli
 
@@ -226,3 +227,18 @@ def test_a_source_that_stalls_holds_no_rows_back(model, folder, monkeypatch):
     (folder / "stalling.py").write_text(STALLING)
     options = {"inputs": "stalling.py:batches", "output": "a.h5", "batch_size": 8}
     assert kprobe.dump(model, "d", **options).rows == 24
+
+
+def test_what_no_file_has_room_for_is_not_cut_off_in_silence(model, monkeypatch):
+    monkeypatch.setattr(kprobe.pipeline.plan, "_MOST_BYTES", 16 * 256)
+    with pytest.raises(kprobe.KprobeError, match="room for 16 such samples") as caught:
+        kprobe.dump(model, "d", inputs="given.py:batches", output="a.h5", batch_size=8)
+    assert caught.value.exit_code == 75
+    assert count_committed("a.h5.partial") == 16
+    options = {"inputs": "given.py:batches", "batch_size": 8}
+    assert kprobe.dump(model, "d", limit=16, output="b.h5", **options).rows == 16
+
+
+def count_committed(path):
+    with h5py.File(path, "r", locking=False) as file:
+        return int(file["committed"][()])
