@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 COMMITS = {
     # So many that several commits fall due.
-    ("ResNet50", "conv4_block6_out"): 768,
+    ("MobileNetV2", "block_13_expand_relu"): 2048,
     ("VGG16", "block1_conv1"): 512,
 }
 RESUMED = {"MobileNetV2": "block_13_expand_relu", "ResNet50": "conv4_block6_out"}
