@@ -105,9 +105,9 @@ def _find_buffer() -> npt.NDArray[Any]:
 
 def _find_filesystem(path: Path) -> str:
     """Give the name of the filesystem that a file is on, "" where nobody knows (proc(5))."""
-    device = path.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
     with contextlib.suppress(OSError):
+        device = path.stat().st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             fields = line.split()
             if fields[2] == number:
