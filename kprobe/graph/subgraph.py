@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kprobe.errors import AddressError, UnevenError
 from kprobe.graph.computation import Computation
 from kprobe.graph.extract import extract, find_updates, find_written
+from kprobe.graph.freeze import freeze
 from kprobe.graph.lift import find_lifted, lift, nodes_run
 from kprobe.graph.random import find_draws, seed_draws
 from kprobe.graph.replace import replace
@@ -111,30 +112,25 @@ class Subgraph(Computation):
             )
         arguments = {edge: name for edge, name in fed.items() if edge in needed}
         # Only what is consumed: passing all of a model's variables costs seconds a call.
-        handles = {edge: outer for edge, outer in captures.items() if edge in needed}
+        self._handles = {edge: outer for edge, outer in captures.items() if edge in needed}
         kept = {node.name for node in definition.node}
 
         specs = {n: tf.TensorSpec(feeds[n].shape, feeds[n].dtype) for n in arguments.values()}
         self.replaced = [n for n, edge in replacing.items() if edge.partition(":")[0] in kept]
         self._draws, unseeded = find_draws(definition)
-        edges, self._signature = list(arguments), list(specs.values())
+        self._edges, self._signature = list(arguments), list(specs.values())
         if self._draws:
             seed_draws(definition, _KEY)
-            edges.append(_KEY)
+            self._edges.append(_KEY)
             self._signature.append(tf.TensorSpec([1], tf.uint64))
-            consumed = {*consumed, _KEY}
-        run = _make_runner(definition, edges, handles, consumed, wanted, updates, dtypes)
-        self._function = tf.compat.v1.wrap_function(run, self._signature)
+        self._definition, self._wanted, self._updates = definition, wanted, updates
+        self._dtypes = dtypes
         variables = {id(variable.handle): variable for variable in trace.graph.variables}
-        owned = {
-            edge: variables[id(outer)] for edge, outer in handles.items() if id(outer) in variables
+        owned = self._owned = {
+            edge: variables[id(outer)]
+            for edge, outer in self._handles.items()
+            if id(outer) in variables
         }
-        self._function.graph.variables = list(owned.values())
-        self._unfrozen = self._function.graph
-        # A lookup table has no value that could take its place.
-        self._has_tables = any(
-            outer.dtype == tf.resource and edge not in owned for edge, outer in handles.items()
-        )
         written = find_written(definition)
         # Numbered in the whole model, so that the numbers don't depend on what is fetched.
         seeds = [e for e, outer in captures.items() if holds_seed(variables.get(id(outer)))]
@@ -159,7 +155,7 @@ class Subgraph(Computation):
 
     def find_largest(self) -> int:
         """Give the bytes of one sample in the largest tensor whose shape is known in advance."""
-        tensors = (t for op in self._unfrozen.get_operations() for t in op.outputs)
+        tensors = (t for op in self._function.graph.get_operations() for t in op.outputs)
         shapes = ((tensor.shape, tensor.dtype.size) for tensor in tensors if tensor.dtype.size)
         return max(
             (
@@ -173,23 +169,37 @@ class Subgraph(Computation):
     def freeze(self) -> bool:
         """Turn the variables into constants, so that the graph compiler can fold and pack them.
 
-        Takes about a second; moves results by 1e-7 to 1e-6 of their magnitude.
+        Moves results by 1e-7 to 1e-6 of their magnitude.
 
         Returns:
-            Whether it was done: an exact sub-graph is left, and one with a state that changes or
-            with lookup tables.
+            Whether it was done: an exact sub-graph is left, and one with a state that changes.
         """
-        fixed = self.reproducible and not self._state and not self._has_tables
-        if fixed and not self.frozen and not self._exact:
-            # Control flow stays functional: lowered, a loop's iterations can't run in parallel.
-            frozen = convert_variables_to_constants_v2(self._function, lower_control_flow=False)
-            # Called as it is, it prints every argument into an error that nobody sees, before
-            # it finds out how to be called: milliseconds a batch.
-            self._function = tf.function(
-                lambda *tensors: frozen(*tensors), input_signature=self._signature, autograph=False
-            ).get_concrete_function()
+        if not self.frozen and not self._exact and not self._state:
             self.frozen = True
+            self.__dict__.pop("_function", None)
         return self.frozen
+
+    @cached_property
+    def _function(self) -> Any:
+        """The sub-graph as TensorFlow runs it; made late, since it may be frozen till then."""
+        definition = self._definition
+        if self.frozen:
+            definition = tf.compat.v1.GraphDef()
+            definition.CopyFrom(self._definition)
+            freeze(definition, {edge: v.numpy() for edge, v in self._owned.items()})
+        consumed = {edge for node in definition.node for edge in node.input}
+        owned = {edge: v for edge, v in self._owned.items() if edge in consumed}
+        handles = {
+            edge: outer
+            for edge, outer in self._handles.items()
+            if edge in owned or edge not in self._owned
+        }
+        run = _make_runner(
+            definition, self._edges, handles, consumed, self._wanted, self._updates, self._dtypes
+        )
+        function = tf.compat.v1.wrap_function(run, self._signature)
+        function.graph.variables = list(owned.values())
+        return function
 
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         key = [tf.constant(make_key(self._seed, row))] if self._draws else []
@@ -232,7 +242,7 @@ def _make_runner(
         names = [edge if ":" in edge else f"{edge}:0" for edge in computed]
         imported = tf.graph_util.import_graph_def(
             definition,
-            input_map={edge: given[edge] for edge in consumed},
+            input_map={edge: tensor for edge, tensor in given.items() if edge in consumed},
             return_elements=[*names, *updates],
             name="",
         )

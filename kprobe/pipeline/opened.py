@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.samples import Samples
     from kprobe.pipeline.job import Job, StoredDtype
 
-# Freezing costs a second or so, which fewer rows don't win back.
+# Freezing costs up to a second, which fewer rows don't win back.
 _FREEZE_ROWS = 256
 _FREEZE_WEIGHT_BYTES = 200 << 20
 

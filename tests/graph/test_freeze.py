@@ -1,0 +1,90 @@
+"""A frozen sub-graph holds the values that the variables had."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kprobe.graph.signature import arrange_inputs, read_signature
+from kprobe.graph.subgraph import Subgraph
+from kprobe.graph.trace import trace
+
+
+class Plain(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.factor = self.add_weight(shape=(3,), initializer="random_normal", name="factor")
+
+    def call(self, x):
+        return x * self.factor
+
+
+class InFunction(Plain):
+    @tf.function
+    def call(self, x):
+        return x * self.factor + self.double(x * self.factor)
+
+    @tf.function
+    def double(self, value):
+        return 2.0 * (value + self.factor)
+
+
+class InBranch(Plain):
+    def call(self, x):
+        big = tf.reduce_sum(x) > 0
+        return tf.cond(big, lambda: x * self.factor, lambda: x - self.factor)
+
+
+class Given(Plain):
+    """Its function gives back what it read, as it is."""
+
+    @tf.function
+    def read(self):
+        return self.factor.value.read_value()
+
+    def call(self, x):
+        return x * self.read()
+
+
+@pytest.mark.parametrize("layer", [Plain, InFunction, InBranch, Given], ids=lambda c: c.__name__)
+def test_it_holds_the_values(layer):
+    model = keras.Sequential([keras.Input((3,)), layer()])
+    subgraph = cut(model)
+    samples = {subgraph.feeds[0]: np.ones((2, 3), "float32")}
+    expected = model(samples[subgraph.feeds[0]])
+    assert subgraph.freeze()
+    np.testing.assert_allclose(subgraph(samples)[0], expected, rtol=1e-6)
+    model.layers[0].factor.assign([7.0, 8.0, 9.0])
+    np.testing.assert_allclose(subgraph(samples)[0], expected, rtol=1e-6)
+
+
+def test_an_exact_one_is_left():
+    assert not cut(keras.Sequential([keras.Input((3,)), Plain()]), exact=True).freeze()
+
+
+def test_one_that_writes_variables_is_left():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(0.5)])
+    assert not cut(model, training=True).freeze()
+
+
+def test_a_layer_that_is_used_often_has_its_values_once():
+    layer = keras.layers.Dense(512, use_bias=False)
+    x = source = keras.Input((512,))
+    for _ in range(4):
+        x = layer(x)
+    subgraph = cut(keras.Model(source, x))
+    subgraph.freeze()
+    graph = subgraph._function.graph.as_graph_def()
+    assert 2**20 <= graph.ByteSize() < 2 * 2**20
+
+
+def cut(model, *, training=False, **options):
+    traced = trace(
+        model,
+        read_signature(model),
+        lambda tensors: arrange_inputs(model, tensors),
+        training=training,
+    )
+    return Subgraph(traced, traced.inputs, traced.outputs, **options)
