@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kprobe.cli.memory import keep_memory
 from kprobe.cli.options import (
     Duration,
     File,
@@ -123,6 +124,7 @@ def bench(ctx: click.Context, /, model: str, **options: Any) -> None:
     if "-" in options["layers"] and "-" in options["inputs"]:
         raise click.UsageError("--layers - and --input - both want stdin.")
     hold_back_noise(options["verbose"])
+    keep_memory()
 
     from kprobe.dumps.partial import read_output
     from kprobe.pipeline.job import Job, default_output

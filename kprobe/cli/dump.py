@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kprobe.cli.config import config_option, put_rivals_aside
+from kprobe.cli.memory import keep_memory
 from kprobe.cli.options import (
     Duration,
     File,
@@ -214,6 +215,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     if "-" in options["layers"] and "-" in options["inputs"]:
         raise click.UsageError("--layers - and --input - both want stdin.")
     hold_back_noise(options["verbose"])
+    keep_memory()
 
     from kprobe.pipeline.job import Job, default_output
     from kprobe.pipeline.planning import plan
