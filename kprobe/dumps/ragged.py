@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.dumps.disk import write_at
+from kprobe.dumps.disk import WriteBehind, write_at
 from kprobe.dumps.extend import extend, find_header, read_size, resize
 from kprobe.errors import DumpError
 
@@ -160,9 +160,10 @@ class RaggedWriter:
             OSError: They can't be written.
             DumpError: HDF5 laid the dataset out in an unknown way.
         """
+        disk = WriteBehind(self._file, self.nbytes)
         for done in range(0, self.nbytes if start < self._start else 0, _PIECE):
             piece = os.pread(self._file, min(_PIECE, self.nbytes - done), self._start + done)
-            write_at(self._file, start + done, memoryview(piece))
+            disk.write(start + done, memoryview(piece))
         # The values before what points at them.
         os.fdatasync(self._file)
         stop = start + self.nbytes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from kprobe.dumps.disk import write_at
+from kprobe.dumps.disk import WriteBehind, write_at
 from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, find_offsets, lay_out
 from kprobe.dumps.ragged import INDEX, RaggedWriter, move_together
 
@@ -48,10 +48,11 @@ def trim(
     with source.open("rb") as old, target.open("r+b") as new:
         with h5py.File(source, "r", locking=False) as ours, h5py.File(target, "r") as theirs:
             places = find_offsets(theirs, columns)
+            disk = WriteBehind(new.fileno(), target.stat().st_size)
             for begin, end, size in _find_parts(ours, theirs, columns, rows):
                 for done in range(0, size, _PIECE):
                     piece = os.pread(old.fileno(), min(_PIECE, size - done), begin + done)
-                    write_at(new.fileno(), end + done, memoryview(piece))
+                    disk.write(end + done, memoryview(piece))
             started = float(ours["started"][()])
         with h5py.File(target, "r") as theirs:
             ragged = [

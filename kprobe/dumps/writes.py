@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.dumps.disk import open_direct, write_at, write_direct
+from kprobe.dumps.disk import WriteBehind
 from kprobe.dumps.layout import COMMITTED
 from kprobe.dumps.partial import explain
 from kprobe.dumps.pieces import share_out
@@ -54,7 +54,7 @@ class Writes:
     ) -> None:
         self.committed = committed
         self._file = file
-        self._direct = open_direct(path, os.fstat(file).st_size)
+        self._disk = WriteBehind(file, os.fstat(file).st_size)
         self._path = path
         self._offsets = offsets
         self._in_flight = in_flight
@@ -145,16 +145,10 @@ class Writes:
         """Wait for what is being written, and drop what isn't."""
         self._committer.shutdown(wait=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._direct is not None:
-            os.close(self._direct)
-            self._direct = None
 
     def _write(self, pieces: Sequence[tuple[int, memoryview]]) -> None:
         for offset, content in pieces:
-            if self._direct is None:
-                write_at(self._file, offset, content)
-            else:
-                write_direct(self._direct, self._file, offset, content)
+            self._disk.write(offset, content)
 
     def _wait_for(self, writes: Sequence[Future[None]]) -> None:
         try:

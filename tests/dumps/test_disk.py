@@ -1,17 +1,17 @@
-"""What goes to the disk past the system's memory is what was to be written, wherever it begins."""
+"""What is pushed to the disk as it is written is what was to be written, and leaves memory."""
 
 from __future__ import annotations
 
 import mmap
 import os
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 
 import kprobe.dumps.disk
-from kprobe.dumps.disk import open_direct, write_direct
+from kprobe.dumps.disk import WriteBehind
 from kprobe.dumps.layout import Column
 from kprobe.dumps.writer import Writer
 
@@ -20,59 +20,80 @@ PAGE = mmap.PAGESIZE
 
 @pytest.fixture
 def always(monkeypatch):
-    """Let every file that may be written so be written so."""
+    """Push whatever is written, with little on its way."""
     monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_FILE_BYTES", 0)
-    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_BYTES", 2 * PAGE)
+    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_BYTES", PAGE)
+    monkeypatch.setattr(kprobe.dumps.disk, "_PART_BYTES", 2 * PAGE)
+    monkeypatch.setattr(kprobe.dumps.disk, "_PARTS_UNDER_WAY", 2)
 
 
 @pytest.fixture
-def both(tmp_path, always):
-    """A file's two descriptors."""
-    path = tmp_path / "file"
-    file = os.open(path, os.O_RDWR | os.O_CREAT)
-    direct = open_direct(path, 1)
-    if direct is None:
-        os.close(file)
-        pytest.skip("temporary files lie on a filesystem whose files aren't written so")
-    yield direct, file
-    os.close(direct)
-    os.close(file)
+def file(tmp_path, always):
+    descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize("place", [0, 1, PAGE - 1, PAGE, 3 * PAGE + 7])
-@pytest.mark.parametrize(
-    "size", [0, 1, 2 * PAGE - 1, 2 * PAGE, 3 * PAGE + 5, (4 << 20) + PAGE, (9 << 20) + 3]
-)
-def test_any_bytes_anywhere_and_nothing_else(both, place, size):
-    direct, file = both
+@pytest.mark.parametrize("size", [0, 1, PAGE, 2 * PAGE - 1, 2 * PAGE, 9 * PAGE + 5, 64 * PAGE + 3])
+def test_any_bytes_anywhere_and_nothing_else(file, place, size):
     generator = np.random.default_rng(size)
     before = generator.bytes(place + size + 2 * PAGE + 3)
     os.pwrite(file, before, 0)
     content = generator.bytes(size)
-    write_direct(direct, file, place, memoryview(content))
+    WriteBehind(file, 1).write(place, memoryview(content))
     after = before[:place] + content + before[place + size :]
     assert os.pread(file, len(after) + 1, 0) == after
 
 
-def test_what_the_disk_does_not_take_goes_through_memory(both):
-    direct, _ = both
-    # No such write begins within a block.
-    assert kprobe.dumps.disk._try_to_write(direct, 1, memoryview(bytes(PAGE))) == 0
+def test_what_is_written_leaves_memory(file):
+    try:
+        os.preadv(file, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except OSError:
+        pytest.skip("temporary files lie on a filesystem that has nothing but memory")
+    os.posix_fallocate(file, 0, 64 * PAGE)
+    disk = WriteBehind(file, 1)
+    disk.write(0, memoryview(bytes(64 * PAGE)))
+    # Reads that mustn't wait find nothing at the beginning, and what was written last.
+    with pytest.raises(BlockingIOError):
+        os.preadv(file, [bytearray(1)], 0, os.RWF_NOWAIT)
+    assert os.preadv(file, [bytearray(1)], 63 * PAGE, os.RWF_NOWAIT) == 1
+
+
+def test_threads_may_write_side_by_side(file):
+    disk = WriteBehind(file, 1)
+    content = np.random.default_rng(0).bytes(500 * PAGE + 77)
+    begins = range(0, len(content), 3 * PAGE + 11)
+
+    def write(begin):
+        disk.write(begin, memoryview(content)[begin : begin + 3 * PAGE + 11])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, begins))
+    assert os.pread(file, len(content) + 1, 0) == content
+
+
+def test_what_cannot_be_pushed_is_written_all_the_same(always):
+    read, write = os.pipe()
+    # A pipe takes no offsets: this is of what comes after the bytes are written.
+    disk = WriteBehind(write, 1)
+    disk._push(0, PAGE)
+    disk._push(PAGE, PAGE)
+    assert not disk._pushes
+    os.close(read)
+    os.close(write)
+
+
+def test_an_error_of_the_disk_is_one(always):
     with pytest.raises(OSError, match="descriptor"):
-        kprobe.dumps.disk._try_to_write(10**6, 0, memoryview(bytes(PAGE)))
-
-
-def test_files_in_memory_and_small_ones_are_left_to_the_system(tmp_path):
-    assert open_direct(tmp_path, 1 << 20) is None
-    if Path("/dev/shm").is_dir():
-        assert open_direct(Path("/dev/shm"), 1 << 40) is None
+        WriteBehind(10**6, 1)._push(0, PAGE)
 
 
 @pytest.mark.parametrize("row", [1023, 1 << 12, 5000])
 def test_a_dump_is_the_same_either_way(tmp_path, row, request):
     columns = [Column("a", (row,), np.dtype("f4")), Column("b", (3,), np.dtype("f8"))]
     rows = np.random.default_rng(0).random((200, row), "float32")
-    paths = [tmp_path / "cached.h5", tmp_path / "direct.h5"]
+    paths = [tmp_path / "left.h5", tmp_path / "pushed.h5"]
     for path in paths:
         with Writer(path, columns, [""] * 200, {}, threads=3) as writer:
             for start in (160, 0, 40, 120, 80):
