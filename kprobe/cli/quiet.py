@@ -43,6 +43,8 @@ def hold_back_noise(verbose: bool = False) -> None:
     global _own_stdout
     if sys.stdout is not None and _own_stdout is None:
         _own_stdout, sys.stdout = sys.stdout, sys.stderr
+    if verbose:
+        _show_log()
     if verbose or _held:
         return
     # TensorFlow's C++ reads it once, at import: 3 leaves only fatal errors.
@@ -59,6 +61,17 @@ def hold_back_noise(verbose: bool = False) -> None:
     # A crash inside TensorFlow itself ends the process without coming back here.
     faulthandler.enable(file=own)
     _held.append(file)
+
+
+def _show_log() -> None:
+    """Show what kprobe's own modules say about how they go about it."""
+    log = logging.getLogger("kprobe")
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("kprobe: %(message)s"))
+        log.addHandler(handler)
+        log.propagate = False
+    log.setLevel(logging.INFO)
 
 
 def give_back_stderr() -> None:

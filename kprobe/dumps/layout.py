@@ -176,7 +176,8 @@ def lay_out(
             raise DumpError(
                 f"{shown or path}: samples that nobody has counted need a file of 4 TiB, nearly "
                 "all of it holes, and the filesystem or the limit on the size of files (ulimit -f) "
-                "doesn't allow it"
+                "doesn't allow it",
+                hint="say with --limit how many there are at most",
             ) from error
         raise
     return offsets

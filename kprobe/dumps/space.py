@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import os
 import resource
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 _HINT = "free some space, write to another disk, or dump fewer layers or samples"
 
@@ -63,6 +66,7 @@ def reserve(file: int, path: Path) -> None:
         if code in (errno.ENOSPC, errno.EDQUOT):
             raise lack_of_space(path, size)
         if code in (errno.EOPNOTSUPP, errno.ENOSYS):
+            _log.info("%s: the filesystem can't reserve %s bytes ahead", path, f"{size:,}")
             return
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code), str(path))

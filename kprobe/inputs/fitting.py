@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.inputs.source import UNKNOWN_ROWS
+
 if TYPE_CHECKING:
     from kprobe.inputs.faults import Faults
     from kprobe.inputs.model_input import ModelInput
@@ -19,7 +21,8 @@ def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:
     if source.rows == 0:
         faults.add(f"{start} samples, received none: {source.label} has 0 rows")
     if not _fits_shape(source.shape, model_input.shape[1:]):
-        received = (source.rows, *(None if size == -1 else size for size in source.shape))
+        rows = None if source.rows == UNKNOWN_ROWS else source.rows
+        received = (rows, *(None if size == -1 else size for size in source.shape))
         faults.add(
             f"{start} shape {model_input.shape}, received {received} from {source.label}",
             _suggest_reshaping(source, model_input.shape[1:]),

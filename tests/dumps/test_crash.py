@@ -210,7 +210,7 @@ try:
     with Writer(sys.argv[1], columns, np.zeros(1 << 20, "S4"), {}, open_ended=True):
         pass
 except DumpError as error:
-    print(error)
+    print(error, error.hint)
 """
 
 
@@ -218,6 +218,7 @@ def test_a_limit_on_the_size_of_files_is_said_of_streams(tmp_path: Path) -> None
     command = [sys.executable, "-c", OPEN_ENDED_UNDER_A_LIMIT, str(tmp_path / "a.h5")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "ulimit -f" in result.stdout
+    assert "--limit" in result.stdout
     assert result.stdout.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

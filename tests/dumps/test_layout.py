@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import h5netcdf
@@ -44,6 +46,39 @@ def test_rows_begin_on_a_page_and_the_row_counter_does_not_straddle_two(tmp_path
     assert offsets["c"] % 4096 == 0
     assert offsets["committed"] is not None
     assert offsets["committed"] % 8 == 0
+
+
+ON_RAMFS = """
+import logging, sys
+import h5py
+import numpy as np
+from kprobe.dumps.layout import Column
+from kprobe.dumps.writer import Writer
+
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+columns = [Column("a", (4,), np.dtype("f4")), Column("b", (-1,), np.dtype("f4"))]
+with Writer(sys.argv[1], columns, ["x", "y"], {}) as writer:
+    rows = [np.ones(3, "f4"), np.ones(5, "f4")]
+    writer.write(0, {"a": np.ones((2, 4), "f4"), "b": rows})
+    writer.finish()
+with h5py.File(sys.argv[1]) as file:
+    print(file["a"][:].sum(), file["b/values"][:].sum())
+"""
+
+
+def test_where_nothing_can_be_reserved_it_is_said_and_written_all_the_same(tmp_path: Path) -> None:
+    """Files of ramfs can't be preallocated; users may mount one in a namespace of their own."""
+    mounted = ["unshare", "-rm", "sh", "-c", 'mount -t ramfs x "$1" && shift && exec "$@"', "sh"]
+    try:
+        subprocess.run([*mounted, str(tmp_path), "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no filesystem can be mounted here")
+    path = tmp_path / "a.h5"
+    command = [*mounted, str(tmp_path), sys.executable, "-c", ON_RAMFS, str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    said, sums = result.stdout.splitlines()
+    assert said.startswith(f"{path}.partial: the filesystem can't reserve ")
+    assert sums == "8.0 8.0"
 
 
 def test_the_space_of_the_rows_is_reserved_on_the_disk(tmp_path: Path) -> None:

@@ -188,6 +188,13 @@ def test_what_has_no_known_end_is_in_no_row():
     ]
 
 
+def test_the_length_of_what_has_no_known_end_is_not_made_up():
+    Path("given.py").write_text("import numpy as np\ndef ones(): yield np.ones((3, 5), 'f4')\n")
+    assert refuse(["given.py:ones"], LEFT)[0] == [
+        "input 'left' expects shape (None, 2), received (None, 5) from given.py:ones"
+    ]
+
+
 def test_sources_of_different_length_are_refused_even_under_a_limit():
     save("a.npy", (100, 2))
     save("b.npy", (99, 2))
