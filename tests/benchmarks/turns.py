@@ -6,8 +6,13 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from kprobe.cli.memory import keep_memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+# As the command line does; what is compared with it has the good of it, too.
+keep_memory()
 
 Times = dict[str, list[float]]
 
