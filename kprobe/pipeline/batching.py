@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 # computed at a time.
 _STORED_BYTES = 16 << 20
 _COMPUTED_BYTES = 128 << 20
-# What glibc allocates above this it takes from the system anew each time, page by page, and gives
-# back (M_MMAP_THRESHOLD, mallopt(3)); and it is as much as the caches of most processors hold.
-# Measured on two cores, samples/s, frozen, with the largest tensor of a batch at 20, 40 and 150 MB:
+# As much as the caches of most processors hold; and what glibc allocates above this it takes, where
+# nothing else is said, from the system anew each time (M_MMAP_THRESHOLD, mallopt(3)). Measured on
+# two cores, samples/s, frozen, with the largest tensor of a batch at 20, 40 and 150 MB:
 # EfficientNetB0 59, 47, 32; MobileNetV2 94, 68, 51; at 26, 51 and 410 MB: VGG16 7.6, 6.5, 5.9.
+# Where freed memory is kept, MobileNetV2 at 40, 150 and 300 MB: 105, 71, 55.
 _TENSOR_BYTES = 32 << 20
 # Beyond, calling the graph doesn't show, even where it computes next to nothing.
 _MOST = 1024

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kprobe.cli.memory import keep_memory
 from kprobe.pipeline.job import Job
 from kprobe.pipeline.planning import plan
 from kprobe.pipeline.run import run
@@ -37,6 +38,7 @@ MIB = 1 << 20
 def main() -> None:
     """Run each measurement in a process of its own."""
     if len(sys.argv) > 1:
+        keep_memory()  # as the command line does
         with tempfile.TemporaryDirectory() as name:
             {"samples": measure_samples, "layers": measure_layers}[sys.argv[1]](Path(name))
         return
