@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_survival.py [--rounds 5] [--directory /where/dumps/go]
 
 Commits: a dump that computes most of its time, and one that writes, each with its commits and with
-none but the last, in turn. Resuming: from the moment the model's file is loaded until computing
-begins, and until the first batch is there, of a run that had done half.
+none but the last, in turn; and for how long the disk was waited for, in a thread of its own.
+Resuming: from the moment the model's file is loaded until computing begins, and until the first
+batch is there, of a run that had done half.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from turns import ratio, take_turns
 
 import kprobe.pipeline.build as building
 import kprobe.pipeline.run as running
+from kprobe.dumps.writes import Writes
 from kprobe.errors import StoppedError
 from kprobe.pipeline.job import Job
 from kprobe.pipeline.planning import plan
@@ -79,6 +81,19 @@ def make_job(directory: Path, name: str, layer: str, rows: int) -> Job:
 def bench_commits(job: Job, rounds: int) -> None:
     """Time a run with its commits, and with none but the last."""
     usual = running._COMMIT_SECONDS, running._COMMIT_BYTES
+    waits: list[float] = []
+    waiting: list[float] = []
+    sync = Writes.sync
+
+    def sync_and_time(writes: Writes) -> None:
+        began = time.perf_counter()
+        sync(writes)
+        waiting.append(time.perf_counter() - began)
+
+    def run_with() -> None:
+        waiting.clear()
+        run(ready)
+        waits.append(sum(waiting))
 
     def run_without() -> None:
         running._COMMIT_SECONDS = running._COMMIT_BYTES = math.inf
@@ -87,14 +102,20 @@ def bench_commits(job: Job, rounds: int) -> None:
         finally:
             running._COMMIT_SECONDS, running._COMMIT_BYTES = usual
 
-    with plan(job) as ready:
-        times = take_turns(rounds, {"with": lambda: run(ready), "without": run_without})
-        size = ready.bytes
+    Writes.sync = sync_and_time
+    try:
+        with plan(job) as ready:
+            times = take_turns(rounds, {"with": run_with, "without": run_without})
+            size = ready.bytes
+    finally:
+        Writes.sync = sync
     job.output.unlink()
+    share = ratio(waits[1:], times["with"])
     print(
         f"{job.model.name} {job.layers[0]}, {size / 1e9:.1f} GB: "
         f"{statistics.median(times['with']):.1f} s with commits, "
-        f"{ratio(times['with'], times['without']):.3f} of the time without",
+        f"{ratio(times['with'], times['without']):.3f} of the time without; they waited for the "
+        f"disk in {share:.1%} of it",
         flush=True,
     )
 
