@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-# While the model keeps both of two cores busy, in turn, GB/s past the system's memory: four 0.98,
-# two 0.86; without a model two are as fast.
+# Measured on ext4 with two cores, 3.3 GB of a model that computes nothing, medians of five rounds:
+# 2.4 s with four, 2.6 s with two.
 _THREADS = 4
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+# The types of operations that are changed.
+_TAKERS = {"ReadVariableOp", *CALLS, *BRANCHES}
 _FROZEN = "__frozen_"
 _numbers = itertools.count()
 
@@ -30,11 +32,11 @@ def freeze(definition: tf.compat.v1.GraphDef, values: Mapping[str, npt.NDArray[A
         values: The values of variables, by the edges that give their handles.
     """
     body = Body(definition.node, in_function=False)
-    reading = {edge for node in definition.node for edge in node.input}
+    taken = {edge for node in definition.node if node.op in _TAKERS for edge in node.input}
     constants = {
         edge: (body.add_constant(value, tf.as_dtype(value.dtype)), tf.as_dtype(value.dtype))
         for edge, value in values.items()
-        if edge in reading
+        if edge in taken
     }
     _Freezing(definition).run(body, constants)
 
