@@ -131,8 +131,8 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     print_line(f"{format_bytes(free)} free on the disk")
     if seconds is not None:
         together = f", {plan.streams} at a time" if plan.streams > 1 else ""
-        print_line(
-            f"{format_seconds(seconds)} to compute in batches of {plan.batch_size}{together}, from "
-            "three timed"
+        batches = (
+            "one batch" if rows <= plan.batch_size else f"batches of {plan.batch_size}{together}"
         )
+        print_line(f"{format_seconds(seconds)} to compute in {batches}, from three timed")
     check_size(plan)

@@ -95,8 +95,8 @@ def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequenc
     alone = job.stateful or settled.subgraph.has_state
     if alone and job.streams not in (None, 1):
         raise InputError(
-            f"--streams {job.streams}: with state or seeds that are set before each batch, --exact "
-            "or bfloat16, batches are computed one at a time",
+            f"--streams {job.streams}: with state or seeds that are set before each batch, "
+            "--eager, --exact or bfloat16, batches are computed one at a time",
             hint="leave --streams out",
         )
     # The user's Python needn't expect to be called from several threads.

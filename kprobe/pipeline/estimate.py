@@ -56,12 +56,13 @@ def time_batches(plan: Plan, times: int) -> list[float]:
         run_batch(plan, first, batch, good)
 
     # Of samples of several shapes, those of the first one's shape are there.
-    computed = min(min(size, there) * plan.streams, plan.samples.rows)
+    together = min(plan.streams, -(-plan.samples.rows // size))
+    computed = min(min(size, there) * together, plan.samples.rows)
     seconds = []
-    with ThreadPoolExecutor(plan.streams) as pool:
+    with ThreadPoolExecutor(together) as pool:
         for number in range(1 + times):
             began = time.perf_counter()
-            list(pool.map(run, [number] * plan.streams))
+            list(pool.map(run, [number] * together))
             tf.test.experimental.sync_devices()
             seconds.append((time.perf_counter() - began) / computed)
     plan.subgraph.restore()

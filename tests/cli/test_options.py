@@ -69,13 +69,19 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(kprobe_here, expected, fol
     assert done.exit_code == 0
     pattern = (
         r"\n[\d.]+ [kMGT]?B( free on the disk)"
-        r"\n(?:under )?[\d.]+ (?:s|min)( to compute in batches of 1024)"
-        r"(?:, \d at a time)?(, .*\n)\Z"
+        r"\n(?:under )?[\d.]+ (?:s|min)( to compute in one batch)(, .*\n)\Z"
     )
     table = re.sub(pattern, r"\n…\1\n…\2\3", done.stdout)
     assert table == expected("dry_run.txt")
     assert done.stderr == "kprobe: no --input: 1,016 random samples, seed 0\n"
     assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
+
+
+def test_a_dry_run_says_how_many_samples_are_computed_at_a_time(kprobe_here):
+    done = kprobe_here(*DRY_RUN[:-1], "100", "--batch-size", "8", "--streams", "2", "--dry-run")
+    assert done.stdout.splitlines()[-1].endswith(
+        " to compute in batches of 8, 2 at a time, from three timed"
+    )
 
 
 def test_weights_count_once_whatever_the_samples(kprobe_here):
