@@ -20,6 +20,8 @@ from kprobe.graph.state import State, holds_seed, make_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    import numpy.typing as npt
+
     from kprobe.graph.lift import Entry
     from kprobe.graph.replacement import Replacement
     from kprobe.graph.trace import Trace
@@ -182,11 +184,12 @@ class Subgraph(Computation):
     @cached_property
     def _function(self) -> Any:
         """The sub-graph as TensorFlow runs it; made late, since it may be frozen till then."""
-        definition = self._definition
+        definition, values = self._definition, {}
         if self.frozen:
             definition = tf.compat.v1.GraphDef()
             definition.CopyFrom(self._definition)
-            freeze(definition, {edge: v.numpy() for edge, v in self._owned.items()})
+            edges = freeze(definition, {edge: v.dtype for edge, v in self._owned.items()})
+            values = {value: self._owned[edge].numpy() for edge, value in edges.items()}
         consumed = {edge for node in definition.node for edge in node.input}
         owned = {edge: v for edge, v in self._owned.items() if edge in consumed}
         handles = {
@@ -195,7 +198,14 @@ class Subgraph(Computation):
             if edge in owned or edge not in self._owned
         }
         run = _make_runner(
-            definition, self._edges, handles, consumed, self._wanted, self._updates, self._dtypes
+            definition,
+            self._edges,
+            handles,
+            values,
+            consumed,
+            self._wanted,
+            self._updates,
+            self._dtypes,
         )
         function = tf.compat.v1.wrap_function(run, self._signature)
         function.graph.variables = list(owned.values())
@@ -227,6 +237,7 @@ def _make_runner(
     definition: tf.compat.v1.GraphDef,
     arguments: Sequence[str],
     handles: Mapping[str, tf.Tensor],
+    values: Mapping[str, npt.NDArray[Any]],
     consumed: Collection[str],
     wanted: Sequence[str],
     updates: Sequence[str],
@@ -238,6 +249,7 @@ def _make_runner(
         graph = tf.compat.v1.get_default_graph()
         given = dict(zip(arguments, tensors, strict=True))
         given |= {edge: graph.capture(outer) for edge, outer in handles.items()}
+        given |= {edge: tf.constant(value) for edge, value in values.items()}
         computed = [edge for edge in wanted if edge not in given]
         names = [edge if ":" in edge else f"{edge}:0" for edge in computed]
         imported = tf.graph_util.import_graph_def(
