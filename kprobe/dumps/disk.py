@@ -49,7 +49,8 @@ class WriteBehind:
     the disk has memory of its own, and the file's length and places are written elsewhere.
 
     Args:
-        file: Descriptor of the file.
+        file: Descriptor of the file. An error of the disk that is raised here isn't told again to
+            who synchronizes the same one.
         size: How large it becomes, in bytes.
     """
 
@@ -86,7 +87,7 @@ class WriteBehind:
             os.posix_fadvise(self._file, place, size, os.POSIX_FADV_DONTNEED)
 
     def _sync(self, place: int, size: int, flags: int) -> None:
-        """Call sync_file_range(2). An error that it tells once is not told by fdatasync again."""
+        """Call sync_file_range(2)."""
         arguments = ctypes.c_int64(place), ctypes.c_int64(size), ctypes.c_uint(flags)
         if self._pushes and _sync_file_range(self._file, *arguments):
             error = ctypes.get_errno()

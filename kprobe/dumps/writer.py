@@ -150,6 +150,14 @@ class Writer:
                 self._lay_out(place)
                 place.rename(self.partial)
             self._find_places()
+            self._background = Writes(
+                self._file,
+                self.partial,
+                self._offsets,
+                committed=self._earlier,
+                threads=self._threads,
+                in_flight=self._in_flight,
+            )
         except BaseException as error:
             if place != self.partial:
                 place.unlink(missing_ok=True)
@@ -157,14 +165,6 @@ class Writer:
             if isinstance(error, OSError):
                 raise explain(error, self.partial) from error
             raise
-        self._background = Writes(
-            self._file,
-            self.partial,
-            self._offsets,
-            committed=self._earlier,
-            threads=self._threads,
-            in_flight=self._in_flight,
-        )
         return self
 
     def write(self, start: int, batch: Mapping[str, Any]) -> None:

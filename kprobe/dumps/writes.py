@@ -54,7 +54,10 @@ class Writes:
     ) -> None:
         self.committed = committed
         self._file = file
-        self._disk = WriteBehind(file, os.fstat(file).st_size)
+        # An error of the disk is told once to each open file: to a commit, too, by one of its own.
+        behind = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        self._behind: int | None = behind
+        self._disk = WriteBehind(behind, os.fstat(file).st_size)
         self._path = path
         self._offsets = offsets
         self._in_flight = in_flight
@@ -145,6 +148,9 @@ class Writes:
         """Wait for what is being written, and drop what isn't."""
         self._committer.shutdown(wait=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._behind is not None:
+            os.close(self._behind)
+            self._behind = None
 
     def _write(self, pieces: Sequence[tuple[int, memoryview]]) -> None:
         for offset, content in pieces:

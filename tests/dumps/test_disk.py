@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
@@ -14,6 +16,7 @@ import kprobe.dumps.disk
 from kprobe.dumps.disk import WriteBehind
 from kprobe.dumps.layout import Column
 from kprobe.dumps.writer import Writer
+from kprobe.errors import DumpError
 
 PAGE = mmap.PAGESIZE
 
@@ -87,6 +90,54 @@ def test_what_cannot_be_pushed_is_written_all_the_same(always):
 def test_an_error_of_the_disk_is_one(always):
     with pytest.raises(OSError, match="descriptor"):
         WriteBehind(10**6, 1)._push(0, PAGE)
+
+
+@pytest.fixture
+def failing_disk(tmp_path):
+    """A disk that lies in memory, and fails as soon as that has no room."""
+    memory, disk = tmp_path / "memory", tmp_path / "disk"
+    memory.mkdir()
+    disk.mkdir()
+    image = memory / "image"
+    mounted = []
+    try:
+        for command in (
+            ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", memory],
+            ["truncate", "-s", "64M", image],
+            ["mkfs.ext4", "-q", image],
+            ["mount", "-o", "loop", image, disk],
+        ):
+            subprocess.run(command, check=True, capture_output=True)
+            mounted += [command[-1]] if command[0] == "mount" else []
+        yield disk
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a disk takes root")
+    finally:
+        for place in reversed(mounted):
+            subprocess.run(["umount", place], check=True)
+
+
+def test_an_error_of_the_disk_is_told_to_commits_too(failing_disk, monkeypatch):
+    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_FILE_BYTES", 0)
+    monkeypatch.setattr(kprobe.dumps.disk, "_PARTS_UNDER_WAY", 4)
+    ballast = failing_disk.parent / "memory" / "ballast"
+    columns = [Column("a", (1 << 20,), np.dtype("u1"))]
+    row = np.random.default_rng(0).integers(256, size=(1, 1 << 20), dtype="u1")
+    with Writer(failing_disk / "a.h5", columns, [""] * 8, {}) as writer:
+        writer._writes.sync()
+        with pytest.raises(OSError, match="space"), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 20)):
+                pass
+        writer.write(0, {"a": row})
+        time.sleep(1)
+        ballast.unlink()
+        with pytest.raises(DumpError):
+            for number in range(1, 8):
+                writer.write(number, {"a": row})
+                time.sleep(0.1)
+        # As if a commit were under way, which waits for the first row's own write only.
+        with pytest.raises(DumpError):
+            writer._writes.sync()
 
 
 @pytest.mark.parametrize("row", [1023, 1 << 12, 5000])
