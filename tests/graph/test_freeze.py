@@ -48,6 +48,15 @@ class Given(Plain):
         return x * self.read()
 
 
+class Word(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.word = tf.Variable("word", trainable=False)
+
+    def call(self, x):
+        return x * tf.cast(tf.strings.length(self.word), x.dtype)
+
+
 @pytest.mark.parametrize("layer", [Plain, InFunction, InBranch, Given], ids=lambda c: c.__name__)
 def test_it_holds_the_values(layer):
     model = keras.Sequential([keras.Input((3,)), layer()])
@@ -58,6 +67,13 @@ def test_it_holds_the_values(layer):
     np.testing.assert_allclose(subgraph(samples)[0], expected, rtol=1e-6)
     model.layers[0].factor.assign([7.0, 8.0, 9.0])
     np.testing.assert_allclose(subgraph(samples)[0], expected, rtol=1e-6)
+
+
+def test_it_holds_a_string():
+    subgraph = cut(keras.Sequential([keras.Input((3,)), Word()]))
+    assert subgraph.freeze()
+    results = subgraph({subgraph.feeds[0]: np.ones((2, 3), "float32")})
+    assert results[0].numpy().tolist() == [[4.0, 4.0, 4.0]] * 2
 
 
 def test_an_exact_one_is_left():
