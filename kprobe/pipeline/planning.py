@@ -70,7 +70,11 @@ def _hash_weights(model: Any) -> str:
     # A model that isn't built has none, and some kinds don't tell them.
     with contextlib.suppress(AttributeError, ValueError):
         for weight in model.get_weights():
-            digest.update(np.ascontiguousarray(weight).reshape(-1).view(np.uint8).data)
+            array = np.ascontiguousarray(weight)
+            if array.dtype.hasobject:  # strings, which lie elsewhere
+                digest.update(repr(array.tolist()).encode())
+            else:
+                digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tf_keras
 
 import kprobe
 import kprobe.pipeline.run
@@ -177,6 +178,19 @@ def test_what_is_in_memory_is_compared_too(model, tmp_path, monkeypatch):
         kprobe.dump(model, "d", resume=True, **options)
     model.set_weights(weights)
     assert kprobe.dump(model, "d", resume=True, **options).resumed == 4
+
+
+def test_words_in_memory_are_compared_too(tmp_path):
+    words = np.array([["a b"], ["c"], ["a"]], object)
+    hashes = []
+    for vocabulary in (["a", "b"], ["a", "b"], ["a", "c"]):
+        vectorize = tf_keras.layers.TextVectorization(output_mode="tf_idf", name="v")
+        vectorize.adapt(vocabulary)
+        model = tf_keras.Sequential([tf_keras.Input((1,), dtype="string"), vectorize])
+        kprobe.dump(model, "v", inputs=words, output=tmp_path / "a.h5", overwrite=True)
+        with kprobe.open_dump(tmp_path / "a.h5") as dump:
+            hashes.append(dump.attrs["model_sha256"])
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_what_depends_on_all_samples_before_is_not_gone_on_with(model, tmp_path, monkeypatch):
