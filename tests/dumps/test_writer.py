@@ -197,7 +197,7 @@ def test_a_run_whose_rows_can_not_be_written_leaves_by_its_own_exception(tmp_pat
             writer.write(0, make_rows(0, 4))
             writer.commit(4)
             read_only = os.open(writer.partial, os.O_RDONLY)
-            os.dup2(read_only, writer._file)
+            os.dup2(read_only, writer._writes._behind)
             os.close(read_only)
             writer.write(4, make_rows(4, 6))
             raise KeyError("a fault of the caller")
