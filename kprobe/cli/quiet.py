@@ -65,12 +65,10 @@ def hold_back_noise(verbose: bool = False) -> None:
 
 def _show_log() -> None:
     """Show what kprobe's own modules say about how they go about it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("kprobe: %(message)s"))
     log = logging.getLogger("kprobe")
-    if not log.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("kprobe: %(message)s"))
-        log.addHandler(handler)
-        log.propagate = False
+    log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
 
 

@@ -147,7 +147,9 @@ class Subgraph(Computation):
         self.names = [str(tensor.name) for tensor in fetches]
         self.reproducible = not unseeded
         self.runs_python = any(node.op in _PYTHON for node in nodes_run(definition))
-        self.weight_bytes = sum(v.shape.num_elements() * v.dtype.size for v in owned.values())
+        self.weight_bytes = sum(
+            v.dtype.size * (v.shape.num_elements() or 0) for v in owned.values()
+        )
         self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
 
     @property

@@ -76,6 +76,21 @@ def test_it_holds_a_string():
     assert results[0].numpy().tolist() == [[4.0, 4.0, 4.0]] * 2
 
 
+def test_a_variable_may_have_any_shape():
+    class Free(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.free = tf.Variable([2.0, 3.0, 4.0], shape=tf.TensorShape(None), trainable=False)
+
+        def call(self, x):
+            return x * self.free
+
+    subgraph = cut(keras.Sequential([keras.Input((3,)), Free()]))
+    subgraph.freeze()
+    result = subgraph({subgraph.feeds[0]: np.ones((2, 3), "float32")})[0]
+    np.testing.assert_array_equal(result, [[2.0, 3.0, 4.0]] * 2)
+
+
 def test_an_exact_one_is_left():
     assert not cut(keras.Sequential([keras.Input((3,)), Plain()]), exact=True).freeze()
 
