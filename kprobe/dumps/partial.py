@@ -114,7 +114,10 @@ def publish(partial: Path, path: Path, *, overwrite: bool) -> None:
 def explain(error: OSError, path: Path) -> DumpError:
     """Return the system's error in writing to a file as one line for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT) and path.exists():
-        return lack_of_space(path, path.stat().st_size)
+        status = path.stat()
+        # How much more would go where there are holes, nobody knows.
+        has_holes = status.st_blocks * 512 < status.st_size
+        return lack_of_space(path, None if has_holes else status.st_size)
     hint = None
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         hint = "write to a directory of your own"

@@ -79,8 +79,10 @@ def free_space(path: Path) -> int:
     return disk.f_bavail * disk.f_frsize + own
 
 
-def lack_of_space(path: Path, needed: int) -> DumpError:
-    """Return the error that says how many bytes a file needs and how many are free."""
+def lack_of_space(path: Path, needed: int | None) -> DumpError:
+    """Return the error that says how many bytes a file needs, where it is known, and are free."""
+    if needed is None:
+        return DumpError(f"{path}: the disk is full", hint=_HINT)
     return DumpError(
         f"{path}: {needed:,} bytes are needed, and {free_space(path):,} bytes are free",
         hint=_HINT,

@@ -165,6 +165,29 @@ def test_a_full_disk_is_found_before_anything_is_written(tiny_disk: Path) -> Non
     assert not list(tiny_disk.iterdir())
 
 
+def test_a_disk_that_fills_up_on_a_stream_is_named_and_committed_rows_stay(
+    tiny_disk: Path,
+) -> None:
+    columns = [Column("a", (1 << 18,), np.dtype(np.uint8))]
+    names = np.zeros(1 << 20, "S1")
+
+    def fill(writer: Writer) -> None:
+        with writer:
+            for row in range(8):
+                writer.write(row, {"a": np.full((1, 1 << 18), row, np.uint8)})
+                writer.commit(row + 1)
+
+    writer = Writer(tiny_disk / "a.h5", columns, names, {}, open_ended=True)
+    with pytest.raises(DumpError) as caught:
+        fill(writer)
+    assert str(caught.value) == f"{writer.partial}: the disk is full"
+    assert 1 <= writer.committed < 4
+    with h5py.File(writer.partial) as file:
+        assert file["committed"][()] == writer.committed
+        for row in range(writer.committed):
+            assert (file["a"][row] == row).all()
+
+
 def test_reserving_more_than_the_disk_has_names_both_sizes(tiny_disk: Path) -> None:
     path = tiny_disk / "sparse"
     with path.open("wb") as file:

@@ -83,7 +83,7 @@ def test_a_variable_may_have_any_shape():
             self.free = tf.Variable([2.0, 3.0, 4.0], shape=tf.TensorShape(None), trainable=False)
 
         def call(self, x):
-            return x * self.free
+            return x * tf.reshape(self.free, [3])
 
     subgraph = cut(keras.Sequential([keras.Input((3,)), Free()]))
     subgraph.freeze()
