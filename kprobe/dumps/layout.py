@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.dimensions import Dimensions
+from kprobe.dumps.disk import write_at
 from kprobe.dumps.extend import find_header, lies_in_one_page
 from kprobe.dumps.ragged import INDEX, inner_shape, make_room
 from kprobe.dumps.space import check_space, reserve
@@ -336,10 +337,7 @@ def _write_names(file: int, offset: int, names: EncodedNames) -> None:
 
 
 def _write(file: int, offset: int, array: np.ndarray[Any, Any]) -> None:
-    content = array.reshape(-1).view(np.uint8).data
-    done = 0
-    while done < content.nbytes:
-        done += os.pwrite(file, content[done:], offset + done)
+    write_at(file, offset, array.reshape(-1).view(np.uint8).data)
 
 
 def encode(samples: Samples) -> EncodedNames:

@@ -19,8 +19,6 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
-
 # The attributes of nodes that name functions they run.
 LOOPS = {"While", "StatelessWhile"}
 BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
@@ -263,7 +261,7 @@ class Body:
                 node.attr[key].i = value
         return f"{node.name}:{result}:0" if self._in_function else str(node.name)
 
-    def add_constant(self, value: npt.ArrayLike, dtype: tf.DType = tf.int32) -> str:
+    def add_constant(self, value: float | list[int], dtype: tf.DType = tf.int32) -> str:
         """Add a constant and give its edge."""
         edge = self.add("Const", [], "output", dtype=dtype)
         proto = tf.make_tensor_proto(np.asarray(value, dtype.as_numpy_dtype))
