@@ -1,41 +1,145 @@
 """The exceptions kprobe raises, each with the exit code of its kind.
 
-A message says what was expected and what came; `hint` says what to do. Several
-faults found at once travel in one exception, a line each.
+A message says what was expected and what was received; its hint says what to do. A hint names
+settings by what they are, and whoever shows it spells them: the command line as flags, Python
+as arguments. Several faults found at once travel in one exception, a line each.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Something that the user can set: a flag of the command line, an argument in Python.
+
+    Attributes:
+        name: The argument's name in Python, such as "custom_objects".
+        value: What it is to be set to, as the command line would have it: a text, a number, True
+            for a switch. None where the setting as such is meant.
+        python: What Python writes behind the "=", where that isn't the value itself.
+    """
+
+    name: str
+    value: str | float | None = None
+    python: str | None = None
+
+    def __str__(self) -> str:
+        """Spell it as Python does: `exact`, `limit=30`."""
+        if self.value is None:
+            return self.name
+        return f"{self.name}={repr(self.value) if self.python is None else self.python}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to run in a terminal, such as `kprobe ls MODEL --ops`.
+
+    Attributes:
+        words: The command and its arguments.
+        switches: The switches behind them, by their names.
+    """
+
+    words: str
+    switches: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        """Write it as a terminal takes it."""
+        flags = (f"--{name.replace('_', '-')}" for name in self.switches)
+        return f"`{' '.join(['kprobe', self.words, *flags])}`"
+
+
+class Hint:
+    """What to do about a fault: `Hint("leave ", Setting("exact"), " out")`.
+
+    Args:
+        *parts: What it consists of, put together without spaces.
+    """
+
+    def __init__(self, *parts: str | Setting | Command | Hint) -> None:
+        self.parts = parts
+
+    def __str__(self) -> str:
+        """Spell it for Python."""
+        return self.spell(str)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Hint) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+    def spell(self, spell_setting: Callable[[Setting], str]) -> str:
+        """Give the text, with each setting spelt by a function."""
+        texts = []
+        for part in self.parts:
+            if isinstance(part, Hint):
+                texts.append(part.spell(spell_setting))
+            else:
+                texts.append(spell_setting(part) if isinstance(part, Setting) else str(part))
+        return "".join(texts)
+
+
+def join_hints(hints: Iterable[Hint | str], between: str = "; ") -> Hint | None:
+    """Make one hint of several, or None of none."""
+    parts: list[Hint | str] = []
+    for hint in hints:
+        parts += [between, hint] if parts else [hint]
+    return Hint(*parts) if parts else None
 
 
 class KprobeError(Exception):
     """Anything kprobe reports by itself rather than by a traceback.
 
+    `str(error)` says what is wrong and what to do about it, a line for each fault.
+
     Attributes:
         faults: What went wrong, a line for each fault, at least one.
-        hint: What to do about it, one line, or None.
+        remedy: What to do about it, or None.
+        merged: The errors that this one was made of, if it was made of several.
         exit_code: The exit status of the command line.
     """
 
     exit_code = 2
 
-    def __init__(self, *faults: str, hint: str | None = None) -> None:
-        super().__init__("\n".join(faults))
+    def __init__(self, *faults: str, hint: Hint | str | None = None) -> None:
+        super().__init__(*faults)
         self.faults: Sequence[str] = faults
-        self.hint = hint
+        self.remedy = Hint(hint) if isinstance(hint, str) else hint
+        self.merged: Sequence[KprobeError] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it, spelt for Python."""
+        return None if self.remedy is None else str(self.remedy)
 
     @property
     def lines(self) -> list[str]:
-        """The faults and the hint as lines to print: one line for one fault."""
-        if self.hint is None:
+        """The faults and the hints as lines to show, spelt for Python."""
+        return self.spell(str)
+
+    def spell(self, spell_setting: Callable[[Setting], str]) -> list[str]:
+        """Give the faults and the hints as lines to show: one line for one fault.
+
+        Args:
+            spell_setting: Spells the settings that hints name.
+        """
+        if self.merged:
+            return [line for error in self.merged for line in error.spell(spell_setting)]
+        if self.remedy is None:
             return [*self.faults]
+        hint = self.remedy.spell(spell_setting)
         if len(self.faults) == 1:
-            return [f"{self.faults[0]}; {self.hint}"]
-        return [*self.faults, f"hint: {self.hint}"]
+            return [f"{self.faults[0]}; {hint}"]
+        return [*self.faults, f"hint: {hint}"]
 
 
 class AddressError(KprobeError):
@@ -93,7 +197,9 @@ class ModelCodeError(ModelError):
         excerpt: The code's traceback, shortened, to be shown above the faults; or None.
     """
 
-    def __init__(self, *faults: str, hint: str | None = None, excerpt: str | None = None) -> None:
+    def __init__(
+        self, *faults: str, hint: Hint | str | None = None, excerpt: str | None = None
+    ) -> None:
         super().__init__(*faults, hint=hint)
         self.excerpt = excerpt
 
@@ -118,4 +224,6 @@ def merge_errors(errors: Sequence[KprobeError]) -> KprobeError:
     """Make one error of several, of the class of the first; a single one stays as it is."""
     if len(errors) == 1:
         return errors[0]
-    return type(errors[0])(*(line for error in errors for line in error.lines))
+    merged = type(errors[0])(*(fault for error in errors for fault in error.faults))
+    merged.merged = errors
+    return merged

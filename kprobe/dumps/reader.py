@@ -25,7 +25,7 @@ class UnknownAddressError(DumpError, KeyError):
     """An address that isn't in a dump; a KeyError too, as mappings promise."""
 
     def __str__(self) -> str:
-        return "\n".join(self.faults)  # KeyError would show the repr
+        return DumpError.__str__(self)  # KeyError would show the repr
 
 
 class Dump(Mapping[str, Any]):

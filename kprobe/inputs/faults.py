@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from kprobe.errors import InputError
+from kprobe.errors import InputError, join_hints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from kprobe.errors import Hint
 
 _LISTED = 12
 
@@ -19,13 +21,13 @@ class Faults:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
-        self._hints: list[str] = []
+        self._hints: list[Hint | str] = []
 
     def __bool__(self) -> bool:
         """Whether anything is wrong."""
         return bool(self._texts)
 
-    def add(self, text: str, hint: str | None = None) -> None:
+    def add(self, text: str, hint: Hint | str | None = None) -> None:
         """Note one fault, and what to do about it."""
         self._texts.append(text)
         if hint and hint not in self._hints:
@@ -34,7 +36,7 @@ class Faults:
     def take(self, error: InputError) -> None:
         """Note the faults of an error."""
         for text in error.faults:
-            self.add(text, error.hint)
+            self.add(text, error.remedy)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -51,7 +53,7 @@ class Faults:
             InputError: If at least one fault was noted.
         """
         if self._texts:
-            raise InputError(*self._texts, hint="; ".join(self._hints) or None)
+            raise InputError(*self._texts, hint=join_hints(self._hints))
 
 
 def list_names(names: Iterable[str]) -> str:

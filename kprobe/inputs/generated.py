@@ -244,7 +244,9 @@ def _find(place: str, name: str, label: str) -> Any:
     try:
         module = import_source(place)
     except KprobeError as error:
-        raise InputError(f"{label}: {error}") from None
+        raise InputError(
+            *(f"{label}: {fault}" for fault in error.faults), hint=error.remedy
+        ) from None
     except Exception as error:
         raise InputError(f"{label}: can't be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)

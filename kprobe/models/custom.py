@@ -38,7 +38,9 @@ def _import_source(source: str) -> ModuleType:
     try:
         return import_source(source)
     except KprobeError as error:
-        raise ModelError(f"custom objects: {error}") from None
+        raise ModelError(
+            *(f"custom objects: {fault}" for fault in error.faults), hint=error.remedy
+        ) from None
     except SystemExit as error:
         raise ModelError(
             f"custom objects: {source} ends the program when it is imported: "
