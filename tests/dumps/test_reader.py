@@ -81,7 +81,8 @@ def test_an_unknown_address_is_a_key_error_that_names_the_nearest(path: Path) ->
         with pytest.raises(KeyError) as caught:
             dump["z/conw"]
         assert isinstance(caught.value, DumpError)
-            assert str(caught.value) == f"{path}: has no address 'z/conw'; nearest: z/conv, z.conv"
+        expected = f"{path}: has no address 'z/conw'; nearest: z/conv, z.conv"
+        assert str(caught.value) == expected
         assert caught.value.hint == "nearest: z/conv, z.conv"
         with pytest.raises(DumpError) as caught_far:
             dump["quite different"]
