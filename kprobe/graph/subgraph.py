@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from kprobe.errors import AddressError, UnevenError
+from kprobe.graph.compiler import BFLOAT16, SAFE, UNCHANGED, compiling, set_options
 from kprobe.graph.computation import Computation
 from kprobe.graph.extract import extract, find_updates, find_written
 from kprobe.graph.freeze import freeze
@@ -32,11 +32,6 @@ _KEY = "kprobe_key"
 
 
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
-
-# Options of the graph compiler. What it rewrites isn't the same: division by a constant becomes
-# multiplication by its reciprocal, and that is another number.
-_UNOPTIMIZED = {"disable_meta_optimizer": True}
-_BFLOAT16 = {"auto_mixed_precision_onednn_bfloat16": True}
 
 
 class Subgraph(Computation):
@@ -84,7 +79,7 @@ class Subgraph(Computation):
         # Variables delete their storage when they go, whatever still holds a handle to it.
         self.trace = trace
         self._exact = exact
-        self._options = _UNOPTIMIZED if exact else _BFLOAT16 if bfloat16 else {}
+        self._options = UNCHANGED if exact else BFLOAT16 if bfloat16 else SAFE
         self._seed = seed
         whole = trace.graph.as_graph_def()
         wanted = [
@@ -105,6 +100,7 @@ class Subgraph(Computation):
         if stateful:
             updates = sorted(find_updates(whole, wanted, stops, list(_list_nodes(trace))))
         definition, consumed = extract(whole, [*wanted, *updates], stops)
+        set_options(definition, self._options)
         needed = consumed | set(wanted)
         missing = [name for edge, name in inputs.items() if edge in needed and edge not in fed]
         if missing:
@@ -151,11 +147,6 @@ class Subgraph(Computation):
             v.dtype.size * (v.shape.num_elements() or 0) for v in owned.values()
         )
         self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
-
-    @property
-    def has_state(self) -> bool:
-        """Whether something is set before every batch, so that only one can be under way."""
-        return bool(self._options) or super().has_state
 
     def find_largest(self) -> int:
         """Give the bytes of one sample in the largest tensor whose shape is known in advance."""
@@ -216,7 +207,7 @@ class Subgraph(Computation):
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         key = [tf.constant(make_key(self._seed, row))] if self._draws else []
         try:
-            with _compiling(self._options):
+            with compiling(self._options):
                 return list(self._function(*arguments, *key))
         except tf.errors.OpError as error:
             number = find_lifted(error.message)
@@ -268,20 +259,6 @@ def _make_runner(
         return results if dtypes is None else [*map(tf.cast, results, dtypes)]
 
     return run
-
-
-@contextlib.contextmanager
-def _compiling(options: Mapping[str, bool]) -> Iterator[None]:
-    """Let TensorFlow's graph compiler work with some options: those of the process, for a while."""
-    before = tf.config.optimizer.get_experimental_options()
-    if options:
-        tf.config.optimizer.set_experimental_options(dict(options))
-    try:
-        yield
-    finally:
-        if options:
-            undone = {name: before.get(name, False) for name in options}
-            tf.config.optimizer.set_experimental_options(undone)
 
 
 def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:

@@ -96,7 +96,7 @@ def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequenc
     if alone and job.streams not in (None, 1):
         raise InputError(
             f"--streams {job.streams}: with state or seeds that are set before each batch, "
-            "--eager, --exact or bfloat16, batches are computed one at a time",
+            "or eagerly, batches are computed one at a time",
             hint="leave --streams out",
         )
     # The user's Python needn't expect to be called from several threads.

@@ -123,7 +123,7 @@ def test_every_processor_has_something_to_do(tmp_path):
 
 
 def test_batches_that_depend_on_the_last_one_are_computed_alone(tmp_path):
-    for options in ({"exact": True}, {"training": True}, {"eager": True}, {"stateful": True}):
+    for options in ({"training": True}, {"eager": True}, {"stateful": True}):
         assert choose(make_model(8, 4), tmp_path, "drop", **options)[1] == 1
 
 

@@ -1,0 +1,74 @@
+"""How TensorFlow's graph compiler works on what this thread calls, and nobody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING
+
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python.eager import context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+Options = tuple[tuple[str, int], ...]
+
+# What the compiler rewrites isn't the same: division by a constant becomes multiplication by its
+# reciprocal, and that is another number.
+UNCHANGED: Options = (("disable_meta_optimizer", True),)
+# Remapping fuses a layer with its activation, and many of the fused kernels make 0 of relu(NaN) and
+# NaN of gelu(inf). Which do, depends on the processor.
+SAFE: Options = (("remapping", RewriterConfig.OFF),)
+BFLOAT16: Options = (*SAFE, ("auto_mixed_precision_onednn_bfloat16", RewriterConfig.ON))
+
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+
+
+@contextlib.contextmanager
+def compiling(options: Options) -> Iterator[None]:
+    """Let functions that this thread calls inside the block be compiled with some options.
+
+    The user's own options hold beside them, and are as they were afterwards. TensorFlow looks the
+    options up at every call (`context.Context.function_call_options`), in each thread by itself;
+    `tf.config.optimizer.set_experimental_options` would set those of the whole process.
+
+    Args:
+        options: Fields of `RewriterConfig`, and their values.
+    """
+    own = context.context().function_call_options
+    config = _set_options(own.config_proto_serialized, options)
+    context.context().function_call_options = context.FunctionCallOptions(
+        executor_type=own.executor_type, config_proto=config
+    )
+    try:
+        yield
+    finally:
+        context.context().function_call_options = own
+
+
+def set_options(definition: GraphDef, options: Options) -> None:
+    """Let the functions that a graph calls without inlining them be compiled with some options.
+
+    Each call has options of its own, from when it was traced.
+
+    Args:
+        definition: The graph, with its library. It is changed.
+        options: As for `compiling`.
+    """
+    for nodes in (definition.node, *(f.node_def for f in definition.library.function)):
+        for node in nodes:
+            if node.op in _CALLS:
+                own = node.attr["config_proto"].s
+                node.attr["config_proto"].s = _set_options(own, options).SerializeToString()
+
+
+@functools.lru_cache
+def _set_options(serialized: bytes, options: Options) -> ConfigProto:
+    config = ConfigProto.FromString(serialized)
+    for name, value in options:
+        setattr(config.graph_options.rewrite_options, name, value)
+    return config
