@@ -10,11 +10,10 @@ import stat
 import struct
 from pathlib import Path
 
-import h5py
-
 from kprobe.dumps.layout import FORMAT
 from kprobe.dumps.space import lack_of_space
 from kprobe.errors import DumpError
+from kprobe.hdf5 import OpenForWritingError, open_for_reading
 
 # A lock of the open file (fcntl_locking(2)), not flock: HDF5 takes flock when it reads, and would
 # refuse to open a dump that is being written.
@@ -125,11 +124,17 @@ def explain(error: OSError, path: Path) -> DumpError:
 
 
 def is_dump(path: Path) -> bool:
-    """Tell whether a regular file is a dump, finished or not, and can be read."""
+    """Tell whether a regular file is a dump, finished or not, and can be read.
+
+    Raises:
+        OpenForWritingError: That can't be told, since it is open for writing elsewhere.
+    """
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_for_reading(path) as file:
             kind = file.attrs.get("format")
             return isinstance(kind, str) and kind == FORMAT
+    except OpenForWritingError:
+        raise
     except Exception:  # HDF5 reports damage in many types
         return False
 
@@ -138,7 +143,7 @@ def is_complete(path: Path) -> bool:
     """Tell whether a file is a finished dump."""
     if not is_dump(path):
         return False
-    with h5py.File(path, "r", locking=False) as file:
+    with open_for_reading(path) as file:
         return bool(file["complete"][()])
 
 
@@ -170,7 +175,7 @@ def _refuse_kept(partial: Path, *, overwrite: bool) -> None:
         )
     if overwrite:
         return
-    with h5py.File(partial, "r", locking=False) as file:
+    with open_for_reading(partial) as file:
         rows = int(file["committed"][()])
     if rows:
         raise DumpError(

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from kprobe.dumps.layout import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
 from kprobe.errors import DumpError
+from kprobe.hdf5 import open_for_reading
 
 if TYPE_CHECKING:
     import os
@@ -163,7 +163,7 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
         hint = f"{partial} holds what was written of it" if partial.is_file() else None
         raise DumpError(f"{path}: expected a dump, and there is no such file", hint=hint)
     try:
-        file = h5py.File(path, "r")
+        file = open_for_reading(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DumpError(f"{path}: expected a dump, and HDF5 can't open it: {reason}") from error

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.layout import describe, stored_attribute
+from kprobe.hdf5 import open_for_reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ def find_differences(
     Returns:
         A line for each difference; none if the rows of both are the same.
     """
-    with h5py.File(path, "r", locking=False) as file:
+    with open_for_reading(path) as file:
         before = {name: _plain(value) for name, value in file.attrs.items()}
         now = {name: _plain(stored_attribute(value)) for name, value in describe(attrs).items()}
         for attributes in (before, now):

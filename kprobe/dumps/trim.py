@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from kprobe.dumps.disk import WriteBehind, write_at
 from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, find_offsets, lay_out
 from kprobe.dumps.ragged import INDEX, RaggedWriter, move_together
+from kprobe.hdf5 import open_for_reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def trim(
     rows = len(samples)
     lay_out(target, columns, samples, attrs)
     with source.open("rb") as old, target.open("r+b") as new:
-        with h5py.File(source, "r", locking=False) as ours, h5py.File(target, "r") as theirs:
+        with open_for_reading(source) as ours, open_for_reading(target) as theirs:
             places = find_offsets(theirs, columns)
             disk = WriteBehind(new.fileno(), target.stat().st_size)
             for begin, end, size in _find_parts(ours, theirs, columns, rows):
@@ -54,7 +54,7 @@ def trim(
                     piece = os.pread(old.fileno(), min(_PIECE, size - done), begin + done)
                     disk.write(end + done, memoryview(piece))
             started = float(ours["started"][()])
-        with h5py.File(target, "r") as theirs:
+        with open_for_reading(target) as theirs:
             ragged = [
                 RaggedWriter(column, new.fileno(), theirs[column.name], rows)
                 for column in columns

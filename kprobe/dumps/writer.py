@@ -7,8 +7,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-import h5py
-
 from kprobe.dumps.layout import (
     COMPLETE,
     TIME,
@@ -33,6 +31,7 @@ from kprobe.dumps.resuming import find_differences
 from kprobe.dumps.trim import trim
 from kprobe.dumps.writes import Writes
 from kprobe.errors import DumpError
+from kprobe.hdf5 import open_for_reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -334,7 +333,7 @@ class Writer:
         """
         if found := self._find_differences(self.partial):
             raise _another_run(self.partial, found)
-        with h5py.File(self.partial, "r", locking=False) as file:
+        with open_for_reading(self.partial) as file:
             self._earlier = self._covered = int(file["committed"][()])
 
     def _find_differences(self, path: Path) -> list[str]:
@@ -347,7 +346,7 @@ class Writer:
         )
 
     def _find_places(self) -> None:
-        with h5py.File(self.partial, "r", locking=False) as file:
+        with open_for_reading(self.partial) as file:
             self._offsets = find_offsets(file, self._all_columns)
             self._ragged = {
                 column.name: RaggedWriter(column, self._file, file[column.name], self._earlier)
