@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 
 from kprobe.dumps.layout import FORMAT
+from kprobe.dumps.output import read_output
 from kprobe.dumps.space import lack_of_space
 from kprobe.errors import DumpError
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
@@ -19,20 +20,6 @@ from kprobe.hdf5 import OpenForWritingError, open_for_reading
 # refuse to open a dump that is being written.
 _LOCK = "hhqqi4x"
 _WHOLE_FILE = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-
-
-def read_output(text: str | os.PathLike[str]) -> Path:
-    """Take the name of a dump as the user wrote it.
-
-    Raises:
-        DumpError: It ends with a slash, which a `Path` would drop, or holds a NUL.
-    """
-    name = os.fspath(text)
-    if name.endswith(os.sep):
-        raise DumpError(f"{name}: expected the name of a file, and it ends with a slash")
-    if "\0" in name:
-        raise DumpError(f"{name!r}: expected the name of a file, and it holds a NUL character")
-    return Path(name)
 
 
 def partial_path(path: Path) -> Path:

@@ -17,13 +17,13 @@ from kprobe.dumps.layout import (
     find_offsets,
     lay_out,
 )
+from kprobe.dumps.output import read_output
 from kprobe.dumps.partial import (
     claim,
     explain,
     is_complete,
     partial_path,
     publish,
-    read_output,
 )
 from kprobe.dumps.pieces import as_array, check_columns, cut
 from kprobe.dumps.ragged import RaggedWriter, move_together
