@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import kprobe
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output, is_complete
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
@@ -45,7 +46,9 @@ def make_file(path: Path, libver: str = "latest") -> Path:
 
 def make_dump(path: Path, value: float, **options: Any) -> None:
     columns = [Column("a", (2,), FLOAT, {"addresses": ["a"]})]
-    with Writer(path, columns, ["x"], {}, **options) as writer:
+    with Writer(
+        OutputSpec(path=path, **options), Contents(columns=columns, samples=["x"])
+    ) as writer:
         writer.write(0, {"a": np.full((1, 2), value, FLOAT)})
         writer.finish()
 
@@ -220,10 +223,13 @@ def test_a_dump_that_is_open_is_replaced_and_the_old_one_stays_readable(
 def test_an_unfinished_dump_that_is_open_is_continued(tmp_path: Path, way: str) -> None:
     path, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
     columns = [Column("a", (), FLOAT, {"addresses": ["a"]})]
-    with Writer(path, columns, ["x", "y"], {}) as writer:
+    with Writer(OutputSpec(path=path), Contents(columns=columns, samples=["x", "y"])) as writer:
         writer.write(0, {"a": np.ones(1, FLOAT)})
     with (open_dump if way == "open_dump" else OPENERS[way])(partial) as old:
-        with Writer(path, columns, ["x", "y"], {}, resume=True) as writer:
+        with Writer(
+            OutputSpec(path=path, resume=True),
+            Contents(columns=columns, samples=["x", "y"]),
+        ) as writer:
             assert writer.committed == 1
             writer.write(1, {"a": np.full(1, 2, FLOAT)})
             writer.finish()
