@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+_SHOWN = 4  # columns in a repr
+
 
 class UnknownAddressError(DumpError, KeyError):
     """An address that isn't in a dump; a KeyError too, as mappings promise."""
@@ -136,8 +138,11 @@ class Dump(Mapping[str, Any]):
         self.close()
 
     def __repr__(self) -> str:
-        state = "" if self.complete else f", {self.committed} committed"
-        return f"<Dump {self.path}: {len(self.columns)} columns, {self.rows} rows{state}>"
+        shown = ", ".join(self.columns[:_SHOWN]) + (", …" if len(self.columns) > _SHOWN else "")
+        state = "complete" if self.complete else f"{self.committed:,} committed"
+        closed = "" if self._file else ", closed"
+        columns = f"{len(self.columns):,} columns ({shown})" if self.columns else "no columns"
+        return f"<Dump {self.path}: {columns}, {self.rows:,} rows, {state}{closed}>"
 
     def close(self) -> None:
         """Close the file; its arrays can't be read any more."""

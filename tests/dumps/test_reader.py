@@ -127,3 +127,17 @@ def test_a_newer_format_is_refused(path: Path) -> None:
         file.attrs["format_version"] = 2
     with pytest.raises(DumpError, match="expected format 1 at most, and it has format 2"):
         open_dump(path)
+
+
+def test_the_repr_says_what_a_dump_is(path: Path) -> None:
+    with open_dump(path) as dump:
+        assert repr(dump) == f"<Dump {path}: 2 columns (z.conv, nms), 2 rows, complete>"
+    assert repr(dump) == f"<Dump {path}: 2 columns (z.conv, nms), 2 rows, complete, closed>"
+    columns = [Column(f"c{i}", (), FLOAT, {"addresses": [f"c{i}"]}) for i in range(1500)]
+    lay_out(path, Contents(columns=columns, samples=np.zeros(2000, "S1")))
+    with open_dump(path) as dump:
+        shown = "1,500 columns (c0, c1, c2, c3, …)"
+        assert repr(dump) == f"<Dump {path}: {shown}, 2,000 rows, 0 committed>"
+    lay_out(path, Contents(columns=[], samples=["x"]))
+    with open_dump(path) as dump:
+        assert repr(dump) == f"<Dump {path}: no columns, 1 rows, 0 committed>"
