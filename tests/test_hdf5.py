@@ -170,7 +170,7 @@ def test_what_is_marked_as_open_for_writing_is_said_so(
     with held_elsewhere(path, locking), pytest.raises(OpenForWritingError) as caught:
         READERS[reader](path)
     assert caught.value.faults == (
-        f"{path}: is open for writing elsewhere, and can't be read meanwhile",
+        f"{path}: is open for writing elsewhere, and can't be used meanwhile",
     )
     assert caught.value.hint == (
         f"close it there; if what wrote it was killed, `h5clear -s {path}` frees it"
@@ -219,23 +219,97 @@ def test_a_dump_that_is_open_is_replaced_and_the_old_one_stays_readable(
             assert new["a"][0].tolist() == [2, 2]
 
 
-@pytest.mark.parametrize("way", ["open_dump", *OPENERS])
-def test_an_unfinished_dump_that_is_open_is_continued(tmp_path: Path, way: str) -> None:
+TO_READ = {
+    name: opener
+    for name, opener in OPENERS.items()
+    if name.startswith(("r,", "low-level, to read", "kprobe"))
+}
+MIXED = [
+    Column("even", (), FLOAT, {"addresses": ["even"]}),
+    Column("small", (-1,), FLOAT, {"addresses": ["small"]}),
+    Column("ragged", (-1,), FLOAT, {"addresses": ["ragged"]}),
+]
+
+
+def make_mixed(start: int, stop: int) -> dict[str, Any]:
+    rows = range(start, stop)
+    return {
+        "even": np.arange(start, stop, dtype=FLOAT),
+        "small": [np.full(1, row, FLOAT) for row in rows],
+        "ragged": [np.full(row % 3 + 1, row, FLOAT) for row in rows],
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("way", ["open_dump", *TO_READ])
+def test_an_unfinished_dump_that_is_open_is_continued_and_read_as_it_is_then(
+    tmp_path: Path, way: str, stream: bool
+) -> None:
     path, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
-    columns = [Column("a", (), FLOAT, {"addresses": ["a"]})]
-    with Writer(OutputSpec(path=path), Contents(columns=columns, samples=["x", "y"])) as writer:
-        writer.write(0, {"a": np.ones(1, FLOAT)})
-    with (open_dump if way == "open_dump" else OPENERS[way])(partial) as old:
-        with Writer(
-            OutputSpec(path=path, resume=True),
-            Contents(columns=columns, samples=["x", "y"]),
-        ) as writer:
-            assert writer.committed == 1
-            writer.write(1, {"a": np.full(1, 2, FLOAT)})
-            writer.finish()
-        assert old["a"][...].tolist() == [1, 2]
+    names = np.array([b"0", b"1", b"2", b"3", b"4", b"5"])
+    samples = np.zeros(1000, "S1") if stream else names
+    contents = Contents(columns=MIXED, samples=samples, open_ended=stream)
+    with Writer(OutputSpec(path=path), contents) as writer:
+        writer.write(0, make_mixed(0, 2))
+    with (open_dump if way == "open_dump" else TO_READ[way])(partial) as old:
+        # What HDF5 keeps of datasets that are open, it keeps for all that open them.
+        raw = old._file if way == "open_dump" else old
+        parts = [f"{name}/{part}" for name in ("small", "ragged") for part in ("offsets", "values")]
+        kept = [raw[name] for name in ("even", "committed", "complete", *parts)]
+        assert [dataset[:1].size if dataset.shape else dataset[()] for dataset in kept][1] == 2
+        # Another process goes on with it, and is killed.
+        assert old["even"][1] == 1
+        subprocess.run([sys.executable, "-c", CONTINUE, path, str(int(stream))], check=True)
+        with Writer(OutputSpec(path=path, resume=True), contents) as writer:
+            assert writer.committed == 4
+            writer.write(4, make_mixed(4, 6))
+            writer.finish(names if stream else None)
+        with open_dump(path) as dump:
+            assert dump.complete
+            assert dump["even"][...].tolist() == [0, 1, 2, 3, 4, 5]
+            for name in ("small", "ragged"):
+                for row, expected in enumerate(make_mixed(0, 6)[name]):
+                    assert dump[name][row].tolist() == expected.tolist()
+        del kept
     with open_dump(path) as dump:
-        assert dump["a"][...].tolist() == [1, 2]
+        assert dump["ragged"][3].tolist() == [3]
+
+
+CONTINUE = f"""
+import importlib.util, os, sys
+spec = importlib.util.spec_from_file_location("test_hdf5", {__file__!r})
+tests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tests)
+stream = bool(int(sys.argv[2]))
+samples = tests.np.zeros(1000, "S1") if stream else tests.np.array([b"%d" % i for i in range(6)])
+contents = tests.Contents(columns=tests.MIXED, samples=samples, open_ended=stream)
+writer = tests.Writer(tests.OutputSpec(path=sys.argv[1], resume=True), contents).__enter__()
+writer.write(2, tests.make_mixed(2, 4))
+writer.commit(4)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("mode", ["r+", "a"])
+@pytest.mark.parametrize("locking", [None, False, True])
+def test_an_unfinished_dump_that_is_open_for_writing_is_left_alone(
+    tmp_path: Path, mode: str, locking: bool | None
+) -> None:
+    path, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
+    contents = Contents(columns=MIXED, samples=[*"abcd"])
+    with Writer(OutputSpec(path=path), contents) as writer:
+        writer.write(0, make_mixed(0, 2))
+    writer = Writer(OutputSpec(path=path, resume=True), contents)
+    with (
+        h5py.File(partial, mode, locking=locking),
+        pytest.raises(OpenForWritingError, match="partial: is open for writing elsewhere"),
+    ):
+        writer.__enter__()
+    with writer:
+        writer.write(2, make_mixed(2, 4))
+        writer.finish()
+    with open_dump(path) as dump:
+        assert dump["ragged"][2].tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("way", OPENERS)

@@ -12,7 +12,7 @@ from kprobe.dumps.lock import refuse_locked
 from kprobe.dumps.output import read_output
 from kprobe.dumps.space import lack_of_space
 from kprobe.errors import DumpError, Hint, Setting
-from kprobe.hdf5 import OpenForWritingError, open_for_reading
+from kprobe.hdf5 import OpenForWritingError, open_afresh
 
 if TYPE_CHECKING:
     import os
@@ -78,7 +78,7 @@ def is_dump(path: Path) -> bool:
         OpenForWritingError: That can't be told, since it is open for writing elsewhere.
     """
     try:
-        with open_for_reading(path) as file:
+        with open_afresh(path) as file:
             kind = file.attrs.get("format")
             return isinstance(kind, str) and kind == FORMAT
     except OpenForWritingError:
@@ -95,7 +95,7 @@ def is_complete(path: Path) -> bool:
     """
     if not is_dump(path):
         return False
-    with open_for_reading(path) as file:
+    with open_afresh(path) as file:
         return bool(file["complete"][()])
 
 
@@ -132,7 +132,7 @@ def refuse_kept(partial: Path, *, overwrite: bool) -> None:
             )
         if overwrite:
             return
-        with open_for_reading(partial) as file:
+        with open_afresh(partial) as file:
             rows = int(file["committed"][()])
         if rows:
             raise DumpError(

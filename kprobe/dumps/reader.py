@@ -13,7 +13,7 @@ import numpy as np
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
 from kprobe.errors import DumpError
-from kprobe.hdf5 import open_for_reading
+from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:
     import os
@@ -168,7 +168,7 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
         hint = f"{partial} holds what was written of it" if partial.is_file() else None
         raise DumpError(f"{path}: expected a dump, and there is no such file", hint=hint)
     try:
-        file = open_for_reading(path)
+        file = open_afresh(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DumpError(f"{path}: expected a dump, and HDF5 can't open it: {reason}") from error

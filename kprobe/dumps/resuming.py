@@ -12,7 +12,7 @@ from kprobe.dumps.create import describe, stored_attribute
 from kprobe.dumps.layout import encode
 from kprobe.dumps.partial import is_complete
 from kprobe.errors import DumpError, Hint, Setting
-from kprobe.hdf5 import open_for_reading
+from kprobe.hdf5 import OpenForWritingError, open_afresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,10 +31,14 @@ def read_kept(path: Path, contents: Contents) -> int:
 
     Raises:
         DumpError: It is of another run, or is finished and has another number of rows.
+        OpenForWritingError: HDF5 has it open for writing in this process, and would write to it
+            what it knows of it, when it is closed.
     """
     if found := find_differences(path, contents):
         raise another_run(path, found)
-    with open_for_reading(path) as file:
+    with open_afresh(path) as file:
+        if file.mode != "r":
+            raise OpenForWritingError(path)
         if len(file["sample"]) != contents.rows:
             raise DumpError(f"{path}: is complete already", hint="run this again")
         return int(file["committed"][()])
@@ -64,7 +68,7 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
     """
     samples, columns = encode(contents.samples), contents.columns
     any_rows = contents.open_ended and is_complete(path)
-    with open_for_reading(path) as file:
+    with open_afresh(path) as file:
         before = {name: _plain(value) for name, value in file.attrs.items()}
         now = describe(contents.attrs).items()
         after = {name: _plain(stored_attribute(value)) for name, value in now}

@@ -11,7 +11,7 @@ from kprobe.dumps.pieces import Batch, Coverage, cut
 from kprobe.dumps.ragged import RaggedColumns
 from kprobe.dumps.writes import Writes
 from kprobe.errors import DumpError
-from kprobe.hdf5 import open_for_reading
+from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Rows:
     ) -> None:
         self._contents = contents
         self._path = claim.partial
-        with open_for_reading(self._path) as file:
+        with open_afresh(self._path) as file:
             self._offsets = find_offsets(file, contents.columns)
             self._ragged = RaggedColumns(contents.ragged.values(), claim.file, file, kept)
         self._coverage = Coverage(contents.rows, kept)

@@ -11,7 +11,7 @@ from kprobe.dumps.create import COMMITTED, COMPLETE, TIME, find_offsets
 from kprobe.dumps.disk import WriteBehind, write_at
 from kprobe.dumps.layout import lay_out
 from kprobe.dumps.ragged import INDEX, RaggedColumns
-from kprobe.hdf5 import open_for_reading
+from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ def trim(source: Path, target: Path, contents: Contents, finished: float) -> Non
     rows, columns = contents.rows, contents.columns
     lay_out(target, contents)
     with source.open("rb") as old, target.open("r+b") as new:
-        with open_for_reading(source) as ours, open_for_reading(target) as theirs:
+        with open_afresh(source) as ours, open_afresh(target) as theirs:
             places = find_offsets(theirs, columns)
             disk = WriteBehind(new.fileno(), target.stat().st_size)
             for begin, end, size in _find_parts(ours, theirs, columns, rows):
@@ -46,7 +46,7 @@ def trim(source: Path, target: Path, contents: Contents, finished: float) -> Non
                     piece = os.pread(old.fileno(), min(_PIECE, size - done), begin + done)
                     disk.write(end + done, memoryview(piece))
             started = float(ours["started"][()])
-        with open_for_reading(target) as theirs:
+        with open_afresh(target) as theirs:
             ragged = RaggedColumns(contents.ragged.values(), new.fileno(), theirs, rows)
         ragged.move_together()
         facts: dict[str, np.ndarray[Any, Any]] = {
