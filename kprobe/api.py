@@ -92,7 +92,7 @@ def dump(
     Raises:
         KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
     """
-    from kprobe.dumps.partial import read_output
+    from kprobe.dumps.output import read_output
     from kprobe.graph.address import split_addresses
     from kprobe.pipeline.planning import plan
     from kprobe.pipeline.run import run

@@ -81,12 +81,13 @@ def test_completing_a_layer_imports_no_tensorflow(find_imports):
 def test_reading_a_dump_imports_no_tensorflow(tmp_path, find_imports):
     import numpy as np
 
-    from kprobe.dumps.layout import Column
+    from kprobe.dumps.layout import Column, Contents
+    from kprobe.dumps.output import OutputSpec
     from kprobe.dumps.writer import Writer
 
     path = tmp_path / "a.h5"
     columns = [Column("a", (2,), np.dtype("f4"), {"addresses": ["a"]})]
-    with Writer(path, columns, ["x"], {}) as writer:
+    with Writer(OutputSpec(path=path), Contents(columns=columns, samples=["x"])) as writer:
         writer.write(0, {"a": np.ones((1, 2), "f4")})
         writer.finish()
     for statement in (

@@ -126,7 +126,7 @@ def bench(ctx: click.Context, /, model: str, **options: Any) -> None:
     hold_back_noise(options["verbose"])
     keep_memory()
 
-    from kprobe.dumps.partial import read_output
+    from kprobe.dumps.output import read_output
     from kprobe.pipeline.job import Job, default_output
     from kprobe.pipeline.planning import plan
 

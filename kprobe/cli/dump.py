@@ -320,7 +320,7 @@ def _destination(output: str | Path, to_stdout: bool) -> Iterator[Path]:
     Raises:
         DumpError: stdout can't be written; a pipe that was closed is no error.
     """
-    from kprobe.dumps.partial import read_output
+    from kprobe.dumps.output import read_output
 
     if not to_stdout:
         yield read_output(output)

@@ -1,75 +1,28 @@
-"""The partial file that a dump is until it is complete: taken, locked and renamed."""
+"""What may be at the place of a dump, and of the partial file that it is until it is complete."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import os
 import stat
-import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
-
-from kprobe.dumps.layout import FORMAT
+from kprobe.dumps.create import FORMAT
+from kprobe.dumps.lock import refuse_locked
+from kprobe.dumps.output import read_output
 from kprobe.dumps.space import lack_of_space
-from kprobe.errors import DumpError
+from kprobe.errors import DumpError, Hint, Setting
+from kprobe.hdf5 import OpenForWritingError, open_afresh
 
-# A lock of the open file (fcntl_locking(2)), not flock: HDF5 takes flock when it reads, and would
-# refuse to open a dump that is being written.
-_LOCK = "hhqqi4x"
-_WHOLE_FILE = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-
-
-def read_output(text: str | os.PathLike[str]) -> Path:
-    """Take the name of a dump as the user wrote it.
-
-    Raises:
-        DumpError: It ends with a slash, which a `Path` would drop, or holds a NUL.
-    """
-    name = os.fspath(text)
-    if name.endswith(os.sep):
-        raise DumpError(f"{name}: expected the name of a file, and it ends with a slash")
-    if "\0" in name:
-        raise DumpError(f"{name!r}: expected the name of a file, and it holds a NUL character")
-    return Path(name)
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def partial_path(path: Path) -> Path:
     """Return the name of a dump that isn't complete."""
     return path.parent / f"{path.name}.partial"
-
-
-def claim(path: Path, partial: Path, *, overwrite: bool, resume: bool) -> tuple[int, Path]:
-    """Open the file that rows will go to for this process alone.
-
-    Returns:
-        Its descriptor, open for writing; closing it gives up the claim. And its path: the partial
-        file if that is gone on with; else one of another name, that becomes the partial file when
-        it is laid out, so that a kill before leaves none.
-
-    Raises:
-        DumpError: The dump exists already, its place can't be written to, another process
-            writes there, or the partial file is something else than a dump, or one whose rows
-            mustn't be lost.
-    """
-    check_output(path, overwrite=overwrite, resume=resume)
-    new = partial.with_name(f"{partial.name}.new")
-    try:
-        if partial.exists():
-            file = _open_alone(partial, os.O_RDWR)
-            try:
-                _refuse_kept(partial, overwrite=overwrite or resume)
-                if resume and os.fstat(file).st_size:
-                    return os.dup(file), partial
-                partial.unlink()
-            finally:
-                os.close(file)
-        file = _open_alone(new, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise explain(error, partial) from error
-    return file, new
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool, resume: bool = False) -> None:
@@ -81,34 +34,15 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool, resume: bool 
     """
     path = read_output(path)
     partial = partial_path(path)
-    # One that is finished may be the very one that is to be gone on with.
-    _refuse_existing(path, overwrite=overwrite or (resume and _look_at(partial) is None))
+    # One that is finished may be the very one that is to be resumed.
+    refuse_existing(path, overwrite=overwrite or (resume and _look_at(partial) is None))
     directory = _look_at(path.parent)
     if directory is None or not stat.S_ISDIR(directory.st_mode):
         raise DumpError(f"{path}: there is no directory {path.parent}", hint="make it first")
-    _refuse_special(partial)
+    refuse_special(partial)
     if partial.is_file():
-        _refuse_locked(partial)
-        _refuse_kept(partial, overwrite=overwrite or resume)
-
-
-def publish(partial: Path, path: Path, *, overwrite: bool) -> None:
-    """Give a complete partial file its name, in one step that a crash can't cut in half.
-
-    Raises:
-        DumpError: There is a file of that name, which mustn't be overwritten, or the system
-            refuses.
-    """
-    _refuse_existing(path, overwrite=overwrite)
-    try:
-        partial.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise explain(error, path) from error
+        refuse_locked(partial)
+        refuse_kept(partial, overwrite=overwrite or resume)
 
 
 def explain(error: OSError, path: Path) -> DumpError:
@@ -124,25 +58,48 @@ def explain(error: OSError, path: Path) -> DumpError:
     return DumpError(f"{path}: can't be written: {error.strerror or error}", hint=hint)
 
 
-def is_dump(path: Path) -> bool:
-    """Tell whether a regular file is a dump, finished or not, and can be read."""
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise the system's errors in the block as those of writing to a file.
+
+    Raises:
+        DumpError: The block raised an OSError.
+    """
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def is_dump(path: Path) -> bool:
+    """Tell whether a regular file is a dump, finished or not, and can be read.
+
+    Raises:
+        OpenForWritingError: That can't be told, since it is open for writing elsewhere.
+    """
+    try:
+        with open_afresh(path) as file:
             kind = file.attrs.get("format")
             return isinstance(kind, str) and kind == FORMAT
+    except OpenForWritingError:
+        raise
     except Exception:  # HDF5 reports damage in many types
         return False
 
 
 def is_complete(path: Path) -> bool:
-    """Tell whether a file is a finished dump."""
+    """Tell whether a file is a finished dump.
+
+    Raises:
+        OpenForWritingError: That can't be told, since it is open for writing elsewhere.
+    """
     if not is_dump(path):
         return False
-    with h5py.File(path, "r", locking=False) as file:
+    with open_afresh(path) as file:
         return bool(file["complete"][()])
 
 
-def _refuse_existing(path: Path, *, overwrite: bool) -> None:
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Refuse whatever has this name, except for a dump that may be overwritten."""
     status = _look_at(path)
     if status is None:
@@ -156,35 +113,45 @@ def _refuse_existing(path: Path, *, overwrite: bool) -> None:
             hint="choose another output",
         )
     if not overwrite:
-        raise DumpError(f"{path}: exists already", hint="replace it with --overwrite")
-
-
-def _refuse_kept(partial: Path, *, overwrite: bool) -> None:
-    """Refuse a partial file that isn't a dump, or whose rows would be lost."""
-    if not partial.stat().st_size:
-        return
-    if not is_dump(partial):
         raise DumpError(
-            f"{partial}: exists and is not a dump of kprobe, and is not replaced",
-            hint="remove it, or choose another output",
-        )
-    if overwrite:
-        return
-    with h5py.File(partial, "r", locking=False) as file:
-        rows = int(file["committed"][()])
-    if rows:
-        raise DumpError(
-            f"{partial}: holds {rows:,} samples of an earlier run",
-            hint="go on with it with --resume, or start anew with --overwrite",
+            f"{path}: exists already", hint=Hint("replace it with ", Setting("overwrite", True))
         )
 
 
-def _refuse_special(partial: Path) -> None:
-    """Refuse a partial file that opening would do something to: a pipe, a device."""
-    status = _look_at(partial)
+def refuse_kept(partial: Path, *, overwrite: bool) -> None:
+    """Refuse a partial file that isn't a dump, or whose rows would be lost; none is fine."""
+    # Without its lock it may be published meanwhile.
+    with contextlib.suppress(FileNotFoundError):
+        if not partial.stat().st_size:
+            return
+        if not is_dump(partial):
+            partial.stat()
+            raise DumpError(
+                f"{partial}: exists and is not a dump of kprobe, and is not replaced",
+                hint="remove it, or choose another output",
+            )
+        if overwrite:
+            return
+        with open_afresh(partial) as file:
+            rows = int(file["committed"][()])
+        if rows:
+            raise DumpError(
+                f"{partial}: holds {rows:,} samples of an earlier run",
+                hint=Hint(
+                    "continue it with ",
+                    Setting("resume", True),
+                    ", or start anew with ",
+                    Setting("overwrite", True),
+                ),
+            )
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a place for rows that opening would do something to: a pipe, a device."""
+    status = _look_at(path)
     if status and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise DumpError(
-            f"{partial}: expected a place for the unfinished dump, and it is no regular file",
+            f"{path}: expected a place for the unfinished dump, and it is no regular file",
             hint="choose another output",
         )
 
@@ -204,38 +171,3 @@ def _look_at(path: Path) -> os.stat_result | None:
         return None
     except OSError as error:
         raise explain(error, path) from error
-
-
-def _open_alone(path: Path, flags: int) -> int:
-    """Open and lock a file.
-
-    Raises:
-        OSError: It can't be opened.
-        DumpError: Another process has it.
-    """
-    file = os.open(path, flags | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _WHOLE_FILE)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN):
-            os.close(file)
-            raise _in_use(path) from error
-        return file  # a filesystem without locks
-    # Between opening and locking, another process may have given the file another name.
-    if not path.exists() or not os.path.samestat(os.fstat(file), path.stat()):
-        os.close(file)
-        raise _in_use(path)
-    return file
-
-
-def _refuse_locked(path: Path) -> None:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _WHOLE_FILE)
-        if struct.unpack(_LOCK, found)[0] != fcntl.F_UNLCK:
-            raise _in_use(path)
-
-
-def _in_use(path: Path) -> DumpError:
-    return DumpError(
-        f"{path}: another process is writing it", hint="wait for it, or choose another output"
-    )

@@ -9,10 +9,9 @@ import numpy as np
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from kprobe.dumps.layout import Column
-    from kprobe.dumps.ragged import RaggedWriter
+    from kprobe.dumps.layout import Column, Contents
 
 # The bytes that one thread writes at a time. Measured on ext4 with two cores, 1 GiB in batches of
 # 16 MiB, medians of 7 noisy runs: 2 threads with 4 MiB 5.0 GB/s, with 1 MiB 4.5, with 16 MiB 3.3;
@@ -21,7 +20,7 @@ _PIECE = 4 << 20
 
 
 def as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
-    """Take what came for a column: an array, or anything with the buffer protocol.
+    """Take what a column is handed: an array, or anything with the buffer protocol.
 
     Raises:
         DumpError: It is neither.
@@ -32,55 +31,95 @@ def as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
         return np.asarray(memoryview(value))
     except (TypeError, ValueError, BufferError) as error:
         raise DumpError(
-            f"{name}: expected an array, and {type(value).__name__} came: {error}"
+            f"{name}: expected an array, received {type(value).__name__}: {error}"
         ) from error
 
 
-def check_columns(
-    arrays: Mapping[str, np.ndarray[Any, Any]],
-    ragged: Mapping[str, Sequence[np.ndarray[Any, Any]]],
-    columns: Mapping[str, Column],
-    ragged_columns: Mapping[str, RaggedWriter],
-) -> tuple[int, list[str]]:
-    """Check what came for the columns of a dump.
+class Batch:
+    """What was handed over of some rows, by column.
 
     Args:
-        arrays: By column an array.
-        ragged: By ragged column an array for each row.
-        columns: The columns of the first kind.
-        ragged_columns: Those of the second.
+        values: For every column with rows what `Writer.write` takes.
+        contents: What the dump is to hold.
 
-    Returns:
-        How many rows it has, and what is wrong with it, a line each.
+    Attributes:
+        even: By column an array, with a row for each sample.
+        ragged: By ragged column an array for each row.
+        rows: How many rows it has.
 
     Raises:
-        DumpError: It is for other columns.
+        DumpError: It is for other columns, or holds something else than arrays.
     """
-    if arrays.keys() != columns.keys() or ragged.keys() != ragged_columns.keys():
-        raise DumpError(
-            f"expected the columns {', '.join([*columns, *ragged_columns])}, "
-            f"and {', '.join([*arrays, *ragged])} came"
-        )
-    first = next(iter(arrays.values()), np.empty(0))
-    rows = first.shape[0] if first.ndim else 0
-    if not arrays:
-        rows = max(map(len, ragged.values()), default=0)
-    faults = []
-    for name, parts in ragged.items():
-        fault = ragged_columns[name].find_fault(parts)
-        faults += [fault] if fault else []
-        if len(parts) != rows:
-            faults.append(f"{name}: expected {rows} rows, and {len(parts)} came")
-    for name, array in arrays.items():
-        column = columns[name]
-        if array.dtype != column.dtype or array.shape != (rows, *column.shape):
-            faults.append(
-                f"{name}: expected {column.dtype} of shape {(rows, *column.shape)}, "
-                f"and {array.dtype} of shape {array.shape} came"
+
+    def __init__(self, values: Mapping[str, Any], contents: Contents) -> None:
+        self._columns = contents.even
+        ragged = contents.ragged
+        if values.keys() != self._columns.keys() | ragged.keys():
+            expected, received = [*self._columns, *ragged], [*values] or ["none"]
+            raise DumpError(
+                f"expected the columns {', '.join(expected)}, received {', '.join(received)}"
             )
-        elif not array.flags.c_contiguous:
-            faults.append(f"{name}: expected a C-contiguous array, and another came")
-    return rows, faults
+        self.ragged = {name: [as_array(name, row) for row in values[name]] for name in ragged}
+        self.even = {name: as_array(name, values[name]) for name in self._columns}
+        first = next(iter(self.even.values()), None)
+        if first is None:
+            self.rows = max(map(len, self.ragged.values()), default=0)
+        else:
+            self.rows = first.shape[0] if first.ndim else 0
+
+    def find_faults(self) -> list[str]:
+        """Say what of it doesn't fit, a line each; the shapes of ragged rows aren't looked at."""
+        faults = [
+            f"{name}: expected {self.rows} rows, received {len(parts)}"
+            for name, parts in self.ragged.items()
+            if len(parts) != self.rows
+        ]
+        for name, array in self.even.items():
+            column = self._columns[name]
+            shape = (self.rows, *column.shape)
+            if array.dtype != column.dtype or array.shape != shape:
+                faults.append(
+                    f"{name}: expected {column.dtype} of shape {shape}, "
+                    f"received {array.dtype} of shape {array.shape}"
+                )
+            elif not array.flags.c_contiguous:
+                faults.append(f"{name}: expected a C-contiguous array, received another")
+        return faults
+
+
+class Coverage:
+    """Which rows were handed over: each once, in any order of batches.
+
+    Args:
+        rows: How many there are to be.
+        start: The first that is to be handed over.
+
+    Attributes:
+        stop: The rows below it were handed over, all of them.
+    """
+
+    def __init__(self, rows: int, start: int) -> None:
+        self.stop = start
+        self._rows = rows
+        self._ahead: dict[int, int] = {}  # start to stop of batches beyond a gap
+
+    def find_fault(self, start: int, stop: int, *, in_order: bool) -> list[str]:
+        """Say why rows can't be handed over, if they can't."""
+        faults = []
+        if in_order and start != self.stop:
+            faults.append(f"expected rows from {self.stop} on, received row {start}")
+        if not 0 <= start <= stop <= self._rows:
+            faults.append(f"expected rows within 0 to {self._rows}, received {start} to {stop}")
+        elif stop > start and (start < self.stop or start in self._ahead):
+            faults.append(f"expected every row once, received row {start} again")
+        return faults
+
+    def add(self, start: int, stop: int) -> None:
+        """Note that rows were handed over."""
+        if stop > start:
+            self._ahead[start] = stop
+        while self.stop in self._ahead:
+            self.stop = self._ahead.pop(self.stop)
 
 
 def cut(

@@ -19,7 +19,7 @@ from kprobe.dumps.extend import extend, find_header, read_size, resize
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kprobe.dumps.layout import Column
 
@@ -110,7 +110,7 @@ class RaggedWriter:
                 shape = str(column.shape).replace("-1", "?")
                 return (
                     f"{column.name}: expected {column.dtype} of shape {shape} in each row, "
-                    f"and {row.dtype} of shape {row.shape} came"
+                    f"received {row.dtype} of shape {row.shape}"
                 )
         return None
 
@@ -178,26 +178,63 @@ class RaggedWriter:
             write_at(self._file, place + row * row_bytes, index.reshape(-1).data)
 
 
-def move_together(columns: Sequence[RaggedWriter], file: int) -> None:
-    """Move the values of ragged columns, all rows being there, together, and cut the file.
+class RaggedColumns:
+    """The ragged columns of a dump that is being written.
 
     Args:
         columns: The columns, in their order.
         file: Descriptor of the partial file.
-
-    Raises:
-        OSError: They can't be written.
-        DumpError: HDF5 laid a dataset out in an unknown way.
+        groups: By name the column's group in it.
+        rows: How many rows there are already.
     """
-    if not columns:
-        return
-    end = read_size(file)
-    room = _share(len(columns)) * len(columns)
-    if end > room:  # else a run that was stopped in this place did all but the last step
-        end -= room
-        for column in columns:
-            end = column.move(_to_page(end))
-    resize(file, end)
+
+    def __init__(
+        self, columns: Iterable[Column], file: int, groups: Mapping[str, Any], rows: int
+    ) -> None:
+        self._file = file
+        self._writers = {
+            column.name: RaggedWriter(column, file, groups[column.name], rows) for column in columns
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._writers)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the values of all columns."""
+        return sum(writer.nbytes for writer in self._writers.values())
+
+    def find_faults(self, batch: Mapping[str, Sequence[np.ndarray[Any, Any]]]) -> list[str]:
+        """Say what is wrong with rows to append, a line for each column where something is."""
+        faults = (self._writers[name].find_fault(rows) for name, rows in batch.items())
+        return [fault for fault in faults if fault is not None]
+
+    def append(self, batch: Mapping[str, Sequence[np.ndarray[Any, Any]]]) -> None:
+        """Append rows to each column.
+
+        Raises:
+            OSError: They can't be written.
+            DumpError: There is no room for them.
+        """
+        for name, rows in batch.items():
+            self._writers[name].append(rows)
+
+    def move_together(self) -> None:
+        """Move the values of all columns, all rows being there, together, and cut the file.
+
+        Raises:
+            OSError: They can't be written.
+            DumpError: HDF5 laid a dataset out in an unknown way.
+        """
+        if not self._writers:
+            return
+        end = read_size(self._file)
+        room = _share(len(self._writers)) * len(self._writers)
+        if end > room:  # else a run that was stopped in this place did all but the last step
+            end -= room
+            for writer in self._writers.values():
+                end = writer.move(_to_page(end))
+        resize(self._file, end)
 
 
 def _share(count: int) -> int:

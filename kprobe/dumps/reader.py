@@ -8,17 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
-from kprobe.dumps.layout import FORMAT, FORMAT_VERSION
+from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
 from kprobe.errors import DumpError
+from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
     from types import TracebackType
+
+_SHOWN = 4  # columns in a repr
 
 
 class UnknownAddressError(DumpError, KeyError):
@@ -136,8 +138,11 @@ class Dump(Mapping[str, Any]):
         self.close()
 
     def __repr__(self) -> str:
-        state = "" if self.complete else f", {self.committed} committed"
-        return f"<Dump {self.path}: {len(self.columns)} columns, {self.rows} rows{state}>"
+        shown = ", ".join(self.columns[:_SHOWN]) + (", …" if len(self.columns) > _SHOWN else "")
+        state = "complete" if self.complete else f"{self.committed:,} committed"
+        closed = "" if self._file else ", closed"
+        columns = f"{len(self.columns):,} columns ({shown})" if self.columns else "no columns"
+        return f"<Dump {self.path}: {columns}, {self.rows:,} rows, {state}{closed}>"
 
     def close(self) -> None:
         """Close the file; its arrays can't be read any more."""
@@ -163,7 +168,7 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
         hint = f"{partial} holds what was written of it" if partial.is_file() else None
         raise DumpError(f"{path}: expected a dump, and there is no such file", hint=hint)
     try:
-        file = h5py.File(path, "r")
+        file = open_afresh(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DumpError(f"{path}: expected a dump, and HDF5 can't open it: {reason}") from error

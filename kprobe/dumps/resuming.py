@@ -1,4 +1,4 @@
-"""Tell whether an unfinished dump is one of the same run, so that it can be gone on with."""
+"""What is kept of an earlier run: whether it was of the same kind, and how many rows it wrote."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from kprobe.dumps.layout import describe, stored_attribute
+from kprobe.dumps.create import describe, stored_attribute
+from kprobe.dumps.layout import encode
+from kprobe.dumps.partial import is_complete
+from kprobe.errors import DumpError, Hint, Setting
+from kprobe.hdf5 import OpenForWritingError, open_afresh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from kprobe.dumps.layout import Attribute, Column, EncodedNames
+    from kprobe.dumps.layout import Column, Contents
 
 # The command's own words, such as a path as it was written (what they led to is compared), how
 # many batches are computed at a time, and what was measured.
@@ -22,35 +26,56 @@ _NOT_COMPARED = ("job", "streams", "audit_ulps", "bfloat16_error")
 _SHOWN = 60  # characters of a value
 
 
-def find_differences(
-    path: Path,
-    columns: Sequence[Column],
-    samples: EncodedNames,
-    attrs: Mapping[str, Attribute],
-    *,
-    any_rows: bool = False,
-) -> list[str]:
+def read_kept(path: Path, contents: Contents) -> int:
+    """Read how many rows an unfinished dump of the same run holds.
+
+    Raises:
+        DumpError: It is of another run, or is finished and has another number of rows.
+        OpenForWritingError: HDF5 has it open for writing in this process, and would write to it
+            what it knows of it, when it is closed.
+    """
+    if found := find_differences(path, contents):
+        raise another_run(path, found)
+    with open_afresh(path) as file:
+        if file.mode != "r":
+            raise OpenForWritingError(path)
+        if len(file["sample"]) != contents.rows:
+            raise DumpError(f"{path}: is complete already", hint="run this again")
+        return int(file["committed"][()])
+
+
+def another_run(path: Path, differences: Sequence[str]) -> DumpError:
+    """Return the error that says in what a dump differs from what would be written now."""
+    return DumpError(
+        f"{path}: is of another run, and can't be continued",
+        *differences,
+        hint=Hint("give the same options, or start anew with ", Setting("overwrite", True)),
+    )
+
+
+def find_differences(path: Path, contents: Contents) -> list[str]:
     """Tell in what a dump differs from one that would be laid out now.
 
-    What it holds isn't compared, but for what all samples share.
+    What it holds isn't compared, but for what all samples share; nor is the number of rows of a
+    finished one, where nobody knew it before.
 
     Args:
         path: The dump, finished or not.
-        columns: The columns that it would have.
-        samples: The identities of the rows.
-        attrs: The attributes of the file.
-        any_rows: Whether it may have any number of rows.
+        contents: What it would hold.
 
     Returns:
         A line for each difference; none if the rows of both are the same.
     """
-    with h5py.File(path, "r", locking=False) as file:
+    samples, columns = encode(contents.samples), contents.columns
+    any_rows = contents.open_ended and is_complete(path)
+    with open_afresh(path) as file:
         before = {name: _plain(value) for name, value in file.attrs.items()}
-        now = {name: _plain(stored_attribute(value)) for name, value in describe(attrs).items()}
-        for attributes in (before, now):
+        now = describe(contents.attrs).items()
+        after = {name: _plain(stored_attribute(value)) for name, value in now}
+        for attributes in (before, after):
             for name in _NOT_COMPARED:
                 attributes.pop(name, None)
-        found = list(_compare("", before, now))
+        found = list(_compare("", before, after))
         rows = len(file["sample"])
         if rows != len(samples) and not any_rows:
             found.append(f"{rows:,} samples then, {len(samples):,} now")

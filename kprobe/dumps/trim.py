@@ -5,48 +5,40 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
+from kprobe.dumps.create import COMMITTED, COMPLETE, TIME, find_offsets
 from kprobe.dumps.disk import WriteBehind, write_at
-from kprobe.dumps.layout import COMMITTED, COMPLETE, TIME, find_offsets, lay_out
-from kprobe.dumps.ragged import INDEX, RaggedWriter, move_together
+from kprobe.dumps.layout import lay_out
+from kprobe.dumps.ragged import INDEX, RaggedColumns
+from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from kprobe.dumps.layout import Attribute, Column, Samples
+    from kprobe.dumps.layout import Column, Contents
 
 _PIECE = 4 << 20  # bytes copied at a time
 
 
-def trim(
-    source: Path,
-    target: Path,
-    columns: Sequence[Column],
-    samples: Samples,
-    attrs: Mapping[str, Attribute],
-    finished: float,
-) -> None:
+def trim(source: Path, target: Path, contents: Contents, finished: float) -> None:
     """Write the first rows of a dump into another, which is then complete.
 
     Args:
         source: The dump, with more rows than it got.
         target: The file to write, as large as the rows need.
-        columns: The columns of both.
-        samples: The identities of the rows to take.
-        attrs: The attributes of the file.
+        contents: What the other is to hold: the same, with the samples to take.
         finished: When the run ended, in seconds since 1970.
 
     Raises:
         OSError: A file can't be read or written.
         DumpError: The disk has no room for both.
     """
-    rows = len(samples)
-    lay_out(target, columns, samples, attrs)
+    rows, columns = contents.rows, contents.columns
+    lay_out(target, contents)
     with source.open("rb") as old, target.open("r+b") as new:
-        with h5py.File(source, "r", locking=False) as ours, h5py.File(target, "r") as theirs:
+        with open_afresh(source) as ours, open_afresh(target) as theirs:
             places = find_offsets(theirs, columns)
             disk = WriteBehind(new.fileno(), target.stat().st_size)
             for begin, end, size in _find_parts(ours, theirs, columns, rows):
@@ -54,13 +46,9 @@ def trim(
                     piece = os.pread(old.fileno(), min(_PIECE, size - done), begin + done)
                     disk.write(end + done, memoryview(piece))
             started = float(ours["started"][()])
-        with h5py.File(target, "r") as theirs:
-            ragged = [
-                RaggedWriter(column, new.fileno(), theirs[column.name], rows)
-                for column in columns
-                if column.ragged
-            ]
-        move_together(ragged, new.fileno())
+        with open_afresh(target) as theirs:
+            ragged = RaggedColumns(contents.ragged.values(), new.fileno(), theirs, rows)
+        ragged.move_together()
         facts: dict[str, np.ndarray[Any, Any]] = {
             "committed": np.array([rows], COMMITTED),
             "started": np.array([started], TIME),

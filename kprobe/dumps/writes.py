@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.create import COMMITTED
 from kprobe.dumps.disk import WriteBehind
-from kprobe.dumps.layout import COMMITTED
+from kprobe.dumps.lock import is_at
 from kprobe.dumps.partial import explain
 from kprobe.dumps.pieces import share_out
 from kprobe.errors import DumpError
@@ -166,7 +167,7 @@ class Writes:
     def _commit_written(self, rows: int, writes: Sequence[Future[None]]) -> None:
         self._wait_for(writes)
         # What was removed can be written to all the same, for hours, and is gone in the end.
-        if not self._path.exists():
+        if not is_at(self._file, self._path):
             raise DumpError(f"{self._path}: was removed or renamed while it was written")
         # The order matters: the counter must never be ahead of the rows.
         self.sync()

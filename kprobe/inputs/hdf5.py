@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import InputError
+from kprobe.hdf5 import open_for_reading
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import list_names, suggest_name
 from kprobe.inputs.npy_header import check_plain
@@ -80,7 +81,7 @@ class Hdf5File(Container):
 
     def _open_file(self) -> h5py.File:
         try:
-            return h5py.File(self._path, "r")
+            return open_for_reading(self._path)
         except OSError as error:
             raise InputError(
                 f"{self.label}: expected an HDF5 file, received one that can't be opened ({error})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from kprobe.errors import ModelError
+from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.legacy import adapt_config
 
 if TYPE_CHECKING:
@@ -229,10 +230,9 @@ def _parse_version(path: Path, content: bytes) -> str | None:
 
 
 def _read_hdf5(path: Path) -> ModelFile:
-    import h5py
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_for_reading(path) as file:
             if _text(file.attrs.get("format")) == DUMP_FORMAT:
                 raise ModelError(
                     f"{path} is a dump of activations that kprobe wrote, not a model file",
@@ -244,7 +244,7 @@ def _read_hdf5(path: Path) -> ModelFile:
             version = _text(file.attrs.get("keras_version"))
             backend = _text(file.attrs.get("backend"))
             text = _text(content)
-    except ModelError:
+    except (ModelError, OpenForWritingError):
         raise
     except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, KeyError ...
         raise ModelError(

@@ -6,12 +6,14 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
+from kprobe.hdf5 import open_for_reading, opens_plainly
 from kprobe.models.custom import find_custom_objects
 from kprobe.models.factory import Code, find_code, is_model_of, make_model
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
@@ -233,21 +235,24 @@ def import_keras(major: int) -> ModuleType:
 def _named_for_loader(file: ModelFile) -> Iterator[str]:
     """Give the file under a name that ends as the loaders demand."""
     endings = {"keras": (".keras",), "h5": (".h5", ".hdf5"), "saved_model": ("",)}[file.format]
-    if str(file.path).endswith(endings):
+    # Keras 3 opens it as h5py does by default, which may be another way than it is open in.
+    opens = file.format != "h5" or opens_plainly(file.path)
+    if opens and str(file.path).endswith(endings):
         yield str(file.path)
         return
     with tempfile.TemporaryDirectory() as directory:
         link = Path(directory) / f"model{endings[0]}"
-        link.symlink_to(file.path.resolve())
+        if opens:
+            link.symlink_to(file.path.resolve())
+        else:
+            shutil.copyfile(file.path, link)
         yield str(link)
 
 
 def _load_adapted(file: ModelFile, library: ModuleType, objects: dict[str, Any]) -> Any:
     """Load as `load_model_from_hdf5` of tf_keras does, with another config than the file's."""
-    import h5py
-
     model = library.models.model_from_config(file.config, custom_objects=objects)
-    with h5py.File(file.path, "r", locking=False) as root:
+    with open_for_reading(file.path) as root:
         library.src.saving.legacy.hdf5_format.load_weights_from_hdf5_group(
             root["model_weights"], model
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kprobe.errors import ModelError
+from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
 from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
 from kprobe.models.network import read_network
@@ -168,7 +169,7 @@ def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
             start = file.read(4)
         with _open_hdf5(path, start) as root:
             yield _find_weights(path, start, root)
-    except ModelError:
+    except (ModelError, OpenForWritingError):
         raise
     except Exception as error:  # HDF5 and zip report damage in many types
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -186,7 +187,7 @@ def _open_hdf5(path: Path, start: bytes) -> Iterator[Any]:
         with open_weights_member(path) as stream, h5py.File(stream, "r") as file:
             yield file
     elif h5py.is_hdf5(path):
-        with h5py.File(path, "r", locking=False) as file:
+        with open_for_reading(path) as file:
             yield file
     else:
         raise ModelError(
@@ -235,9 +236,8 @@ def holds_weights(model_file: ModelFile) -> bool:
         return False
     if model_file.format != "h5":
         return True
-    import h5py
 
-    with h5py.File(model_file.path, "r", locking=False) as file:
+    with open_for_reading(model_file.path) as file:
         return "model_weights" in file
 
 

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
+from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
 from kprobe.models.network import Layer, Network, read_network
 
@@ -86,7 +87,7 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
             if model_file.format == "h5":
                 return _list_by_name(root, network)
             return _list_by_group(root, network, model_file.keras_major)
-    except ModelError:
+    except (ModelError, OpenForWritingError):
         raise
     except Exception as error:  # HDF5 and zip report damage in many types
         raise ModelError(
@@ -111,7 +112,7 @@ def _open_weights(model_file: ModelFile) -> Iterator[Any]:
     import h5py
 
     if model_file.format == "h5":
-        with h5py.File(model_file.path, "r", locking=False) as file:
+        with open_for_reading(model_file.path) as file:
             # Without the group the file has a config and no weights.
             yield file.get("model_weights")
         return

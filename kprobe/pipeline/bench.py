@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from kprobe.dumps.layout import Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import explain
 from kprobe.dumps.space import free_space
 from kprobe.dumps.writer import Writer
@@ -223,7 +225,8 @@ def _measure_writing(
     size = _count_bytes(columns)
     batches = max(1, most // rows)
     names = np.zeros(batches * rows, "S1")
-    with Writer(path, plan.columns, names, plan.attrs, in_flight=IN_FLIGHT) as writer:
+    contents = Contents(columns=plan.columns, samples=names, attrs=plan.attrs)
+    with Writer(OutputSpec(path=path), contents, in_flight=IN_FLIGHT) as writer:
         began = time.perf_counter()
         done = 0
         while done < batches and (not done or time.perf_counter() - began < seconds):

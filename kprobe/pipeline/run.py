@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from kprobe.dumps.layout import REASON, VALID
+from kprobe.dumps.layout import REASON, VALID, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
@@ -79,13 +80,13 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     rows = plan.rows
     began = time.perf_counter()
     writer = Writer(
-        plan.job.output,
-        plan.columns,
-        plan.samples.names(0, rows),
-        plan.attrs,
-        overwrite=plan.job.overwrite,
-        resume=plan.job.resume,
-        open_ended=plan.samples.open_ended,
+        OutputSpec(path=plan.job.output, overwrite=plan.job.overwrite, resume=plan.job.resume),
+        Contents(
+            columns=plan.columns,
+            samples=plan.samples.names(0, rows),
+            attrs=plan.attrs,
+            open_ended=plan.samples.open_ended,
+        ),
         in_flight=IN_FLIGHT,
     )
     if plan.job.resume and writer.is_done():

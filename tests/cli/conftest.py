@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from kprobe.cli import cli
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 
 EXPECTED = Path(__file__).parent.parent / "expected"
@@ -94,7 +95,7 @@ def old_dump(folder):
     """A dump that is there already: a.h5. Gives its path and its content."""
     path = folder / "a.h5"
     columns = [Column("old", (2,), np.dtype("f4"), {"addresses": ["old"]})]
-    with Writer(path, columns, ["x"], {}) as writer:
+    with Writer(OutputSpec(path=path), Contents(columns=columns, samples=["x"])) as writer:
         writer.write(0, {"old": np.ones((1, 2), "f4")})
         writer.finish()
     return path, path.read_bytes()

@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.space import reserve
 from kprobe.dumps.writer import Writer
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 WRITE_UNTIL_KILLED = """
 import sys
 import numpy as np
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 
 columns = [Column("a", (64, 64), np.dtype("f4")), Column("b", (), np.dtype("i8"))]
-with Writer(sys.argv[1], columns, [str(row) for row in range(40_000)], {}) as writer:
+contents = Contents(columns=columns, samples=[str(row) for row in range(40_000)])
+with Writer(OutputSpec(path=sys.argv[1]), contents) as writer:
     print("laid out", flush=True)
     for start in range(0, 40_000, 8):
         rows = np.arange(start, start + 8)
@@ -66,7 +69,8 @@ def test_a_kill_at_any_moment_leaves_a_valid_file_with_its_committed_rows(
 WRITE_RAGGED_UNTIL_KILLED = """
 import os, signal, sys
 import numpy as np
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 
 rows = int(sys.argv[2])
@@ -75,7 +79,8 @@ columns = [
     Column("b", (-1, -1), np.dtype("i8"), {"addresses": ["b"]}),
     Column("c", (64,), np.dtype("f4"), {"addresses": ["c"]}),
 ]
-with Writer(sys.argv[1], columns, [str(row) for row in range(rows)], {}) as writer:
+contents = Contents(columns=columns, samples=[str(row) for row in range(rows)])
+with Writer(OutputSpec(path=sys.argv[1]), contents) as writer:
     print("laid out", flush=True)
     for start in range(0, rows, 8):
         numbers = range(start, start + 8)
@@ -159,7 +164,9 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_found_before_anything_is_written(tiny_disk: Path) -> None:
     columns = [Column("a", (1 << 20,), np.dtype(np.uint8))]
-    writer = Writer(tiny_disk / "a.h5", columns, ["x", "y"], {})
+    writer = Writer(
+        OutputSpec(path=tiny_disk / "a.h5"), Contents(columns=columns, samples=["x", "y"])
+    )
     with pytest.raises(DumpError, match=r"2,\d\d\d,\d\d\d bytes are needed, and 1,048,576 bytes"):
         writer.__enter__()
     assert not list(tiny_disk.iterdir())
@@ -177,10 +184,13 @@ def test_a_disk_that_fills_up_on_a_stream_is_named_and_committed_rows_stay(
                 writer.write(row, {"a": np.full((1, 1 << 18), row, np.uint8)})
                 writer.commit(row + 1)
 
-    writer = Writer(tiny_disk / "a.h5", columns, names, {}, open_ended=True)
+    writer = Writer(
+        OutputSpec(path=tiny_disk / "a.h5"),
+        Contents(columns=columns, samples=names, open_ended=True),
+    )
     with pytest.raises(DumpError) as caught:
         fill(writer)
-    assert str(caught.value) == f"{writer.partial}: the disk is full"
+    assert caught.value.faults == (f"{writer.partial}: the disk is full",)
     assert 1 <= writer.committed < 4
     with h5py.File(writer.partial) as file:
         assert file["committed"][()] == writer.committed
@@ -199,7 +209,8 @@ def test_reserving_more_than_the_disk_has_names_both_sizes(tiny_disk: Path) -> N
 UNDER_A_LIMIT = """
 import resource, sys
 import numpy as np
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
 
@@ -210,7 +221,8 @@ if before:
     limit()
 try:
     columns = [Column("a", (1 << 20,), np.dtype("u1"))]
-    with Writer(sys.argv[1], columns, [*"abcd"], {}) as writer:
+    contents = Contents(columns=columns, samples=[*"abcd"])
+    with Writer(OutputSpec(path=sys.argv[1]), contents) as writer:
         limit()
         for row in range(4):
             writer.write(row, {"a": np.ones((1, 1 << 20), "u1")})
@@ -223,14 +235,16 @@ except DumpError as error:
 OPEN_ENDED_UNDER_A_LIMIT = """
 import resource, sys
 import numpy as np
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 columns = [Column("a", (1024,), np.dtype("u1"))]
+contents = Contents(columns=columns, samples=np.zeros(1 << 20, "S4"), open_ended=True)
 try:
-    with Writer(sys.argv[1], columns, np.zeros(1 << 20, "S4"), {}, open_ended=True):
+    with Writer(OutputSpec(path=sys.argv[1]), contents):
         pass
 except DumpError as error:
     print(error, error.hint)
@@ -241,7 +255,7 @@ def test_a_limit_on_the_size_of_files_is_said_of_streams(tmp_path: Path) -> None
     command = [sys.executable, "-c", OPEN_ENDED_UNDER_A_LIMIT, str(tmp_path / "a.h5")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "ulimit -f" in result.stdout
-    assert "--limit" in result.stdout
+    assert "say with limit how many" in result.stdout
     assert result.stdout.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -16,7 +16,8 @@ import pytest
 
 import kprobe.dumps.disk
 from kprobe.dumps.disk import WriteBehind
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
 
@@ -136,8 +137,11 @@ def test_an_error_of_the_disk_is_told_to_commits_too(failing_disk, monkeypatch):
     ballast = failing_disk.parent / "memory" / "ballast"
     columns = [Column("a", (1 << 20,), np.dtype("u1"))]
     row = np.random.default_rng(0).integers(256, size=(1, 1 << 20), dtype="u1")
-    with Writer(failing_disk / "a.h5", columns, [""] * 8, {}) as writer:
-        writer._writes.sync()
+    with Writer(
+        OutputSpec(path=failing_disk / "a.h5"),
+        Contents(columns=columns, samples=[""] * 8),
+    ) as writer:
+        writer._rows._writes.sync()
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
             while file.write(bytes(1 << 20)):
                 pass
@@ -146,10 +150,10 @@ def test_an_error_of_the_disk_is_told_to_commits_too(failing_disk, monkeypatch):
         ballast.unlink()
         writer.write(1, {"a": np.repeat(row, 7, axis=0)})
         with pytest.raises(DumpError):
-            writer._writes._wait_for(writer._writes._batches[-1].writes)
+            writer._rows._writes._wait_for(writer._rows._writes._batches[-1].writes)
         # As if a commit were under way, which waits for the first row's own write only.
         with pytest.raises(DumpError):
-            writer._writes.sync()
+            writer._rows._writes.sync()
 
 
 @pytest.mark.parametrize("row", [1023, 1 << 12, 5000])
@@ -158,7 +162,11 @@ def test_a_dump_is_the_same_either_way(tmp_path, row, request):
     rows = np.random.default_rng(0).random((200, row), "float32")
     paths = [tmp_path / "left.h5", tmp_path / "pushed.h5"]
     for path in paths:
-        with Writer(path, columns, [""] * 200, {}, threads=3) as writer:
+        with Writer(
+            OutputSpec(path=path),
+            Contents(columns=columns, samples=[""] * 200),
+            threads=3,
+        ) as writer:
             for start in (160, 0, 40, 120, 80):
                 part = rows[start : start + 40]
                 writer.write(start, {"a": part, "b": np.full((40, 3), start, "f8")})

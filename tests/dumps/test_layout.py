@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray
 
-from kprobe.dumps.layout import Column, lay_out
+from kprobe.dumps.layout import Column, Contents, lay_out
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ FLOAT = np.dtype(np.float32)
 def test_a_file_just_laid_out_is_valid_and_has_all_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     columns = [Column("conv", (8, 8, 64), FLOAT, {"layer": "conv"})]
-    offsets = lay_out(path, columns, ["a", "b"], {"seed": 7})
+    offsets = lay_out(path, Contents(columns=columns, samples=["a", "b"], attrs={"seed": 7}))
     with h5py.File(path, "r") as file:
         assert dict(file.attrs) == {"format": "kprobe dump", "format_version": 1, "seed": 7}
         assert file["conv"].shape == (2, 8, 8, 64)
@@ -39,7 +39,7 @@ def test_a_file_just_laid_out_is_valid_and_has_all_its_rows(tmp_path: Path) -> N
 def test_rows_begin_on_a_page_and_the_row_counter_does_not_straddle_two(tmp_path: Path) -> None:
     columns = [Column("a", (999,), FLOAT), Column("b", (), FLOAT), Column("c", (2048,), FLOAT)]
     attrs = {"text": "x" * 70_000, **{f"option {number}": number for number in range(50)}}
-    offsets = lay_out(tmp_path / "a.h5", columns, ["a", "b"], attrs)
+    offsets = lay_out(tmp_path / "a.h5", Contents(columns=columns, samples=["a", "b"], attrs=attrs))
     assert offsets["a"] is not None
     assert offsets["a"] % 4096 == 0
     assert offsets["c"] is not None
@@ -52,12 +52,13 @@ ON_RAMFS = """
 import logging, sys
 import h5py
 import numpy as np
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 columns = [Column("a", (4,), np.dtype("f4")), Column("b", (-1,), np.dtype("f4"))]
-with Writer(sys.argv[1], columns, ["x", "y"], {}) as writer:
+with Writer(OutputSpec(path=sys.argv[1]), Contents(columns=columns, samples=["x", "y"])) as writer:
     rows = [np.ones(3, "f4"), np.ones(5, "f4")]
     writer.write(0, {"a": np.ones((2, 4), "f4"), "b": rows})
     writer.finish()
@@ -83,7 +84,7 @@ def test_where_nothing_can_be_reserved_it_is_said_and_written_all_the_same(tmp_p
 
 def test_the_space_of_the_rows_is_reserved_on_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    lay_out(path, [Column("a", (1024, 1024), FLOAT)], ["a", "b"], {})
+    lay_out(path, Contents(columns=[Column("a", (1024, 1024), FLOAT)], samples=["a", "b"]))
     assert path.stat().st_blocks * 512 >= 2 * 4 * 1024 * 1024
 
 
@@ -97,7 +98,9 @@ def test_xarray_opens_a_dump_with_labels(tmp_path: Path) -> None:
         Column("none", (0, 4), FLOAT, {}),
         Column("reason", (), np.dtype("S20"), {}),
     ]
-    lay_out(path, columns, samples, {"layers": ["conv"], "empty": []})
+    lay_out(
+        path, Contents(columns=columns, samples=samples, attrs={"layers": ["conv"], "empty": []})
+    )
     with xarray.open_dataset(path, engine="h5netcdf") as dataset:
         assert dataset["conv"].dims == ("sample", "dim_4", "dim_4_2", "dim_8")
         assert dataset["none"].dims == ("sample", "dim_0", "dim_4")
@@ -121,7 +124,10 @@ def test_what_is_the_same_for_all_samples_is_written_at_once_without_their_axis(
         "mask": np.array([1, 0, 1], "u1"),
     }
     columns = [Column(name, v.shape, v.dtype, value=v) for name, v in values.items()]
-    lay_out(path, [*columns, Column("conv", (8, 8), FLOAT)], ["a", "b"], {})
+    lay_out(
+        path,
+        Contents(columns=[*columns, Column("conv", (8, 8), FLOAT)], samples=["a", "b"]),
+    )
     with h5py.File(path, "r") as file:
         for name, value in values.items():
             assert file[name].dtype == value.dtype
@@ -141,20 +147,34 @@ def test_a_disk_too_small_for_what_all_samples_share_is_noticed_first(tmp_path: 
     # Takes up no memory, and no disk has so much room.
     value = np.broadcast_to(np.zeros((), "f4"), (1 << 25, 1 << 25))
     with pytest.raises(DumpError, match="bytes are needed"):
-        lay_out(path, [Column("kernel", value.shape, value.dtype, value=value)], [], {})
+        lay_out(
+            path,
+            Contents(
+                columns=[Column("kernel", value.shape, value.dtype, value=value)],
+                samples=[],
+            ),
+        )
     assert not path.exists()
 
 
 def test_xarray_opens_a_dump_of_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    assert lay_out(path, [Column("conv", (4, 8), FLOAT)], [], {})["conv"] is None
+    assert (
+        lay_out(path, Contents(columns=[Column("conv", (4, 8), FLOAT)], samples=[]))["conv"] is None
+    )
     with xarray.open_dataset(path, engine="h5netcdf") as dataset:
         assert dataset["conv"].shape == (0, 4, 8)
 
 
 def test_hdf5_itself_sees_the_dimension_scales_attached(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    lay_out(path, [Column("conv", (4, 8), FLOAT), Column("dense", (8,), FLOAT)], ["a"], {})
+    lay_out(
+        path,
+        Contents(
+            columns=[Column("conv", (4, 8), FLOAT), Column("dense", (8,), FLOAT)],
+            samples=["a"],
+        ),
+    )
     with h5py.File(path, "r") as file:
         for name, dimensions in {
             "conv": ["sample", "dim_4", "dim_8"],
@@ -167,7 +187,10 @@ def test_hdf5_itself_sees_the_dimension_scales_attached(tmp_path: Path) -> None:
 
 def test_more_columns_than_the_old_file_format_takes(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    lay_out(path, [Column(f"c{i}", (2, 2), FLOAT) for i in range(4100)], ["a"], {})
+    lay_out(
+        path,
+        Contents(columns=[Column(f"c{i}", (2, 2), FLOAT) for i in range(4100)], samples=["a"]),
+    )
     with h5netcdf.File(path, "r") as file:
         assert file["c4099"].dimensions == ("sample", "dim_2", "dim_2_2")
         assert list(file)[-4:] == ["c4096", "c4097", "c4098", "c4099"]
@@ -175,7 +198,10 @@ def test_more_columns_than_the_old_file_format_takes(tmp_path: Path) -> None:
 
 def test_a_sample_name_that_is_not_utf8_becomes_readable_text(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    lay_out(path, [], [b"caf\xe9.png".decode(errors="surrogateescape")], {})
+    lay_out(
+        path,
+        Contents(columns=[], samples=[b"caf\xe9.png".decode(errors="surrogateescape")]),
+    )
     with h5py.File(path, "r") as file:
         assert file["sample"].asstr()[0] == r"caf\udce9.png"
 
@@ -184,7 +210,9 @@ def test_text_that_utf8_does_not_have_is_written_as_escapes(tmp_path: Path) -> N
     path = tmp_path / "a.h5"
     text = b"nonutf\xff.keras".decode(errors="surrogateescape")
     attrs = {"model": text, "addresses": [text, "ö", "a\0b"]}
-    lay_out(path, [Column("a", (), FLOAT, attrs)], [text, "b\0"], attrs)
+    lay_out(
+        path, Contents(columns=[Column("a", (), FLOAT, attrs)], samples=[text, "b\0"], attrs=attrs)
+    )
     with h5py.File(path, "r") as file:
         assert file["sample"].asstr()[...].tolist() == [r"nonutf\udcff.keras", r"b\x00"]
         for place in (file, file["a"]):
@@ -197,8 +225,8 @@ def test_an_integer_that_hdf5_does_not_have_is_refused(tmp_path: Path, number: i
     column = Column("a", (), FLOAT, {"seed": number})
     for columns, attrs in (([column], {}), ([], {"seed": number})):
         with pytest.raises(DumpError) as caught:
-            lay_out(tmp_path / "a.h5", columns, ["x"], attrs)
-        assert caught.value.faults == (f"seed: expected an integer of 64 bits, and {number} came",)
+            lay_out(tmp_path / "a.h5", Contents(columns=columns, samples=["x"], attrs=attrs))
+        assert caught.value.faults == (f"seed: expected an integer of 64 bits, received {number}",)
     assert not list(tmp_path.iterdir())
 
 
@@ -222,7 +250,7 @@ class CountedNames:
 
 def test_sample_names_are_made_and_written_in_pieces(tmp_path: Path) -> None:
     names = CountedNames(3_000_000)
-    lay_out(tmp_path / "a.h5", [], names, {})
+    lay_out(tmp_path / "a.h5", Contents(columns=[], samples=names))
     assert 0 < names.largest <= 2**20
     with h5py.File(tmp_path / "a.h5", "r") as file:
         assert file["sample"].shape == (3_000_000,)
@@ -232,7 +260,10 @@ def test_sample_names_are_made_and_written_in_pieces(tmp_path: Path) -> None:
 def test_no_name_is_made_before_the_space_is_known_to_be_there(tmp_path: Path) -> None:
     names = CountedNames(10**11)
     with pytest.raises(DumpError, match="bytes are needed, and"):
-        lay_out(tmp_path / "a.h5", [Column("a", (100,), FLOAT)], names, {})
+        lay_out(
+            tmp_path / "a.h5",
+            Contents(columns=[Column("a", (100,), FLOAT)], samples=names),
+        )
     assert names.largest == 0
     assert not list(tmp_path.iterdir())
 
@@ -240,7 +271,7 @@ def test_no_name_is_made_before_the_space_is_known_to_be_there(tmp_path: Path) -
 def test_sample_names_may_come_as_an_array_of_utf8(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     names = ["x[0]", "日本[1]"]
-    lay_out(path, [], np.array([name.encode() for name in names]), {})
+    lay_out(path, Contents(columns=[], samples=np.array([name.encode() for name in names])))
     with h5py.File(path, "r") as file:
         assert file["sample"].asstr()[...].tolist() == names
 
@@ -249,11 +280,14 @@ def test_a_dump_larger_than_the_disk_is_refused_and_an_existing_file_kept(tmp_pa
     path = tmp_path / "a.h5"
     path.write_bytes(b"rows of an earlier run")
     with pytest.raises(DumpError, match=r"4,000,000,\d\d\d,\d\d\d,\d\d\d bytes are needed, and"):
-        lay_out(path, [Column("a", (10**9,), FLOAT)], ["a"] * 10**6, {})
+        lay_out(path, Contents(columns=[Column("a", (10**9,), FLOAT)], samples=["a"] * 10**6))
     assert path.read_bytes() == b"rows of an earlier run"
 
 
 def test_text_tensors_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(DumpError, match="labels: expected numbers, and object came"):
-        lay_out(tmp_path / "a.h5", [Column("labels", (), np.dtype(object))], ["a"], {})
+    with pytest.raises(DumpError, match="labels: expected numbers, received object"):
+        lay_out(
+            tmp_path / "a.h5",
+            Contents(columns=[Column("labels", (), np.dtype(object))], samples=["a"]),
+        )
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import xarray
 
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
@@ -36,7 +37,10 @@ def make_rows(shape: tuple[int, ...], dtype: Any = FLOAT) -> list[Any]:
 
 
 def write(path: Path, columns: list[Column], data: dict[str, Any], size: int = 4) -> None:
-    with Writer(path, columns, [f"s{row}" for row in range(ROWS)], {}) as writer:
+    with Writer(
+        OutputSpec(path=path),
+        Contents(columns=columns, samples=[f"s{row}" for row in range(ROWS)]),
+    ) as writer:
         for start in range(0, ROWS, size):
             batch = {name: rows[start : start + size] for name, rows in data.items()}
             writer.write(start, batch)
@@ -125,17 +129,23 @@ def test_the_header_to_rewrite_never_straddles_pages(tmp_path: Path) -> None:
 
 
 def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    with Writer(tmp_path / "a.h5", [make_column("a", (-1, 4))], ["x", "y"], {}) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"),
+        Contents(columns=[make_column("a", (-1, 4))], samples=["x", "y"]),
+    ) as writer:
         for row, message in [
-            (np.zeros((2, 3), FLOAT), r"float32 of shape \(\?, 4\) in each row, and .* \(2, 3\)"),
-            (np.zeros((2, 4)), "and float64"),
-            (np.zeros(4, FLOAT), r"of shape \(4,\) came"),
+            (
+                np.zeros((2, 3), FLOAT),
+                r"float32 of shape \(\?, 4\) in each row, received .* \(2, 3\)",
+            ),
+            (np.zeros((2, 4)), "received float64"),
+            (np.zeros(4, FLOAT), r"received float32 of shape \(4,\)"),
         ]:
             with pytest.raises(DumpError, match=message):
                 writer.write(0, {"a": [row]})
-        with pytest.raises(DumpError, match="expected rows from 0 on, and 1 came"):
+        with pytest.raises(DumpError, match="expected rows from 0 on, received row 1"):
             writer.write(1, {"a": [np.zeros((2, 4), FLOAT)]})
-        with pytest.raises(DumpError, match="expected the columns a, and  came"):
+        with pytest.raises(DumpError, match="expected the columns a, received none"):
             writer.write(0, {})
     assert not list(tmp_path.iterdir())
 
@@ -163,7 +173,9 @@ def test_an_unfinished_run_keeps_its_committed_rows_and_one_may_start_anew(
     boxes = make_rows((-1, 4))
     names = [str(row) for row in range(ROWS)]
     columns = [make_column("a", (-1, 4)), make_column("b", (-1,))]
-    with Writer(tmp_path / "a.h5", columns, names, {}) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"), Contents(columns=columns, samples=names)
+    ) as writer:
         writer.write(0, {"a": boxes[:5], "b": [np.arange(3, dtype=FLOAT)] * 5})
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5.partial"]
     with open_dump(tmp_path / "a.h5.partial") as dump:
@@ -176,7 +188,10 @@ def test_an_unfinished_run_keeps_its_committed_rows_and_one_may_start_anew(
         np.testing.assert_array_equal(file["a/values"][:end], np.concatenate(boxes[:5]))
     assert (tmp_path / "a.h5.partial").stat().st_blocks * 512 < 1 << 20  # the rest are holes
     column = make_column("a", (-1, 4))
-    with Writer(tmp_path / "a.h5", [column], names, {}, overwrite=True) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5", overwrite=True),
+        Contents(columns=[column], samples=names),
+    ) as writer:
         writer.write(0, {"a": boxes})
         writer.finish()
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
@@ -185,10 +200,12 @@ def test_an_unfinished_run_keeps_its_committed_rows_and_one_may_start_anew(
 MERGE = """
 import resource, sys
 import numpy as np
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writer import Writer
 row = np.ones((1 << 20,), "f4")
-with Writer(sys.argv[1], [Column("a", (-1,), row.dtype)], ["x"] * 60, {}) as writer:
+contents = Contents(columns=[Column("a", (-1,), row.dtype)], samples=["x"] * 60)
+with Writer(OutputSpec(path=sys.argv[1]), contents) as writer:
     for start in range(60):
         writer.write(start, {"a": [row]})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

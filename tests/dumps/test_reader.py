@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column, lay_out
+from kprobe.dumps.layout import Column, Contents, lay_out
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
@@ -26,7 +27,9 @@ def path(tmp_path: Path) -> Path:
         Column("valid", (), np.dtype(np.uint8)),
     ]
     attrs = {"model": "m", "seed": 3, "exact": True, "scale": 0.5, "layers": ["a", "b"], "no": []}
-    with Writer(path, columns, ["é.png", "b"], attrs) as writer:
+    with Writer(
+        OutputSpec(path=path), Contents(columns=columns, samples=["é.png", "b"], attrs=attrs)
+    ) as writer:
         rows = {"z.conv": np.ones((2, 4), FLOAT), "nms": np.zeros((2, 2), FLOAT)}
         writer.write(0, rows | {"valid": np.ones(2, np.uint8)})
         writer.finish()
@@ -66,7 +69,13 @@ def test_an_exact_address_wins_over_the_name_of_another_column(tmp_path: Path) -
     second = {"addresses": ["conv2", "conv3"]}
     for columns in (("conv2", first), ("conv3", second)), (("conv3", second), ("conv2", first)):
         path = tmp_path / f"{columns[0][0]}.h5"
-        lay_out(path, [Column(name, (), FLOAT, attrs) for name, attrs in columns], ["x"], {})
+        lay_out(
+            path,
+            Contents(
+                columns=[Column(name, (), FLOAT, attrs) for name, attrs in columns],
+                samples=["x"],
+            ),
+        )
         with open_dump(path) as dump:
             assert dump["conv1"].name == "/conv2"
             assert dump["conv2"].name == "/conv3"
@@ -118,3 +127,17 @@ def test_a_newer_format_is_refused(path: Path) -> None:
         file.attrs["format_version"] = 2
     with pytest.raises(DumpError, match="expected format 1 at most, and it has format 2"):
         open_dump(path)
+
+
+def test_the_repr_says_what_a_dump_is(path: Path) -> None:
+    with open_dump(path) as dump:
+        assert repr(dump) == f"<Dump {path}: 2 columns (z.conv, nms), 2 rows, complete>"
+    assert repr(dump) == f"<Dump {path}: 2 columns (z.conv, nms), 2 rows, complete, closed>"
+    columns = [Column(f"c{i}", (), FLOAT, {"addresses": [f"c{i}"]}) for i in range(1500)]
+    lay_out(path, Contents(columns=columns, samples=np.zeros(2000, "S1")))
+    with open_dump(path) as dump:
+        shown = "1,500 columns (c0, c1, c2, c3, …)"
+        assert repr(dump) == f"<Dump {path}: {shown}, 2,000 rows, 0 committed>"
+    lay_out(path, Contents(columns=[], samples=["x"]))
+    with open_dump(path) as dump:
+        assert repr(dump) == f"<Dump {path}: no columns, 1 rows, 0 committed>"

@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
 from kprobe.errors import DumpError
@@ -46,7 +47,9 @@ def make_batch(start: int, stop: int) -> dict[str, Any]:
 
 def write(path: Path, start: int, stop: int, step: int = 10, **options: Any) -> int:
     """Write some rows, and finish when they are all; return how many were there before."""
-    with Writer(path, COLUMNS, NAMES, ATTRS, **options) as writer:
+    with Writer(
+        OutputSpec(path=path, **options), Contents(columns=COLUMNS, samples=NAMES, attrs=ATTRS)
+    ) as writer:
         before = writer.committed
         for first in range(max(start, before), stop, step):
             writer.write(first, make_batch(first, min(first + step, stop)))
@@ -170,10 +173,12 @@ def test_another_run_is_refused_with_what_differs(
     path = tmp_path / "a.h5"
     write(path, 0, 100)
     before = (tmp_path / "a.h5.partial").stat().st_mtime_ns
-    writer = Writer(path, columns, names, attrs, resume=True)
+    writer = Writer(
+        OutputSpec(path=path, resume=True), Contents(columns=columns, samples=names, attrs=attrs)
+    )
     with pytest.raises(DumpError, match=message) as caught, writer:
         pass
-    assert "start anew with --overwrite" in caught.value.lines[-1]
+    assert "start anew with overwrite=True" in caught.value.lines[-1]
     assert (tmp_path / "a.h5.partial").stat().st_mtime_ns == before
     with open_dump(tmp_path / "a.h5.partial") as dump:
         assert dump.committed == 100

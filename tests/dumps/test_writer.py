@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column
+from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
@@ -25,6 +26,7 @@ COLUMNS = [
     Column("nothing", (0, 2), FLOAT, {"addresses": ["nothing"]}),
 ]
 SAMPLES = [f"sample {row}" for row in range(10)]
+CONTENTS = Contents(columns=COLUMNS, samples=SAMPLES)
 
 
 def make_rows(start: int, stop: int) -> dict[str, Any]:
@@ -38,14 +40,14 @@ def make_rows(start: int, stop: int) -> dict[str, Any]:
 
 
 def write_dump(path: Path, **options: Any) -> None:
-    with Writer(path, COLUMNS, SAMPLES, {}, **options) as writer:
+    with Writer(OutputSpec(path=path, **options), CONTENTS) as writer:
         writer.write(0, make_rows(0, 10))
         writer.finish()
 
 
 def test_rows_come_back_as_they_were_written_in_any_order_of_batches(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    with Writer(path, COLUMNS, SAMPLES, {}, in_flight=1) as writer:
+    with Writer(OutputSpec(path=path), CONTENTS, in_flight=1) as writer:
         for start, stop in [(4, 8), (0, 4), (8, 8), (8, 10)]:
             writer.write(start, make_rows(start, stop))
         assert not path.exists()
@@ -63,7 +65,11 @@ def test_batches_of_many_pieces_come_back_as_they_were_written(tmp_path: Path) -
     columns = [Column("a", (1024, 1100), FLOAT), Column("b", (300, 1000), FLOAT)]
     rng = np.random.default_rng(0)
     batch = {c.name: rng.random((4, *c.shape), dtype=np.float32) for c in columns}
-    with Writer(tmp_path / "a.h5", columns, [*"abcd"], {}, threads=4) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"),
+        Contents(columns=columns, samples=[*"abcd"]),
+        threads=4,
+    ) as writer:
         writer.write(0, batch)
         writer.finish()
     with h5py.File(tmp_path / "a.h5", "r") as file:
@@ -72,7 +78,10 @@ def test_batches_of_many_pieces_come_back_as_they_were_written(tmp_path: Path) -
 
 
 def test_anything_with_the_buffer_protocol_is_taken(tmp_path: Path) -> None:
-    with Writer(tmp_path / "a.h5", [Column("a", (4,), FLOAT)], ["x", "y"], {}) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"),
+        Contents(columns=[Column("a", (4,), FLOAT)], samples=["x", "y"]),
+    ) as writer:
         rows = memoryview(np.arange(8, dtype=FLOAT).tobytes()).cast("f", (2, 4))
         writer.write(0, {"a": rows})
         writer.finish()
@@ -81,7 +90,9 @@ def test_anything_with_the_buffer_protocol_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_dump_of_no_rows_is_complete(tmp_path: Path) -> None:
-    with Writer(tmp_path / "a.h5", COLUMNS, [], {}) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"), Contents(columns=COLUMNS, samples=[])
+    ) as writer:
         writer.finish()
     with open_dump(tmp_path / "a.h5") as dump:
         assert dump.complete
@@ -94,36 +105,36 @@ def test_a_dump_of_no_rows_is_complete(tmp_path: Path) -> None:
         (
             "conv",
             np.zeros((2, 5, 7)),
-            "conv: expected float32 of shape (2, 5, 7), and float64 of shape (2, 5, 7) came",
+            "conv: expected float32 of shape (2, 5, 7), received float64 of shape (2, 5, 7)",
         ),
         (
             "conv",
             np.zeros((2, 7, 5), FLOAT),
-            "conv: expected float32 of shape (2, 5, 7), and float32 of shape (2, 7, 5) came",
+            "conv: expected float32 of shape (2, 5, 7), received float32 of shape (2, 7, 5)",
         ),
         (
             "mask",
             np.zeros((3, 3), np.uint8),
-            "mask: expected uint8 of shape (2, 3), and uint8 of shape (3, 3) came",
+            "mask: expected uint8 of shape (2, 3), received uint8 of shape (3, 3)",
         ),
         (
             "mask",
             np.zeros((2, 3), bool),
-            "mask: expected uint8 of shape (2, 3), and bool of shape (2, 3) came",
+            "mask: expected uint8 of shape (2, 3), received bool of shape (2, 3)",
         ),
         (
             "conv",
             np.zeros((2, 7, 5), FLOAT).swapaxes(1, 2),
-            "conv: expected a C-contiguous array, and another came",
+            "conv: expected a C-contiguous array, received another",
         ),
-        ("label", [1, 2], "label: expected an array, and list came"),
-        ("other", np.zeros(2), "expected the columns conv, label, mask, nothing, and conv"),
+        ("label", [1, 2], "label: expected an array, received list"),
+        ("other", np.zeros(2), "expected the columns conv, label, mask, nothing, received conv"),
     ],
 )
 def test_a_batch_that_does_not_fit_is_refused(
     tmp_path: Path, name: str, value: Any, message: str
 ) -> None:
-    with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
+    with Writer(OutputSpec(path=tmp_path / "a.h5"), CONTENTS) as writer:
         with pytest.raises(DumpError) as caught:
             writer.write(0, make_rows(0, 2) | {name: value})
         assert str(caught.value).startswith(message)
@@ -131,10 +142,10 @@ def test_a_batch_that_does_not_fit_is_refused(
 
 @pytest.mark.parametrize(
     ("start", "message"),
-    [(9, "rows within 0 to 10, and 9 to 11 came"), (-1, "-1 to 1"), (1, "row 1 came again")],
+    [(9, "rows within 0 to 10, received 9 to 11"), (-1, "-1 to 1"), (1, "received row 1 again")],
 )
 def test_rows_out_of_range_or_twice_are_refused(tmp_path: Path, start: int, message: str) -> None:
-    with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
+    with Writer(OutputSpec(path=tmp_path / "a.h5"), CONTENTS) as writer:
         writer.write(0, make_rows(0, 2))
         with pytest.raises(DumpError, match=message):
             writer.write(start, make_rows(0, 2))
@@ -142,7 +153,7 @@ def test_rows_out_of_range_or_twice_are_refused(tmp_path: Path, start: int, mess
 
 def test_rows_that_were_never_written_are_not_committed(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    with Writer(path, COLUMNS, SAMPLES, {}) as writer:
+    with Writer(OutputSpec(path=path), CONTENTS) as writer:
         writer.write(0, make_rows(0, 4))
         writer.write(6, make_rows(6, 10))
         with pytest.raises(DumpError, match="rows 0 to 10 to commit, and row 4 was not written"):
@@ -152,7 +163,11 @@ def test_rows_that_were_never_written_are_not_committed(tmp_path: Path) -> None:
 
 def test_committed_rows_are_in_the_file_when_commit_returns(tmp_path: Path) -> None:
     columns = [Column("a", (1 << 20,), np.dtype(np.uint8))]
-    with Writer(tmp_path / "a.h5", columns, [""] * 64, {}, threads=1) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"),
+        Contents(columns=columns, samples=[""] * 64),
+        threads=1,
+    ) as writer:
         writer.write(0, {"a": np.ones((64, 1 << 20), np.uint8)})
         writer.commit(64)
         with h5py.File(tmp_path / "a.h5.partial", "r") as file:
@@ -169,7 +184,7 @@ def test_a_failed_run_leaves_the_rows_handed_over_and_no_finished_file(tmp_path:
             writer.write(8, make_rows(8, 10))  # beyond a gap
             raise KeyError("a fault of the caller")
 
-    writer = Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {})
+    writer = Writer(OutputSpec(path=tmp_path / "a.h5"), CONTENTS)
     with pytest.raises(KeyError):
         fail(writer)
     assert writer.committed == 6
@@ -185,7 +200,7 @@ def test_a_failed_run_leaves_the_rows_handed_over_and_no_finished_file(tmp_path:
 
 
 def test_a_run_that_was_handed_no_row_leaves_nothing(tmp_path: Path) -> None:
-    with Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {}) as writer:
+    with Writer(OutputSpec(path=tmp_path / "a.h5"), CONTENTS) as writer:
         writer.write(6, make_rows(6, 8))
     assert writer.committed == 0
     assert not list(tmp_path.iterdir())
@@ -197,12 +212,12 @@ def test_a_run_whose_rows_can_not_be_written_leaves_by_its_own_exception(tmp_pat
             writer.write(0, make_rows(0, 4))
             writer.commit(4)
             read_only = os.open(writer.partial, os.O_RDONLY)
-            os.dup2(read_only, writer._writes._behind)
+            os.dup2(read_only, writer._rows._writes._behind)
             os.close(read_only)
             writer.write(4, make_rows(4, 6))
             raise KeyError("a fault of the caller")
 
-    writer = Writer(tmp_path / "a.h5", COLUMNS, SAMPLES, {})
+    writer = Writer(OutputSpec(path=tmp_path / "a.h5"), CONTENTS)
     with pytest.raises(KeyError):
         fail(writer)
     assert writer.committed == 4
@@ -222,7 +237,7 @@ def test_a_file_that_is_taken_away_ends_the_run_at_the_next_commit(tmp_path: Pat
             writer.write(4, make_rows(4, 6))
             writer.commit(6)
 
-    writer = Writer(place / "a.h5", COLUMNS, SAMPLES, {})
+    writer = Writer(OutputSpec(path=place / "a.h5"), CONTENTS)
     with pytest.raises(DumpError, match=r"a\.h5\.partial: was removed or renamed"):
         lose(writer)
     assert writer.committed == 4
@@ -234,7 +249,7 @@ def test_an_existing_dump_is_refused_and_stays(tmp_path: Path) -> None:
     content = path.read_bytes()
     with pytest.raises(DumpError, match="exists already") as caught:
         write_dump(path)
-    assert caught.value.hint == "replace it with --overwrite"
+    assert caught.value.hint == "replace it with overwrite=True"
     assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
 
@@ -301,7 +316,7 @@ def test_an_empty_partial_file_is_taken(tmp_path: Path) -> None:
 
 def test_a_name_that_ends_with_a_slash_is_refused(tmp_path: Path) -> None:
     for check in (check_output, write_dump):
-        with pytest.raises(DumpError, match="expected the name of a file, and it ends with a sl"):
+        with pytest.raises(DumpError, match="expected the name of a file, received one that ends"):
             check(f"{tmp_path}/a.h5/", overwrite=True)  # type: ignore[operator]
     assert not list(tmp_path.iterdir())
 
@@ -316,7 +331,7 @@ def test_an_overwritten_output_stays_whole_until_the_new_one_is(tmp_path: Path) 
     path = tmp_path / "a.h5"
     write_dump(path)
     content = path.read_bytes()
-    with Writer(path, COLUMNS, SAMPLES, {}, overwrite=True) as writer:
+    with Writer(OutputSpec(path=path, overwrite=True), CONTENTS) as writer:
         writer.write(0, make_rows(0, 10))
         writer.commit(10)
         assert path.read_bytes() == content
@@ -327,7 +342,7 @@ def test_an_overwritten_output_stays_whole_until_the_new_one_is(tmp_path: Path) 
 
 def test_an_output_that_appears_during_the_run_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    with Writer(path, COLUMNS, SAMPLES, {}, overwrite=True) as writer:
+    with Writer(OutputSpec(path=path, overwrite=True), CONTENTS) as writer:
         writer.write(0, make_rows(0, 10))
         path.write_text("precious")
         with pytest.raises(DumpError, match="exists and is not a dump"):
@@ -368,18 +383,24 @@ def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     second = (
         "import sys\n"
+        "from kprobe.dumps.layout import Contents\n"
+        "from kprobe.dumps.output import OutputSpec\n"
         "from kprobe.dumps.writer import Writer\n"
         "from kprobe.errors import DumpError\n"
+        "output = OutputSpec(path=sys.argv[1], overwrite=True)\n"
         "try:\n"
-        "    Writer(sys.argv[1], [], [], {}, overwrite=True).__enter__()\n"
+        "    Writer(output, Contents(columns=[], samples=[])).__enter__()\n"
         "except DumpError as error:\n"
         "    print(error)\n"
     )
-    with Writer(path, COLUMNS, SAMPLES, {}) as writer:
+    with Writer(OutputSpec(path=path), CONTENTS) as writer:
         writer.write(0, make_rows(0, 10))
         writer.commit(10)
         output = subprocess.check_output([sys.executable, "-c", second, path], text=True)
-        assert output == f"{path}.partial: another process is writing it\n"
+        assert output == (
+            f"{path}.partial: another process is writing it; wait for it, or choose another "
+            "output\n"
+        )
         with h5py.File(tmp_path / "a.h5.partial", "r") as file:  # reading is not refused
             np.testing.assert_array_equal(file["conv"][...], make_rows(0, 10)["conv"])
         writer.finish()
@@ -387,7 +408,11 @@ def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_batches(tmp_path: Path) -> None:
     columns = [Column("a", (1 << 20,), np.dtype(np.uint8))]
-    with Writer(tmp_path / "a.h5", columns, [""] * 200, {}, in_flight=3) as writer:
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"),
+        Contents(columns=columns, samples=[""] * 200),
+        in_flight=3,
+    ) as writer:
         for row in range(200):
             writer.write(row, {"a": np.full((1, 1 << 20), row, np.uint8)})
             assert writer.waiting <= 3

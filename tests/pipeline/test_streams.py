@@ -166,7 +166,7 @@ def test_stopped_while_it_is_cut_it_is_gone_on_with(model, folder, monkeypatch):
 
     options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
     with monkeypatch.context() as patch:
-        patch.setattr(kprobe.dumps.trim, "move_together", stop)
+        patch.setattr(kprobe.dumps.trim.RaggedColumns, "move_together", stop)
         with pytest.raises(kprobe.KprobeError, match="stopped: 57"):
             kprobe.dump(model, "d", **options)
     assert [path.name for path in folder.glob("a.h5*")] == ["a.h5.partial"]

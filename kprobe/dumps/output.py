@@ -1,0 +1,102 @@
+"""What is asked of a dump's file: its place, what is stored, and what may be replaced for it."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from kprobe.errors import DumpError
+
+StoredDtype = Literal["float16", "float32", "as-is"]
+
+# What HDF5 counts with.
+_MOST_BYTES = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSpec:
+    """What is asked of a dump's file.
+
+    Attributes:
+        path: The finished dump. It may be given as a text or anything that stands for a path, and
+            is a `Path` from then on.
+        dtype: What floating-point tensors are stored as; "as-is" for what they are computed in.
+        overwrite: Whether a dump of this name, or an earlier run's part of it, may be replaced.
+        resume: Whether to continue what an earlier run of the same kind has written.
+        stop_after: After how many seconds of running to stop, with what is written committed;
+            None for never.
+        max_bytes: How many bytes of activations and weights there may be, from 1 to 2**63 - 1;
+            None for as many as are free on the disk.
+
+    Raises:
+        DumpError: Any of these is of another kind, or out of range; it lists all that are.
+    """
+
+    path: Path
+    dtype: StoredDtype = "as-is"
+    overwrite: bool = False
+    resume: bool = False
+    stop_after: float | None = None
+    max_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check all fields, and bring them to their types."""
+        faults: list[str] = []
+        try:
+            self._set("path", read_output(self.path))
+        except DumpError as error:
+            faults += error.faults
+        if not (isinstance(self.dtype, str) and self.dtype in get_args(StoredDtype)):
+            faults.append(f"dtype: expected float16, float32 or as-is, received {self.dtype!r}")
+        for name, switch in (("overwrite", self.overwrite), ("resume", self.resume)):
+            if not isinstance(switch, bool):
+                faults.append(f"{name}: expected True or False, received {switch!r}")
+        seconds: Any = self.stop_after
+        if seconds is not None:
+            if _is_number(seconds, Real) and 0 < seconds < math.inf:
+                self._set("stop_after", float(seconds))
+            else:
+                faults.append(f"stop after: expected seconds above 0, received {seconds!r}")
+        most: Any = self.max_bytes
+        if most is not None:
+            if _is_number(most, Integral) and 1 <= most <= _MOST_BYTES:
+                self._set("max_bytes", int(most))
+            else:
+                faults.append(
+                    f"max bytes: expected a whole number from 1 to {_MOST_BYTES}, received {most!r}"
+                )
+        if faults:
+            raise DumpError(*faults)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _is_number(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def read_output(name: str | os.PathLike[str]) -> Path:
+    """Take the name of a dump as the user wrote it.
+
+    Raises:
+        DumpError: It is no text and no path, is empty, ends with a slash, which a `Path` would
+            drop, or holds a NUL.
+    """
+    try:
+        text: object = os.fspath(name)
+    except TypeError:
+        text = name
+    if not isinstance(text, str):
+        raise DumpError(f"the output: expected the name of a file, received {name!r}")
+    if not text:
+        raise DumpError("the output: expected the name of a file, received an empty text")
+    if text.endswith(os.sep):
+        raise DumpError(f"{text}: expected the name of a file, received one that ends with a slash")
+    if "\0" in text:
+        raise DumpError(f"{text!r}: expected the name of a file, received one with a NUL in it")
+    return Path(text)
