@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.models.archive import open_weights_member
 from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
 from kprobe.models.network import read_network
@@ -225,7 +225,13 @@ def check_weights(
     elif isinstance(source, ModelFile) and not random_weights and not holds_weights(source):
         raise ModelError(
             f"{source.path} holds an architecture without weights",
-            hint="give them with --weights FILE; --random-weights goes on with random ones",
+            hint=Hint(
+                "give them with ",
+                Setting("weights", "FILE"),
+                "; ",
+                Setting("random_weights", True),
+                " goes on with random ones",
+            ),
         )
 
 
