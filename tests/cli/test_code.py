@@ -394,7 +394,7 @@ def test_an_architecture_that_would_run_code_is_refused(kprobe_here, folder):
 
 def test_the_weights_are_checked_before_tensorflow_is_loaded(kprobe_here):
     done = kprobe_here("dump", "net_swirl.py:make_model", "-l", "out", "--weights", "none.h5")
-    assert done.stderr == "kprobe: --weights none.h5: no such file; check the path\n"
+    assert done.stderr == "kprobe: weights: there is no file none.h5; check the path\n"
     assert "net_swirl" not in sys.modules
 
 

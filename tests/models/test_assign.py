@@ -300,6 +300,7 @@ def test_what_a_layers_own_code_raises_is_told_as_such(k, layout, partial, kind,
 def test_what_a_layers_own_code_raises_on_the_old_layout_is_told_as_such(layout, tmp_path):
     class Careful(tf_keras.layers.Normalization):
         def finalize_state(self):
+            super().finalize_state()
             if ready:
                 raise OSError("no calibration")
 
