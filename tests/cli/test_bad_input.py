@@ -156,7 +156,7 @@ def test_layers_or_all_is_wanted_not_both(form, kprobe_process):
     given = {"neither": [], "both": ["--layers", "digit", "--all"]}[form]
     done = kprobe_process("dump", DIGITS, *given)
     assert done.returncode == 2
-    assert done.stderr.endswith("Error: Expected either --layers or --all.\n")
+    assert done.stderr == "kprobe: expected either --layers or --all\n"
 
 
 # --- found when the run begins ----------------------------------------------------------------
@@ -233,4 +233,4 @@ def test_an_unknown_model_family_is_refused_with_what_there_is(kprobe_here):
 def test_a_number_that_is_none_is_refused(option, value, fault, kprobe_process):
     done = kprobe_process("dump", DIGITS, "--layers", "digit", option, value)
     assert done.returncode == 2
-    assert done.stderr.endswith(f"Error: Invalid value for '{option}': {fault}\n")
+    assert done.stderr == f"kprobe: {option}: {fault}\n"
