@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kprobe.errors import KprobeError, ModelError
-from kprobe.importing import import_source
+from kprobe.importing import find_file, import_source
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
 _Part: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
@@ -49,6 +50,28 @@ class CustomObjects:
     def names(self) -> list[str]:
         """The names of the classes and functions that were given themselves."""
         return [name for part in self.parts if isinstance(part, Mapping) for name in part]
+
+    def describe(self) -> list[str]:
+        """Say what was given, as a record of it: "mine.py", "Scale: package.layers.Scale"."""
+        lines = []
+        for part in self.parts:
+            if isinstance(part, str):
+                lines.append(part)
+            else:
+                lines += [f"{name}: {_full_name(value)}" for name, value in part.items()]
+        return lines
+
+    def list_files(self) -> list[Path]:
+        """List the files they are defined in, once each; those of modules that are imported."""
+        modules = [
+            part
+            if isinstance(part, str)
+            else str(getattr(value, "__module__", type(value).__module__))
+            for part in self.parts
+            for value in ([part] if isinstance(part, str) else part.values())
+        ]
+        files = (find_file(module) for module in modules)
+        return list(dict.fromkeys(file for file in files if file is not None))
 
 
 def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
@@ -101,6 +124,11 @@ def find_custom_objects(given: GivenObjects | CustomObjects) -> dict[str, Any]:
     for part in read_custom_objects(given).parts:
         objects |= _find_objects(_import_source(part)) if isinstance(part, str) else part
     return objects
+
+
+def _full_name(value: Any) -> str:
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _describe(value: Any) -> str:

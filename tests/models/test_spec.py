@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -177,3 +179,26 @@ def test_a_mapping_is_kept_as_it_was_given():
     spec = ModelSpec(model="model.keras", custom_objects=given)
     given["Shift"] = len
     assert spec.custom.names == ["Scale"]
+
+
+def make_scale(x):
+    return x
+
+
+def test_custom_objects_are_recorded_by_where_they_are_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("")
+    objects = {"Scale": keras.layers.Rescaling, "make": make_scale, "half": partial(make_scale, 2)}
+    custom = ModelSpec(model="model.keras", custom_objects=["mine.py", objects, "mine.py"]).custom
+    layer = keras.layers.Rescaling
+    assert custom.describe() == [
+        "mine.py",
+        f"Scale: {layer.__module__}.Rescaling",
+        f"make: {__name__}.make_scale",
+        "half: functools.partial",
+        "mine.py",
+    ]
+    files = [file.resolve() for file in custom.list_files()]
+    assert files[0] == tmp_path / "mine.py"
+    assert Path(inspect.getsourcefile(layer)) in files
+    assert len(files) == len(set(files))
