@@ -21,12 +21,13 @@ class Setting:
     Attributes:
         name: The argument's name in Python, such as "custom_objects".
         value: What it is to be set to, as the command line would have it: a text, a number, True
-            for a switch. None where the setting as such is meant.
+            for a switch; several texts where it is given several times. None where the setting
+            as such is meant.
         python: What Python writes behind the "=", where that isn't the value itself.
     """
 
     name: str
-    value: str | float | None = None
+    value: str | float | tuple[str, ...] | None = None
     python: str | None = None
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Import the user's own Python: files and modules that were named on the command line."""
+"""Import the user's own Python: files, and modules of the working directory too."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SavedSignature:
     """A signature of a SavedModel: a graph with named inputs and outputs, and no layers.
 
@@ -24,6 +24,11 @@ class SavedSignature:
     function: Any
     owner: Any
     outputs: Sequence[str]
+
+    def __repr__(self) -> str:
+        taken = self.function.structured_input_signature[1]
+        inputs = ", ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in taken.items())
+        return f"<signature {self.name}: {inputs or 'no inputs'} -> {', '.join(self.outputs)}>"
 
     def __call__(self, **inputs: Any) -> dict[str, Any]:
         """Run the signature.

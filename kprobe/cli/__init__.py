@@ -17,6 +17,8 @@ from kprobe.cli.errors import reporting
 from kprobe.cli.find import find
 from kprobe.cli.ls import ls
 from kprobe.cli.show import show
+from kprobe.cli.usage import explain_command
+from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -24,6 +26,26 @@ if TYPE_CHECKING:
 
 class _Commands(click.Group):
     """A group whose commands all report their errors in one way."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        if extra.get("resilient_parsing"):  # to complete a word, which fails in silence
+            return super().make_context(info_name, args, parent, **extra)
+        with reporting(None):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
+            raise KprobeError(explain_command(name, [*self.commands]))
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         with reporting(ctx):
@@ -43,6 +65,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the console script."""
+    _open_descriptors()
     if sys.stderr is None:  # closed by the caller
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
     signal.signal(signal.SIGTERM, _stop)
@@ -50,6 +73,17 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     cli(prog_name="kprobe")
+
+
+def _open_descriptors() -> None:
+    """Open what the caller closed of stdin, stdout and stderr.
+
+    Else a dump that is opened next becomes, say, number 2, and what libraries write to stderr
+    goes into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 class _SignalError(KeyboardInterrupt):

@@ -33,6 +33,7 @@ from kprobe.cli.preparing import (
     preprocessing_options,
 )
 from kprobe.cli.quiet import hold_back_noise
+from kprobe.cli.verbose import verbose_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,16 +110,14 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
 @machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
 @loading_options
-@click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
-@click.pass_context
-def bench(ctx: click.Context, /, model: str, **options: Any) -> None:
+@verbose_option
+def bench(model: str, **options: Any) -> None:
     """Measure what limits a dump on this machine, and how near it comes.
 
     For each batch size: reading the samples alone, computing alone, writing alone, and all at
     the same time, as a dump does. Only temporary files are written, beside where the dump would
     be: up to half a gigabyte, removed at the end.
     """
-    ctx.ensure_object(dict)["verbose"] = options["verbose"]
     if bool(options["layers"]) == options["every"]:
         raise click.UsageError("Expected either --layers or --all.")
     if "-" in options["layers"] and "-" in options["inputs"]:

@@ -39,6 +39,7 @@ from kprobe.cli.preparing import (
 )
 from kprobe.cli.progress import KINDS, showing_progress
 from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
+from kprobe.cli.verbose import verbose_option
 from kprobe.errors import DumpError, StoppedError
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ if TYPE_CHECKING:
 )
 @config_option
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
-@click.option("--verbose", "-v", is_flag=True, help="Let TensorFlow speak, too.")
+@verbose_option
 @click.pass_context
 def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     """Run a Keras model over samples and write the activations of layers to HDF5.
@@ -200,7 +201,6 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     (features=avg_pool). `kprobe ls MODEL` lists them.
     """
     put_rivals_aside(ctx, options)
-    ctx.ensure_object(dict)["verbose"] = options["verbose"]
     to_stdout = options["output"] == "-" and not options["dry_run"]
     if to_stdout and own_stdout().isatty():
         raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")

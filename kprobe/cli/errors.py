@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -10,56 +11,135 @@ from typing import TYPE_CHECKING
 import click
 
 from kprobe.cli.output import say
-from kprobe.cli.quiet import give_back_stderr
-from kprobe.errors import KprobeError, ModelCodeError
+from kprobe.cli.quiet import give_back_stderr, list_own_streams
+from kprobe.cli.usage import explain_usage
+from kprobe.cli.verbose import is_verbose
+from kprobe.errors import InputError, KprobeError, ModelCodeError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from kprobe.errors import Setting
 
 BUG = 70
 STOPPED = 75
+# What a shell tells of a process that SIGPIPE ended, as it ends other filters.
+READER_GONE = 141
 
 
 @contextlib.contextmanager
-def reporting(ctx: click.Context) -> Iterator[None]:
-    """Report what the block raises, and leave with the exit code of its kind."""
+def reporting(ctx: click.Context | None) -> Iterator[None]:
+    """Report what the block raises, and leave with the exit code of its kind.
+
+    Args:
+        ctx: The context of the group of commands; None where it isn't there yet.
+    """
     try:
         yield
-    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
         raise
+    except BrokenPipeError:
+        code = READER_GONE
+    except click.ClickException as error:
+        with _telling():
+            say(explain_usage(error))
+        code = error.exit_code
     except KprobeError as error:
-        if ctx.obj and ctx.obj.get("verbose") and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__, file=sys.stderr)
-        elif isinstance(error, ModelCodeError) and error.excerpt:
-            click.echo(error.excerpt, file=sys.stderr)
-        for line in error.spell(_make_speller(ctx)):
-            say(line)
-        ctx.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("stopped")
-        ctx.exit(STOPPED)
+        with _telling():
+            _report(error, ctx)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        with _telling():
+            say("stopped")
+        code = STOPPED
     except Exception:
-        give_back_stderr()
-        traceback.print_exc()
-        say("this is a bug in kprobe: please report the lines above")
-        ctx.exit(BUG)
+        with _telling():
+            _report_bug()
+        code = BUG
+    else:
+        return
+    _let_go()
+    raise click.exceptions.Exit(code)
 
 
-def _make_speller(ctx: click.Context) -> Callable[[Setting], str]:
+def _telling() -> AbstractContextManager[None]:
+    # Where nobody reads stderr any more, the exit code still tells.
+    return contextlib.suppress(OSError)
+
+
+def _report(error: KprobeError, ctx: click.Context | None) -> None:
+    verbose = is_verbose(ctx)
+    told = [*_list_errors(error)]
+    for each in told:
+        if verbose and each.__cause__ is not None:
+            traceback.print_exception(each.__cause__, file=sys.stderr)
+        elif isinstance(each, ModelCodeError) and each.excerpt:
+            click.echo(each.excerpt, file=sys.stderr)
+    lines = error.spell(_make_speller(ctx))
+    if not verbose and any(_is_caused_by_others(each) for each in told):
+        if len(lines) == 1:
+            lines = [f"{lines[0]}; {_MORE}"]
+        else:
+            lines.append(f"hint: {_MORE}")
+    for line in lines:
+        say(line)
+
+
+_MORE = "-v shows the traceback"
+
+
+def _list_errors(error: KprobeError) -> Iterator[KprobeError]:
+    if not error.merged:
+        yield error
+    for each in error.merged:
+        yield from _list_errors(each)
+
+
+def _is_caused_by_others(error: KprobeError) -> bool:
+    """Tell whether a traceback would show code that isn't kprobe's: the model's or the user's."""
+    return isinstance(error, ModelError | InputError) and error.__cause__ is not None
+
+
+def _report_bug() -> None:
+    give_back_stderr()
+    traceback.print_exc()
+    say("this is a bug in kprobe: please report the lines above")
+
+
+def _let_go() -> None:
+    """Drop what can't be written: Python would try once more on its way out, and complain."""
+    for stream in list_own_streams():
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def _make_speller(ctx: click.Context | None) -> Callable[[Setting], str]:
     """Make what spells a setting as the flag that the command has for it, or else that any has."""
-    group = ctx.find_root().command
-    commands = list(group.commands.values()) if isinstance(group, click.Group) else [group]
-    commands.sort(key=lambda command: command.name == ctx.invoked_subcommand, reverse=True)
     flags: dict[str | None, str] = {}
-    for command in commands:
+    for command in _list_commands(ctx):
         for param in command.params:
             if isinstance(param, click.Option):
                 flags.setdefault(param.name, max(param.opts, key=len))
 
     def spell(setting: Setting) -> str:
         flag = flags.get(setting.name, setting.name)
-        return flag if setting.value in (None, True) else f"{flag} {setting.value}"
+        if setting.value in (None, True):
+            return flag
+        values = setting.value if isinstance(setting.value, tuple) else (setting.value,)
+        return " ".join(f"{flag} {value}" for value in values)
 
     return spell
+
+
+def _list_commands(ctx: click.Context | None) -> list[click.Command]:
+    """List the commands, the one that runs first."""
+    if ctx is None:
+        return []
+    group = ctx.find_root().command
+    commands = list(group.commands.values()) if isinstance(group, click.Group) else [group]
+    return sorted(commands, key=lambda command: command.name != ctx.invoked_subcommand)

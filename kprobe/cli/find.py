@@ -10,6 +10,7 @@ import click
 from kprobe.cli.options import loading_options, model_argument, sample_option
 from kprobe.cli.output import format_shapes, print_json, print_table, shorten
 from kprobe.cli.quiet import hold_back_noise
+from kprobe.cli.verbose import verbose_option
 
 
 @click.command()
@@ -20,15 +21,22 @@ from kprobe.cli.quiet import hold_back_noise
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @sample_option
 @loading_options
+@verbose_option
 def find(
-    model: str, regex: str, start: str | None, depth: int | None, as_json: bool, **loading: Any
+    model: str,
+    regex: str,
+    start: str | None,
+    depth: int | None,
+    as_json: bool,
+    verbose: bool,
+    **loading: Any,
 ) -> None:
     """Find operations upstream of a tensor, nearest first, as addresses to paste.
 
     REGEX is searched for in the operations' addresses and types, e.g. NonMaxSuppression. The
     model is loaded for it.
     """
-    hold_back_noise()
+    hold_back_noise(verbose)
     from kprobe.errors import AddressError
     from kprobe.pipeline.inspect import search_model
 

@@ -10,8 +10,13 @@ import click
 from kprobe.cli.options import loading_options, model_argument, sample_option
 from kprobe.cli.output import format_shape, format_shapes, print_json, print_table, shorten
 from kprobe.cli.quiet import hold_back_noise
+from kprobe.cli.verbose import verbose_option
+from kprobe.errors import AddressError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kprobe.graph.search import Match
     from kprobe.models.listing import LayerEntry
     from kprobe.models.saved_model import SignatureTensor
 
@@ -26,12 +31,14 @@ if TYPE_CHECKING:
 )
 @sample_option
 @loading_options
+@verbose_option
 def ls(
     model: str,
     pattern: str | None,
     class_name: str | None,
     as_json: bool,
     ops: bool,
+    verbose: bool,
     **loading: Any,
 ) -> None:
     """List the layers of a model, each call with its address.
@@ -43,42 +50,61 @@ def ls(
     the operations: then PATTERN is the address of layers, or of operations such as
     'ROI//*Suppression*'. A model given as code, FILE.py:CALLABLE, is always loaded.
     """
-    if ops:
-        _list_operations(model, pattern, class_name, as_json, loading)
-        return
-
-    from kprobe.errors import AddressError
-    from kprobe.graph.resolve import match_pattern, nearest_classes
-    from kprobe.models.factory import find_code
     from kprobe.models.file import choose_signature, read_model_file
     from kprobe.models.listing import list_layers
+    from kprobe.models.spec import ModelSpec
 
-    if find_code(model):
-        everything = calls = _list_code(model, loading)
+    spec = ModelSpec(
+        model=model, **{name: value for name, value in loading.items() if name != "inputs"}
+    )
+    if ops or spec.code:
+        hold_back_noise(verbose)
+    if ops:
+        _show_operations(_find_operations(model, pattern, class_name, loading), as_json)
+        return
+    if spec.code:
+        calls = _list_code(model, loading)
     else:
-        file = read_model_file(model)
-        if (
-            file.saved
-            and not file.saved.is_keras
-            and not (pattern or class_name or loading["signature"])
-        ):
-            _list_signatures(file.saved.signatures, as_json)
+        file = read_model_file(spec.model)
+        signatures = file.saved.signatures if file.saved and not file.saved.is_keras else {}
+        if signatures and not (pattern or class_name or spec.signature):
+            _show_signatures(signatures, as_json)
             return
-        file = choose_signature(file, loading["signature"])
-        everything = calls = list_layers(file)
+        calls = list_layers(choose_signature(file, spec.signature))
+    _show_layers(_select(calls, model, pattern, class_name), as_json)
+
+
+def _list_code(model: str, loading: dict[str, Any]) -> list[LayerEntry]:
+    from kprobe.pipeline.inspect import list_model_layers
+
+    return list_model_layers(model, **loading)
+
+
+def _select(
+    everything: Sequence[LayerEntry], model: str, pattern: str | None, class_name: str | None
+) -> Sequence[LayerEntry]:
+    """Choose the calls that a pattern and a class name."""
+    from kprobe.graph.resolve import match_pattern, nearest_classes
+
+    calls = everything
     if pattern is not None:
         if "//" in pattern:
             raise AddressError(f"{pattern!r} names operations", hint="--ops lists them")
         calls = match_pattern(pattern, calls)
-    if class_name is not None:
-        calls = [call for call in calls if call.class_name == class_name]
-        if not calls:
-            named = f" {pattern!r}" if pattern is not None else ""
-            near = [n for n in nearest_classes(class_name, everything) if n != class_name]
-            raise AddressError(
-                f"{model} has no layer{named} of class {class_name}",
-                hint=f"nearest: {', '.join(near)}" if near else None,
-            )
+    if class_name is None:
+        return calls
+    calls = [call for call in calls if call.class_name == class_name]
+    if not calls:
+        named = f" {pattern!r}" if pattern is not None else ""
+        near = [name for name in nearest_classes(class_name, everything) if name != class_name]
+        raise AddressError(
+            f"{model} has no layer{named} of class {class_name}",
+            hint=f"nearest: {', '.join(near)}" if near else None,
+        )
+    return calls
+
+
+def _show_layers(calls: Sequence[LayerEntry], as_json: bool) -> None:
     if as_json:
         print_json([_record(call) for call in calls])
         return
@@ -94,22 +120,16 @@ def ls(
     print_table(("address", "class", "output", "parameters"), rows, numbers={"parameters"})
 
 
-def _list_code(model: str, loading: dict[str, Any]) -> list[LayerEntry]:
-    hold_back_noise()
-    from kprobe.pipeline.inspect import list_model_layers
-
-    return list_model_layers(model, **loading)
-
-
-def _list_operations(
-    model: str, address: str | None, type_name: str | None, as_json: bool, loading: dict[str, Any]
-) -> None:
-    hold_back_noise()
+def _find_operations(
+    model: str, address: str | None, type_name: str | None, loading: dict[str, Any]
+) -> list[Match]:
     from kprobe.pipeline.inspect import list_model_operations
 
     operations = list_model_operations(model, address, **loading)
-    if type_name is not None:
-        operations = [operation for operation in operations if operation.type == type_name]
+    return [each for each in operations if type_name in (None, each.type)]
+
+
+def _show_operations(operations: list[Match], as_json: bool) -> None:
     if as_json:
         print_json([{k: v for k, v in asdict(o).items() if k != "hops"} for o in operations])
         return
@@ -117,7 +137,7 @@ def _list_operations(
     print_table(("address", "type", "dtype", "shape"), rows, numbers=set())
 
 
-def _list_signatures(signatures: dict[str, list[SignatureTensor]], as_json: bool) -> None:
+def _show_signatures(signatures: dict[str, list[SignatureTensor]], as_json: bool) -> None:
     listed = [(name, tensor) for name, tensors in signatures.items() for tensor in tensors]
     if as_json:
         print_json(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,6 @@ def print_line(line: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        # Python writes what is left in the buffer once more on its way out, and complains.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), own_stdout().fileno())
         raise KprobeError(f"stdout can't be written: {error.strerror or error}") from None
 
 

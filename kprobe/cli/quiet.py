@@ -30,6 +30,12 @@ def own_stdout() -> TextIO:
     return stream
 
 
+def list_own_streams() -> list[TextIO]:
+    """List the streams that kprobe itself writes to, where they are open."""
+    streams = (_own_stdout or sys.stdout, sys.stderr)
+    return [stream for stream in streams if stream is not None and not stream.closed]
+
+
 def hold_back_noise(verbose: bool = False) -> None:
     """Keep stdout for what commands print, and stderr for kprobe's own lines.
 

@@ -12,6 +12,7 @@ from kprobe.cli.config import name_options, write_config
 from kprobe.cli.dump import dump as dump_command
 from kprobe.cli.options import File
 from kprobe.cli.output import count, format_bytes, format_shape, print_json, print_line, print_table
+from kprobe.cli.verbose import verbose_option
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print the command that made it, as a file for `kprobe dump --config`.",
 )
-def show(dump: str, as_json: bool, as_config: bool) -> None:
+@verbose_option
+def show(dump: str, as_json: bool, as_config: bool, **_verbose: bool) -> None:
     """Show what a dump is: what it holds, what it was made from, how and when.
 
     DUMP may also be one that isn't complete, NAME.partial. Nothing is loaded but the file.

@@ -67,8 +67,7 @@ def _run(
         # What a layer's own code raises has no common class.
         except Exception as error:
             raise ModelError(
-                f"the model fails when it runs eagerly: {describe_failure(error)}",
-                hint="-v shows the traceback",
+                f"the model fails when it runs eagerly: {describe_failure(error)}"
             ) from error
     ragged: set[int] = set()
     for record in recorder.records:

@@ -276,7 +276,7 @@ def trace(
         except Exception as error:
             raise ModelError(
                 f"the model can't be traced: {describe_failure(error)}",
-                hint="`kprobe dump --eager` runs it all the same; -v shows the traceback",
+                hint="`kprobe dump --eager` runs it all the same",
             ) from error
     graph = function.graph
     result = Trace(

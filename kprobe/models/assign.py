@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import ModelError
+import numpy as np
+
+from kprobe.errors import KprobeError, ModelError
 from kprobe.models.factory import is_model_of
 from kprobe.models.matching import Assignment, match_layers
 from kprobe.models.stored import (
@@ -21,7 +22,7 @@ from kprobe.models.stored import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from types import ModuleType
 
     import numpy.typing as npt
@@ -52,12 +53,25 @@ def assign_weights(
         What matched.
 
     Raises:
-        ModelError: The file is missing or damaged, or doesn't fit the model.
+        ModelError: The file is missing or damaged, or doesn't fit the model; or the model's own
+            code failed, whose error is the cause.
     """
     library = sys.modules["keras" if is_model_of("keras", model) else "tf_keras"]
     with open_weights(path) as stored:
         assign = _assign_by_layer if stored.by_layer else _assign_by_place
-        return assign(model, stored, library, partial)
+        try:
+            return assign(model, stored, library, partial)
+        except KprobeError:
+            raise
+        # What a layer's own code raises has no common class.
+        except Exception as error:
+            raise _explain(error, f"{path}: its weights", "to the model") from error
+
+
+def _explain(error: Exception, what: str, whom: str = "") -> ModelError:
+    said = (str(error) or "no reason").splitlines()[0]
+    given = f"can't be given {whom}".rstrip()
+    return ModelError(f"{what} {given}: {type(error).__name__}: {said}")
 
 
 def _assign_by_layer(
@@ -198,7 +212,8 @@ def _assign_by_place(
     if not (result.whole or partial):
         raise result.explain()
     sources = {labels[layer]: source for layer, source in result.pairs.items()}
-    _load_places(model, stored, sources, library, partial)
+    left = {} if result.whole else _read_own(model, library, sources)
+    _load_places(model, stored, sources, left, library)
     return result
 
 
@@ -218,18 +233,33 @@ def _list_tree(model: Any, library: ModuleType) -> Tree:
 
 
 def _outline(model: Any, library: ModuleType) -> dict[str, dict[str, Shape]]:
-    """Give the shapes that a file of the model's weights would hold, by place and key.
+    """Give the shapes that a file of the model's weights would hold, by place and key."""
+    places = _save_places(model, library, lambda _place: _ShapeStore())
+    return {p: shapes for p, shapes in places.items() if shapes and "seed_generator" not in p}
 
-    It is what the library's own saving writes, into a store that keeps the shapes alone.
-    """
-    places: dict[str, _ShapeStore] = {}
 
-    def make(_self: Any, path: str, metadata: Any = None) -> _ShapeStore:  # noqa: ARG001
-        return places.setdefault(path, _ShapeStore())
+def _read_own(
+    model: Any, library: ModuleType, others: Container[str]
+) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Give the weights that a model has, by place and key, but for some places."""
+    places = _save_places(model, library, lambda p: _Forgotten() if p in others else _ValueStore())
+    return {place: dict(values) for place, values in places.items() if values}
+
+
+def _save_places(
+    model: Any, library: ModuleType, make_place: Callable[[str], dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Let the library save a model's weights, into what is made for each place."""
+    places: dict[str, dict[str, Any]] = {}
+
+    def make(_self: Any, path: str, metadata: Any = None) -> dict[str, Any]:  # noqa: ARG001
+        if path not in places:
+            places[path] = make_place(path)
+        return places[path]
 
     store = _make_store(library, make=make)
     library.src.saving.saving_lib._save_state(model, store, None, "", set())
-    return {p: shapes for p, shapes in places.items() if shapes and "seed_generator" not in p}
+    return places
 
 
 class _ShapeStore(dict[str, Shape]):
@@ -237,34 +267,57 @@ class _ShapeStore(dict[str, Shape]):
         super().__setitem__(key, tuple(value.shape))
 
 
+class _ValueStore(dict[str, Any]):
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, np.asarray(value))
+
+
+class _Forgotten(dict[str, Any]):
+    def __setitem__(self, key: str, value: Any) -> None:
+        pass
+
+
 def _load_places(
     model: Any,
     stored: StoredWeights,
     sources: Mapping[str, str],
+    left: Mapping[str, dict[str, npt.NDArray[Any]]],
     library: ModuleType,
-    partial: bool,
 ) -> None:
-    """Let the library load a model's weights, each place from what was matched with it."""
+    """Let the library load a model's weights.
+
+    Args:
+        model: The model.
+        stored: The file.
+        sources: The place in the file of each place of the model that is matched.
+        left: What the others have, and are given again.
+        library: The model's Keras.
+    """
+    place = ""
 
     def get(_self: Any, path: str) -> dict[str, npt.NDArray[Any]]:
-        return stored.read_place(sources[path]) if path in sources else {}
+        nonlocal place
+        place = path
+        return stored.read_place(sources[path]) if path in sources else left.get(path, {})
 
     def has_path(_self: Any, path: str) -> bool:
-        return any(f"{place}/".startswith(f"{path}/") for place in sources)
+        return any(f"{known}/".startswith(f"{path}/") for known in (*sources, *left))
 
     store = _make_store(library, get=get, has_path=has_path)
     load = library.src.saving.saving_lib._load_state
     if library.__name__ == "keras":
         failed: dict[int, tuple[Any, Exception]] = {}
         load(model, store, None, "", False, set(), set(), failed)
-        if failed and not partial:
+        if failed:
             layer, error = next(iter(failed.values()))
-            raise ModelError(f"{stored.path}: {layer.name} can't be given its weights: {error}")
+            raise _explain(error, f"{stored.path}: {layer.name}", "its weights") from error
         return
-    with warnings.catch_warnings():
-        # Layers that are left as they are fail to load, each with a warning.
-        warnings.simplefilter("ignore")
-        load(model, store, None, "", partial, set())
+    try:
+        load(model, store, None, "", False, set())
+    except KprobeError:
+        raise
+    except Exception as error:  # a layer's own code
+        raise _explain(error, f"{stored.path}: {place or _ITSELF}", "its weights") from error
 
 
 def _make_store(library: ModuleType, **methods: Callable[..., Any]) -> Any:

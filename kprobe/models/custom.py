@@ -1,37 +1,151 @@
-"""Import the user's own classes and functions, for the loaders of models."""
+"""The user's own classes and functions, for the loaders of models."""
 
 from __future__ import annotations
 
+import inspect
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kprobe.errors import KprobeError, ModelError
-from kprobe.importing import import_source
+from kprobe.importing import find_file, import_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
     from types import ModuleType
 
+_Part: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
+# What users may give: a Python file or module, classes and functions by name, or several of both.
+GivenObjects: TypeAlias = "_Part | Sequence[_Part]"
+
 _NOT_CUSTOM = {"keras", "tf_keras", "tensorflow", "numpy", "builtins", "typing", "None"}
+_EXPECTED = (
+    "custom_objects: expected Python files, modules, or classes and functions by name, received"
+)
 
 
-def find_custom_objects(sources: Sequence[str]) -> dict[str, Any]:
-    """Import Python files and modules, and find the classes and functions in them.
+@dataclass(frozen=True)
+class CustomObjects:
+    """The user's own classes and functions, as they were given. Nothing is imported yet.
+
+    Attributes:
+        parts: Python files, which end with `.py`, and modules, of the working directory too; and
+            classes and functions by the names that models know them under. Of two with one name
+            the later one counts.
+    """
+
+    parts: tuple[str | Mapping[str, Any], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    @property
+    def sources(self) -> list[str]:
+        """The files and modules."""
+        return [part for part in self.parts if isinstance(part, str)]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the classes and functions that were given themselves."""
+        return [name for part in self.parts if isinstance(part, Mapping) for name in part]
+
+    def describe(self) -> list[str]:
+        """Say what was given, as a record of it: "mine.py", "Scale: package.layers.Scale"."""
+        lines = []
+        for part in self.parts:
+            if isinstance(part, str):
+                lines.append(part)
+            else:
+                lines += [f"{name}: {_full_name(value)}" for name, value in part.items()]
+        return lines
+
+    def list_files(self) -> list[Path]:
+        """List the files they are defined in, once each; those of modules that are imported."""
+        modules = [
+            part
+            if isinstance(part, str)
+            else str(getattr(value, "__module__", type(value).__module__))
+            for part in self.parts
+            for value in ([part] if isinstance(part, str) else part.values())
+        ]
+        files = (find_file(module) for module in modules)
+        return list(dict.fromkeys(file for file in files if file is not None))
+
+
+def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
+    """Read what the user gives for a model's own classes and functions.
 
     Args:
-        sources: Files, which end with `.py`, and modules, of the working directory too.
+        given: A file or module; classes and functions by name; or a sequence of these.
+
+    Raises:
+        ModelError: It is something else; all faults are reported.
+    """
+    if isinstance(given, CustomObjects):
+        return given
+    if isinstance(given, str | os.PathLike | Mapping):
+        given = [given]
+    elif not isinstance(given, Sequence):
+        raise ModelError(f"{_EXPECTED} {_describe(given)}")
+    parts: list[str | Mapping[str, Any]] = []
+    faults: list[str] = []
+    for part in given:
+        if isinstance(part, Mapping):
+            faults += _check_mapping(part)
+            if part:
+                parts.append(dict(part))
+        elif not isinstance(part, str | os.PathLike):
+            faults.append(f"{_EXPECTED} {_describe(part)}")
+        elif text := os.fspath(part):
+            parts.append(text)
+        else:
+            faults.append(f"{_EXPECTED} an empty text")
+    if faults:
+        raise ModelError(*faults)
+    return CustomObjects(tuple(parts))
+
+
+def find_custom_objects(given: GivenObjects | CustomObjects) -> dict[str, Any]:
+    """Import Python files and modules, and collect the classes and functions that are given.
+
+    Args:
+        given: What the user gave.
 
     Returns:
         The classes and functions by every name that a model may know them under: a loader that
         is given these need not find the module that they were saved from.
 
     Raises:
-        ModelError: One can't be imported.
+        ModelError: A file or module can't be imported.
     """
     objects: dict[str, Any] = {}
-    for source in sources:
-        objects |= _find_objects(_import_source(source))
+    for part in read_custom_objects(given).parts:
+        objects |= _find_objects(_import_source(part)) if isinstance(part, str) else part
     return objects
+
+
+def _full_name(value: Any) -> str:
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _describe(value: Any) -> str:
+    return value.__name__ if isinstance(value, type) else type(value).__name__
+
+
+def _check_mapping(mapping: Mapping[Any, Any]) -> list[str]:
+    faults = []
+    for name, value in mapping.items():
+        if not isinstance(name, str) or not name:
+            faults.append(f"custom_objects: expected names as texts, received {name!r}")
+        elif not callable(value):
+            faults.append(
+                f"custom_objects: {name}: expected a class or a function, received "
+                f"{type(value).__name__}"
+            )
+    return faults
 
 
 def _import_source(source: str) -> ModuleType:
@@ -57,14 +171,24 @@ def _find_objects(module: ModuleType) -> dict[str, Any]:
     """The classes and functions of a module, by every name a model may know them under."""
     objects: dict[str, Any] = {}
     for name, value in vars(module).items():
-        owner = str(getattr(value, "__module__", None)).partition(".")[0]
-        if name.startswith("_") or not callable(value) or owner in _NOT_CUSTOM:
+        if name.startswith("_") or not callable(value) or _is_of_others(value):
             continue
         objects[name] = value
         registered = _registered_name(value)
         if registered:
             objects[registered] = value
     return objects
+
+
+def _is_of_others(value: Any) -> bool:
+    """Tell what a module imported from a library: a model's config has no business with it."""
+    owner = str(getattr(value, "__module__", None)).partition(".")[0]
+    if owner in _NOT_CUSTOM:
+        return True
+    # A config that names `Popen` would have it called with arguments from the file.
+    return (
+        isinstance(value, type) or inspect.isroutine(value)
+    ) and owner in sys.stdlib_module_names
 
 
 def _registered_name(value: Any) -> str | None:

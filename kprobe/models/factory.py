@@ -16,11 +16,11 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import KprobeError, ModelCodeError, ModelError
+from kprobe.errors import Hint, KprobeError, ModelCodeError, ModelError, Setting
 from kprobe.importing import find_file, import_source, looking_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 _NAMES = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
@@ -226,15 +226,20 @@ def _check_arguments(code: Code, target: Any, arguments: Mapping[str, Any]) -> N
     if missing:
         faults.append(f"{code} needs the argument {', '.join(missing)}")
     if faults:
-        hint = f"give {' '.join(f'--arg {name}=VALUE' for name in missing)}" if missing else None
-        raise ModelError(*faults, hint=hint)
+        raise ModelError(*faults, hint=_hint_at_arguments(missing) if missing else None)
+
+
+def _hint_at_arguments(names: Sequence[str]) -> Hint:
+    python = ", ".join(f'"{name}": VALUE' for name in names)
+    given = tuple(f"{name}=VALUE" for name in names)
+    return Hint("give ", Setting("arguments", given, python=f"{{{python}}}"))
 
 
 def _take_model(value: Any) -> Any:
-    if _is_model(value):
+    if is_model(value):
         return value
     held = (getattr(value, name, None) for name in _HOLDERS)
-    return next((model for model in held if _is_model(model)), None)
+    return next((model for model in held if is_model(model)), None)
 
 
 def is_model_of(library: str, value: Any) -> bool:
@@ -242,7 +247,8 @@ def is_model_of(library: str, value: Any) -> bool:
     return library in sys.modules and isinstance(value, sys.modules[library].Model)
 
 
-def _is_model(value: Any) -> bool:
+def is_model(value: Any) -> bool:
+    """Tell whether something is a model of either Keras."""
     return is_model_of("keras", value) or is_model_of("tf_keras", value)
 
 
@@ -250,7 +256,7 @@ def _reject(code: Code, made: Any) -> ModelError:
     hint = None
     if made is None:
         hint = "does it end with `return model`?"
-    elif isinstance(made, tuple | list) and any(_is_model(item) for item in made):
+    elif isinstance(made, tuple | list) and any(is_model(item) for item in made):
         hint = "return the model alone"
     elif type(made).__module__.startswith("tensorflow.python.keras"):
         hint = "import `tensorflow.keras`: tensorflow.python.keras is TensorFlow's own copy"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.legacy import adapt_config
 
@@ -116,7 +116,7 @@ def choose_signature(model_file: ModelFile, name: str | None) -> ModelFile:
         if name is not None:
             raise ModelError(
                 f"{path} has no signature {name!r}: it isn't a SavedModel directory",
-                hint="leave --signature out",
+                hint=Hint("leave ", Setting("signature"), " out"),
             )
         return model_file
     if name is None and saved.is_keras:
@@ -130,7 +130,10 @@ def choose_signature(model_file: ModelFile, name: str | None) -> ModelFile:
     if name is not None and name not in saved.signatures:
         raise ModelError(f"{path} has no signature {name!r}; it has {there}")
     if name is None and len(saved.signatures) > 1 and "serving_default" not in saved.signatures:
-        raise ModelError(f"{path} has several signatures: {there}", hint="choose with --signature")
+        raise ModelError(
+            f"{path} has several signatures: {there}",
+            hint=Hint("choose with `", Setting("signature", "NAME"), "`"),
+        )
     only = next(iter(saved.signatures)) if len(saved.signatures) == 1 else "serving_default"
     return replace(model_file, signature=name or only)
 

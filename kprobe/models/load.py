@@ -6,55 +6,55 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.hdf5 import open_for_reading, opens_plainly
-from kprobe.models.custom import find_custom_objects
-from kprobe.models.factory import Code, find_code, is_model_of, make_model
+from kprobe.models.custom import find_custom_objects, read_custom_objects
+from kprobe.models.factory import Code, is_model_of, make_model
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
 from kprobe.models.late_reading import read_late
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.network import read_network
-from kprobe.models.safety import check_safe, list_registered_names
+from kprobe.models.safety import check_safe, hint_at_custom, list_registered_names
+from kprobe.models.spec import ModelSpec
 from kprobe.models.stored import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import ModuleType
 
+    from kprobe.models.custom import CustomObjects, GivenObjects
 
-def find_source(model: str | os.PathLike[str], signature: str | None = None) -> ModelFile | Code:
-    """Find out what a text names: a model file, which is read, or code, which isn't run.
+
+# How the libraries name what they don't find.
+_MISSING = re.compile(r"(?:Unknown \w+|Could not locate \w+):? '(?:\w+>)?(\w+)'")
+
+
+def find_source(spec: ModelSpec) -> ModelFile | Code:
+    """Give where a model comes from: its file, which is read, or its code, which isn't run.
 
     Args:
-        model: A model file, a SavedModel directory, or code.
-        signature: As for `choose_signature`.
+        spec: A model that isn't in memory.
 
     Raises:
-        ModelError: It is neither, or has no such signature.
+        ModelError: The file isn't one of a model, or has no such signature.
     """
-    code = find_code(model)
-    if code is None:
-        return choose_signature(read_model_file(model), signature)
-    if signature is not None:
-        raise ModelError(
-            f"{code} is code, which has no signature {signature!r}", hint="leave --signature out"
-        )
-    return code
+    return spec.code or choose_signature(read_model_file(spec.model), spec.signature)
 
 
 def load_model(
-    path: str | os.PathLike[str] | ModelFile | Code,
+    source: str | os.PathLike[str] | ModelFile | Code,
     *,
     keras: int | None = None,
-    custom_objects: Sequence[str] = (),
+    custom_objects: GivenObjects | CustomObjects = (),
     unsafe: bool = False,
     signature: str | None = None,
     arguments: Mapping[str, Any] | None = None,
@@ -63,11 +63,12 @@ def load_model(
     """Load a saved model, uncompiled, with the Keras that saved it; or make one by running code.
 
     Args:
-        path: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older; a SavedModel
+        source: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older; a SavedModel
             directory; a JSON file of the architecture alone, whose weights are random; or code,
             `FILE.py:CALLABLE` or `package.module:CALLABLE`.
         keras: The major version to load with, 2 (tf_keras) or 3; None for the file's own.
-        custom_objects: Python files or modules whose classes and functions the model uses.
+        custom_objects: Python files or modules whose classes and functions the model uses; or
+            these classes and functions by name; or a sequence of both.
         unsafe: Whether the file may run code of its own.
         signature: Which signature of a SavedModel; None for the Keras model in it, or where it
             holds none for "serving_default" or the only one.
@@ -83,50 +84,57 @@ def load_model(
         ModelCodeError: The code raised.
         ModelError: The file is missing, isn't a model, or needs classes that aren't there.
     """
-    source = path if isinstance(path, ModelFile | Code) else find_source(path, signature)
+    custom = read_custom_objects(custom_objects)
+    if not isinstance(source, ModelFile | Code):
+        source = find_source(
+            ModelSpec(
+                model=source,
+                keras=keras,
+                signature=signature,
+                custom_objects=custom.parts,
+                arguments=arguments or {},
+            )
+        )
     if isinstance(source, Code):
-        return _load_code(source, keras, custom_objects, arguments or {}, around)
-    if arguments:
-        raise ModelError(f"{source.path} is a model file, which takes no arguments")
-    return _load_file(source, keras, custom_objects, unsafe)
+        return _load_code(source, keras, custom, arguments or {}, around)
+    return _load_file(source, keras, custom, unsafe)
 
 
 def _load_code(
     code: Code,
     keras: int | None,
-    custom_objects: Sequence[str],
+    custom: CustomObjects,
     arguments: Mapping[str, Any],
     around: Callable[[], AbstractContextManager[Any]] | None,
 ) -> Any:
     prepare_import(keras)
-    find_custom_objects(custom_objects)
+    find_custom_objects(custom)
     model = make_model(code, arguments, around)
     library = "keras" if is_model_of("keras", model) else "tf_keras"
     if keras is not None and library != ("keras" if keras >= 3 else "tf_keras"):
         raise ModelError(
             f"{code} made a model of {library} {sys.modules[library].__version__}, expected one "
             f"of Keras {keras}",
-            hint="leave --keras out, or import that Keras in the code",
+            hint=Hint("leave ", Setting("keras"), " out, or import that Keras in the code"),
         )
     return model
 
 
-def _load_file(
-    file: ModelFile, keras: int | None, custom_objects: Sequence[str], unsafe: bool
-) -> Any:
+def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe: bool) -> Any:
     major = keras or file.keras_major
     if file.saved is not None and major > 2:
         raise ModelError(
-            f"{file.path}: Keras 3 doesn't load SavedModels", hint="leave --keras 3 out"
+            f"{file.path}: Keras 3 doesn't load SavedModels",
+            hint=Hint("leave ", Setting("keras", major), " out"),
         )
-    if not custom_objects and not unsafe:
+    if not custom and not unsafe:
         check_safe(file)
     if file.signature is not None:
         if not unsafe:
             check_safe(file)
         return _load_signature(file, file.signature)
     library = import_keras(major)
-    objects = find_custom_objects(custom_objects)
+    objects = find_custom_objects(custom)
     for name in list_registered_names(file):
         # What isn't found under its full name is looked for in the module that the file names.
         if name.rpartition(">")[2] in objects:
@@ -169,8 +177,7 @@ def _load_signature(file: ModelFile, name: str) -> SavedSignature:
     # What the loader raises on a damaged directory has no common class.
     except Exception as error:
         raise ModelError(
-            f"{file.path} can't be loaded by tensorflow {tf.__version__}: {_describe(error)}",
-            hint="-v shows the traceback",
+            f"{file.path} can't be loaded by tensorflow {tf.__version__}: {_describe(error)}"
         ) from error
     # `tf.nest` sorts the keys of a dict, and so are the function's results.
     return SavedSignature(name, function, loaded, sorted(function.structured_outputs))
@@ -281,20 +288,25 @@ def _explain(error: Exception, file: ModelFile, library: ModuleType) -> ModelErr
         + _describe(error)
     )
     if any(sign in text for sign in ("Unknown layer", "Could not locate", "Unknown object")):
-        return ModelError(fault, hint="pass --custom-objects FILE.py that defines what is missing")
+        names = dict.fromkeys(_MISSING.findall(text))
+        return ModelError(fault, hint=hint_at_custom([*names], "what is missing"))
     if isinstance(error, EOFError | ValueError) and any(
         sign in text for sign in ("bad marshal data", "EOF read where object expected")
     ):
         return ModelError(
             f"{file.path} has a function as bytecode of another version of Python",
-            hint="load it in the Python that saved it, or pass --custom-objects FILE.py with a "
-            "class of the layer's class name, such as Lambda, that takes its place",
+            hint=Hint(
+                "load it in the Python that saved it, or pass ",
+                Setting("custom_objects", "FILE.py", python='{"Lambda": ...}'),
+                " with a class of the layer's class name, such as Lambda, that takes its place",
+            ),
         )
     if file.saved is not None:
-        return ModelError(
-            fault, hint="`--signature NAME` runs one of its signatures, without layers"
+        runs = Hint(
+            "`",
+            Setting("signature", "NAME"),
+            "` runs one of its signatures, without layers",
         )
+        return ModelError(fault, hint=runs)
     other = 2 if library.__name__ == "keras" else 3
-    return ModelError(
-        fault, hint=f"`--keras {other}` tries the other Keras; -v shows the traceback"
-    )
+    return ModelError(fault, hint=Hint("`", Setting("keras", other), "` tries the other Keras"))

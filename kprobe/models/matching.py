@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.models.stored import Shape
 
 # How many layers an error or a report names.
@@ -62,9 +62,10 @@ class Assignment:
             faults.append(f"{self.path} has no weights for {_list(self.missing)}")
             if self.unused:
                 faults[-1] += f"; it has some for {_list(self.unused)}"
-        return ModelError(
-            *faults, hint="`--random-weights` leaves these layers with the weights they have"
+        leaves = Hint(
+            "`", Setting("random_weights", True), "` leaves these layers with the weights they have"
         )
+        return ModelError(*faults, hint=leaves)
 
 
 def match_layers(

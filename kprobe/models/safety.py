@@ -11,11 +11,11 @@ import builtins
 import sys
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import ModelError, UnsafeModelError
+from kprobe.errors import Hint, Setting, UnsafeModelError, join_hints
 from kprobe.models import allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Sequence
 
     from kprobe.models.file import ModelFile
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 _LAYER_KEYS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "cell", "cells"})
 _LOOKUP_CLASSES = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
 
-UNSAFE_HINT = "`--unsafe` opens it all the same: only for files you trust"
-SIGNATURE_HINT = "`--signature NAME` runs its graph alone, which is safe"
-CUSTOM_HINT = "pass `--custom-objects FILE.py` that defines it"
+UNSAFE_HINT = Hint(
+    "`", Setting("unsafe", True), "` opens it all the same: only for files you trust"
+)
+SIGNATURE_HINT = Hint("`", Setting("signature", "NAME"), "` runs its graph alone, which is safe")
 
 
 def check_safe(model_file: ModelFile, registered: Container[str] = ()) -> None:
@@ -36,12 +37,13 @@ def check_safe(model_file: ModelFile, registered: Container[str] = ()) -> None:
         registered: The names under which the user's own classes and functions are registered.
 
     Raises:
-        UnsafeModelError: If the file would run code, import modules or read other files.
-        ModelError: If it only lacks custom layers that aren't registered.
+        UnsafeModelError: The file would run code, import modules or read other files, or it has
+            layers that are neither Keras's own nor registered.
     """
     # The first fault of each owner: a Lambda layer holds a function that would be one more.
     unsafe: dict[str, str] = {}
     missing: dict[str, str] = {}
+    names: dict[str, None] = {}
     for item, owner, is_layer in _walk_objects(model_file.objects):
         for fault in _find_unsafe(item, owner):
             unsafe.setdefault(owner, fault)
@@ -50,18 +52,33 @@ def check_safe(model_file: ModelFile, registered: Container[str] = ()) -> None:
             continue  # a SavedModel holds the graph of it, and nothing is imported for it
         if origin is not None:
             (missing if is_missing else unsafe).setdefault(owner, origin)
-    hint = UNSAFE_HINT
+            if is_missing:
+                names[_bare(_lookup_name(item)) or ""] = None
+    hints = [UNSAFE_HINT] if unsafe else []
     if model_file.saved is not None:
         operations = model_file.saved.unsafe_operations
-        if unsafe and not operations:
-            hint = f"{SIGNATURE_HINT}; {UNSAFE_HINT}"
+        if operations:
+            hints = [UNSAFE_HINT]
+        elif unsafe:
+            hints = [SIGNATURE_HINT, UNSAFE_HINT]
         unsafe |= {fault: fault for fault in operations}
-    if unsafe:
-        faults = [*unsafe.values(), *(missing[owner] for owner in missing if owner not in unsafe)]
-        hint = f"{CUSTOM_HINT}; {hint}" if len(faults) > len(unsafe) else hint
-        raise UnsafeModelError(*faults, hint=hint)
-    if missing:
-        raise ModelError(*missing.values(), hint=CUSTOM_HINT)
+    lacking = [missing[owner] for owner in missing if owner not in unsafe]
+    if lacking:
+        hints.insert(0, hint_at_custom([*names]))
+    if unsafe or lacking:
+        raise UnsafeModelError(*unsafe.values(), *lacking, hint=join_hints(hints))
+
+
+def hint_at_custom(names: Sequence[str], what: str = "it") -> Hint:
+    """Say how the user's own classes and functions are given.
+
+    Args:
+        names: What they are called, as far as is known.
+        what: What is to be given.
+    """
+    python = ", ".join(f'"{name}": {name if name.isidentifier() else "..."}' for name in names)
+    objects = Setting("custom_objects", "FILE.py", python=f"{{{python or '...'}}}")
+    return Hint(f"give {what} with `", objects, "`")
 
 
 def list_registered_names(model_file: ModelFile) -> set[str]:
@@ -171,7 +188,10 @@ def _judge_origin(
             return None, False
         return f"{owner} has an input type {name} of module {module}", False
     key = _lookup_name(item)
-    if isinstance(key, str) and (key in registered or _bare(key) in registered):
+    known = isinstance(key, str) and (key in registered or _bare(key) in registered)
+    # Where a config says that it isn't registered, tf_keras imports the module all the same.
+    named = module is None or item.get("registered_name", key) is not None
+    if known and named:
         return None, False
     if module is None:
         if not is_layer or class_name in allowed.LAYER_CLASSES or _is_operation(item):
@@ -186,7 +206,7 @@ def _judge_origin(
     if not is_layer:
         return f"{owner} names {module}.{class_name}, which is not Keras's own", False
     # No layer is in the standard library: there, the import or the call is what is wanted.
-    is_missing = module.split(".")[0] not in sys.stdlib_module_names
+    is_missing = not known and module.split(".")[0] not in sys.stdlib_module_names
     return (
         f"{owner} is of class {_bare(class_name)} (module {module}), which is not Keras's own",
         is_missing,

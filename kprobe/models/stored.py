@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
 from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
@@ -17,7 +17,7 @@ from kprobe.models.weights import TRAINING_GROUPS, read_names, to_snake_case
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -30,6 +30,38 @@ Tree: TypeAlias = "list[tuple[str, str, Tree | None]]"
 _ZIP = b"PK\x03\x04"
 # What tf_keras up to 2.13 called the container of the layers.
 _OLD_CONTAINER = "_layer_checkpoint_dependencies"
+
+
+_Given = ParamSpec("_Given")
+_Read = TypeVar("_Read")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell what goes wrong while a file is read. Only that: no other code may run inside."""
+    try:
+        yield
+    except (ModelError, OpenForWritingError):
+        raise
+    except Exception as error:  # HDF5 and zip report damage in many types
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"{path}: its weights are truncated or damaged: {reason}",
+            hint="copy or save the file again",
+        ) from None
+
+
+def _reads(
+    method: Callable[Concatenate[StoredWeights, _Given], _Read],
+) -> Callable[Concatenate[StoredWeights, _Given], _Read]:
+    """Let a method that reads from the file tell of its damage."""
+
+    @wraps(method)
+    def read(self: StoredWeights, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Read:
+        with _reading(self.path):
+            return method(self, *args, **kwargs)
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -58,6 +90,7 @@ class StoredWeights:
         value = self.root.attrs.get("backend")
         return None if value is None else _text(value)
 
+    @_reads
     def list_layers(self) -> dict[str, list[str]]:
         """List the arrays of each layer that has any, in their order; of the old layout."""
         layers = {}
@@ -67,6 +100,7 @@ class StoredWeights:
                 layers[layer] = [f"{layer}/{name}" for name in names]
         return layers
 
+    @_reads
     def list_top_level(self) -> list[str]:
         """List the arrays that belong to no layer, but to the model; of the old layout."""
         group = "top_level_model_weights"
@@ -75,6 +109,7 @@ class StoredWeights:
         return [f"{group}/{name}" for name in read_names(self.root[group], "weight_names")]
 
     @cached_property
+    @_reads
     def groups(self) -> dict[str, dict[str, Shape]]:
         """The shape of each array by its key, by the place in the model; of the new layout."""
         import h5py
@@ -91,6 +126,7 @@ class StoredWeights:
         h5py.h5o.visit(self.root.id, note, info=True)
         return found
 
+    @_reads
     def find_names(self) -> dict[str, tuple[str, ...]]:
         """Give the layers' names, from the outermost inwards, by place in the model.
 
@@ -111,11 +147,12 @@ class StoredWeights:
             return {}
         return name_places(_list_tree(network)) if network else {}
 
+    @_reads
     def read(self, name: str) -> npt.NDArray[Any]:
         """Read one array.
 
         Raises:
-            ModelError: It isn't in the file itself.
+            ModelError: It is damaged, or isn't in the file itself.
         """
         import numpy as np
 
@@ -128,6 +165,7 @@ class StoredWeights:
             return np.array(dataset, dtype=ml_dtypes.bfloat16)
         return np.asarray(dataset)
 
+    @_reads
     def outline(self, name: str) -> npt.NDArray[Any]:
         """Give an array of zeros of the shape and dtype of a stored one, without its memory."""
         import numpy as np
@@ -162,21 +200,15 @@ def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
         ModelError: It is missing, damaged, or holds no weights.
     """
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise ModelError(f"--weights {path}: no such file", hint="check the path")
-        with path.open("rb") as file:
-            start = file.read(4)
-        with _open_hdf5(path, start) as root:
-            yield _find_weights(path, start, root)
-    except (ModelError, OpenForWritingError):
-        raise
-    except Exception as error:  # HDF5 and zip report damage in many types
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(
-            f"{path}: its weights are truncated or damaged: {reason}",
-            hint="copy or save the file again",
-        ) from error
+    if not path.is_file():
+        raise ModelError(f"weights: there is no file {path}", hint="check the path")
+    with ExitStack() as stack:
+        with _reading(path):
+            with path.open("rb") as file:
+                start = file.read(4)
+            weights = _find_weights(path, start, stack.enter_context(_open_hdf5(path, start)))
+        # What the block raises is its own.
+        yield weights
 
 
 @contextmanager
@@ -226,7 +258,13 @@ def check_weights(
     elif isinstance(source, ModelFile) and not random_weights and not holds_weights(source):
         raise ModelError(
             f"{source.path} holds an architecture without weights",
-            hint="give them with --weights FILE; --random-weights goes on with random ones",
+            hint=Hint(
+                "give them with ",
+                Setting("weights", "FILE"),
+                "; ",
+                Setting("random_weights", True),
+                " goes on with random ones",
+            ),
         )
 
 

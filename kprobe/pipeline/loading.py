@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.models import load
 from kprobe.models.factory import Code
+from kprobe.models.spec import ModelSpec
 from kprobe.models.stored import check_weights
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def load_model(
         ModelError: The model can't be loaded or made, or the weights don't fit it.
         InputError: The model can't be called on the first sample.
     """
-    source = load.find_source(model, signature)
+    source = load.find_source(
+        ModelSpec(model=model, signature=signature, arguments=arguments or {})
+    )
     check_weights(source, weights, random_weights=random_weights)
     load.prepare_import(load.choose_keras(source, keras))
     # It imports TensorFlow, which reads just once what was prepared.

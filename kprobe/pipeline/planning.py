@@ -15,6 +15,7 @@ from kprobe.errors import ModelError
 from kprobe.importing import find_file
 from kprobe.models.factory import Code
 from kprobe.models.load import choose_keras, find_source, prepare_import
+from kprobe.models.spec import ModelSpec
 from kprobe.pipeline.precheck import precheck
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def plan(job: Job) -> Plan:
         from kprobe.pipeline.build import build
 
         return build(job, job.model, None, {"model_sha256": _hash_weights(job.model)})
-    source = find_source(job.model, job.signature)
+    source = find_source(ModelSpec(model=job.model, signature=job.signature))
     samples = precheck(job, source)
     with contextlib.ExitStack() as stack:
         if samples is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import h5py
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from kprobe.errors import ModelError
 from kprobe.models.assign import assign_weights
+from kprobe.models.stored import open_weights
 
 KERASES = [keras, tf_keras]
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")
@@ -219,7 +222,7 @@ def test_a_normalization_is_ready_to_use_with_its_new_statistics(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("none.h5", None, "--weights {path}: no such file; check the path"),
+        ("none.h5", None, "weights: there is no file {path}; check the path"),
         ("text.h5", b"hello", "{path} holds no weights: neither HDF5 nor a .keras archive; "),
         ("cut.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 20, "{path}: its weights are truncated or"),
         ("other.zip", b"PK\x03\x04", "{path}: its weights are truncated or damaged: "),
@@ -256,3 +259,106 @@ def test_arrays_in_another_file_are_refused(layout, tmp_path):
         file[bias] = h5py.ExternalLink("secret.h5", "secret")
     with pytest.raises(ModelError, match=r"lies in another file|expects weights"):
         assign_weights(stack(keras, "a:4"), path)
+
+
+# --- whose fault it is -------------------------------------------------------------------------
+
+
+def make_with_own_loading(k, fail):
+    """A model with a layer whose own code loads its weights."""
+
+    class Careful(k.layers.Dense):
+        def load_own_variables(self, store):
+            fail(store)
+            super().load_own_variables(store)
+
+    return k.Sequential([k.Input((4,)), k.layers.Dense(4, name="first"), Careful(3, name="care")])
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("layout", [".weights.h5", ".keras"])
+@pytest.mark.parametrize("k", KERASES, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", [ValueError, OSError, KeyError])
+def test_what_a_layers_own_code_raises_is_told_as_such(k, layout, partial, kind, tmp_path):
+    def fail(_store):
+        raise kind("no calibration")
+
+    path = save(make_with_own_loading(k, lambda store: None), layout, tmp_path)
+    with pytest.raises(ModelError) as caught:
+        assign_weights(make_with_own_loading(k, fail), path, partial=partial)
+    (fault,) = caught.value.faults
+    assert re.fullmatch(
+        rf"{path}: (care|layers/\w+) can't be given its weights: {kind.__name__}: "
+        "'?no calibration'?",
+        fault,
+    )
+    assert caught.value.hint is None
+    assert type(caught.value.__cause__) is kind
+
+
+@pytest.mark.parametrize("layout", ["old", "old model"])
+def test_what_a_layers_own_code_raises_on_the_old_layout_is_told_as_such(layout, tmp_path):
+    class Careful(tf_keras.layers.Normalization):
+        def finalize_state(self):
+            super().finalize_state()
+            if ready:
+                raise OSError("no calibration")
+
+    def make(layer):
+        return tf_keras.Sequential([tf_keras.Input((4,)), layer(name="norm")])
+
+    trained = make(tf_keras.layers.Normalization)
+    trained.layers[-1].adapt(np.ones((3, 4)))
+    path = save(trained, layout, tmp_path)
+    ready = []
+    model = make(Careful)
+    ready.append(True)
+    with pytest.raises(ModelError) as caught:
+        assign_weights(model, path)
+    assert caught.value.faults == (
+        f"{path}: its weights can't be given to the model: OSError: no calibration",
+    )
+    assert type(caught.value.__cause__) is OSError
+
+
+@pytest.mark.parametrize("layout", [".weights.h5", "old"])
+@pytest.mark.parametrize("k", KERASES, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("partial", [False, True])
+def test_damage_inside_the_file_is_told_as_such(k, layout, partial, tmp_path):
+    model = draw_weights(stack(k, "a:4", "b:3"))
+    path = save(model, layout, tmp_path)
+    damage_largest(path)
+    before = model.get_weights()
+    with pytest.raises(ModelError, match=r"its weights are truncated or damaged: ") as caught:
+        assign_weights(model, path, partial=partial)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert caught.value.hint == "copy or save the file again"
+    assert len(before) == 4
+
+
+def damage_largest(path):
+    """Change a byte in the largest array, which a checksum guards."""
+    with h5py.File(path, "r+") as file:
+        names = []
+        file.visititems(
+            lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+        name = max(names, key=lambda name: file[name].size)
+        values, attrs = file[name][()], dict(file[name].attrs)
+        del file[name]
+        dataset = file.create_dataset(name, data=values, chunks=values.shape, fletcher32=True)
+        dataset.attrs.update(attrs)
+        offset = dataset.id.get_chunk_info(0).byte_offset
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 255]))
+
+
+def test_a_block_that_reads_weights_keeps_its_own_errors(tmp_path):
+    path = save(stack(keras, "a:4"), ".weights.h5", tmp_path)
+    for error in (OSError("mine"), ValueError("mine"), KeyboardInterrupt()):
+        with pytest.raises(type(error)) as caught, open_weights(path):
+            raise error
+        assert caught.value is error

@@ -12,6 +12,7 @@ import tf_keras
 from kprobe.errors import ModelCodeError, ModelError
 from kprobe.models.factory import Code, find_code
 from kprobe.models.load import find_source, load_model
+from kprobe.models.spec import ModelSpec
 
 BUILD = """
 import sys
@@ -170,11 +171,12 @@ def test_what_raises_inside_a_library_shows_the_last_step_there(build):
          "an object that holds one as .keras_model or .model; return the model alone"),
         ("number", {}, "is an object of type int, expected a callable"),
         ("ready", {"units": 3}, "is a model, which takes no arguments"),
-        ("needs", {}, "needs the argument depth, width; give --arg depth=VALUE --arg width=VALUE"),
+        ("needs", {}, "needs the argument depth, width; "
+         'give arguments={"depth": VALUE, "width": VALUE}'),
         ("needs", {"depth": 1, "wide": 2},
          "takes no argument wide: it takes depth, width, activation\n"
-         "build_swirl.py:needs needs the argument width\nhint: give --arg width=VALUE"),
-        ("Net", {}, "needs the argument units; give --arg units=VALUE"),
+         'build_swirl.py:needs needs the argument width\nhint: give arguments={"width": VALUE}'),
+        ("Net", {}, 'needs the argument units; give arguments={"units": VALUE}'),
         ("leave", {}, "raised SystemExit: it ends the program; "
          "put what a script does under `if __name__ == '__main__':`"),
     ],
@@ -218,7 +220,8 @@ def test_what_exists_as_a_file_is_no_code(build, tmp_path):
 
 def test_code_is_not_run_to_find_out_what_it_is(build, tmp_path):
     (tmp_path / "once_swirl.py").write_text("1 / 0")
-    assert find_source("once_swirl.py:make") == Code("once_swirl.py", "make")
+    spec = ModelSpec(model="once_swirl.py:make")
+    assert find_source(spec) == Code("once_swirl.py", "make")
 
 
 def test_arguments_are_for_code(samples):

@@ -269,7 +269,7 @@ def test_a_lambda_is_refused_and_its_graph_runs(tmp_path):
     path = save_keras(tmp_path / "m", tf_keras.layers.Lambda(lambda x: x * 2, name="twice"))
     with pytest.raises(UnsafeModelError, match="layer 'twice' has a Lambda") as caught:
         kprobe.load_model(path)
-    assert caught.value.hint.startswith("`--signature NAME` runs its graph alone")
+    assert caught.value.hint.startswith("`signature='NAME'` runs its graph alone")
     model = kprobe.load_model(path, signature="serving_default")
     np.testing.assert_array_equal(kprobe.function(model, "twice")(ROWS)["twice"], ROWS * 2)
     opened = kprobe.load_model(path, unsafe=True)

@@ -3,9 +3,10 @@
 import json
 import sys
 
+import h5py
 import pytest
 
-from kprobe.errors import ModelError
+from kprobe.errors import ModelError, UnsafeModelError
 from kprobe.models.load import load_model
 
 LAYER = """
@@ -104,3 +105,98 @@ def test_a_file_that_can_not_be_imported_is_an_error(custom_model, tmp_path, cod
 def test_a_source_that_is_not_there_is_an_error(custom_model, source):
     with pytest.raises(ModelError, match=r"custom objects: .*swirl_missing"):
         load_model(custom_model("swirl_missing"), custom_objects=[source])
+
+
+# --- classes and functions that are given themselves -------------------------------------------
+
+
+def make_swirl(library):
+    def call(self, x):
+        return x + 9
+
+    return type("Swirl", (library.layers.Layer,), {"__module__": "swirl_gone", "call": call})
+
+
+def swirl_function(x):
+    return x + 90
+
+
+@pytest.fixture(params=["keras .keras", "keras .h5", "keras .json", "tf_keras .keras",
+                        "tf_keras .h5", "tf_keras .json", "tf_keras "])  # fmt: skip
+def given(request, tmp_path):
+    """Save a model with a layer and a function of one's own; gives the file and both."""
+    library, suffix = request.param.split(" ")
+    k = pytest.importorskip(library)
+    layer = make_swirl(k)
+    model = k.Sequential(
+        [k.Input((2,)), layer(name="swirl"), k.layers.Activation(swirl_function, name="more")]
+    )
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".json":
+        path.write_text(model.to_json())
+    else:
+        model.save(path)
+    if request.param == "tf_keras .h5":
+        # As Keras wrote it up to 2.12; what tf_keras writes today it can't read itself.
+        with h5py.File(path, "r+") as file:
+            config = json.loads(file.attrs["model_config"])
+            config["config"]["layers"][-1]["config"]["activation"] = "swirl_function"
+            file.attrs["model_config"] = json.dumps(config)
+    return path, {"Swirl": layer, "swirl_function": swirl_function}
+
+
+def test_classes_and_functions_are_taken_by_name(given):
+    path, objects = given
+    assert run(load_model(path, custom_objects=objects)) == 99
+
+
+def test_files_and_classes_go_together(given, tmp_path):
+    path, objects = given
+    (tmp_path / "swirl_part.py").write_text("def swirl_function(x):\n    return x + 200\n")
+    source = str(tmp_path / "swirl_part.py")
+    layer = {"Swirl": objects["Swirl"]}
+    assert run(load_model(path, custom_objects=[layer, source])) == 209
+    # Of two with one name the later one counts.
+    assert run(load_model(path, custom_objects=[source, objects])) == 99
+
+
+def test_a_name_that_is_not_given_is_refused(given):
+    path, objects = given
+    wrong = {"swirl": objects["Swirl"], "swirl_function": objects["swirl_function"]}
+    if path.suffix:
+        with pytest.raises(UnsafeModelError, match=r"layer 'swirl' is of class Swirl"):
+            load_model(path, custom_objects=wrong)
+    else:  # a SavedModel holds the graph of it
+        assert run(load_model(path, custom_objects=wrong)) == 99
+
+
+def test_a_given_class_is_taken_whatever_package_it_was_registered_in(tmp_path):
+    keras = pytest.importorskip("keras")
+    layer = keras.saving.register_keras_serializable("swirl_pack")(make_swirl(keras))
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((2,)), layer(name="swirl")]).save(path)
+    for name in ("Swirl", "swirl_pack>Swirl"):
+        assert run(load_model(path, custom_objects={name: layer})) == 9
+    with pytest.raises(UnsafeModelError):
+        load_model(path, custom_objects={"other>Swirl": layer})
+
+
+def test_what_a_file_imports_from_the_standard_library_is_not_the_models(tmp_path):
+    tf_keras = pytest.importorskip("tf_keras")
+    source = tmp_path / "swirl_tools.py"
+    source.write_text("from subprocess import Popen\nfrom os import system\n")
+    path = tmp_path / "model.h5"
+    tf_keras.Sequential([tf_keras.Input((2,)), tf_keras.layers.Dense(1)]).save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        dense = config["config"]["layers"][1]["config"]
+        dense["kernel_initializer"] = {
+            "class_name": "Popen",
+            "config": {"args": ["touch", str(tmp_path / "written")]},
+            "module": "subprocess",
+            "registered_name": "Popen",
+        }
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(UnsafeModelError, match=r"names subprocess\.Popen"):
+        load_model(path, custom_objects=[str(source)])
+    assert not (tmp_path / "written").exists()

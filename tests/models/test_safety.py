@@ -1,6 +1,6 @@
 import pytest
 
-from kprobe.errors import ModelError, UnsafeModelError
+from kprobe.errors import UnsafeModelError
 from kprobe.models.file import read_model_file
 from kprobe.models.safety import check_safe, list_registered_names
 
@@ -110,7 +110,7 @@ def test_a_file_that_would_run_something_is_refused(write_h5, write_keras, name)
         with pytest.raises(UnsafeModelError) as caught:
             check_safe(read_model_file(path))
         assert caught.value.exit_code == 4
-        assert "`--unsafe` opens it all the same" in caught.value.hint
+        assert "`unsafe=True` opens it all the same" in caught.value.hint
         assert all("\n" not in fault for fault in caught.value.faults)
 
 
@@ -162,13 +162,13 @@ def test_the_models_own_compile_config_is_left_alone(write_keras):
 def test_a_custom_layer_needs_to_be_registered(write_keras, registered_name):
     custom = layer("ROI", "my_layers", registered_name, name="roi")
     model = read_model_file(write_keras(sequential(custom)))
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(UnsafeModelError) as caught:
         check_safe(model)
-    assert type(caught.value) is ModelError
+    assert caught.value.exit_code == 4
     assert caught.value.faults == (
         "layer 'roi' is of class ROI (module my_layers), which is not Keras's own",
     )
-    assert caught.value.hint == "pass `--custom-objects FILE.py` that defines it"
+    assert caught.value.hint == 'give it with `custom_objects={"ROI": ROI}`'
     check_safe(model, {"ROI"})
     check_safe(model, {registered_name})
     assert registered_name in list_registered_names(model)
@@ -177,21 +177,23 @@ def test_a_custom_layer_needs_to_be_registered(write_keras, registered_name):
 def test_a_custom_layer_without_a_module_needs_to_be_registered(write_h5):
     wrapped = layer("TimeDistributed", layer=layer("ROI", name="roi"))
     model = read_model_file(write_h5(sequential(wrapped)))
-    with pytest.raises(ModelError, match="layer 'roi' is of class ROI, which is not Keras's own"):
+    with pytest.raises(
+        UnsafeModelError, match="layer 'roi' is of class ROI, which is not Keras's own"
+    ):
         check_safe(model)
     check_safe(model, ["ROI"])
 
 
 def test_a_custom_function_needs_to_be_registered(write_keras):
     model = read_model_file(write_keras(sequential(dense(activation=function("swirl")))))
-    with pytest.raises(ModelError, match="uses the function swirl, which is not Keras's own"):
+    with pytest.raises(UnsafeModelError, match="uses the function swirl, which is not Keras's own"):
         check_safe(model)
     check_safe(model, {"swirl"})
 
 
 def test_a_subclassed_model_needs_to_be_registered(saved):
     model = read_model_file(saved / "k3_tower.keras")
-    with pytest.raises(ModelError, match="the model is of class Tower"):
+    with pytest.raises(UnsafeModelError, match="the model is of class Tower"):
         check_safe(model)
     check_safe(model, {"Tower"})
 
@@ -208,7 +210,10 @@ def test_all_faults_are_reported_at_once(write_keras):
         "layer 'a' names Python's own function eval",
         "layer 'roi' is of class ROI (module my_layers), which is not Keras's own",
     )
-    assert "--custom-objects" in caught.value.hint
+    assert caught.value.hint == (
+        'give it with `custom_objects={"ROI": ROI}`; '
+        "`unsafe=True` opens it all the same: only for files you trust"
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,3 +234,22 @@ def test_registering_a_name_does_not_open_a_lambda(write_h5):
     model = read_model_file(write_h5(sequential(layer("Lambda"))))
     with pytest.raises(UnsafeModelError):
         check_safe(model, {"Lambda"})
+
+
+def test_a_class_that_is_not_looked_up_is_not_made_safe_by_its_name(write_keras):
+    # Where no registered name is given, tf_keras imports the module.
+    custom = layer("ROI", "evil", None, name="roi")
+    model = read_model_file(write_keras(sequential(custom), version="2.15.0"))
+    with pytest.raises(UnsafeModelError, match=r"layer 'roi' is of class ROI \(module evil\)"):
+        check_safe(model, {"ROI"})
+    check_safe(read_model_file(write_keras(sequential(dense()))), {"Dense"})
+
+
+def test_only_the_registered_names_are_accepted(write_keras):
+    custom = layer("ROI", "my_layers", "mine>ROI", name="roi")
+    model = read_model_file(write_keras(sequential(custom)))
+    for name in ("mine>ROI", "ROI"):
+        check_safe(model, {name})
+    for name in ("other>ROI", "my_layers>ROI", "roi", "RO"):
+        with pytest.raises(UnsafeModelError):
+            check_safe(model, {name})

@@ -357,7 +357,7 @@ def test_an_unknown_signature_lists_those_there_are(words):
 def test_several_signatures_without_a_default_are_not_guessed(words, tmp_path):
     with pytest.raises(ModelError, match=r"has several signatures: look_up, score") as caught:
         kprobe.dump(words[1], "top", output=tmp_path / "a.h5")
-    assert caught.value.hint == "choose with --signature"
+    assert caught.value.hint == "choose with `signature='NAME'`"
 
 
 def test_a_module_without_signatures_says_what_to_do(tmp_path):
@@ -410,3 +410,11 @@ def test_a_directory_that_is_none_and_a_file_with_a_signature_are_said(tmp_path,
         read_model_file(tmp_path)
     with pytest.raises(ModelError, match="it isn't a SavedModel directory"):
         choose_signature(read_model_file(Path(samples) / "digits_cnn.keras"), "serve")
+
+
+def test_a_loaded_signature_says_what_it_takes_and_gives(words):
+    loaded = kprobe.load_model(words[1], signature="score")
+    inputs, outputs = loaded.function.structured_input_signature[1], loaded.outputs
+    taken = ", ".join(f"{key} {spec.dtype.name} {spec.shape}" for key, spec in inputs.items())
+    assert repr(loaded) == f"<signature score: {taken} -> {', '.join(outputs)}>"
+    assert "float32 (None, " in taken

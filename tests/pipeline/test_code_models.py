@@ -180,7 +180,7 @@ def test_a_model_saved_before_it_was_built_has_no_weights(code, k, tmp_path):
         model.save("model.keras")
     options = {"inputs": LEFT, "custom_objects": [f"swirl_{k}.py"], "output": "a.h5"}
     line = find_line(lambda: kprobe.dump("model.keras", "mean", **options))
-    assert re.fullmatch(r"model.keras has no weights for .*; `--random-weights` leaves .*", line)
+    assert re.fullmatch(r"model.keras has no weights for .*; `random_weights=True` leaves .*", line)
     kprobe.dump("model.keras", "mean", **options, random_weights=True)
     assert dumped("a.h5")["mean"].shape == (5, 3)
 
@@ -280,7 +280,7 @@ def test_an_architecture_alone_is_an_error_unless_random_weights_are_asked_for(k
     model = library.Sequential([library.Input((4,)), library.layers.Dense(3, name="d")])
     path = tmp_path / "model.json"
     path.write_text(model.to_json())
-    fault = "holds an architecture without weights; give them with --weights FILE; --random-weights"
+    fault = "holds an architecture without weights; give them with weights='FILE'; random_weights="
     assert fault in find_line(lambda: kprobe.dump(path, "d", output=tmp_path / "a.h5"))
     assert fault in find_line(lambda: kprobe.load_model(path))
     values = []

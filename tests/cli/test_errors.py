@@ -1,0 +1,190 @@
+"""The boundary: what an error of each kind ends with, and where -v shows its cause."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import click
+import keras
+import pytest
+from click.testing import CliRunner
+
+from kprobe.cli import _Commands, cli
+from kprobe.cli.verbose import verbose_option
+from kprobe.errors import (
+    AddressError,
+    DumpError,
+    Hint,
+    InputError,
+    KprobeError,
+    ModelCodeError,
+    ModelError,
+    Setting,
+    UnsafeModelError,
+    merge_errors,
+)
+
+DIGITS = "sample_models/digits_cnn.keras"
+VERBOSE = "-v shows the traceback"
+
+
+@pytest.fixture
+def fail():
+    """Run a command that raises an error; gives what it ended with."""
+
+    def run(error, *arguments, cause=None):
+        tool = _Commands()
+
+        @tool.command()
+        @click.option("--arg", "arguments", multiple=True)
+        @click.option("--unsafe", is_flag=True)
+        @verbose_option
+        def break_down(arguments, unsafe, verbose):
+            try:
+                if cause is not None:
+                    raise cause
+            except BaseException as caught:
+                raise error from caught
+            raise error
+
+        return CliRunner().invoke(tool, ["break-down", *arguments])
+
+    return run
+
+
+@pytest.mark.parametrize("command", cli.commands)
+def test_every_command_is_verbose_on_request(command):
+    flags = [flag for param in cli.commands[command].params for flag in param.opts]
+    assert flags.count("-v") == flags.count("--verbose") == 1
+
+
+@pytest.mark.parametrize("kind", [ModelError, InputError, ModelCodeError])
+def test_the_traceback_of_the_cause_is_offered_and_shown(fail, kind):
+    cause = ZeroDivisionError("of a layer")
+    quiet = fail(kind("the model can't be traced"), cause=cause)
+    assert quiet.stderr == f"kprobe: the model can't be traced; {VERBOSE}\n"
+    loud = fail(kind("the model can't be traced"), "-v", cause=cause)
+    first, *middle, shown, line = loud.stderr.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert any(__file__ in each for each in middle)
+    assert shown == "ZeroDivisionError: of a layer"
+    assert line == "kprobe: the model can't be traced"
+    assert quiet.exit_code == loud.exit_code == 2
+
+
+def test_the_offer_stands_behind_the_hint(fail):
+    hint = Hint("`", Setting("unsafe", True), "` opens it")
+    assert fail(ModelError("no", hint=hint), cause=KeyError(1)).stderr == (
+        f"kprobe: no; `--unsafe` opens it; {VERBOSE}\n"
+    )
+    assert fail(ModelError("no", "nor this", hint=hint), cause=KeyError(1)).stderr == (
+        "kprobe: no\nkprobe: nor this\nkprobe: hint: `--unsafe` opens it\n"
+        f"kprobe: hint: {VERBOSE}\n"
+    )
+
+
+@pytest.mark.parametrize("kind", [ModelError, InputError, AddressError, DumpError, KprobeError])
+def test_nothing_is_offered_where_there_is_no_more_to_see(fail, kind):
+    assert fail(kind("no such file")).stderr == "kprobe: no such file\n"
+    assert fail(kind("no such file"), "-v").stderr == "kprobe: no such file\n"
+
+
+def test_no_traceback_is_offered_of_a_disk_that_is_full(fail):
+    assert fail(DumpError("the disk is full"), cause=OSError(28, "no space")).stderr == (
+        "kprobe: the disk is full\n"
+    )
+
+
+def test_the_causes_of_several_errors_are_shown(fail):
+    def merge():
+        inner = ModelError("second")
+        inner.__cause__ = KeyError("two")
+        return merge_errors([InputError("first"), inner])
+
+    assert fail(merge()).stderr == f"kprobe: first\nkprobe: second\nkprobe: hint: {VERBOSE}\n"
+    assert fail(merge(), "-v").stderr == "KeyError: 'two'\nkprobe: first\nkprobe: second\n"
+
+
+def test_a_setting_that_is_given_several_times_is_spelt_so(fail):
+    error = ModelError("no", hint=Hint("give ", Setting("arguments", ("n=VALUE", "m=VALUE"))))
+    assert fail(error).stderr == "kprobe: no; give --arg n=VALUE --arg m=VALUE\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnsafeModelError("no"), 4),
+        (KeyboardInterrupt(), 75),
+        (ZeroDivisionError(), 70),
+        (BrokenPipeError(), 141),
+        (click.UsageError("no"), 2),
+    ],
+)
+def test_each_kind_has_its_exit_code(fail, error, code):
+    assert fail(error).exit_code == code
+
+
+def test_a_traceback_is_there_for_the_real_thing(kprobe_process, folder):
+    (folder / "boom.py").write_text("def make():\n    return {}['layers']\n")
+    quiet = kprobe_process("ls", "boom.py:make")
+    assert quiet.stderr.splitlines()[-1] == (
+        f"kprobe: boom.py:make raised KeyError: 'layers'; {VERBOSE}"
+    )
+    loud = kprobe_process("find", "boom.py:make", "x", "--verbose")
+    assert "\nKeyError: 'layers'\nkprobe: boom.py:make raised KeyError: 'layers'\n" in loud.stderr
+    assert quiet.returncode == loud.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [f"ls {DIGITS}", f"ls {DIGITS} --json", "--help", "dump --help", "--version"],
+)
+def test_a_reader_that_went_away_is_told_as_of_any_filter(command, kprobe_command, folder):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*kprobe_command, *command.split()], stdout=writing, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_long_listing_may_be_cut_short(kprobe_command, folder):
+    x = keras.Input((2,))
+    layers = [keras.layers.ReLU(name=f"a_layer_with_a_long_name_{n}") for n in range(3000)]
+    model = keras.Model(x, [layer(x) for layer in layers])
+    (folder / "model.json").write_text(model.to_json())
+    script = f"{' '.join(kprobe_command)} ls model.json | head -1 > first; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("141\n", "")
+    assert (folder / "first").read_text().split()[0] == "address"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>&- <&-", ">&- 2>&-", ">&- 2>&- <&-"])
+def test_what_the_caller_closed_is_written_to_by_nobody(closed, kprobe_command, folder):
+    command = f"{' '.join(kprobe_command)} dump {DIGITS} --layers digit --random 3 -o a.h5 {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    shown = subprocess.run([*kprobe_command, "show", "a.h5"], capture_output=True, check=True)
+    assert b"3 samples, complete" in shown.stdout
+    failed = subprocess.run(
+        ["sh", "-c", command.replace("--random 3", "--random 3 --overwrite -q --limit 0")],
+        capture_output=True,
+        check=False,
+    )
+    assert failed.returncode == 2
+
+
+def test_an_error_keeps_its_code_where_nobody_reads_it(kprobe_command, folder):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*kprobe_command, "ls", "missing.h5"], stdout=writing, stderr=writing, check=False
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode == 2
