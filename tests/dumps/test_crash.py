@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WRITE_UNTIL_KILLED = """
-import sys
+import signal, sys
 import numpy as np
 from kprobe.dumps.layout import Column
 from kprobe.dumps.writer import Writer
@@ -38,7 +38,7 @@ with Writer(sys.argv[1], columns, [str(row) for row in range(40_000)], {}) as wr
         writer.write(start, {"a": a, "b": rows})
         if start % 64 == 56:
             writer.commit(start + 8)
-    writer.finish()
+    signal.pause()
 """
 
 
