@@ -306,3 +306,15 @@ def test_xarray_opens_the_example(walk):
     assert 'xarray.open_dataset("acts.h5", engine="h5netcdf")' in README
     with xarray.open_dataset(place / "acts.h5", engine="h5netcdf") as labelled:
         assert labelled["conv5_3"].dims[0] == "sample"
+
+
+def list_errors(error: type[kprobe.KprobeError]) -> list[type[kprobe.KprobeError]]:
+    return [error, *(each for child in error.__subclasses__() for each in list_errors(child))]
+
+
+def test_all_exit_codes_are_told():
+    section = README.partition("## Exit codes\n")[2].partition("\n## ")[0]
+    told = [int(code) for code in re.findall(r"(?:^|; |;\n)(\d+)\b", section.strip())]
+    # Beside those of errors: done, done with samples left out, and a bug.
+    codes = {error.exit_code for error in list_errors(kprobe.KprobeError)} | {0, 3, 70}
+    assert told == sorted(codes)

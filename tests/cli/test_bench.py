@@ -181,7 +181,7 @@ def test_bad_input_is_an_error(bench_here, folder, arguments, message):
 
 
 def test_a_run_that_is_stopped_leaves_nothing(kprobe_command, folder):
-    command = [*kprobe_command, "bench", DIGITS, "--layers", "conv1", "--seconds", "600"]
+    command = [*kprobe_command, "bench", DIGITS, "--layers", "conv1", "--seconds", "5"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([*command, "--batch-size", "32"], text=True, **pipes) as process:
         while not list(folder.glob(".kprobe-bench-*/*")) and process.poll() is None:
