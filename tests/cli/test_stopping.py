@@ -13,6 +13,14 @@ import pytest
 TERM, INT = signal.SIGTERM, signal.SIGINT
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Where a shell runs the tests in the background, they and their processes ignore SIGINT."""
+    before = signal.signal(INT, signal.default_int_handler)
+    yield
+    signal.signal(INT, before)
+
+
 @pytest.mark.parametrize("number", [TERM, INT], ids=["SIGTERM", "SIGINT"])
 def test_a_run_that_is_stopped_says_so_and_leaves_the_old_dump(number, kprobe_command, old_dump):
     path, content = old_dump
