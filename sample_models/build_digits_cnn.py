@@ -2,8 +2,8 @@
 
 Writes beside itself digits_cnn.keras (Keras 3), digits.npz (`scan`: held-out scans, float32 of
 shape (360, 8, 8, 1) in 0 to 1) and digits_labels.npy (their labels, uint8 of shape (360,)).
-The shipped file was written with Keras 3.12, the last one for Python 3.10, which can't read the
-files of 3.15; Keras 3.5 to 3.15 read this one.
+The shipped file was written with Keras 3.12, since older versions can't read the files of 3.15;
+Keras 3.5 to 3.15 read this one.
 """
 
 from pathlib import Path

@@ -2,8 +2,8 @@
 
 Behind its layers and trained weights stands the layer of roi_layer.py, which picks the best boxes
 of each image. The images to feed it are those of shapes.npz.
-The shipped file was written with Keras 3.12, the last one for Python 3.10, which can't read the
-files of 3.15; Keras 3.5 to 3.15 read this one.
+The shipped file was written with Keras 3.12, since older versions can't read the files of 3.15;
+Keras 3.5 to 3.15 read this one.
 """
 
 from pathlib import Path

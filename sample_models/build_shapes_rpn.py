@@ -91,9 +91,12 @@ def assign_targets(boxes: np.ndarray, anchors: np.ndarray) -> tuple[np.ndarray, 
     return marks[:, None], np.concatenate([marks[:, None], deltas], axis=1)
 
 
-def build_model() -> keras.Model:
-    """Return the untrained network; pool4 is left out, which keeps the stride at 8 pixels."""
-    image = keras.Input((SIDE, SIDE, 3), name="image")
+def build_model(side: int = SIDE) -> keras.Model:
+    """Return the untrained network, for images of `side` pixels in height and width.
+
+    pool4 is left out, which keeps the stride at 8 pixels.
+    """
+    image = keras.Input((side, side, 3), name="image")
     x = image
     for block, (channels, convolutions) in enumerate(BLOCKS, start=1):
         for number in range(1, convolutions + 1):

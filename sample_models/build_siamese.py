@@ -2,8 +2,8 @@
 
 The encoder is a model of its own that is called twice; between the layers stand operations that
 are no layers (`abs`, `x + 1`, a division). The scans of digits.npz are held out here too.
-The shipped file was written with Keras 3.12, the last one for Python 3.10, which can't read the
-files of 3.15; Keras 3.5 to 3.15 read this one.
+The shipped file was written with Keras 3.12, since older versions can't read the files of 3.15;
+Keras 3.5 to 3.15 read this one.
 """
 
 from pathlib import Path

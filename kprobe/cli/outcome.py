@@ -77,7 +77,7 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     rows = 0 if plan.samples.open_ended else plan.rows
     seconds = estimate_seconds(plan)
     free = shutil.disk_usage(plan.job.output.absolute().parent).free
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "address": address,
             "also": also,

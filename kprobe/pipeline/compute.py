@@ -197,7 +197,7 @@ def _check_finite(
         by_row = result if isinstance(result, list) else np.asarray(result)
         if not isinstance(by_row, list) and np.isfinite(by_row).all():
             continue
-        for row in np.flatnonzero(good):
+        for row in np.flatnonzero(good).tolist():
             values = by_row[row]
             if not np.isfinite(values).all():
                 kind = "NaN" if np.isnan(values).any() else "infinity"

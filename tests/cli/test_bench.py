@@ -181,15 +181,13 @@ def test_bad_input_is_an_error(bench_here, folder, arguments, message):
 
 
 def test_a_run_that_is_stopped_leaves_nothing(kprobe_command, folder):
-    command = [*kprobe_command, "bench", DIGITS, "--layers", "conv1", "--seconds", "3"]
+    command = [*kprobe_command, "bench", DIGITS, "--layers", "conv1", "--seconds", "5"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([*command, "--batch-size", "32"], text=True, **pipes) as process:
-        deadline = time.monotonic() + 90
         while not list(folder.glob(".kprobe-bench-*/*")) and process.poll() is None:
-            assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate()
     assert process.returncode == 75
     assert stdout == ""
     assert stderr.splitlines()[-1].startswith("kprobe: stopped")

@@ -112,7 +112,9 @@ def assert_same(path, expected):
         assert set(dump.columns) == set(expected)
         for name, value in expected.items():
             assert dump[name].dtype == value.dtype, name
-            np.testing.assert_allclose(dump[name][:], value, rtol=1e-5, atol=1e-6, err_msg=name)
+            # How far kernels differ depends on what they sum, not on what is left of it.
+            scale = np.abs(value).max(initial=0)
+            np.testing.assert_allclose(dump[name], value, rtol=0, atol=1e-5 * scale, err_msg=name)
 
 
 def test_layers_a_pyramid_and_a_suppression_come_out_in_one_run(done, place):

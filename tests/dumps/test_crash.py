@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WRITE_UNTIL_KILLED = """
-import sys
+import signal, sys
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
@@ -41,7 +41,7 @@ with Writer(OutputSpec(path=sys.argv[1]), contents) as writer:
         writer.write(start, {"a": a, "b": rows})
         if start % 64 == 56:
             writer.commit(start + 8)
-    writer.finish()
+    signal.pause()
 """
 
 

@@ -185,12 +185,12 @@ def test_another_run_is_refused_with_what_differs(
 
 
 LAY_OUT = """
-import os, sys, time
+import signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_resuming
 import kprobe.dumps.layout
-kprobe.dumps.layout.reserve = lambda *_: (print("laying out", flush=True), time.sleep(60))
+kprobe.dumps.layout.reserve = lambda *_: (print("laying out", flush=True), signal.pause())
 test_resuming.write(Path(sys.argv[2]), 0, 10)
 """
 

@@ -57,7 +57,9 @@ def results(request):
 def assert_same(computed, expected):
     for (address, value), other in zip(computed.items(), expected, strict=True):
         assert value.dtype == other.dtype, address
-        np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-6, err_msg=address)
+        # How far kernels differ depends on what they sum, not on what is left of it.
+        scale = np.abs(other).max(initial=0)
+        np.testing.assert_allclose(value, other, rtol=0, atol=1e-5 * scale, err_msg=address)
 
 
 def test_layers_a_pyramid_and_a_suppression_come_out_in_one_run(results):
@@ -137,7 +139,7 @@ def test_preprocessing_stands_in_front_of_the_placeholders(results):
 
 def test_many_samples_run_frozen(results):
     assert results["frozen"]
-    np.testing.assert_allclose(results["many"], results["many expected"], rtol=1e-5, atol=1e-5)
+    assert_same({"fpn_p2": results["many"]}, [results["many expected"]])
 
 
 def test_a_model_for_two_images_has_two_suppressions(results):
@@ -221,4 +223,4 @@ def test_variables_without_a_value_are_missed_where_they_are_needed(results):
 
 
 def test_the_weights_are_not_copied(results):
-    assert results["memory"] < 40 << 20  # of 144 MB
+    assert results["in place"]

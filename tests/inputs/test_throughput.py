@@ -1,8 +1,8 @@
-"""Reading keeps ahead of the models."""
+"""Nothing is read or decompressed more often than there is need."""
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,38 +10,23 @@ import pytest
 
 from kprobe.inputs import ModelInput, open_sources
 
-IMAGE = ModelInput("image", (None, 224, 224, 3), "float32")
+
+def count_bytes_read():
+    """The bytes that this process has read from files so far, from the system's memory too."""
+    text = Path("/proc/self/io").read_text()
+    return int(text.partition("rchar:")[2].split()[0])
 
 
-def measure_seconds(text, model_input, batch_size):
-    with open_sources([text], [model_input]) as samples:
-        start = time.perf_counter()
-        for _ in samples.batches(batch_size):
-            pass
-        return time.perf_counter() - start
-
-
-def test_small_batches_do_not_decompress_a_large_chunk_again(tmp_path):
+@pytest.mark.parametrize("batch_size", [1, 10, 999])
+def test_small_batches_do_not_decompress_a_large_chunk_again(tmp_path, batch_size):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         rows = np.random.default_rng(0).integers(0, 9, (1000, 64, 64), "uint8")
+        # Of a band of 1,000 rows HDF5 by itself keeps 1 MB of 4.
         file.create_dataset("x", data=rows, chunks=(1000, 32, 64), compression="gzip")
-    model_input = ModelInput("x", (None, 64, 64), "uint8")
-    whole = min(measure_seconds(str(path), model_input, 1000) for _ in range(3))
-    assert measure_seconds(str(path), model_input, 10) < 10 * whole  # 100 times as long otherwise
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", ["npy", "npz", "h5"])
-def test_images_in_place_are_read_at_1500_a_second(tmp_path, form):
-    path = tmp_path / f"images.{form}"
-    images = np.random.default_rng(0).integers(0, 256, (1024, 224, 224, 3), "uint8")
-    if form == "npy":
-        np.save(path, images)
-    elif form == "npz":
-        np.savez(path, image=images)
-    else:
-        with h5py.File(path, "w") as file:
-            file["image"] = images
-    seconds = min(measure_seconds(str(path), IMAGE, 32) for _ in range(3))
-    assert 1024 / seconds > 1500
+    before = count_bytes_read()
+    with open_sources([str(path)], [ModelInput("x", (None, 64, 64), "uint8")]) as samples:
+        for first, batch in samples.batches(batch_size):
+            np.testing.assert_array_equal(batch["x"], rows[first : first + batch_size])
+    # What is decompressed again is read again.
+    assert count_bytes_read() - before < 1.5 * path.stat().st_size

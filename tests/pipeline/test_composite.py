@@ -83,7 +83,7 @@ def test_a_sparse_input_takes_a_file_of_scipy(k, eager, tmp_path):
         np.testing.assert_array_equal(file["x"][:], DATA)
         np.testing.assert_array_equal(file["dense"][:], DATA + 1)
         kernel = model.get_layer("linear").get_weights()[0]
-        np.testing.assert_allclose(file["linear"][:], DATA @ kernel, rtol=1e-5)
+        np.testing.assert_allclose(file["linear"][:], DATA @ kernel, rtol=1e-5, atol=1e-5)
 
 
 def test_a_ragged_input_takes_rows_of_one_length(tmp_path):

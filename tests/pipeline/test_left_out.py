@@ -98,12 +98,14 @@ def test_by_default_the_run_ends_there(model, folder, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-def test_the_exit_code_tells_of_samples_left_out(model, folder, tmp_path):
+def test_the_exit_code_tells_of_samples_left_out(model, folder, tmp_path, monkeypatch):
     model_path = tmp_path / "m.keras"
     keras.Model(model.input, model.get_layer("conv").output).save(model_path)
     command = ["dump", str(model_path), "-l", "conv", "-i", str(folder), "-v"]
     command += ["-o", str(tmp_path / "a.h5"), "--on-error", "skip"]
     for extra in ([], ["--resume"]):
+        # An earlier command in this process has taken stdout.
+        monkeypatch.setattr("kprobe.cli.quiet._own_stdout", None)
         done = CliRunner().invoke(cli, [*command, *extra])
         assert done.exit_code == 3, done.output
     assert "10 samples" in done.output
