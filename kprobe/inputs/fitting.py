@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.inputs.source import UNKNOWN_ROWS
+from kprobe.errors import Hint, Setting
 
 if TYPE_CHECKING:
     from kprobe.inputs.faults import Faults
@@ -21,8 +21,7 @@ def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:
     if source.rows == 0:
         faults.add(f"{start} samples, received none: {source.label} has 0 rows")
     if not _fits_shape(source.shape, model_input.shape[1:]):
-        rows = None if source.rows == UNKNOWN_ROWS else source.rows
-        received = (rows, *(None if size == -1 else size for size in source.shape))
+        received = (source.rows, *(None if size == -1 else size for size in source.shape))
         faults.add(
             f"{start} shape {model_input.shape}, received {received} from {source.label}",
             _suggest_reshaping(source, model_input.shape[1:]),
@@ -61,14 +60,14 @@ def _fits_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> boo
     )
 
 
-def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> str | None:
+def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> Hint | str | None:
     """Name the usual slip that would explain the shape."""
     shape, label = source.shape, source.label
     if -1 in shape:
-        return "make the samples one size; images with --resize"
+        return Hint("make the samples one size; images with ", Setting("resize"))
     if all(axis is None for axis in expected):
         return None
-    if _fits_shape((source.rows, *shape), expected):
+    if source.rows is not None and _fits_shape((source.rows, *shape), expected):
         return f"{label} looks like one sample without the batch axis: give array[None]"
     if _fits_shape((*shape, 1), expected):
         return f"{label} lacks the last axis: give array[..., None]"

@@ -7,14 +7,15 @@ import time
 import h5py
 import numpy as np
 import pytest
+from opened import open_all
 
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 
 IMAGE = ModelInput("image", (None, 224, 224, 3), "float32")
 
 
 def measure_seconds(text, model_input, batch_size):
-    with open_sources([text], [model_input]) as samples:
+    with open_all([text], [model_input]) as samples:
         start = time.perf_counter()
         for _ in samples.batches(batch_size):
             pass
