@@ -16,7 +16,7 @@ from kprobe.inputs.generated import Batches, is_indexed, open_batches
 from kprobe.inputs.locating import parse_location
 from kprobe.inputs.npy_header import check_plain
 from kprobe.inputs.source import ArraySource, Source
-from kprobe.inputs.tensors import as_array, is_array_like, name_tensor, take_apart
+from kprobe.inputs.tensors import as_array, is_array_like, list_rows, name_tensor, take_apart
 from kprobe.inputs.uneven import UnevenArrays
 from kprobe.inputs.user_code import describe_code
 
@@ -183,17 +183,11 @@ def _open_value(
 
 
 def _open_array(values: Any, label: str) -> Source:
+    if name_tensor(values) == "RaggedTensor":
+        values = list_rows(values, label)
     if arrays := take_apart(values):
         return UnevenArrays(arrays, label)
-    if name_tensor(values) == "RaggedTensor":
-        if values.ragged_rank > 1:
-            raise InputError(
-                f"{label}: expected rows that differ in shape as a whole, received a tensor that "
-                f"is ragged on {values.ragged_rank} axes",
-                hint="pad it: tensor.to_tensor()",
-            )
-        values = values.to_tensor()  # its rows have one shape
-    elif isinstance(values, np.ndarray) and all(isinstance(row, np.ndarray) for row in values[:1]):
+    if isinstance(values, np.ndarray) and all(isinstance(row, np.ndarray) for row in values[:1]):
         values = list(values)
     array = as_array(values, label)
     if array.dtype.hasobject and not all(isinstance(each, str | bytes) for each in array.flat):

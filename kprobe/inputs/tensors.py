@@ -43,16 +43,31 @@ def as_array(values: Any, label: str) -> npt.NDArray[Any]:
         raise InputError(f"{label}: expected rows of samples, received {what}") from error
 
 
+def list_rows(ragged: Any, label: str) -> list[npt.NDArray[Any]]:
+    """Give the rows of a ragged tensor, which may differ in shape as a whole.
+
+    Raises:
+        InputError: A row is ragged itself.
+    """
+    rows = []
+    for row in ragged:
+        dense = row.to_tensor() if name_tensor(row) else row
+        if name_tensor(row) and np.size(row.flat_values) != np.size(dense):
+            raise InputError(
+                f"{label}: expected rows that differ in shape as a whole, received a tensor with "
+                "rows that are ragged themselves",
+                hint="pad it: tensor.to_tensor()",
+            )
+        rows.append(np.asarray(dense))
+    return rows
+
+
 def take_apart(values: Any) -> list[npt.NDArray[Any]]:
     """Give the arrays of samples that come one by one and differ in shape; none of others.
 
     Args:
-        values: A sequence of arrays, of tensors or of nested sequences; or a ragged tensor.
+        values: A sequence of arrays, of tensors or of nested sequences.
     """
-    if name_tensor(values) == "RaggedTensor":
-        if values.ragged_rank > 1:
-            return []
-        return [np.asarray(row) for row in values]
     if isinstance(values, np.ndarray) and values.dtype != object:
         return []
     if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes):
