@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.errors import Hint, Setting
+from kprobe.errors import Hint, InputError, Setting
+from kprobe.inputs.uneven import is_uneven
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from kprobe.inputs.faults import Faults
     from kprobe.inputs.model_input import ModelInput
     from kprobe.inputs.source import Source
@@ -52,6 +55,41 @@ def find_integer_bounds(model_input: ModelInput, dtype: np.dtype[Any]) -> tuple[
         return None
     limits = np.iinfo(target)
     return int(limits.min), int(limits.max)
+
+
+def check_bounds(
+    model_input: ModelInput,
+    bounds: tuple[int, int],
+    source: Source,
+    rows: npt.NDArray[Any],
+    first: int,
+) -> None:
+    """Refuse integers that casting would wrap round.
+
+    Args:
+        model_input: The input that the rows are for.
+        bounds: What `find_integer_bounds` gave for it.
+        source: Where the rows come from.
+        rows: The rows: an array with the batch axis first, or an array of arrays.
+        first: The number of the first.
+
+    Raises:
+        InputError: One is out of bounds; it names the row.
+    """
+    if is_uneven(rows):
+        for row in range(len(rows)):
+            check_bounds(model_input, bounds, source, rows[row][np.newaxis], first + row)
+        return
+    if not rows.size:
+        return
+    low, high = bounds
+    for extreme, place in ((rows.min(), rows.argmin()), (rows.max(), rows.argmax())):
+        if not low <= int(extreme) <= high:
+            row = first + int(np.unravel_index(place, rows.shape)[0])
+            raise InputError(
+                f"input '{model_input.name}' expects {model_input.dtype} ({low} to {high}), "
+                f"received {extreme} in {source.names(row, row + 1)[0].decode()}"
+            )
 
 
 def _fits_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from kprobe.errors import Hint, InputError, SampleError, Setting
 from kprobe.inputs.fallible import FallibleSource
-from kprobe.inputs.faults import Faults, list_names
-from kprobe.inputs.fitting import find_integer_bounds
+from kprobe.inputs.fitting import check_bounds, find_integer_bounds
+from kprobe.inputs.needed import check_needed, check_rows
 from kprobe.inputs.random_rows import RandomRows
 from kprobe.inputs.row_names import RowNames
-from kprobe.inputs.uneven import is_uneven
+from kprobe.inputs.uneven import stack_alike
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -104,24 +104,12 @@ class Samples:
             InputError: One of them has no source, and can't do without; or they have several
                 numbers of rows.
         """
-        faults = Faults()
-        lacking = [i for i in self._lacking if i.name in needed and not i.optional]
-        for model_input in lacking:
-            if error := self._lacking[model_input]:
-                faults.take(error)
-        if missing := [i for i in lacking if self._lacking[i] is None]:
-            faults.take(_list_missing(missing))
-        faults.raise_if_any()
+        check_needed(self._lacking, needed)
         for name in [name for name in self.sources if name not in needed]:
             self.sources.pop(name).close()
             self._bounds.pop(name, None)
-        counts = {s.rows for s in self.sources.values()} - {None}
-        if len(counts) > 1:
-            told = ", ".join(f"{s.rows} from {s.label}" for s in self.sources.values())
-            raise InputError(f"expected as many rows for every input, received {told}")
+        check_rows(self.sources.values(), self.labels)
         self.rows = self._count()
-        if self.labels is not None and self.rows is not None and self.sources:
-            self._check_labels(self.labels)
 
     @property
     def random(self) -> bool:
@@ -192,7 +180,7 @@ class Samples:
         while True:
             batch, faults = self._read(0, looked, peeking=True)
             if not faults:
-                return _stack_alike(batch)
+                return stack_alike(batch)
             read = len(next(iter(batch.values())))
             good = [row for row in range(read) if row not in faults][:count]
             if len(good) == count or looked == most or read < looked:
@@ -200,7 +188,7 @@ class Samples:
             looked = min(2 * looked, most)
         if not good:
             raise next(iter(faults.values()))
-        return _stack_alike({name: rows[good] for name, rows in batch.items()})
+        return stack_alike({name: rows[good] for name, rows in batch.items()})
 
     def batches(
         self, batch_size: int, start: int = 0, stop: int | None = None
@@ -260,16 +248,6 @@ class Samples:
             return None
         return min(known) if self.limit is None else min([*known, self.limit])
 
-    def _check_labels(self, labels: Labels) -> None:
-        """Refuse labels of other rows, whose source isn't needed."""
-        rows = {source.rows for source in self.sources.values()}
-        if rows != {len(labels.indices)}:
-            told = ", ".join(f"{s.rows} from {s.label}" for s in self.sources.values())
-            raise InputError(
-                f"labels from folders: expected a label for each sample, received "
-                f"{len(labels.indices)} labels and {told}"
-            )
-
     def _read(
         self, start: int, stop: int, *, peeking: bool = False
     ) -> tuple[Batch, dict[int, SampleError]]:
@@ -286,7 +264,9 @@ class Samples:
                 rows, reasons = source.salvage(start, stop)
             else:
                 rows = source.peek(stop) if peeking else source.read(start, stop)
-            batch[name] = self._check(name, rows, start)
+            if name in self._bounds:
+                check_bounds(*self._bounds[name], source, rows, start)
+            batch[name] = rows
             for row, reason in reasons.items():
                 error = SampleError(source.names(row, row + 1)[0].decode(), row, reason)
                 if not self.keep_going:
@@ -307,50 +287,6 @@ class Samples:
                 f"{self.sources[name].label}: expected {stop} samples, and it ended after {ended}",
                 hint=Hint(Setting("limit", ended)) if ended else None,
             )
-
-    def _check(self, name: str, rows: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
-        """Refuse integers that casting would wrap round."""
-        if name not in self._bounds or not rows.size:
-            return rows
-        if is_uneven(rows):
-            for row in range(len(rows)):
-                self._check(name, rows[row][np.newaxis], first + row)
-            return rows
-        model_input, (low, high) = self._bounds[name]
-        for extreme, place in ((rows.min(), rows.argmin()), (rows.max(), rows.argmax())):
-            if not low <= int(extreme) <= high:
-                row = first + int(np.unravel_index(place, rows.shape)[0])
-                source = self.sources[name]
-                raise InputError(
-                    f"input '{name}' expects {model_input.dtype} ({low} to {high}), received "
-                    f"{extreme} in {source.names(row, row + 1)[0].decode()}"
-                )
-        return rows
-
-
-def _list_missing(missing: Collection[ModelInput]) -> InputError:
-    hint: list[str | Setting] = ["add "]
-    for model_input in missing:
-        name = model_input.name
-        hint += [] if len(hint) == 1 else [" and "]
-        hint.append(Setting("inputs", f"{name}=FILE", python=f'{{"{name}": ...}}'))
-    return InputError(
-        "expected a source for every input that these layers need, received none for "
-        f"{list_names(map(str, missing))}",
-        hint=Hint(*hint),
-    )
-
-
-def _stack_alike(batch: Batch) -> Batch:
-    """Put the rows that have the shapes of the first into arrays of one shape."""
-    if not any(is_uneven(rows) for rows in batch.values()):
-        return batch
-    shapes = [[np.shape(rows[row]) for rows in batch.values()] for row in range(_count(batch))]
-    alike = [row for row, own in enumerate(shapes) if own == shapes[0]]
-    return {
-        name: np.stack([rows[row] for row in alike]) if is_uneven(rows) else rows[alike]
-        for name, rows in batch.items()
-    }
 
 
 def _count(batch: Batch) -> int:

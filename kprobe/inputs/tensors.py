@@ -99,5 +99,5 @@ def name_tensor(values: Any) -> str | None:
     tf = sys.modules.get("tensorflow")
     if tf is None:
         return None
-    kinds = ("SparseTensor", "RaggedTensor")
-    return next((kind for kind in kinds if isinstance(values, getattr(tf, kind))), None)
+    kinds = {"SparseTensor": tf.SparseTensor, "RaggedTensor": tf.RaggedTensor}
+    return next((name for name, kind in kinds.items() if isinstance(values, kind)), None)
