@@ -99,6 +99,13 @@ class SampleSpec:
         if faults:
             raise InputError(*faults, hint=hint)
 
+    @property
+    def texts(self) -> list[str] | None:
+        """What is given as the command line takes it; None where that can't say it."""
+        if any(each.text is None for each in self.given):
+            return None
+        return [each.describe() for each in self.given]
+
 
 def _check_number(name: str, value: Any, least: int) -> list[str]:
     if value is None:

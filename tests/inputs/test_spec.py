@@ -81,3 +81,20 @@ def test_texts_are_told_apart_without_opening_anything(inputs, told):
 
 def test_numbers_of_numpy_are_numbers():
     assert SampleSpec(random=np.int64(3), limit=np.uint8(2)).limit == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "texts"),
+    [
+        ((), []),
+        ("a.npy", ["a.npy"]),
+        ([Path("a.npy"), "x=b.npy"], ["a.npy", "x=b.npy"]),
+        ({"x": "a.npy", "y": Path("b.npy")}, ["x=a.npy", "y=b.npy"]),
+        ({"x": "a.npy", "y": np.ones(3)}, None),
+        ([[1, 2], [3, 4]], None),
+        ({"x": ["a good film"]}, None),
+        (iter([]), None),
+    ],
+)
+def test_inputs_are_told_as_texts_where_they_can_be(inputs, texts):
+    assert SampleSpec(inputs=inputs).texts == texts
