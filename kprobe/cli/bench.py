@@ -167,7 +167,7 @@ def bench(model: str, **options: Any) -> None:
         print_json(_record(measured, best))
     else:
         _show(measured, best)
-        _warn_of_few(ready.samples.rows, best)
+        _warn_of_few(ready.rows, best)
 
 
 _PASSED_ON = (

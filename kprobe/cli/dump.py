@@ -243,9 +243,9 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
             for line in [] if options["quiet"] else ready.notes:
                 say(line)
             if ready.samples.random and not options["quiet"]:
-                say(f"no --input: {count(ready.samples.rows, 'random sample')}, seed {job.seed}")
+                say(f"no --input: {count(ready.rows, 'random sample')}, seed {job.seed}")
             if not options["quiet"]:
-                if not ready.samples.rows:
+                if ready.samples.rows == 0:
                     say("weights alone are asked for: no samples are run")
                 for line in ready.left_out:
                     say(f"left out: {line}")

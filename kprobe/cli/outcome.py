@@ -74,7 +74,7 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     from kprobe.pipeline.estimate import estimate_seconds
     from kprobe.pipeline.size import check_size
 
-    rows = 0 if plan.samples.open_ended else plan.rows
+    rows = 0 if plan.samples.rows is None else plan.rows
     seconds = estimate_seconds(plan)
     free = shutil.disk_usage(plan.job.output.absolute().parent).free
     records: list[dict[str, Any]] = [
@@ -94,11 +94,11 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
         print_json(
             {
                 "datasets": records,
-                "samples": None if plan.samples.open_ended else rows,
+                "samples": None if plan.samples.rows is None else rows,
                 "batch_size": plan.batch_size,
                 "streams": plan.streams,
                 "frozen": plan.subgraph.frozen,
-                "bytes": None if plan.samples.open_ended else plan.bytes,
+                "bytes": None if plan.samples.rows is None else plan.bytes,
                 "free_bytes": free,
                 "compute_seconds": seconds,
                 **costs,
@@ -116,13 +116,13 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
                 if record["bytes_per_sample"] is None
                 else (
                     format_bytes(record["bytes_per_sample"]),
-                    "" if plan.samples.open_ended else format_bytes(record["bytes"]),
+                    "" if plan.samples.rows is None else format_bytes(record["bytes"]),
                 )
             ),
         )
         for record in records
     ]
-    nobody_knows = plan.samples.open_ended
+    nobody_knows = plan.samples.rows is None
     whole = "as they come" if nobody_knows else format_bytes(plan.bytes)
     total = ("in all", "", "", format_bytes(plan.row_bytes), whole)
     samples = "all samples" if nobody_knows else count(rows, "sample")

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kprobe.inputs.model_input import ModelInput as ModelInput
-    from kprobe.inputs.opening import open_arrays as open_arrays
-    from kprobe.inputs.opening import open_sources as open_sources
+    from kprobe.inputs.opening import open_samples as open_samples
     from kprobe.inputs.samples import Samples as Samples
     from kprobe.inputs.source import Source as Source
+    from kprobe.inputs.spec import SampleSpec as SampleSpec
 
 _HOMES = {
     "ModelInput": "kprobe.inputs.model_input",
+    "SampleSpec": "kprobe.inputs.spec",
     "Samples": "kprobe.inputs.samples",
     "Source": "kprobe.inputs.source",
-    "open_arrays": "kprobe.inputs.opening",
-    "open_sources": "kprobe.inputs.opening",
+    "open_samples": "kprobe.inputs.opening",
 }
-__all__ = ["ModelInput", "Samples", "Source", "open_arrays", "open_sources"]
+__all__ = ["ModelInput", "SampleSpec", "Samples", "Source", "open_samples"]
 
 
 def __getattr__(name: str) -> Any:

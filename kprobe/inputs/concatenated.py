@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.inputs.container import Container
 from kprobe.inputs.fallible import FallibleSource
-from kprobe.inputs.images import ImageRows
+from kprobe.inputs.images import ImageRows, Images
+from kprobe.inputs.source import Source, Unfitted, fit_rows
 from kprobe.inputs.uneven import as_rows, find_common_shape
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
     from kprobe.inputs.image_options import ImageOptions
     from kprobe.inputs.model_input import ModelInput
-    from kprobe.inputs.source import Source
 
 
-def join(parts: Sequence[Source | Container], label: str) -> Source | Container:
+def join(parts: Sequence[Source | Unfitted | Container], label: str) -> Unfitted | Container:
     """Put sources, or files of several arrays, one after another.
 
     Args:
@@ -30,17 +30,17 @@ def join(parts: Sequence[Source | Container], label: str) -> Source | Container:
         label: What the user gave.
 
     Raises:
-        InputError: They are of both kinds.
+        InputError: They are of both kinds, or one has no known end.
     """
-    sources = [part for part in parts if not isinstance(part, Container)]
+    rows = [part for part in parts if not isinstance(part, Container)]
     containers = [part for part in parts if isinstance(part, Container)]
     if not containers:
-        return Concatenated(sources, label)
-    if not sources:
-        return _ConcatenatedFiles(containers, label)
+        return Joined(rows, label)
+    if not rows:
+        return _JoinedFiles(containers, label)
     raise InputError(
         f"{label}: expected files of one kind, received arrays without keys such as "
-        f"{sources[0].label}, and files of several arrays such as {containers[0].label}"
+        f"{rows[0].label}, and files of several arrays such as {containers[0].label}"
     )
 
 
@@ -51,40 +51,67 @@ def list_parts(source: Source) -> list[Source]:
     return [inner for part in source.parts for inner in list_parts(part)]
 
 
-class Concatenated(FallibleSource):
-    """The rows of several sources, each named by its own.
+class Joined(Unfitted):
+    """Several sources in a row, which must turn out to have rows of one kind.
 
-    Before it can be read, `fit_to` must have been called.
+    Raises:
+        InputError: One has no known end.
     """
 
-    def __init__(self, parts: Sequence[Source], label: str) -> None:
+    def __init__(self, parts: Sequence[Source | Unfitted], label: str) -> None:
         self.parts = list(parts)
         self.label = label
-        _tell_apart([leaf for part in parts for leaf in list_parts(part)])
-        self._begins = [0, *accumulate(part.rows for part in parts)]
-        self.rows = self._begins[-1]
+        self.rows: int = sum(_count(part) for part in parts)
+        self.replayable = all(part.replayable for part in parts)
+        _tell_apart([leaf for part in parts for leaf in _list_leaves(part)])
 
-    def fit_to(self, model_input: ModelInput, options: ImageOptions) -> Concatenated:
+    def identity(self) -> dict[str, Any]:
+        """Tell what every part tells."""
+        return {"source": self.label, "parts": [part.identity() for part in self.parts]}
+
+    def fit(self, model_input: ModelInput | None, options: ImageOptions) -> Concatenated:
         """Fit every part, and check that they agree.
 
         Raises:
             InputError: They have several shapes or dtypes, or one can't be fitted.
         """
-        self.parts = [part.fit_to(model_input, options) for part in self.parts]
-        first = self.parts[0]
-        self.shape, self.dtype = first.shape, first.dtype
-        if all(isinstance(part, ImageRows) for part in self.parts):
-            # Where they keep their sizes, those needn't agree.
-            self.shape = find_common_shape([part.shape for part in self.parts])
-            return self
+        # One by one: what is fitted is closed with the rest where another can't be.
+        for number, part in enumerate(self.parts):
+            self.parts[number] = fit_rows(part, model_input, options)
+        return Concatenated([part for part in self.parts if isinstance(part, Source)], self.label)
+
+    def close(self) -> None:
+        """Close every part."""
         for part in self.parts:
+            part.close()
+
+
+class Concatenated(FallibleSource):
+    """The rows of several sources, each named by its own.
+
+    Raises:
+        InputError: They have several shapes or dtypes.
+    """
+
+    def __init__(self, parts: Sequence[Source], label: str) -> None:
+        self.parts = parts
+        self.label = label
+        self._begins = [0, *accumulate(_count(part) for part in parts)]
+        self.rows: int = self._begins[-1]
+        self.replayable = all(part.replayable for part in parts)
+        first = parts[0]
+        self.shape, self.dtype = first.shape, first.dtype
+        if all(isinstance(part, ImageRows) for part in parts):
+            # Where they keep their sizes, those needn't agree.
+            self.shape = find_common_shape([part.shape for part in parts])
+            return
+        for part in parts:
             if (part.shape, part.dtype) != (first.shape, first.dtype):
                 raise InputError(
-                    f"{self.label}: expected samples of one shape and dtype, received "
+                    f"{label}: expected samples of one shape and dtype, received "
                     f"{first.shape} {first.dtype} from {first.label} and {part.shape} "
                     f"{part.dtype} from {part.label}"
                 )
-        return self
 
     def identity(self) -> dict[str, Any]:
         """Tell what every part tells."""
@@ -119,37 +146,49 @@ class Concatenated(FallibleSource):
     def _split(self, start: int, stop: int) -> list[tuple[Source, int, int, int]]:
         """Give the parts that hold rows start to stop: where each begins, and its own rows."""
         pieces = []
-        for part, begin in zip(self.parts, self._begins, strict=False):
-            first, last = max(start - begin, 0), min(stop - begin, part.rows)
+        bounds = pairwise(self._begins)
+        for part, (begin, end) in zip(self.parts, bounds, strict=True):
+            first, last = max(start, begin) - begin, min(stop, end) - begin
             if first < last:
                 pieces.append((part, begin, first, last))
         return pieces
 
 
-def _tell_apart(sources: Sequence[Source]) -> None:
+def _count(part: Source | Unfitted) -> int:
+    # The first rows are looked at before they are read.
+    if part.rows is None or not part.replayable:
+        why = "has no known end" if part.rows is None else "can be read once"
+        raise InputError(f"{part.label} {why}, and can't be put in a row with other sources")
+    return part.rows
+
+
+def _list_leaves(part: Source | Unfitted) -> list[Source | Unfitted]:
+    if not isinstance(part, Joined):
+        return [part]
+    return [leaf for inner in part.parts for leaf in _list_leaves(inner)]
+
+
+def _tell_apart(leaves: Sequence[Source | Unfitted]) -> None:
     """Call files of one name, in several folders, by their paths."""
-    places: dict[str, dict[str, list[Source]]] = {}
-    for source in sources:
+    places: dict[str, dict[str, list[Source | Unfitted]]] = {}
+    for leaf in leaves:
         # Of folders and the like, whose own names are their paths, all files would be looked at.
-        if not isinstance(source, ImageRows) or _kind_of(source) == "image":
-            told = source.images if isinstance(source, ImageRows) else source
-            place = str(told.identity()["source"])
-            places.setdefault(source.label, {}).setdefault(place, []).append(source)
+        if not isinstance(leaf, Images) or leaf.images.kind == "image":
+            place = str(leaf.identity()["source"])
+            places.setdefault(leaf.label, {}).setdefault(place, []).append(leaf)
     for by_place in places.values():
         for place, alike in by_place.items() if len(by_place) > 1 else ():
-            for source in alike:
-                source.label = place
-
-
-def _kind_of(source: ImageRows) -> str | None:
-    return getattr(source.images, "kind", None)
+            for leaf in alike:
+                leaf.label = place
 
 
 def _name_rows(part: Source, start: int, stop: int) -> npt.NDArray[np.bytes_]:
     names = part.names(start, stop)
-    if isinstance(part, ImageRows) and _kind_of(part) == "image":
+    if not isinstance(part, ImageRows):
+        return names
+    if part.images.kind == "image":
         return np.array([part.label.encode(errors="backslashreplace")])[start:stop]
-    if isinstance(part, ImageRows) and _kind_of(part) == "folder":
+    if part.images.kind == "folder":
         folder = np.array(f"{part.label.rstrip('/')}/".encode(errors="surrogateescape"))
         # Added to none, numpy would forget how wide they are.
         width = folder.dtype.itemsize + names.dtype.itemsize
@@ -157,7 +196,7 @@ def _name_rows(part: Source, start: int, stop: int) -> npt.NDArray[np.bytes_]:
     return names
 
 
-class _ConcatenatedFiles(Container):
+class _JoinedFiles(Container):
     def __init__(self, files: Sequence[Container], label: str) -> None:
         self._files = files
         self.label = label
@@ -167,9 +206,9 @@ class _ConcatenatedFiles(Container):
         first, *others = (file.keys() for file in self._files)
         return [key for key in first if all(key in keys for keys in others)]
 
-    def open(self, key: str) -> Source:
+    def open(self, key: str) -> Joined:
         """Open the array of that name in each file."""
-        opened: list[Source] = []
+        opened: list[Source | Unfitted] = []
         try:
             # One by one: those before a fault are closed.
             opened.extend(file.open(key) for file in self._files)
@@ -177,7 +216,7 @@ class _ConcatenatedFiles(Container):
             for part in opened:
                 part.close()
             raise
-        return Concatenated(opened, f"{self.label}:{key}")
+        return Joined(opened, f"{self.label}:{key}")
 
     def close(self) -> None:
         """Close every file."""

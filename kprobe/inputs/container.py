@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kprobe.inputs.source import Source
+    from kprobe.inputs.source import Source, Unfitted
 
 
 class Container(ABC):
@@ -14,16 +14,18 @@ class Container(ABC):
 
     Attributes:
         label: What messages call the file.
+        by_place: Whether the arrays have no names, and stand in the order of the model's inputs.
     """
 
     label: str
+    by_place: bool = False
 
     @abstractmethod
     def keys(self) -> list[str]:
         """List the arrays that could be samples."""
 
     @abstractmethod
-    def open(self, key: str) -> Source:
+    def open(self, key: str) -> Source | Unfitted:
         """Open one of the arrays.
 
         Raises:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import h5py
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs import parquet
 from kprobe.inputs.concatenated import join
+from kprobe.inputs.datasets import is_saved, open_saved
 from kprobe.inputs.faults import suggest_name
-from kprobe.inputs.generated import is_dataset, open_callable, open_dataset
+from kprobe.inputs.generated import open_callable
 from kprobe.inputs.hdf5 import Hdf5File
 from kprobe.inputs.image_files import (
     IMAGE_EXTENSIONS,
@@ -25,7 +26,7 @@ from kprobe.inputs.image_files import (
     read_list,
 )
 from kprobe.inputs.image_header import find_kind, read_kind
-from kprobe.inputs.images import ImageRows
+from kprobe.inputs.images import Images
 from kprobe.inputs.locating import Location
 from kprobe.inputs.npy_header import MAGIC
 from kprobe.inputs.npy_rows import open_npy
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kprobe.inputs.container import Container
-    from kprobe.inputs.source import Source
+    from kprobe.inputs.source import Source, Unfitted
 
 EXPECTED = "expected a file of arrays, records or images"
 _FOREIGN = {
@@ -54,7 +55,7 @@ _FOREIGN = {
 }
 
 
-def open_location(location: Location) -> Source | Container:
+def open_location(location: Location) -> Source | Unfitted | Container:
     """Open an array, or a file of several.
 
     Args:
@@ -73,10 +74,10 @@ def open_location(location: Location) -> Source | Container:
             return _open_pattern(location)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            if is_dataset(path):
+            if is_saved(path):
                 facts = {"source": location.source, "mtime": status.st_mtime}
-                return open_dataset(path, location.label, facts)
-            return ImageRows(find_in_folder(path))
+                return open_saved(path, location.label, facts)
+            return Images(find_in_folder(path))
         identity = {
             "source": location.source,
             "bytes": status.st_size,
@@ -94,18 +95,18 @@ def open_location(location: Location) -> Source | Container:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
-def _open_pattern(location: Location) -> Source | Container:
+def _open_pattern(location: Location) -> Unfitted | Container:
     """Open the files that fit a pattern, one after another."""
     pattern = cast("Path", location.path)
     paths = find_glob(pattern)
-    opened: list[Source | Container] = []
+    opened: list[Source | Unfitted | Container] = []
     try:
         for path in paths:
             with path.open("rb") as file:
                 is_image = read_kind(file) is not None
             if is_image or path.suffix.lower() in IMAGE_EXTENSIONS:
                 if not opened:
-                    return ImageRows(name_fitting(pattern, paths))
+                    return Images(name_fitting(pattern, paths))
                 raise InputError(f"{pattern}: expected files of one kind, received {path} too")
             opened.append(open_location(Location(str(path), None, path, None)))
         return join(opened, str(pattern))
@@ -115,7 +116,7 @@ def _open_pattern(location: Location) -> Source | Container:
         raise
 
 
-def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Container:
+def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unfitted | Container:
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(MAGIC):
@@ -126,9 +127,9 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Con
     if h5py.is_hdf5(path):
         return Hdf5File(path, label, identity)
     if path.suffix.lower() == ".txt":
-        return ImageRows(read_list(path))
+        return Images(read_list(path))
     if find_kind(start):
-        return ImageRows(ImageFiles(path.parent, [path.name], str(path), "image"))
+        return Images(ImageFiles(path.parent, [path.name], str(path), "image"))
     if start.startswith(parquet.MAGIC):
         return parquet.ParquetFile(path, label, identity)
     if is_tfrecord(start) or (start.startswith(GZIP_MAGIC) and is_compressed_tfrecord(path)):
@@ -143,7 +144,7 @@ def _open_stdin() -> Source:
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError(
             "stdin: expected a .npy array, received a terminal",
-            hint="pipe it in: make_samples | kprobe dump ... --input -",
+            hint=Hint("pipe it in: make_samples | kprobe dump ... ", Setting("inputs", "-")),
         )
     stream = cast("BufferedIOBase", sys.stdin.buffer)
     return NpyStream(lambda: stream, "stdin", {"source": "-"}, closes=False)

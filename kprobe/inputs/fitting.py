@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.inputs.source import UNKNOWN_ROWS
+from kprobe.errors import Hint, InputError, Setting
+from kprobe.inputs.uneven import is_uneven
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from kprobe.inputs.faults import Faults
     from kprobe.inputs.model_input import ModelInput
     from kprobe.inputs.source import Source
@@ -21,8 +24,7 @@ def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:
     if source.rows == 0:
         faults.add(f"{start} samples, received none: {source.label} has 0 rows")
     if not _fits_shape(source.shape, model_input.shape[1:]):
-        rows = None if source.rows == UNKNOWN_ROWS else source.rows
-        received = (rows, *(None if size == -1 else size for size in source.shape))
+        received = (source.rows, *(None if size == -1 else size for size in source.shape))
         faults.add(
             f"{start} shape {model_input.shape}, received {received} from {source.label}",
             _suggest_reshaping(source, model_input.shape[1:]),
@@ -55,20 +57,55 @@ def find_integer_bounds(model_input: ModelInput, dtype: np.dtype[Any]) -> tuple[
     return int(limits.min), int(limits.max)
 
 
+def check_bounds(
+    model_input: ModelInput,
+    bounds: tuple[int, int],
+    source: Source,
+    rows: npt.NDArray[Any],
+    first: int,
+) -> None:
+    """Refuse integers that casting would wrap round.
+
+    Args:
+        model_input: The input that the rows are for.
+        bounds: What `find_integer_bounds` gave for it.
+        source: Where the rows come from.
+        rows: The rows: an array with the batch axis first, or an array of arrays.
+        first: The number of the first.
+
+    Raises:
+        InputError: One is out of bounds; it names the row.
+    """
+    if is_uneven(rows):
+        for row in range(len(rows)):
+            check_bounds(model_input, bounds, source, rows[row][np.newaxis], first + row)
+        return
+    if not rows.size:
+        return
+    low, high = bounds
+    for extreme, place in ((rows.min(), rows.argmin()), (rows.max(), rows.argmax())):
+        if not low <= int(extreme) <= high:
+            row = first + int(np.unravel_index(place, rows.shape)[0])
+            raise InputError(
+                f"input '{model_input.name}' expects {model_input.dtype} ({low} to {high}), "
+                f"received {extreme} in {source.names(row, row + 1)[0].decode()}"
+            )
+
+
 def _fits_shape(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
     return len(shape) == len(expected) and all(
         want is None or want == have for want, have in zip(expected, shape, strict=True)
     )
 
 
-def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> str | None:
+def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> Hint | str | None:
     """Name the usual slip that would explain the shape."""
     shape, label = source.shape, source.label
     if -1 in shape:
-        return "make the samples one size; images with --resize"
+        return Hint("make the samples one size; images with ", Setting("resize"))
     if all(axis is None for axis in expected):
         return None
-    if _fits_shape((source.rows, *shape), expected):
+    if source.rows is not None and _fits_shape((source.rows, *shape), expected):
         return f"{label} looks like one sample without the batch axis: give array[None]"
     if _fits_shape((*shape, 1), expected):
         return f"{label} lacks the last axis: give array[..., None]"

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import InputError, KprobeError
-from kprobe.importing import import_source
+from kprobe.errors import InputError
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import list_names
 from kprobe.inputs.npy_header import check_plain
-from kprobe.inputs.source import UNKNOWN_ROWS, Source
+from kprobe.inputs.source import Source
+from kprobe.inputs.tensors import as_array
+from kprobe.inputs.user_code import call_user, find_callable, hash_place, iterate_user
 
-_DATASET_BATCH = 32
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def open_callable(place: str, name: str) -> Source | Container:
@@ -40,81 +39,79 @@ def open_callable(place: str, name: str) -> Source | Container:
             f"{place}: expected the name of a function that gives batches",
             hint=f"say which: {place}:FUNCTION",
         )
-    function = _find(place, name, label)
-    file = Path(place) if place.endswith(".py") else getattr(sys.modules[place], "__file__", None)
-    code = {"sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()} if file else {}
-    return _open_batches(_Batches(function, label), {"source": label, **code})
+    function = find_callable(place, name, label)
+    return open_batches(Batches(function, label), {"source": label, **hash_place(place)})
 
 
-def is_dataset(folder: Path) -> bool:
-    """Tell a folder that `tf.data.Dataset.save` wrote."""
-    return (folder / "dataset_spec.pb").is_file()
-
-
-def open_dataset(folder: Path, label: str, identity: dict[str, Any]) -> Source | Container:
-    """Open what `tf.data.Dataset.save` wrote, an element a sample.
+def open_batches(batches: Batches, identity: dict[str, Any]) -> Source | Container:
+    """Open what batches hold: one array, or several by name or by place.
 
     Args:
-        folder: The folder.
+        batches: The batches.
+        identity: What the sources are to tell of them; "source" gets the name appended.
+    """
+    if batches.keys == [""]:
+        return _Generated(batches, "", identity)
+    return _GeneratedArrays(batches, identity)
+
+
+def is_indexed(given: Any) -> bool:
+    """Tell batches that are had by their number, such as a `keras.utils.PyDataset`."""
+    kind = type(given)
+    indexed = hasattr(kind, "__getitem__") and hasattr(kind, "__len__")
+    return indexed and not isinstance(given, Mapping)
+
+
+class Batches:
+    """Batches of rows, with those kept that may be asked for again.
+
+    Args:
+        function: Gives what is iterated over or indexed; called again for rows that have gone by.
         label: What messages and row identities call it.
-        identity: What its sources are to tell of it.
+        rows: How many rows it gives, where that is known.
+        once: Whether it gives the same iterator each time.
+
+    Attributes:
+        label: As given.
+        rows: The number of rows; None where nobody knows it.
+        replayable: Whether what has gone by can be had again.
+        keys: The names of the arrays of a batch, or their places; "" for a lone one.
+        by_place: Whether they have places only.
+        specs: The shape of a row and the dtype of each.
 
     Raises:
-        InputError: It can't be read, or its elements are of several shapes.
+        InputError: There is none, or the first can't be had.
     """
-    import tensorflow as tf
 
-    def load() -> Any:
-        return tf.data.Dataset.load(str(folder))
-
-    try:
-        rows = int(load().cardinality())
-    except (tf.errors.OpError, OSError) as error:
-        raise InputError(f"{label}: can't be read: {error}") from None
-    if rows < 1:
-        raise InputError(f"{label}: expected samples, received a dataset without any")
-    # In batches, so that Python isn't called for every row.
-    batches = _Batches(lambda: load().batch(_DATASET_BATCH), label, rows)
-    return _open_batches(batches, identity)
-
-
-def _open_batches(stream: _Batches, identity: dict[str, Any]) -> Source | Container:
-    if stream.keys == [""]:
-        return _Generated(stream, "", identity)
-    return _GeneratedArrays(stream, identity)
-
-
-class _Batches:
-    """Batches of rows, with those kept that may be asked for again."""
-
-    def __init__(self, function: Any, label: str, rows: int | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[[], Any],
+        label: str,
+        rows: int | None = None,
+        *,
+        once: bool = False,
+    ) -> None:
         self._function = function
-        self._rows = rows
         self.label = label
+        self.replayable = not once
+        self.by_place = False
+        self.specs: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         self._begin = self._end = 0  # the rows that are kept
         self._kept: list[dict[str, npt.NDArray[Any]]] = []
+        self._given: Any = None
         self._batches = self._start()
         first = next(self._batches, None)
         if first is None:
             raise InputError(f"{label}: expected batches of samples, received none")
         self.keys = list(first)
-        self.specs = {key: (rows.shape[1:], rows.dtype) for key, rows in first.items()}
+        self.specs = _describe(first)
         self._keep(first)
-
-    def count(self) -> int:
-        """Give the number of rows, which what has a length tells by its last batch."""
-        if self._rows is not None:
-            return self._rows
-        given = self._called
-        if not _is_indexed(given):
-            return UNKNOWN_ROWS
-        first, last = len(self._kept[0][self.keys[0]]), self._read(given[len(given) - 1])
-        return (len(given) - 1) * first + len(last[self.keys[0]])
+        self.rows = self._count() if rows is None else rows
 
     def take(self, key: str, start: int, stop: int, *, peeking: bool = False) -> npt.NDArray[Any]:
         """Give rows start to stop of one of the arrays, fewer at the end; forget those before."""
-        if start < self._begin:  # it has gone by: all is given anew
-            self._batches, self._kept, self._begin, self._end = self._start(), [], 0, 0
+        if start < self._begin:
+            self._restart()
         while self._end < stop:
             batch = next(self._batches, None)
             if batch is None:
@@ -130,8 +127,34 @@ class _Batches:
             begin += len(batch[key])
         return np.concatenate(pieces)
 
+    def _restart(self) -> None:
+        """Begin again at the first row.
+
+        Raises:
+            InputError: What gives the batches has none any more.
+        """
+        before = self._given
+        self._batches, self._kept, self._begin, self._end = self._start(), [], 0, 0
+        first = next(self._batches, None) if self.replayable else None
+        if first is None or (self._given is before and isinstance(before, Iterator)):
+            raise InputError(
+                f"{self.label}: expected its first samples a second time, and they have gone by: "
+                "an iterator gives them once",
+                hint="give a function that makes a new iterator each time it is called",
+            )
+        self._keep(first)
+
+    def _count(self) -> int | None:
+        """Give the number of rows, which what has a length tells by its last batch."""
+        given = self._given
+        if not is_indexed(given):
+            return None
+        count = call_user(self.label, len, given)
+        last = self._read(call_user(self.label, given.__getitem__, count - 1))
+        return (count - 1) * len(self._kept[0][self.keys[0]]) + len(last[self.keys[0]])
+
     def _keep(self, batch: dict[str, npt.NDArray[Any]]) -> None:
-        specs = {key: (rows.shape[1:], rows.dtype) for key, rows in batch.items()}
+        specs = _describe(batch)
         if specs != self.specs:
             raise InputError(
                 f"{self.label}: expected batches of one kind, received {self.specs} and then "
@@ -149,37 +172,36 @@ class _Batches:
             self._begin += rows
 
     def _start(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        try:
-            self._called = self._function()
-            if _is_indexed(self._called):
-                batches: Any = (self._called[n] for n in range(len(self._called)))
-            elif isinstance(self._called, Iterable):
-                batches = iter(self._called)
-            else:
-                raise InputError(
-                    f"{self.label}: expected batches, received {type(self._called).__name__}"
-                )
-            for batch in batches:
-                arrays = self._read(batch)
-                if any(map(len, arrays.values())):
-                    yield arrays
-        except InputError:
-            raise
-        # What ends the program would do so without a word.
-        except (Exception, SystemExit) as error:
-            raise InputError(f"{self.label} failed: {type(error).__name__}: {error}") from error
+        self._given = given = call_user(self.label, self._function)
+        if is_indexed(given):
+            numbers = range(call_user(self.label, len, given))
+            batches: Iterator[Any] = (
+                call_user(self.label, given.__getitem__, number) for number in numbers
+            )
+        elif isinstance(given, Iterable):
+            batches = iterate_user(self.label, call_user(self.label, iter, given))
+        else:
+            raise InputError(f"{self.label}: expected batches, received {type(given).__name__}")
+        for batch in batches:
+            arrays = self._read(batch)
+            if any(map(len, arrays.values())):
+                yield arrays
 
     def _read(self, batch: Any) -> dict[str, npt.NDArray[Any]]:
         """Take the inputs of a batch, by name; by place where they have none; "" for a lone one."""
         inputs = batch[0] if isinstance(batch, tuple) and len(batch) in (1, 2, 3) else batch
+        self.by_place = isinstance(inputs, tuple | list)
         if isinstance(inputs, Mapping):
-            arrays = {str(key): np.asarray(value) for key, value in inputs.items()}
+            values = {str(key): value for key, value in inputs.items()}
         elif isinstance(inputs, tuple | list):
-            arrays = {str(place): np.asarray(value) for place, value in enumerate(inputs)}
+            values = {str(place): value for place, value in enumerate(inputs)}
         else:
-            arrays = {"": np.asarray(inputs)}
-        for key, rows in arrays.items():
-            check_plain(rows.dtype, rows.shape, f"{self.label}:{key}" if key else self.label)
+            values = {"": inputs}
+        arrays = {}
+        for key, value in values.items():
+            label = f"{self.label}:{key}" if key else self.label
+            arrays[key] = as_array(value, label)
+            check_plain(arrays[key].dtype, arrays[key].shape, label)
         if len({len(rows) for rows in arrays.values()}) != 1:
             shapes = list_names(f"{key} {rows.shape}" for key, rows in arrays.items())
             raise InputError(
@@ -188,14 +210,21 @@ class _Batches:
         return arrays
 
 
+def _describe(
+    batch: Mapping[str, npt.NDArray[Any]],
+) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    return {key: (rows.shape[1:], rows.dtype) for key, rows in batch.items()}
+
+
 class _Generated(Source):
-    def __init__(self, stream: _Batches, key: str, identity: dict[str, Any]) -> None:
+    def __init__(self, batches: Batches, key: str, identity: dict[str, Any]) -> None:
         self._identity = identity
-        self._stream = stream
+        self._batches = batches
         self._key = key
-        self.label = f"{stream.label}:{key}" if key else stream.label
-        self.rows = stream.count()
-        self.shape, dtype = stream.specs[key]
+        self.label = f"{batches.label}:{key}" if key else batches.label
+        self.rows = batches.rows
+        self.replayable = batches.replayable
+        self.shape, dtype = batches.specs[key]
         self.dtype = dtype.newbyteorder("=")
 
     def identity(self) -> dict[str, Any]:
@@ -205,52 +234,32 @@ class _Generated(Source):
 
     def peek(self, count: int) -> npt.NDArray[Any]:
         """Give the first rows, which are kept."""
-        return self._cast(self._stream.take(self._key, 0, min(count, self.rows), peeking=True))
+        stop = count if self.rows is None else min(count, self.rows)
+        return self._cast(self._batches.take(self._key, 0, stop, peeking=True))
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Give rows as they come; those that have gone by are made anew from the beginning."""
-        return self._cast(self._stream.take(self._key, start, stop))
+        return self._cast(self._batches.take(self._key, start, stop))
 
     def _cast(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.ascontiguousarray(rows, self.dtype)
 
 
 class _GeneratedArrays(Container):
-    def __init__(self, stream: _Batches, identity: dict[str, Any]) -> None:
-        self._stream = stream
+    def __init__(self, batches: Batches, identity: dict[str, Any]) -> None:
+        self._batches = batches
         self._identity = identity
-        self.label = stream.label
+        self.label = batches.label
+        self.by_place = batches.by_place
 
     def keys(self) -> list[str]:
         """List the names of the inputs, or their places where they have none."""
-        return self._stream.keys
+        return self._batches.keys
 
     def open(self, key: str) -> Source:
         """Open one of the arrays; all are taken from the same batches."""
-        if key not in self._stream.keys:
+        if key not in self._batches.keys:
             raise InputError(
-                f"{self.label}: no array '{key}'; it gives {list_names(self._stream.keys)}"
+                f"{self.label}: no array '{key}'; it gives {list_names(self._batches.keys)}"
             )
-        return _Generated(self._stream, key, self._identity)
-
-
-def _is_indexed(given: Any) -> bool:
-    """Tell batches that are had by their number, such as a `keras.utils.PyDataset`."""
-    indexed = hasattr(given, "__getitem__") and hasattr(given, "__len__")
-    return indexed and not isinstance(given, Mapping)
-
-
-def _find(place: str, name: str, label: str) -> Any:
-    try:
-        module = import_source(place)
-    except KprobeError as error:
-        raise InputError(
-            *(f"{label}: {fault}" for fault in error.faults), hint=error.remedy
-        ) from None
-    except Exception as error:
-        raise InputError(f"{label}: can't be imported: {type(error).__name__}: {error}") from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        what = "nothing" if found is None else type(found).__name__
-        raise InputError(f"{label}: expected a function or class '{name}', received {what}")
-    return found
+        return _Generated(self._batches, key, self._identity)

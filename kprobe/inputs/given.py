@@ -1,113 +1,196 @@
-"""Samples for a model that doesn't say what it takes: the sources say it."""
+"""What the user gave: texts that say where samples are, or what a Python user has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kprobe.errors import InputError
-from kprobe.inputs.files import open_location
+from kprobe.inputs.datasets import is_dataset, open_dataset
+from kprobe.inputs.generated import Batches, is_indexed, open_batches
 from kprobe.inputs.locating import parse_location
-from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.npy_header import check_plain
-from kprobe.inputs.samples import Samples
 from kprobe.inputs.source import ArraySource, Source
+from kprobe.inputs.tensors import as_array, is_array_like, list_rows, name_tensor, take_apart
+from kprobe.inputs.uneven import UnevenArrays
+from kprobe.inputs.user_code import describe_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable
 
-# What the only input is called where nobody names it.
-ONLY_INPUT = "inputs"
+    from kprobe.inputs.container import Container
+
+_EXPECTED = (
+    "expected a text, an array, a list of them, a tf.data.Dataset, or what gives batches: an "
+    "iterator, a function, a PyDataset"
+)
 
 
-def open_given(given: Sequence[str] | Mapping[str, Any] | Any, *, limit: int | None) -> Samples:
-    """Open what the user gave, each source as an input of its own.
+class Given:
+    """One thing that the user gave, for an input or for whichever it fits.
+
+    Attributes:
+        name: The input that it is for; None where the user didn't say, or a text may.
+        value: A text or a path; a list of such for one input; or what a Python user has.
+    """
+
+    def __init__(self, name: str | None, value: Any) -> None:
+        self.name = name
+        self.value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        self._is_path = isinstance(value, os.PathLike)
+        self._opened: Source | Container | None = None
+
+    def __repr__(self) -> str:
+        return f"Given({self.name!r}, {self.describe()!r})"
+
+    @property
+    def are_texts(self) -> bool:
+        """Whether it is a list of texts: sources, or samples of an input that takes texts."""
+        return isinstance(self.value, list) and _are_texts(self.value)
+
+    @property
+    def are_paths(self) -> bool:
+        """Whether it is a list of texts of which one is a path, and none can be a sample."""
+        return self.are_texts and any(isinstance(each, os.PathLike) for each in self.value)
+
+    @property
+    def text(self) -> str | None:
+        """The text that says where samples are; None for anything else."""
+        return self.value if isinstance(self.value, str) else None
+
+    @property
+    def may_name(self) -> bool:
+        """Whether the text may begin with the name of an input, `NAME=SRC`."""
+        return self.text is not None and self.name is None and not self._is_path
+
+    def split(self) -> list[Given]:
+        """Take a list of texts as sources, one after another."""
+        return [Given(self.name, each) for each in self.value]
+
+    def describe(self) -> str:
+        """What messages and row identities call it."""
+        if isinstance(self.value, str):
+            return self.value if self.name is None else f"{self.name}={self.value}"
+        kind = _name_kind(self.value)
+        return kind if self.name is None else f"{kind}:{self.name}"
+
+    def open(self, find_rank: Callable[[str], int | None]) -> Source | Container:
+        """Open what a Python user has; what gives its samples once is opened once.
+
+        Args:
+            find_rank: As for `open_dataset`.
+
+        Raises:
+            InputError: No samples can be had of it.
+        """
+        if self._opened is not None:
+            return self._opened
+        opened = _open_value(self.value, self.describe(), find_rank)
+        if isinstance(self.value, Iterator):
+            self._opened = opened
+        return opened
+
+
+def parse_inputs(inputs: Any) -> tuple[Given, ...]:
+    """Tell apart what is given for which input, without opening anything.
 
     Args:
-        given: Sources, `SRC` or `NAME=SRC`; or arrays by input name, or one array.
-        limit: Use the first so many rows only.
-
-    Returns:
-        Samples of inputs that have the names given, those of the arrays in a file, or "inputs".
+        inputs: A text or a path; a sequence of them; what a Python user has; or such things by
+            input name. None, or an empty sequence, for nothing.
 
     Raises:
-        InputError: Nothing is given, or it can't be read.
+        InputError: Something is nothing that samples could be had of, a line each.
     """
-    sources: dict[ModelInput, Source] = {}
-    try:
-        for name, source in _open_each(given):
-            model_input = ModelInput(name, (None, *source.shape), _name_dtype(source))
-            if name in {other.name for other in sources}:
-                source.close()
-                raise InputError(
-                    f"expected one source for the input {name}, received {source.label}, too",
-                    hint="name the inputs: --input NAME=SRC for each",
-                )
-            sources[model_input] = source
-        _check_rows(list(sources.values()))
-    except BaseException:
-        for source in sources.values():
-            source.close()
-        raise
-    return Samples(sources, limit=limit)
-
-
-def list_given_names(given: Sequence[str] | Mapping[str, Any] | Any) -> set[str]:
-    """List the names of inputs that the user gave, without opening anything."""
-    if isinstance(given, Mapping):
-        return set(given)
-    if not isinstance(given, list | tuple):
-        return set()
-    names = (parse_location(text, ()).name for text in given if isinstance(text, str))
-    return {name for name in names if name is not None}
-
-
-def _open_each(
-    given: Sequence[str] | Mapping[str, Any] | Any,
-) -> Iterator[tuple[str, Source]]:
-    if isinstance(given, Mapping):
-        for name, array in given.items():
-            yield name, _take_array(array, f"array:{name}")
-    elif not isinstance(given, list | tuple) or not all(isinstance(text, str) for text in given):
-        yield ONLY_INPUT, _take_array(given, "array")
+    if inputs is None:
+        return ()
+    if not isinstance(inputs, Mapping):
+        if isinstance(inputs, list | tuple) and _are_texts(inputs):
+            return tuple(Given(None, each) for each in inputs)
+        named = [Given(None, inputs)]
+    elif inputs:
+        named = [
+            Given(str(name), list(value) if isinstance(value, tuple) else value)
+            for name, value in inputs.items()
+        ]
     else:
-        for text in given:
-            yield from _open_text(text)
+        raise InputError("inputs: expected samples by input name, received an empty mapping")
+    faults = [fault for given in named if (fault := _find_fault(given))]
+    if faults:
+        raise InputError(*faults)
+    return tuple(named)
 
 
-def _take_array(values: Any, label: str) -> Source:
-    array = np.asarray(values)
-    if not array.ndim:
-        raise InputError(f"{label}: expected rows of samples, received a single {array.dtype}")
+def parse_feeds(feeds: Sequence[str] | Mapping[str, Any]) -> tuple[Given, ...]:
+    """Tell apart what is given for which tensor: `NAME=SRC` each, or anything by name."""
+    if isinstance(feeds, Mapping):
+        return parse_inputs(feeds) if feeds else ()
+    pairs = (text.partition("=") for text in feeds)
+    return tuple(Given(name, source) for name, _, source in pairs)
+
+
+def list_given_names(inputs: Any) -> set[str]:
+    """List the names of inputs that the user gave, without opening anything."""
+    names = set()
+    for given in parse_inputs(inputs):
+        name = given.name
+        if given.may_name and given.text is not None:
+            name = parse_location(given.text, ()).name
+        names |= set() if name is None else {name}
+    return names
+
+
+def _are_texts(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str | os.PathLike) for value in values)
+
+
+def _find_fault(given: Given) -> str | None:
+    value, where = given.value, "inputs" if given.name is None else f"inputs: {given.name}"
+    if isinstance(value, list | tuple) and not value:
+        return f"{where}: expected samples, received an empty list"
+    knows = isinstance(value, Iterable) or callable(value) or is_array_like(value)
+    if isinstance(value, Mapping | bytes) or not (knows or is_indexed(value)):
+        return f"{where}: {_EXPECTED}; received {type(value).__name__}"
+    return None
+
+
+def _name_kind(value: Any) -> str:
+    if is_dataset(value):
+        return "dataset"
+    if is_array_like(value):
+        return "array"
+    while isinstance(value, partial):
+        value = value.func
+    named = inspect.isroutine(value) or inspect.isclass(value)
+    name = str(value.__name__) if named else type(value).__name__
+    return "function" if name == "<lambda>" else name
+
+
+def _open_value(
+    value: Any, label: str, find_rank: Callable[[str], int | None]
+) -> Source | Container:
+    if is_dataset(value):
+        return open_dataset(value, label, find_rank)
+    if is_array_like(value):
+        return _open_array(value, label)
+    function = value if callable(value) and not is_indexed(value) else lambda: value
+    batches = Batches(function, label, once=isinstance(value, Iterator))
+    return open_batches(batches, {"source": label, **describe_code(value)})
+
+
+def _open_array(values: Any, label: str) -> Source:
+    if name_tensor(values) == "RaggedTensor":
+        values = list_rows(values, label)
+    if arrays := take_apart(values):
+        return UnevenArrays(arrays, label)
+    if isinstance(values, np.ndarray) and all(isinstance(row, np.ndarray) for row in values[:1]):
+        values = list(values)
+    array = as_array(values, label)
+    if array.dtype.hasobject and not all(isinstance(each, str | bytes) for each in array.flat):
+        raise InputError(f"{label}: expected numbers or strings, received objects")
     check_plain(array.dtype, array.shape, label)
     return ArraySource(array, label)
-
-
-def _open_text(text: str) -> Iterator[tuple[str, Source]]:
-    location = parse_location(text, ())
-    opened = open_location(location)
-    if isinstance(opened, Source):
-        yield location.name or ONLY_INPUT, opened
-        return
-    if location.key is not None:
-        yield location.name or ONLY_INPUT, opened.open(location.key)
-        return
-    keys = opened.keys()
-    if not keys or (location.name is not None and len(keys) > 1):
-        raise InputError(f"{text}: expected one array, received {', '.join(keys) or 'none'}")
-    for key in keys:
-        yield location.name or key, opened.open(key)
-
-
-def _name_dtype(source: Source) -> str:
-    return "string" if source.dtype.kind in "OSU" else source.dtype.name
-
-
-def _check_rows(sources: Sequence[Source]) -> None:
-    if not sources:
-        raise InputError("expected samples, received none", hint="give them with --input")
-    if len({source.rows for source in sources}) > 1 or not sources[0].rows:
-        counts = ", ".join(f"{source.rows} from {source.label}" for source in sources)
-        raise InputError(f"expected as many rows for every input, 1 or more, received {counts}")

@@ -13,12 +13,14 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.faults import list_names
-from kprobe.inputs.image_header import find_kind, read_kind, read_size
+from kprobe.inputs.image_header import find_kind, read_header, read_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import tensorflow as tf
+
+    from kprobe.inputs.image_header import ImageHeader
 
 IMAGE_EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp"}
 _NOT_DECODED = {".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"}
@@ -44,7 +46,7 @@ class ImageFiles:
         self._folder = folder
         self._names = names
         self._source = source
-        self.kind = kind
+        self.kind: str | None = kind
         self.label = names[0] if kind == "image" else source
         self.rows = len(names)
         width = max((len(_encode(name)) for name in names), default=1)
@@ -90,16 +92,16 @@ class ImageFiles:
 
         return tf.io.read_file(item)
 
-    def sizes(self) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Read the height and width of every image whose header tells, with its row."""
+    def headers(self) -> Iterator[ImageHeader]:
+        """Read the header of every image that has one."""
         for row in range(self.rows):
             try:
                 with self._path(row).open("rb") as file:
-                    size = read_size(file)
+                    size = read_header(file)
             except OSError:
                 continue
             if size is not None:
-                yield row, size
+                yield size
 
     def explain(self, row: int) -> str:
         """Tell why an image couldn't be decoded."""
@@ -121,12 +123,12 @@ class ImageFiles:
             InputError: One lies in none, or the files aren't those of a folder.
         """
         if self.kind != "folder":
-            raise InputError(f"--labels-from-folders expects a folder, received {self._source}")
+            raise InputError(f"labels from folders: expected a folder, received {self._source}")
         loose = [name for name in self._names if "/" not in name]
         if loose:
             raise InputError(
-                f"--labels-from-folders: {list_names(loose)} in {self._source} lies in no folder "
-                "of a class"
+                f"labels from folders: {list_names(loose)} in {self._source} lies in no folder of "
+                "a class"
             )
         return [name.partition("/")[0] for name in self._names]
 

@@ -1,8 +1,9 @@
-"""The kind and the size of an encoded image, from its first bytes."""
+"""The kind, the size and the channels of an encoded image, from its first bytes."""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,22 @@ KINDS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b
 _LONGEST_MAGIC = max(map(len, KINDS))
 # Start-of-frame markers; the three between them are tables (ISO/IEC 10918-1, table B.1).
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# Channels by a PNG's colour type (ISO/IEC 15948, table 11.1): grey, RGB, palette, grey and RGB
+# with alpha. Grey with alpha has no channels of its own among those that images are made into.
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the header of an image tells.
+
+    Attributes:
+        size: Height and width in pixels.
+        channels: 1 for grey, 3 for colours, 4 for those with alpha.
+    """
+
+    size: tuple[int, int]
+    channels: int
 
 
 def find_kind(start: bytes) -> str | None:
@@ -26,37 +43,42 @@ def read_kind(file: BufferedIOBase) -> str | None:
     return find_kind(file.read(_LONGEST_MAGIC))
 
 
-def read_size(file: BufferedIOBase) -> tuple[int, int] | None:
-    """Read an image's height and width from a file at its beginning.
+def read_header(file: BufferedIOBase) -> ImageHeader | None:
+    """Read an image's size and channels from a file at its beginning.
 
     Returns:
-        Pixels; None where the header is cut short or of another kind.
+        None where the header is cut short or of another kind.
     """
     kind = read_kind(file)
     file.seek(0)
+    channels = 3  # a GIF's and a BMP's colours lie in a palette, or are RGB
     try:
         if kind == "PNG":
-            width, height = struct.unpack(">16xII", file.read(24))
+            width, height, color = struct.unpack(">16xIIxB", file.read(26))
+            channels = _PNG_CHANNELS.get(color, 3)
         elif kind == "GIF":
             width, height = struct.unpack("<6xHH", file.read(10))
         elif kind == "BMP":
             width, height = struct.unpack("<18xii", file.read(26))
         elif kind == "JPEG":
-            return _read_jpeg_size(file)
+            height, width, components = _read_jpeg_frame(file)
+            channels = 1 if components == 1 else 3
         else:
             return None
     except struct.error:
         return None
-    return abs(height), width  # a BMP's height is negative where its rows begin at the top
+    # A BMP's height is negative where its rows begin at the top.
+    return ImageHeader((abs(height), width), channels)
 
 
-def _read_jpeg_size(file: BufferedIOBase) -> tuple[int, int]:
+def _read_jpeg_frame(file: BufferedIOBase) -> tuple[int, int, int]:
+    """Give height, width and the number of components."""
     file.seek(2)
     while True:
         marker, length = struct.unpack(">HH", file.read(4))
         if marker & 0xFF in _FRAMES:
-            height, width = struct.unpack(">xHH", file.read(5))
-            return height, width
+            height, width, components = struct.unpack(">xHHB", file.read(6))
+            return height, width, components
         if marker >> 8 != 0xFF or length < 2:
             raise struct.error
         file.seek(length - 2, 1)

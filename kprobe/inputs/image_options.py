@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 
 Fit = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "gaussian"]
 
 CHANNELS = (1, 3, 4)
+_GIVE_SIZE = Hint("give one: ", Setting("resize", "224x224", python="(224, 224)"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class ImageOptions:
             around its centre, or "pad" it with zeros (black) around it.
         interpolation: The kernel. All but "nearest" are antialiased: they widen as the image
             shrinks.
-        channels: 1 for grey, 3 for RGB, 4 for RGBA; None for the model's own.
+        channels: 1 for grey, 3 for RGB, 4 for RGBA; None for the model's own. Where the model
+            doesn't say what it takes, those of the images if all have the same, else 3.
 
     Raises:
         InputError: A value that there isn't.
@@ -41,7 +43,9 @@ class ImageOptions:
         if self.resize not in (None, "model") and not (
             len(self.resize) == 2 and all(isinstance(n, int) and n > 0 for n in self.resize)
         ):
-            faults.append(f"resize: expected a height and a width in pixels, got {self.resize}")
+            faults.append(
+                f"resize: expected a height and a width in pixels, received {self.resize}"
+            )
         for name, value, known in (
             ("fit", self.fit, get_args(Fit)),
             ("interpolation", self.interpolation, get_args(Interpolation)),
@@ -111,8 +115,9 @@ def choose_form(name: str, shape: tuple[int | None, ...], options: ImageOptions)
     size = None if height is None or width is None else (height, width)
     if options.resize == "model" and size is None:
         raise InputError(
-            f"--resize model: input '{name}' expects shape {shape}, without a size of its own",
-            hint="give one: --resize 224x224",
+            f"resize to the model's size: input '{name}' expects shape {shape}, without a size of "
+            "its own",
+            hint=_GIVE_SIZE,
         )
     if isinstance(options.resize, tuple):
         size = options.resize
@@ -122,4 +127,27 @@ def choose_form(name: str, shape: tuple[int | None, ...], options: ImageOptions)
         fit=options.fit,
         interpolation=options.interpolation,
         axes=axes,
+    )
+
+
+def choose_own_form(options: ImageOptions, channels: int) -> ImageForm:
+    """Choose what images are made into for a model that doesn't say what it takes.
+
+    Args:
+        options: What the user chose.
+        channels: Those of the images, where the user chose none.
+
+    Raises:
+        InputError: The model's size is asked for.
+    """
+    if options.resize == "model":
+        raise InputError(
+            "resize to the model's size: the model doesn't say what it takes", hint=_GIVE_SIZE
+        )
+    return ImageForm(
+        size=options.resize,
+        channels=options.channels or channels,
+        fit=options.fit,
+        interpolation=options.interpolation,
+        axes="HWC",
     )

@@ -9,22 +9,31 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.fallible import FallibleSource
-from kprobe.inputs.image_options import ImageForm, ImageOptions, choose_form
+from kprobe.inputs.image_options import ImageForm, ImageOptions, choose_form, choose_own_form
+from kprobe.inputs.source import Unfitted
 from kprobe.inputs.uneven import as_rows, find_common_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import tensorflow as tf
 
+    from kprobe.inputs.image_header import ImageHeader
     from kprobe.inputs.model_input import ModelInput
 
 
 class EncodedImages(Protocol):
-    """Images as they are stored, wherever that is."""
+    """Images as they are stored, wherever that is.
+
+    Attributes:
+        label: What messages call them all.
+        rows: How many.
+        kind: What names them: "image", "folder", "glob" or "list"; None in a file of records.
+    """
 
     label: str
     rows: int
+    kind: str | None
 
     def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
         """Give some an identity each, as `Source.names`."""
@@ -38,8 +47,8 @@ class EncodedImages(Protocol):
     def read_item(self, item: tf.Tensor) -> tf.Tensor:
         """Give the bytes of one, in a graph of TensorFlow; or an error."""
 
-    def sizes(self) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Read the height and width of every image whose header tells, with its row."""
+    def headers(self) -> Iterator[ImageHeader]:
+        """Read the header of every image that has one."""
 
     def explain(self, row: int) -> str:
         """Tell why an image couldn't be decoded."""
@@ -48,36 +57,86 @@ class EncodedImages(Protocol):
         """Let go of what is open."""
 
 
-class ImageRows(FallibleSource):
-    """Images as rows: uint8, of several shapes if they keep their sizes and those differ.
-
-    Before it can be read, `fit_to` must tell it what for.
-    """
+class Images(Unfitted):
+    """Images whose rows have the form that the input asks for, or else their own."""
 
     def __init__(self, images: EncodedImages) -> None:
         self.images = images
         self.label = images.label
-        self.rows = images.rows
-        self.dtype = np.dtype(np.uint8)
-        self._form: ImageForm | None = None
-        self._decoded: Iterator[npt.NDArray[Any] | None] = iter(())
-        self._position = -1  # the row that comes next
+        self.rows: int = images.rows
 
-    def fit_to(self, model_input: ModelInput, options: ImageOptions) -> ImageRows:
-        """Choose the shape of the rows.
+    def identity(self) -> dict[str, Any]:
+        """Tell which images."""
+        return self.images.identity()
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give each image's own name."""
+        return self.images.names(start, stop)
+
+    def fit(self, model_input: ModelInput | None, options: ImageOptions) -> ImageRows:
+        """Choose the form of the rows.
 
         Raises:
             InputError: The input takes no images, or none can be read.
         """
-        self._form = choose_form(model_input.name, model_input.shape, options)
-        size = self._form.size
-        sizes = self._find_sizes() if size is None else {size}
-        self.shape = find_common_shape([self._form.shape(*size) for size in sizes])
-        return self
+        headers = None
+        if model_input is not None:
+            form = choose_form(model_input.name, model_input.shape, options)
+        else:
+            if options.channels is None:
+                headers = self._read_headers()
+            form = choose_own_form(options, _find_channels(headers or ()))
+        if form.size is not None:
+            shape = form.shape(*form.size)
+        else:
+            headers = headers or self._read_headers()
+            shape = find_common_shape([form.shape(*size) for size in {h.size for h in headers}])
+        return ImageRows(self.images, self.label, form, shape)
+
+    def close(self) -> None:
+        """Close what they are read from."""
+        self.images.close()
+
+    def _read_headers(self) -> set[ImageHeader]:
+        """Read the headers of all images.
+
+        Raises:
+            InputError: None can be read.
+        """
+        found = set(self.images.headers())
+        if not found:
+            name = self.names(0, 1)[0].decode()
+            raise InputError(
+                f"{self.label}: no image can be read; {name}: {self.images.explain(0)}"
+            )
+        return found
+
+
+class ImageRows(FallibleSource):
+    """Images as rows: uint8, of several shapes if they keep their sizes and those differ.
+
+    Args:
+        images: The images.
+        label: What messages call them.
+        form: What they are made into.
+        shape: The shape of a row, -1 for the sizes in which they differ.
+    """
+
+    def __init__(
+        self, images: EncodedImages, label: str, form: ImageForm, shape: tuple[int, ...]
+    ) -> None:
+        self.images = images
+        self.label = label
+        self.rows: int = images.rows
+        self.shape = shape
+        self.dtype = np.dtype(np.uint8)
+        self._form = form
+        self._decoded: Iterator[npt.NDArray[Any] | None] = iter(())
+        self._position = -1  # the row that comes next
 
     def identity(self) -> dict[str, Any]:
         """Tell which images, and what they are made into."""
-        form = self._chosen
+        form = self._form
         return {
             **self.images.identity(),
             "resize": None if form.size is None else list(form.size),
@@ -95,9 +154,7 @@ class ImageRows(FallibleSource):
         if start != self._position:
             from kprobe.inputs.decoding import decode_all
 
-            self._decoded = decode_all(
-                self.images.items(start), self.images.read_item, self._chosen
-            )
+            self._decoded = decode_all(self.images.items(start), self.images.read_item, self._form)
             self._position = start
         images: list[npt.NDArray[Any]] = []
         faults: dict[int, str] = {}
@@ -123,25 +180,11 @@ class ImageRows(FallibleSource):
         self._position = -1
         self.images.close()
 
-    @property
-    def _chosen(self) -> ImageForm:
-        if self._form is None:
-            raise ValueError(f"{self.label}: it isn't known yet what the images are for")
-        return self._form
 
-    def _find_sizes(self) -> set[tuple[int, int]]:
-        """Read the sizes of all images, which keep them, in their headers.
-
-        Raises:
-            InputError: None can be read.
-        """
-        sizes = {size for _, size in self.images.sizes()}
-        if not sizes:
-            name = self.names(0, 1)[0].decode()
-            raise InputError(
-                f"{self.label}: no image can be read; {name}: {self.images.explain(0)}"
-            )
-        return sizes
+def _find_channels(headers: Collection[ImageHeader]) -> int:
+    """Give the channels that all images have, or RGB's where they have several."""
+    channels = {header.channels for header in headers}
+    return channels.pop() if len(channels) == 1 else 3
 
 
 def _has_shape(image: npt.NDArray[Any], shape: tuple[int, ...]) -> bool:

@@ -47,12 +47,12 @@ def read_labels(sources: Iterable[Source]) -> Labels:
         if len(folders) == len(parts):
             labeled[source.label] = [name for folder in folders for name in folder.classes()]
     if not labeled:
-        raise InputError("--labels-from-folders expects a folder of images, received none")
+        raise InputError("labels from folders: expected a folder of images, received none")
     (label, names), *others = labeled.items()
     for other, its_names in others:
         if its_names != names:
             raise InputError(
-                f"--labels-from-folders: {label} and {other} give some samples different labels"
+                f"labels from folders: {label} and {other} give some samples different labels"
             )
     classes, indices = np.unique(np.array(names), return_inverse=True)
     return Labels(classes.tolist(), indices.astype(np.int32))

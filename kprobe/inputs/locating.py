@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kprobe.inputs.generated import is_dataset
+from kprobe.inputs.datasets import is_saved
 from kprobe.inputs.image_files import is_glob
 
 if TYPE_CHECKING:
@@ -61,7 +61,16 @@ def parse_location(text: str, input_names: Collection[str]) -> Location:
         text: What the user gave.
         input_names: The names of the model's inputs.
     """
-    found = _split(text, input_names)
+    return _find_code(_split(text, input_names))
+
+
+def locate(source: str, name: str | None) -> Location:
+    """Read `SRC` alone, for the input of that name if there is one."""
+    text = source if name is None else f"{name}={source}"
+    return _find_code(_locate(text, name, source))
+
+
+def _find_code(found: Location) -> Location:
     if found.path is None:
         return found
     if found.path.suffix == ".py":
@@ -76,7 +85,10 @@ def _split(text: str, input_names: Collection[str]) -> Location:
     existing = _split_existing(text)
     if existing is not None:
         return Location(text, None, *existing)
-    name, source = _split_name(text, input_names)
+    return _locate(text, *_split_name(text, input_names))
+
+
+def _locate(text: str, name: str | None, source: str) -> Location:
     if source == "-":
         return Location(text, name, None, None)
     existing = _split_existing(source) or _split_existing(os.path.expanduser(source))  # noqa: PTH111
@@ -94,7 +106,7 @@ def _split_existing(text: str) -> tuple[Path, str | None] | None:
         return Path(text), None
     for colon in re.finditer(":", text):
         path = Path(text[: colon.start()])
-        if path.is_file() or is_dataset(path) or (is_glob(path) and any(glob.iglob(str(path)))):  # noqa: PTH207
+        if path.is_file() or is_saved(path) or (is_glob(path) and any(glob.iglob(str(path)))):  # noqa: PTH207
             return path, text[colon.end() :] or None
     return None
 

@@ -17,11 +17,13 @@ class ModelInput:
         shape: The shape with the batch axis first, e.g. (None, 64, 64, 3); None where any
             length goes.
         dtype: The name of what the model computes with, e.g. "float32" or "string".
+        optional: Whether the model can be called without it.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    optional: bool = False
 
     @property
     def numpy_dtype(self) -> np.dtype[Any] | None:

@@ -65,7 +65,7 @@ class _FileRows(Source):
         self._header = header
         self._identity = identity
         self.label = label
-        self.rows = header.shape[0]
+        self.rows: int = header.shape[0]
         self.shape = header.shape[1:]
         self.dtype = header.dtype.newbyteorder("=")
 

@@ -46,7 +46,7 @@ class NpyStream(Source):
         closes: bool = True,
     ) -> None:
         self._open = open_stream
-        self._reopens = reopens
+        self.replayable = reopens
         self._closes = closes
         self.label = label
         self._stream = open_stream()
@@ -62,7 +62,7 @@ class NpyStream(Source):
                 "(Fortran) order",
                 hint="save np.ascontiguousarray(array)",
             )
-        self.rows = self._header.shape[0]
+        self.rows: int = self._header.shape[0]
         self.shape = self._header.shape[1:]
         self.dtype = self._header.dtype.newbyteorder("=")
         size = self._header.length + self.rows * self._header.row_bytes
@@ -145,8 +145,11 @@ class NpyStream(Source):
         )
 
     def _rewind(self) -> None:
-        if not self._reopens:
-            raise ValueError(f"{self.label}: a stream's rows are read once, in order")
+        if not self.replayable:
+            raise InputError(
+                f"{self.label}: a stream can be read once, and its first samples have gone by",
+                hint="save it as a file, and give that",
+            )
         self._stream.close()
         self._stream = self._open()
         read_npy_header(self._stream, self.label)

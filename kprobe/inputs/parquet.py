@@ -13,13 +13,13 @@ from kprobe.errors import InputError
 from kprobe.inputs.container import Container
 from kprobe.inputs.encoded import EncodedRows
 from kprobe.inputs.faults import list_names, suggest_name
-from kprobe.inputs.value_rows import ValueRows
+from kprobe.inputs.value_rows import Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from kprobe.inputs.source import Source
+    from kprobe.inputs.source import Unfitted
 
 MAGIC = b"PAR1"
 
@@ -59,7 +59,7 @@ class ParquetFile(Container):
         """List the columns."""
         return [str(name) for name in self._schema.names]
 
-    def open(self, key: str) -> Source:
+    def open(self, key: str) -> Unfitted:
         """Open a column of numbers, of lists of numbers, of texts or of bytes.
 
         Raises:
@@ -84,9 +84,9 @@ class ParquetFile(Container):
             inner = inner.value_type
         if types.is_integer(inner) or types.is_floating(inner) or types.is_boolean(inner):
             return _Numbers(column, label, identity, np.dtype(inner.to_pandas_dtype()))
-        is_bytes = types.is_binary(kind) or types.is_large_binary(kind)
-        if is_bytes or types.is_string(kind) or types.is_large_string(kind):
-            return _Bytes(column, label, identity)
+        is_text = types.is_string(kind) or types.is_large_string(kind)
+        if is_text or types.is_binary(kind) or types.is_large_binary(kind):
+            return _Bytes(column, label, identity, is_text=is_text)
         column.close()
         raise InputError(
             f"{label}: expected a column of numbers, lists of numbers, texts or bytes, "
@@ -140,7 +140,7 @@ class _Column:
             return self._loaded[1]
 
 
-class _Numbers(ValueRows):
+class _Numbers(Values):
     def __init__(
         self, column: _Column, label: str, identity: dict[str, Any], dtype: np.dtype[Any]
     ) -> None:
@@ -169,8 +169,11 @@ class _Numbers(ValueRows):
 
 
 class _Bytes(EncodedRows):
-    def __init__(self, column: _Column, label: str, identity: dict[str, Any]) -> None:
+    def __init__(
+        self, column: _Column, label: str, identity: dict[str, Any], *, is_text: bool
+    ) -> None:
         self._column = column
+        self.is_text = is_text
         self._identity = identity
         self.label = label
         self.rows = column.rows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.source import Source
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class RandomRows(Source):
 
     def __init__(self, model_input: ModelInput, index: int, rows: int, seed: int) -> None:
         self.label = "random"
-        self.rows = rows
+        self.rows: int = rows
         self.shape = tuple(
             _UNKNOWN_AXIS if axis is None else axis for axis in model_input.shape[1:]
         )
@@ -78,6 +78,6 @@ def _choose_dtype(model_input: ModelInput) -> np.dtype[Any]:
         raise InputError(
             f"input '{model_input.name}' expects {model_input.dtype}, and random values can be "
             "numbers only",
-            hint="give samples with --input",
+            hint=Hint("give samples with ", Setting("inputs")),
         )
     return dtype

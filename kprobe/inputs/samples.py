@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import copy
+import math
+from itertools import count as count_from
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import InputError, SampleError
+from kprobe.errors import Hint, InputError, SampleError, Setting
 from kprobe.inputs.fallible import FallibleSource
-from kprobe.inputs.fitting import find_integer_bounds
+from kprobe.inputs.fitting import check_bounds, find_integer_bounds
+from kprobe.inputs.needed import check_needed, check_rows
 from kprobe.inputs.random_rows import RandomRows
 from kprobe.inputs.row_names import RowNames
-from kprobe.inputs.source import UNKNOWN_ROWS
-from kprobe.inputs.uneven import is_uneven
+from kprobe.inputs.uneven import stack_alike
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from types import TracebackType
 
     from kprobe.inputs.labels import Labels
@@ -33,8 +35,8 @@ class Samples:
     Use it as a context manager, or close it: files stay open while it reads.
 
     Attributes:
-        rows: The number of samples, at least one; 0 without sources.
-        open_ended: Whether there may be fewer than `rows`, which nobody knows before.
+        rows: The number of samples, at least one; 0 without sources; None where nobody knows it.
+        limit: The most that are taken; None for all.
         sources: The source for each input, by the input's name, in the model's order.
         labels: A class for every row, before any limit; None where there are none.
         keep_going: Whether rows that can't be read are passed over, instead of an error.
@@ -48,19 +50,66 @@ class Samples:
         *,
         limit: int | None = None,
         labels: Labels | None = None,
+        keep_going: bool = False,
+        lacking: Mapping[ModelInput, InputError | None] | None = None,
     ) -> None:
+        """Take the samples of some inputs.
+
+        Args:
+            sources: The source of each input, in the model's order.
+            limit: The most samples to take; None for all.
+            labels: As the attribute.
+            keep_going: As the attribute.
+            lacking: The inputs without a source, each with why it has none if that is known.
+        """
         self.labels = labels
-        self.keep_going = False
+        self.keep_going = keep_going
+        self.limit = limit
         self.faults: dict[int, str] = {}
         self.sources = {model_input.name: source for model_input, source in sources.items()}
+        self._lacking = lacking or {}
         self._bounds = {
             model_input.name: (model_input, bounds)
             for model_input, source in sources.items()
             if (bounds := find_integer_bounds(model_input, source.dtype)) is not None
         }
-        rows = min((source.rows for source in sources.values()), default=0)
-        self.open_ended = rows == UNKNOWN_ROWS
-        self.rows = rows if limit is None else min(rows, limit)
+        self.rows = self._count()
+
+    @property
+    def most(self) -> float:
+        """How many there are at the most: `rows`, else `limit`, else infinity."""
+        return math.inf if self._end is None else self._end
+
+    @property
+    def _end(self) -> int | None:
+        return self.limit if self.rows is None else self.rows
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the inputs that have a source."""
+        return list(self.sources)
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the samples can be read again from the first one on."""
+        return all(source.replayable for source in self.sources.values())
+
+    def restrict(self, needed: Collection[str]) -> None:
+        """Keep the sources of those inputs that are needed, and close the others.
+
+        Args:
+            needed: The names of the inputs, and of what is fed, that what is asked for depends on.
+
+        Raises:
+            InputError: One of them has no source, and can't do without; or they have several
+                numbers of rows.
+        """
+        check_needed(self._lacking, needed)
+        for name in [name for name in self.sources if name not in needed]:
+            self.sources.pop(name).close()
+            self._bounds.pop(name, None)
+        check_rows(self.sources.values(), self.labels)
+        self.rows = self._count()
 
     @property
     def random(self) -> bool:
@@ -74,7 +123,8 @@ class Samples:
         """
         limited = copy.copy(self)
         limited.faults = {}
-        limited.rows = min(rows, self.rows)
+        limited.limit = rows if self.limit is None else min(rows, self.limit)
+        limited.rows = None if self.rows is None else min(rows, self.rows)
         return limited
 
     def specs(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -90,8 +140,10 @@ class Samples:
         """
         if not self.sources:
             return np.empty(0, "S1")
-        first = next(iter(self.sources.values()))
-        return RowNames(first, range(start, self.rows if stop is None else stop))
+        stop = self._end if stop is None else stop
+        if stop is None:
+            raise ValueError("nobody knows how many samples there are: say which names")
+        return RowNames(next(iter(self.sources.values())), range(start, stop))
 
     def identity(self) -> list[dict[str, Any]]:
         """Tell what is read from what, without reading it.
@@ -105,7 +157,7 @@ class Samples:
             {
                 "input": name,
                 **source.identity(),
-                "rows": None if source.rows == UNKNOWN_ROWS else source.rows,
+                "rows": source.rows,
                 "shape": list(source.shape),
                 "dtype": "string" if source.dtype.kind in "SUO" else source.dtype.name,
             }
@@ -123,18 +175,20 @@ class Samples:
         Raises:
             SampleError: A row can't be read; with `keep_going`, none can.
         """
-        looked = min(count, self.rows)
+        most = count if self._end is None else self._end
+        looked = min(count, most)
         while True:
             batch, faults = self._read(0, looked, peeking=True)
             if not faults:
-                return _stack_alike(batch)
-            good = [row for row in range(looked) if row not in faults][:count]
-            if len(good) == count or looked == self.rows:
+                return stack_alike(batch)
+            read = len(next(iter(batch.values())))
+            good = [row for row in range(read) if row not in faults][:count]
+            if len(good) == count or looked == most or read < looked:
                 break
-            looked = min(2 * looked, self.rows)
+            looked = min(2 * looked, most)
         if not good:
             raise next(iter(faults.values()))
-        return _stack_alike({name: rows[good] for name, rows in batch.items()})
+        return stack_alike({name: rows[good] for name, rows in batch.items()})
 
     def batches(
         self, batch_size: int, start: int = 0, stop: int | None = None
@@ -144,7 +198,8 @@ class Samples:
         Args:
             batch_size: Rows a batch; the last may have fewer.
             start: The first row.
-            stop: The row after the last; by default all rows. Open-ended samples may end before.
+            stop: The row after the last; by default all rows. Where nobody knows how many there
+                are, they may end before.
 
         Yields:
             The batch's first row, and new arrays by input name, each of shape
@@ -155,11 +210,13 @@ class Samples:
             InputError: If rows can't be read, or hold integers that the input can't.
             SampleError: If a row can't be read, and without `keep_going`.
         """
-        stop = self.rows if stop is None else stop
-        if batch_size < 1 or not 0 <= start <= stop <= self.rows:
-            raise ValueError(f"no batches of {batch_size} in rows {start} to {stop} of {self.rows}")
-        for first in range(start, stop, batch_size):
-            last = min(first + batch_size, stop)
+        stop = self._end if stop is None else stop
+        within = stop is None or start <= stop <= self.most
+        if batch_size < 1 or start < 0 or not within:
+            raise ValueError(f"no batches of {batch_size} in rows {start} to {stop} of {self.most}")
+        firsts = count_from(start, batch_size) if stop is None else range(start, stop, batch_size)
+        for first in firsts:
+            last = first + batch_size if stop is None else min(first + batch_size, stop)
             batch, faults = self._read(first, last)
             self.faults |= {row: str(error) for row, error in faults.items()}
             if rows := _count(batch):
@@ -183,6 +240,14 @@ class Samples:
     ) -> None:
         self.close()
 
+    def _count(self) -> int | None:
+        if not self.sources:
+            return 0
+        known = [source.rows for source in self.sources.values() if source.rows is not None]
+        if not known:
+            return None
+        return min(known) if self.limit is None else min([*known, self.limit])
+
     def _read(
         self, start: int, stop: int, *, peeking: bool = False
     ) -> tuple[Batch, dict[int, SampleError]]:
@@ -199,7 +264,9 @@ class Samples:
                 rows, reasons = source.salvage(start, stop)
             else:
                 rows = source.peek(stop) if peeking else source.read(start, stop)
-            batch[name] = self._check(name, rows, start)
+            if name in self._bounds:
+                check_bounds(*self._bounds[name], source, rows, start)
+            batch[name] = rows
             for row, reason in reasons.items():
                 error = SampleError(source.names(row, row + 1)[0].decode(), row, reason)
                 if not self.keep_going:
@@ -214,43 +281,12 @@ class Samples:
         if peeking or not lengths or min(lengths.values()) == stop - start:
             return
         name = min(lengths, key=lengths.__getitem__)
-        if not self.open_ended or len(set(lengths.values())) > 1:
+        if self.rows is not None or len(set(lengths.values())) > 1:
             ended = start + lengths[name]
             raise InputError(
                 f"{self.sources[name].label}: expected {stop} samples, and it ended after {ended}",
-                hint=f"--limit {ended}" if ended else None,
+                hint=Hint(Setting("limit", ended)) if ended else None,
             )
-
-    def _check(self, name: str, rows: npt.NDArray[Any], first: int) -> npt.NDArray[Any]:
-        """Refuse integers that casting would wrap round."""
-        if name not in self._bounds or not rows.size:
-            return rows
-        if is_uneven(rows):
-            for row in range(len(rows)):
-                self._check(name, rows[row][np.newaxis], first + row)
-            return rows
-        model_input, (low, high) = self._bounds[name]
-        for extreme, place in ((rows.min(), rows.argmin()), (rows.max(), rows.argmax())):
-            if not low <= int(extreme) <= high:
-                row = first + int(np.unravel_index(place, rows.shape)[0])
-                source = self.sources[name]
-                raise InputError(
-                    f"input '{name}' expects {model_input.dtype} ({low} to {high}), received "
-                    f"{extreme} in {source.names(row, row + 1)[0].decode()}"
-                )
-        return rows
-
-
-def _stack_alike(batch: Batch) -> Batch:
-    """Put the rows that have the shapes of the first into arrays of one shape."""
-    if not any(is_uneven(rows) for rows in batch.values()):
-        return batch
-    shapes = [[np.shape(rows[row]) for rows in batch.values()] for row in range(_count(batch))]
-    alike = [row for row, own in enumerate(shapes) if own == shapes[0]]
-    return {
-        name: np.stack([rows[row] for row in alike]) if is_uneven(rows) else rows[alike]
-        for name, rows in batch.items()
-    }
 
 
 def _count(batch: Batch) -> int:

@@ -1,4 +1,4 @@
-"""What every source of samples gives: rows in order, and the identity of each."""
+"""Sources of samples: rows in order with an identity each, and what can be made into them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,25 @@ if TYPE_CHECKING:
     from kprobe.inputs.image_options import ImageOptions
     from kprobe.inputs.model_input import ModelInput
 
-# Stands for a number of rows that nobody knows: `read` gives fewer at the end.
-UNKNOWN_ROWS = 10**12
-
 _NAMED_AT_ONCE = 65_536  # rows
+# How wide the numbers of rows are where nobody knows how many there are.
+_DIGITS = 12
 
 
-class Source(ABC):
-    """Rows of one array, read in order by one thread.
+class Rows(ABC):
+    """Rows that there are, whether or not it is known yet what each is made into.
 
     A subclass whose rows have identities of their own (files, say) overrides `names`.
 
     Attributes:
         label: What messages and row identities call it, e.g. "shapes.npz:image".
-        rows: The number of rows.
-        shape: The shape of one row, -1 for the sizes in which rows differ.
-        dtype: The dtype of what `read` gives, in native byte order. Strings of any length
-            are `object`.
+        rows: The number of rows; None where nobody knows it.
+        replayable: Whether the rows can be read again from the first one on.
     """
 
     label: str
-    rows: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    rows: int | None
+    replayable: bool = True
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -47,6 +43,57 @@ class Source(ABC):
             JSON-able values: always "source" (text); for files "bytes" (size of the file) and
             "mtime" (seconds since the epoch).
         """
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give rows start to stop an identity each, e.g. "shapes.npz:image[12]".
+
+        Returns:
+            UTF-8 text of fixed width, shape (stop - start,), dtype "S<width>". The width
+            depends on the label and `rows` alone, so that every range has the same.
+        """
+        prefix = f"{self.label}[".encode(errors="backslashreplace")
+        digits = _DIGITS if self.rows is None else len(str(max(self.rows - 1, 0)))
+        names = np.empty(stop - start, f"S{len(prefix) + digits + 1}")
+        for first in range(start, stop, _NAMED_AT_ONCE):
+            last = min(first + _NAMED_AT_ONCE, stop)
+            numbers = np.arange(first, last).astype(f"S{digits}")
+            names[first - start : last - start] = np.char.add(np.char.add(prefix, numbers), b"]")
+        return names
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
+        """Let go of what is open. Nothing can be read afterwards."""
+
+
+class Unfitted(Rows):
+    """Rows that can be made into several things, such as images: it depends on the input."""
+
+    @abstractmethod
+    def fit(self, model_input: ModelInput | None, options: ImageOptions) -> Source:
+        """Choose what the rows are made into.
+
+        Args:
+            model_input: What they are for; None for a model that doesn't say what it takes.
+            options: How images are resized.
+
+        Returns:
+            What gives the rows. It is closed instead of this.
+
+        Raises:
+            InputError: The rows can't be made into what the input takes.
+        """
+
+
+class Source(Rows):
+    """Rows of one array, read in order by one thread.
+
+    Attributes:
+        shape: The shape of one row, -1 for the sizes in which rows differ.
+        dtype: The dtype of what `read` gives, in native byte order. Strings of any length
+            are `object`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
     @abstractmethod
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
@@ -58,10 +105,11 @@ class Source(ABC):
 
         Returns:
             A new C-contiguous array of shape (stop - start, *shape) and dtype `dtype`; where rows
-            differ in shape, one of shape (stop - start,) that holds an array for each.
+            differ in shape, one of shape (stop - start,) that holds an array for each. Where
+            nobody knows how many rows there are, fewer at the end.
 
         Raises:
-            InputError: If the rows can't be read.
+            InputError: If the rows can't be read, or have gone by and can't be had again.
         """
 
     def peek(self, count: int) -> npt.NDArray[Any]:
@@ -73,41 +121,14 @@ class Source(ABC):
         Returns:
             An array as `read` gives it.
         """
-        return self.read(0, min(count, self.rows))
+        return self.read(0, count if self.rows is None else min(count, self.rows))
 
-    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
-        """Give rows start to stop an identity each, e.g. "shapes.npz:image[12]".
 
-        Returns:
-            UTF-8 text of fixed width, shape (stop - start,), dtype "S<width>". The width
-            depends on the label and `rows` alone, so that every range has the same.
-        """
-        prefix = f"{self.label}[".encode(errors="backslashreplace")
-        digits = len(str(max(self.rows - 1, 0)))
-        names = np.empty(stop - start, f"S{len(prefix) + digits + 1}")
-        for first in range(start, stop, _NAMED_AT_ONCE):
-            last = min(first + _NAMED_AT_ONCE, stop)
-            numbers = np.arange(first, last).astype(f"S{digits}")
-            names[first - start : last - start] = np.char.add(np.char.add(prefix, numbers), b"]")
-        return names
-
-    def fit_to(self, model_input: ModelInput, options: ImageOptions) -> Source:  # noqa: ARG002
-        """Choose how the rows are made into what an input takes, where there is a choice.
-
-        Args:
-            model_input: What the rows are for.
-            options: How images are resized.
-
-        Returns:
-            What gives those rows; only then are `shape` and `dtype` known. It is closed instead.
-
-        Raises:
-            InputError: The rows can't be made into what the input takes.
-        """
-        return self
-
-    def close(self) -> None:  # noqa: B027 (most have nothing to close)
-        """Let go of what is open. Nothing can be read afterwards."""
+def fit_rows(
+    opened: Source | Unfitted, model_input: ModelInput | None, options: ImageOptions
+) -> Source:
+    """Give what can be read, as `Unfitted.fit` does; what can be read already stays as it is."""
+    return opened.fit(model_input, options) if isinstance(opened, Unfitted) else opened
 
 
 class ArraySource(Source):

@@ -63,7 +63,8 @@ class SparseRows(Source):
             raise InputError(f"{label}: can't be read: {error}") from None
         if len(shape) != 2:
             raise InputError(f"{label}: expected a sparse matrix, received shape {shape}")
-        self.rows, width = shape
+        rows, width = shape
+        self.rows: int = rows
         self.shape = (width,)
         self._values, row_of, self._columns = _list_entries(kind, arrays, shape, label)
         check_plain(self._values.dtype, shape, label)

@@ -16,13 +16,13 @@ from kprobe.errors import InputError
 from kprobe.inputs.container import Container
 from kprobe.inputs.encoded import EncodedRows
 from kprobe.inputs.faults import list_names, suggest_name
-from kprobe.inputs.value_rows import ValueRows
+from kprobe.inputs.source import Unfitted
+from kprobe.inputs.value_rows import Values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kprobe.inputs.source import Source
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -85,7 +85,7 @@ class TfRecordFile(Container):
         """List the features of the first record."""
         return sorted(self._first)
 
-    def open(self, key: str) -> Source:
+    def open(self, key: str) -> Unfitted:
         """Open a feature, which the first record must have."""
         feature = (self._first or {}).get(key)
         if feature is None:
@@ -164,7 +164,9 @@ class _CompressedRecords(_Records):
             raise InputError(f"{self._label}: can't be read: {error}") from None
 
 
-class _OfRecords:
+class _OfRecords(Unfitted):
+    rows: int
+
     def __init__(self, records: _Records, key: str, label: str, identity: dict[str, Any]) -> None:
         self._records = records
         self._key = key
@@ -188,7 +190,7 @@ class _ByteFeatures(_OfRecords, EncodedRows):
         return contents
 
 
-class _Features(_OfRecords, ValueRows):
+class _Features(_OfRecords, Values):
     def values(self, start: int, stop: int) -> Sequence[npt.NDArray[Any] | str]:
         return [self._read_values(record) for record in self._records.fetch(start, stop)]
 

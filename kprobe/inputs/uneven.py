@@ -11,7 +11,7 @@ from kprobe.errors import InputError
 from kprobe.inputs.source import Source, hash_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class UnevenArrays(Source):
@@ -57,3 +57,20 @@ def as_rows(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 def is_uneven(rows: npt.NDArray[Any]) -> bool:
     """Tell whether rows have shapes of their own; text is of objects, too."""
     return rows.dtype == object and len(rows) > 0 and isinstance(rows[0], np.ndarray)
+
+
+def stack_alike(batch: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Put the samples that have the shapes of the first into arrays of one shape.
+
+    Args:
+        batch: By input name the samples, batch axis first, or an array of arrays.
+    """
+    if not any(is_uneven(rows) for rows in batch.values()):
+        return dict(batch)
+    count = len(next(iter(batch.values())))
+    shapes = [[np.shape(rows[row]) for rows in batch.values()] for row in range(count)]
+    alike = [row for row, own in enumerate(shapes) if own == shapes[0]]
+    return {
+        name: np.stack([rows[row] for row in alike]) if is_uneven(rows) else rows[alike]
+        for name, rows in batch.items()
+    }

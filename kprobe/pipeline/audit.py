@@ -62,7 +62,7 @@ def audit(
 
 
 def measure_error(
-    opened: OpenModel, settled: Settled, batch: Mapping[str, Any], rows: int
+    opened: OpenModel, settled: Settled, batch: Mapping[str, Any], rows: float
 ) -> float:
     """Compare what will be stored of a batch with what float32 gives.
 

@@ -73,12 +73,12 @@ def choose_batch_size(
     # Of what nobody knows the size of, such as photos as they are, many may be too many; and
     # where the user's Python takes its time, a large batch would be long on its way to the disk.
     known = computed is not None and all(-1 not in shape for shape, _ in samples.specs().values())
-    known &= not (samples.open_ended or settled.subgraph.runs_python)
+    known &= not (samples.rows is None or settled.subgraph.runs_python)
     size = _MOST if by_speed and known else _USUAL
     while size > 1 and (
         size * stored > (_STORED_BYTES if by_speed else _COMPUTED_BYTES)
         or (by_speed and size * largest > _TENSOR_BYTES)
-        or size >= 2 * samples.rows
+        or size >= 2 * samples.most
     ):
         size //= 2
     return size
@@ -137,14 +137,14 @@ def check_whole_batches(job: Job, subgraph: Computation, samples: Samples) -> No
     size = subgraph.batch_size
     if not size or not _mixes_samples(job):
         return
-    if samples.open_ended or job.on_error == "skip":
-        what = "samples that nobody has counted" if samples.open_ended else "--on-error skip"
+    rows = samples.rows
+    if rows is None or job.on_error == "skip":
+        what = "samples that nobody has counted" if rows is None else "--on-error skip"
         raise InputError(
             f"the model takes batches of {size} samples only: with {what} the statistics of a "
             "batch could count what it is filled up with",
-            hint="give a .npy of whole batches" if samples.open_ended else "leave it out",
+            hint="give a .npy of whole batches" if rows is None else "leave it out",
         )
-    rows = samples.rows
     if rows % size:
         raise InputError(
             f"the model takes batches of {size} samples only, and {rows} are no multiple of it: "

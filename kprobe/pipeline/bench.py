@@ -132,7 +132,7 @@ def bench(
 
 
 def _choose_sizes(plan: Plan, asked: Sequence[int] | None) -> Sequence[int]:
-    if not plan.samples.rows:
+    if plan.samples.rows == 0:
         raise InputError("weights alone aren't computed: there is nothing to measure")
     only = 1 if plan.whole else plan.subgraph.batch_size
     if asked is None:

@@ -39,7 +39,7 @@ from kprobe.pipeline.facts import collect_facts
 from kprobe.pipeline.feeds import read_feeds
 from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
-from kprobe.pipeline.precheck import open_samples, samples_can_wait
+from kprobe.pipeline.precheck import describe_samples, open_samples, samples_can_wait
 from kprobe.pipeline.settle import check_columns, make_weight_columns, settle
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ def build(
             stack.callback(samples.close)
         first = None
         if needs_sample(model, job.inputs):
-            first = samples or open_first(
-                model, job.inputs, random_rows=job.random, seed=job.seed, limit=job.limit
-            )
+            first = samples or open_first(model, describe_samples(job))
             stack.callback(first.close)
         notes = complete(
             model, source, first, weights=job.weights, random_weights=job.random_weights
@@ -197,7 +195,7 @@ def _build(
                 replace(opened, job=replace(job, precision="float32")),
                 settled,
                 samples.peek(batch_size),
-                samples.rows,
+                samples.most,
             )
         if job.audit:
             attrs["audit_ulps"] = audit(

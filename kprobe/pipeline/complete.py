@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from kprobe.errors import InputError, ModelError
+from kprobe.errors import ModelError
 from kprobe.graph.learn import is_whole, learn_signature
 from kprobe.graph.mode import eagerly
 from kprobe.graph.session import is_graph_mode
 from kprobe.graph.session_variables import initialize_large
 from kprobe.graph.signature import read_signature
-from kprobe.inputs.given import list_given_names, open_given
+from kprobe.inputs.given import list_given_names
 from kprobe.inputs.model_input import ModelInput
-from kprobe.inputs.opening import open_sources
+from kprobe.inputs.opening import open_samples
 from kprobe.models.assign import assign_weights
 from kprobe.models.factory import Code
 from kprobe.models.file import ModelFile
@@ -27,9 +26,10 @@ from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kprobe.inputs.samples import Samples
+    from kprobe.inputs.spec import SampleSpec
 
 
 def needs_sample(model: Any, inputs: Sequence[str] | Mapping[str, Any] | Any) -> bool:
@@ -37,8 +37,8 @@ def needs_sample(model: Any, inputs: Sequence[str] | Mapping[str, Any] | Any) ->
 
     Args:
         model: A model of keras or tf_keras.
-        inputs: What is given, as for `open_first`. A subclassed model knows at most the shape of
-            its first input, and no name: those that are given count.
+        inputs: What is given, as `SampleSpec` takes it. A subclassed model knows at most the
+            shape of its first input, and no name: those that are given count.
 
     Raises:
         ModelError: It is a subclassed model whose code switched eager execution off.
@@ -60,33 +60,25 @@ def needs_sample(model: Any, inputs: Sequence[str] | Mapping[str, Any] | Any) ->
     return not is_whole(model) or not list_given_names(inputs) <= set(signature)
 
 
-def open_first(
-    model: Any,
-    inputs: Sequence[str] | Mapping[str, Any] | Any,
-    *,
-    random_rows: int | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-) -> Samples:
+def open_first(model: Any, spec: SampleSpec) -> Samples:
     """Open the samples for a model that needs one: what is given says what it takes.
 
     Args:
         model: The model.
-        inputs: As for `open_given`; empty for random samples of what the model says it takes.
-        random_rows: How many random samples to make.
-        seed: Their seed.
-        limit: Use the first so many rows only.
+        spec: The samples; where none are given, random ones of what the model says it takes.
 
     Raises:
         ModelError: Nothing is given, and the model doesn't say what it takes.
         InputError: What is given can't be read.
     """
-    if isinstance(inputs, Sequence) and not inputs:
-        wanted = describe_inputs(read_signature(model))
-        return open_sources([], wanted, random_rows=random_rows, seed=seed, limit=limit)
-    if random_rows is not None:
-        raise InputError(f"expected --input or --random, received both: {random_rows} random rows")
-    return open_given(inputs, limit=limit)
+    inputs = None if spec.given else describe_inputs(read_signature(model))
+    samples = open_samples(spec, inputs)
+    try:
+        samples.restrict(samples.given if inputs is None else [i.name for i in inputs])
+    except BaseException:
+        samples.close()
+        raise
+    return samples
 
 
 def seed_initializers(seed: int) -> None:

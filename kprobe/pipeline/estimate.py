@@ -28,7 +28,7 @@ def estimate_seconds(plan: Plan) -> float | None:
         Seconds of computing; reading and writing, which go on meanwhile, aren't in them. None
         where nothing is computed, or nobody knows how many rows there are.
     """
-    if not plan.samples.rows or plan.samples.open_ended:
+    if not plan.samples.rows:
         return None
     return statistics.median(time_batches(plan, _TIMED)) * plan.samples.rows
 
@@ -56,8 +56,9 @@ def time_batches(plan: Plan, times: int) -> list[float]:
         run_batch(plan, first, batch, good)
 
     # Of samples of several shapes, those of the first one's shape are there.
-    together = min(plan.streams, -(-plan.samples.rows // size))
-    computed = min(min(size, there) * together, plan.samples.rows)
+    rows = plan.rows
+    together = min(plan.streams, -(-rows // size))
+    computed = min(min(size, there) * together, rows)
     seconds = []
     with ThreadPoolExecutor(together) as pool:
         for number in range(1 + times):

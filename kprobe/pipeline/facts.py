@@ -35,7 +35,7 @@ def collect_facts(
     library = library_of(model)
     preprocessing = {name: _given(choice) for name, choice in job.preprocessing.items()}
     # Elsewhere the number of rows tells.
-    limit = {"limit": job.limit} if samples.open_ended and job.limit is not None else {}
+    limit = {"limit": job.limit} if samples.rows is None and job.limit is not None else {}
     return {
         **limit,
         "kprobe_version": kprobe.__version__,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from kprobe.inputs.spec import SampleSpec
 from kprobe.models import load
 from kprobe.models.factory import Code
 from kprobe.models.spec import ModelSpec
 from kprobe.models.stored import check_weights
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
 
@@ -71,17 +72,12 @@ def load_model(
         arguments=arguments,
         around=recording_session,
     )
-    given = [os.fspath(inputs)] if isinstance(inputs, str | os.PathLike) else inputs
-    if not needs_sample(loaded, given):
+    spec = SampleSpec(inputs=inputs)
+    if not needs_sample(loaded, inputs):
         complete(loaded, source, None, weights=weights, random_weights=random_weights)
         return loaded
-    if (
-        isinstance(source, Code)
-        and weights is None
-        and isinstance(given, list | tuple)
-        and not given
-    ):
+    if isinstance(source, Code) and weights is None and not spec.given:
         return loaded
-    with open_first(loaded, given) as samples:
+    with open_first(loaded, spec) as samples:
         complete(loaded, source, samples, weights=weights, random_weights=random_weights)
     return loaded

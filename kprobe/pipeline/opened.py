@@ -59,7 +59,7 @@ class OpenModel:
         """Give the same model with some of its tensors fed and some replaced."""
         return replace(self, feeds={**self.feeds, **feeds}, replaced=replaced)
 
-    def cut(self, groups: Sequence[Sequence[Fetch]], rows: int) -> Computation:
+    def cut(self, groups: Sequence[Sequence[Fetch]], rows: float) -> Computation:
         """Give what computes a tensor for each group, frozen where that pays."""
         tensors = [group[0].tensor for group in groups]
         dtypes = [_choose_stored(tensor, self.job.dtype) for tensor in tensors]

@@ -82,9 +82,9 @@ class Plan:
     @cached_property
     def rows(self) -> int:
         """How many rows there are, or of open-ended samples the most that a file has room for."""
-        if not self.samples.open_ended:
+        if self.samples.rows is not None:
             return self.samples.rows
-        return min(self.samples.rows, _MOST_BYTES // max(self.row_bytes, 256))
+        return int(min(self.samples.most, _MOST_BYTES // max(self.row_bytes, 256)))
 
     @property
     def row_bytes(self) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kprobe.dumps.partial import check_output
-from kprobe.errors import AddressError, InputError, KprobeError, merge_errors
+from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.graph.address import names_weight
 from kprobe.graph.resolve import resolve
+from kprobe.inputs import opening
 from kprobe.inputs.model_input import ModelInput
-from kprobe.inputs.opening import check_there, open_arrays, open_sources
+from kprobe.inputs.spec import SampleSpec
 from kprobe.models.factory import Code
 from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.safety import check_safe
@@ -67,7 +68,7 @@ def precheck(job: Job, source: ModelFile | Code) -> Samples | None:
         errors.append(error)
     try:
         if feeds.sources or samples_can_wait(job):
-            check_there([text.partition("=")[2] for text in feeds.sources])
+            opening.check_there([text.partition("=")[2] for text in feeds.sources])
         elif inputs := _find_inputs(calls):
             samples = open_samples(job, inputs)
     except KprobeError as error:
@@ -79,24 +80,29 @@ def precheck(job: Job, source: ModelFile | Code) -> Samples | None:
     return samples
 
 
+def describe_samples(job: Job) -> SampleSpec:
+    """Give what a job asks for of its samples."""
+    return SampleSpec(
+        inputs=job.inputs,
+        random=job.random,
+        seed=job.seed,
+        limit=job.limit,
+        preprocessing=job.preprocessing,
+        images=job.images,
+        labels_from_folders=job.labels_from_folders,
+        on_error=job.on_error,
+    )
+
+
 def open_samples(job: Job, inputs: Sequence[ModelInput]) -> Samples:
     """Open the samples of a job for a model's inputs, or for its feeds and what else it needs."""
     feeds = read_feeds(job.feeds).sources
-    if isinstance(job.inputs, Mapping) or not isinstance(job.inputs, Sequence):
-        if feeds:
-            raise InputError("feeds are files, and go with inputs from files only")
-        return open_arrays(job.inputs, inputs, limit=job.limit)
-    samples = open_sources(
-        job.inputs,
-        inputs,
-        feeds=feeds,
-        random_rows=job.random,
-        seed=job.seed,
-        limit=job.limit,
-        images=job.images,
-        labels_from_folders=job.labels_from_folders,
-    )
-    samples.keep_going = job.on_error == "skip"
+    samples = opening.open_samples(describe_samples(job), inputs, feeds=feeds)
+    try:
+        samples.restrict([model_input.name for model_input in inputs])
+    except BaseException:
+        samples.close()
+        raise
     return samples
 
 

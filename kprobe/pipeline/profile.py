@@ -65,7 +65,7 @@ def profile(plan: Plan, folder: Path) -> list[LayerCost] | None:
         InputError: Nothing is computed.
         KprobeError: Another profile is being made, or the folder can't be written.
     """
-    if not plan.samples.rows:
+    if plan.samples.rows == 0:
         raise InputError("weights alone aren't computed: there is nothing to profile")
     time_batches(plan, 0)
     before = set(folder.rglob("*.xplane.pb"))

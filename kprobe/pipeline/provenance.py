@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from kprobe.inputs.spec import SampleSpec
+
 if TYPE_CHECKING:
     from kprobe.pipeline.job import Job
 
@@ -33,8 +35,7 @@ def record_job(job: Job) -> str:
     }
     if not isinstance(job.model, str | os.PathLike):
         kept["model"] = None
-    if isinstance(job.inputs, Mapping) or not isinstance(job.inputs, Sequence):
-        kept["inputs"] = None
+    kept["inputs"] = SampleSpec(inputs=job.inputs).texts
     if job.arguments:
         kept["arguments"] = {name: repr(value) for name, value in job.arguments.items()}
     return json.dumps({name: _make_plain(value) for name, value in kept.items()})

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from kprobe.dumps.layout import REASON, VALID, Contents
-from kprobe.dumps.output import OutputSpec
+from kprobe.dumps.layout import REASON, VALID
 from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writer import Writer
@@ -80,13 +79,13 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     rows = plan.rows
     began = time.perf_counter()
     writer = Writer(
-        OutputSpec(path=plan.job.output, overwrite=plan.job.overwrite, resume=plan.job.resume),
-        Contents(
-            columns=plan.columns,
-            samples=plan.samples.names(0, rows),
-            attrs=plan.attrs,
-            open_ended=plan.samples.open_ended,
-        ),
+        plan.job.output,
+        plan.columns,
+        plan.samples.names(0, rows),
+        plan.attrs,
+        overwrite=plan.job.overwrite,
+        resume=plan.job.resume,
+        open_ended=plan.samples.rows is None,
         in_flight=IN_FLIGHT,
     )
     if plan.job.resume and writer.is_done():
@@ -113,13 +112,13 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
             # Around all threads: what shapes consist of is a setting of the process.
             waits = eagerly(run_range)(plan, writer, resumed, rows, progress)
             finishing = time.perf_counter()
-            open_ended = plan.samples.open_ended
+            open_ended = plan.samples.rows is None
             writer.finish(plan.samples.names(0, writer.covered) if open_ended else None)
     except (KeyboardInterrupt, StoppedError) as stopped:
         if not writer.partial.exists():
             raise StoppedError("stopped before anything was written") from None
         reason = f"{stopped}" if isinstance(stopped, StoppedError) else "stopped"
-        of = "" if plan.samples.open_ended else f" of {rows:,}"
+        of = "" if plan.samples.rows is None else f" of {rows:,}"
         raise StoppedError(
             f"{reason}: {writer.committed:,}{of} samples are in {writer.partial}",
             hint=_hint_at_resuming(plan),
@@ -193,7 +192,7 @@ def run_range(
         progress(
             Progress(
                 rows=done,
-                total=None if plan.samples.open_ended else stop,
+                total=None if plan.samples.rows is None else stop,
                 resumed=start,
                 bytes=count_bytes(done),
                 began=began,
@@ -223,7 +222,7 @@ def run_range(
             # Where rows were counted before, the plan was checked.
             if most is not None and plan.row_bytes * done + writer.ragged_bytes > most:
                 raise StoppedError(f"--max-bytes allows {most:,} bytes, and there are more")
-    if done == stop < plan.samples.rows and plan.samples.open_ended:
+    if done == stop < plan.samples.most and plan.samples.rows is None:
         raise StoppedError(f"a file has room for {stop:,} such samples, and there may be more")
     return waits
 

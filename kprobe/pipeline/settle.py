@@ -78,7 +78,7 @@ def settle(
         raise AddressError(*left_out, hint=_BY_NAME)
     while True:
         by_rows = [group for group in groups if id(group[0].tensor) not in whole]
-        subgraph = opened.cut(by_rows, samples.rows)
+        subgraph = opened.cut(by_rows, samples.most)
         results, unfit = probe(subgraph, samples) if by_rows else ([], {})
         subgraph.restore()
         if not unfit:
@@ -116,7 +116,7 @@ def _settle_whole(
     left_out: list[str],
 ) -> Settled:
     """Settle for samples that are run one by one."""
-    subgraph = opened.cut(groups, samples.rows)
+    subgraph = opened.cut(groups, samples.most)
     keys = [id(group[0].tensor) for group in groups]
     subgraph.batch_axes |= {n: axes[key] for n, key in enumerate(keys) if key in axes}
     columns = []

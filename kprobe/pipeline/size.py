@@ -23,10 +23,11 @@ def check_size(plan: Plan) -> None:
     Raises:
         DumpError: It is larger.
     """
-    if plan.samples.open_ended:
+    rows = plan.samples.rows
+    if rows is None:
         return
     sizes = {
-        own[0]: column.count_bytes(plan.samples.rows)
+        own[0]: column.count_bytes(rows)
         for column, own in zip(plan.columns, plan.addresses, strict=True)
     }
     largest = sorted(sizes, key=lambda address: -sizes[address])[:_NAMED]

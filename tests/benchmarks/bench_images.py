@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput, SampleSpec, open_samples
 
 ROWS = 1024
 BATCH = 32
@@ -56,7 +56,7 @@ def run_bare(paths: list[str]) -> None:
 
 def run_kprobe(folder: str) -> None:
     image = ModelInput("image", (None, 224, 224, 3), "float32")
-    with open_sources([folder], [image]) as samples:
+    with open_samples(SampleSpec(inputs=folder), [image]) as samples:
         for _ in samples.batches(BATCH):
             pass
 

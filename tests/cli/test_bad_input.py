@@ -78,7 +78,8 @@ CASES = {
     ),
     "too few inputs": (
         [SIAMESE, "--layers", "same", "--input", "left=good.npy"],
-        "expected a source for every input, received none for right (None, 8, 8, 1) float32; "
+        "expected a source for every input that these layers need, received none for "
+        "right (None, 8, 8, 1) float32; "
         "add --input right=FILE",
     ),
     "inputs of different lengths": (

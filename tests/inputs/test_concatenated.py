@@ -8,9 +8,10 @@ import h5py
 import numpy as np
 import PIL.Image
 import pytest
+from opened import open_all
 
 from kprobe.errors import InputError
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 
 ROWS = np.arange(44.0, dtype="float32").reshape(11, 4)
 LEFT = ModelInput("left", (None, 4), "float32")
@@ -42,7 +43,7 @@ def parts():
     ],
 )
 def test_rows_follow_one_another_and_keep_their_names(text, names, batch_size, parts):
-    with open_sources([text], [LEFT]) as samples:
+    with open_all([text], [LEFT]) as samples:
         np.testing.assert_array_equal(samples.peek(5)["left"], ROWS[:5])
         batches = [batch["left"] for _, batch in samples.batches(batch_size)]
         np.testing.assert_array_equal(np.concatenate(batches), ROWS)
@@ -54,7 +55,7 @@ def test_rows_follow_one_another_and_keep_their_names(text, names, batch_size, p
 
 
 def test_negative_reads_the_other_array(parts):
-    with open_sources(["left=*.npz:other"], [LEFT]) as samples:
+    with open_all(["left=*.npz:other"], [LEFT]) as samples:
         ((_, batch),) = samples.batches(20)
         np.testing.assert_array_equal(batch["left"], -ROWS)
 
@@ -68,25 +69,25 @@ def test_parts_must_agree(parts):
         ("0.np*", "0.npy, and files of several arrays such as 0.npz"),
     ]:
         with pytest.raises(InputError, match=fault):
-            open_sources([pattern], [LEFT])
+            open_all([pattern], [LEFT])
 
 
 def test_images_and_arrays_do_not_mix(parts):
     PIL.Image.new("RGB", (4, 4)).save("1.png")
     with pytest.raises(InputError, match=r"files of one kind, received 1\.png too"):
-        open_sources(["[01].[np]*"], [LEFT])
+        open_all(["[01].[np]*"], [LEFT])
 
 
 def test_a_key_that_one_file_lacks_is_named(parts):
     np.savez("9.npz", right=ROWS)
     with pytest.raises(InputError, match=r"9.npz: no array 'left'; it holds right"):
-        open_sources(["*.npz:left"], [LEFT])
+        open_all(["*.npz:left"], [LEFT])
     assert Path("9.npz").exists()
 
 
 def test_sources_of_any_kind_are_read_in_the_order_given(parts):
     texts = ["left=2.h5:left", "0.npy", "[13].npz:left"]
-    with open_sources(texts, [LEFT]) as samples:
+    with open_all(texts, [LEFT]) as samples:
         batches = [batch["left"] for _, batch in samples.batches(4)]
         np.testing.assert_array_equal(np.concatenate(batches), [*ROWS[3:10], *ROWS[:3], ROWS[10]])
         names = [name.decode() for name in samples.names()[:]]
@@ -99,7 +100,7 @@ def test_each_of_several_inputs_has_sources_in_a_row(parts):
     right = ModelInput("right", (None, 4), "float32")
     texts = ["left=0.npy", "right=2.npz:other", "left=3.npy"]
     texts += ["left=3.npy", "left=3.npy", "left=3.npy"]
-    with open_sources(texts, [LEFT, right]) as samples:
+    with open_all(texts, [LEFT, right]) as samples:
         ((_, batch),) = samples.batches(10)
         np.testing.assert_array_equal(batch["left"], [*ROWS[:3], *[ROWS[10]] * 4])
         np.testing.assert_array_equal(batch["right"], -ROWS[3:10])
@@ -110,7 +111,7 @@ def test_folders_in_a_row_keep_their_names_and_labels():
         Path(name).parent.mkdir(parents=True)
         PIL.Image.fromarray(np.full((8, 9, 3), number, np.uint8)).save(name)
     image = ModelInput("x", (None, 8, 9, 3), "float32")
-    with open_sources(["old/", "newer"], [image], labels_from_folders=True) as samples:
+    with open_all(["old/", "newer"], [image], labels_from_folders=True) as samples:
         assert [name.decode() for name in samples.names()[:]] == [
             "old/a/1.png",
             "old/b/1.png",
@@ -128,7 +129,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(texts):
     for folder in ("0", "1"):
         Path(folder).mkdir()
         np.save(f"{folder}/rows.npy", ROWS[:2])
-    with open_sources(texts, [LEFT]) as samples:
+    with open_all(texts, [LEFT]) as samples:
         names = {name.decode() for name in samples.names()[:]}
     assert names == {f"{folder}/rows.npy[{row}]" for folder in (0, 1) for row in (0, 1)}
 
@@ -138,11 +139,11 @@ def test_images_and_arrays_of_files_of_one_name_are_told_apart():
         Path(folder).mkdir()
         np.savez(f"{folder}/rows.npz", left=ROWS[:1])
         PIL.Image.fromarray(np.full((8, 9, 3), number, np.uint8)).save(f"{folder}/x.png")
-    with open_sources(["0/rows.npz", "1/rows.npz"], [LEFT]) as samples:
+    with open_all(["0/rows.npz", "1/rows.npz"], [LEFT]) as samples:
         names = [name.decode() for name in samples.names()[:]]
         assert names == ["0/rows.npz:left[0]", "1/rows.npz:left[0]"]
     image = ModelInput("x", (None, 8, 9, 3), "float32")
-    with open_sources(["0/x.png", "1/x.png"], [image]) as samples:
+    with open_all(["0/x.png", "1/x.png"], [image]) as samples:
         assert [name.decode() for name in samples.names()[:]] == ["0/x.png", "1/x.png"]
 
 
@@ -162,7 +163,7 @@ def test_images_that_keep_their_sizes_follow_one_another(parts, shape):
     half = len(parts) // 2
     for name, numbers in (("a", range(half)), ("b", range(half, len(parts)))):
         Path(f"{name}.txt").write_text("".join(f"{number}.png\n" for number in numbers))
-    with open_sources(["?.txt"], [ModelInput("x", (None, None, None, 3), "float32")]) as samples:
+    with open_all(["?.txt"], [ModelInput("x", (None, None, None, 3), "float32")]) as samples:
         assert samples.specs()["x"][0] == shape
         ((_, batch),) = samples.batches(10)
         for number, (row, size) in enumerate(zip(batch["x"], parts, strict=True)):

@@ -11,9 +11,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from opened import open_all
 
 from kprobe.errors import InputError
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 
 IMAGE = ModelInput("image", (None, 8, 8, 3), "float32")
 GRAY = ModelInput("image", (None, 8, 8, 1), "float32")
@@ -34,7 +35,7 @@ def folder(tmp_path, monkeypatch):
 def refuse(texts, *inputs, **options):
     """Give the faults and the hint of what can't be opened."""
     with pytest.raises(InputError) as caught:
-        open_sources(texts, inputs, **options)
+        open_all(texts, inputs, **options)
     assert caught.value.exit_code == 2
     assert all("\n" not in fault for fault in caught.value.faults)
     return list(caught.value.faults), caught.value.hint
@@ -79,7 +80,7 @@ def test_a_wrong_shape_is_shown_beside_the_right_one(model_input, shape, hint):
 
 def test_axes_of_any_length_take_any_length():
     save("a.npy", (3, 7))
-    open_sources(["a.npy"], [ANY]).close()
+    open_all(["a.npy"], [ANY]).close()
 
 
 @pytest.mark.parametrize(
@@ -109,21 +110,21 @@ def test_a_dtype_that_cannot_be_meant_is_refused(expected, received, shown):
 @pytest.mark.parametrize("expected", ["float32", "float16", "bfloat16", "complex64"])
 def test_numbers_of_any_kind_feed_a_float_input(received, expected):
     save("a.npy", (2, 5), received)
-    open_sources(["a.npy"], [ModelInput("x", (None, 5), expected)]).close()
+    open_all(["a.npy"], [ModelInput("x", (None, 5), expected)]).close()
 
 
 @pytest.mark.parametrize("received", ["uint8", "int64", "bool"])
 @pytest.mark.parametrize("expected", ["int32", "uint8", "bool", "int64"])
 def test_integers_feed_an_integer_input(received, expected):
     save("a.npy", (2, 5), received)
-    open_sources(["a.npy"], [ModelInput("x", (None, 5), expected)]).close()
+    open_all(["a.npy"], [ModelInput("x", (None, 5), expected)]).close()
 
 
 def test_an_integer_that_casting_would_wrap_round_is_refused_with_its_row():
     values = np.zeros((9, 5), "int64")
     values[6, 2] = 3_000_000_000
     np.save("ids.npy", values)
-    with open_sources(["ids.npy"], [IDS]) as samples:
+    with open_all(["ids.npy"], [IDS]) as samples:
         with pytest.raises(InputError) as caught:
             list(samples.batches(4))
         assert caught.value.faults == (
@@ -133,7 +134,7 @@ def test_an_integer_that_casting_would_wrap_round_is_refused_with_its_row():
         assert len(list(samples.batches(2, stop=6))) == 3
     np.save("ids.npy", -values)
     byte = ModelInput("ids", (None, 5), "uint8")
-    with open_sources(["ids.npy"], [byte]) as samples, pytest.raises(InputError) as caught:
+    with open_all(["ids.npy"], [byte]) as samples, pytest.raises(InputError) as caught:
         samples.peek(9)
     assert "(0 to 255), received -3000000000 in ids.npy[6]" in str(caught.value)
 
@@ -152,8 +153,11 @@ def test_an_unknown_input_lists_the_inputs_and_the_nearest():
 def test_missing_inputs_are_listed():
     save("a.npy", (2, 2))
     assert refuse(["right=a.npy"], LEFT, RIGHT) == (
-        ["expected a source for every input, received none for left (None, 2) float32"],
-        "add --input left=FILE",
+        [
+            "expected a source for every input that these layers need, received none for "
+            "left (None, 2) float32"
+        ],
+        'add inputs={"left": ...}',
     )
 
 
@@ -184,7 +188,7 @@ def test_what_has_no_known_end_is_in_no_row():
     save("a.npy", (2, 2))
     Path("given.py").write_text("import numpy as np\ndef ones(): yield np.ones((3, 2), 'f4')\n")
     assert refuse(["given.py:ones", "a.npy"], LEFT)[0] == [
-        "input 'left': given.py:ones has no known end, and can't be put in a row with other sources"
+        "given.py:ones has no known end, and can't be put in a row with other sources"
     ]
 
 
@@ -210,7 +214,6 @@ def test_an_empty_input_is_refused():
         ["input 'left' expects samples, received none: a.npy has 0 rows"],
         None,
     )
-    assert refuse(["a.npy"], LEFT, limit=0)[0][0] == "--limit expects at least 1 row, received 0"
 
 
 def test_a_single_value_is_refused():
@@ -222,9 +225,8 @@ def test_a_single_value_is_refused():
 
 def test_all_faults_come_at_once():
     save("a.npy", (3, 7), "complex64")
-    faults, hint = refuse(["left=a.npy", "right=missing.npy", "up=a.npy"], LEFT, RIGHT, limit=-1)
+    faults, hint = refuse(["left=a.npy", "right=missing.npy", "up=a.npy"], LEFT, RIGHT)
     assert faults == [
-        "--limit expects at least 1 row, received -1",
         "missing.npy: expected a file of arrays, records or images, and there is no such file",
         "up=a.npy: no input 'up'; the model's inputs: left (None, 2) float32, "
         "right (None, 2) float32",
@@ -252,8 +254,8 @@ def test_a_missing_file_is_named_with_the_nearest():
 
 
 def test_an_empty_text_is_refused():
-    assert refuse([""], LEFT)[0] == ["--input expects a file, received nothing"]
-    assert refuse(["left="], LEFT)[0] == ["--input left= expects a file, received nothing"]
+    assert refuse([""], LEFT)[0] == ["inputs: expected a source, received nothing"]
+    assert refuse(["left="], LEFT)[0] == ["inputs: left: expected a source, received nothing"]
 
 
 def test_an_empty_directory_is_refused():
@@ -310,7 +312,7 @@ def test_pickled_objects_are_never_unpickled():
 
 def test_pickled_objects_beside_the_samples_do_no_harm():
     np.savez("a.npz", left=np.zeros((1, 2)), names=np.array([Bomb()], object))
-    open_sources(["a.npz"], [LEFT]).close()
+    open_all(["a.npz"], [LEFT]).close()
 
 
 def test_a_npy_cut_short_says_how_many_rows_there_are():
@@ -327,7 +329,7 @@ def test_a_npy_cut_short_says_how_many_rows_there_are():
 
 def test_a_file_cut_short_while_it_is_read_is_a_fault_and_no_crash():
     save("a.npy", (4000, 2))
-    with open_sources(["a.npy"], [LEFT]) as samples:
+    with open_all(["a.npy"], [LEFT]) as samples:
         os.truncate("a.npy", 8128)
         with pytest.raises(InputError, match="ends in row 1000: it changed while it was read"):
             list(samples.batches(100))
@@ -380,7 +382,8 @@ def test_a_missing_key_lists_those_that_exist():
 def test_an_input_missing_in_a_npz_is_named():
     np.savez("a.npz", left=np.zeros((1, 2)), labels=np.zeros(1))
     assert refuse(["a.npz"], LEFT, RIGHT)[0] == [
-        "expected a source for every input, received none for right (None, 2) float32"
+        "expected a source for every input that these layers need, received none for "
+        "right (None, 2) float32"
     ]
 
 
@@ -410,7 +413,7 @@ def test_damaged_data_in_a_compressed_archive_is_a_fault_when_it_is_reached():
     content = bytearray(Path("a.npz").read_bytes())
     content[-2000:-1900] = bytes(100)
     Path("a.npz").write_bytes(content)
-    with open_sources(["a.npz"], [LEFT]) as samples, pytest.raises(InputError) as caught:
+    with open_all(["a.npz"], [LEFT]) as samples, pytest.raises(InputError) as caught:
         list(samples.batches(100))
     assert str(caught.value).startswith("a.npz:left: can't be read: ")
 
@@ -483,7 +486,7 @@ def test_a_virtual_dataset_with_a_missing_part_is_refused():
         layout[part * 2 : part * 2 + 2] = h5py.VirtualSource(f"part{part}.h5", "x", (2, 2))
     with h5py.File("a.h5", "w") as file:
         file.create_virtual_dataset("left", layout)
-    with open_sources(["a.h5"], [LEFT]) as samples:
+    with open_all(["a.h5"], [LEFT]) as samples:
         assert samples.peek(4)["left"].all()
     Path("part1.h5").unlink()
     assert refuse(["a.h5"], LEFT)[0] == [
@@ -499,7 +502,7 @@ def test_damaged_chunks_are_a_fault_when_they_are_reached():
     with Path("a.h5").open("r+b") as file:
         file.seek(place)
         file.write(bytes(100))
-    with open_sources(["a.h5"], [LEFT]) as samples, pytest.raises(InputError) as caught:
+    with open_all(["a.h5"], [LEFT]) as samples, pytest.raises(InputError) as caught:
         list(samples.batches(50))
     assert str(caught.value).startswith("a.h5:left: rows 500 to 549 can't be read: ")
 
@@ -526,7 +529,7 @@ def test_stdin_must_bring_a_npy_array(monkeypatch):
     monkeypatch.setattr(sys, "stdin", Stdin(b"", terminal=True))
     assert refuse(["-"], LEFT) == (
         ["stdin: expected a .npy array, received a terminal"],
-        "pipe it in: make_samples | kprobe dump ... --input -",
+        "pipe it in: make_samples | kprobe dump ... inputs='-'",
     )
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from opened import open_all
 
 from kprobe.errors import InputError
 from kprobe.importing import import_source
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 
 ROWS = np.arange(44.0, dtype="float32").reshape(11, 4)
 X = ModelInput("x", (None, 4), "float32")
@@ -22,6 +23,7 @@ CODE = """
 import keras
 import numpy as np
 import tensorflow as tf
+from opened import open_all
 
 from beside import ROWS
 
@@ -87,7 +89,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def read(text, batch_size=4, limit=None):
-    with open_sources([text], [X], limit=limit) as samples:
+    with open_all([text], [X], limit=limit) as samples:
         np.testing.assert_array_equal(samples.peek(5)["x"], ROWS[:5])
         np.testing.assert_array_equal(samples.peek(1)["x"], ROWS[:1])
         batches = [batch["x"] for _, batch in samples.batches(batch_size)]
@@ -116,7 +118,7 @@ def test_a_module_is_looked_for_beside_the_command(monkeypatch):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 11])
 def test_several_inputs_are_taken_from_the_same_batches(batch_size):
-    with open_sources(["given.py:named"], [LEFT, RIGHT], limit=11) as samples:
+    with open_all(["given.py:named"], [LEFT, RIGHT], limit=11) as samples:
         samples.peek(2)
         for first, batch in samples.batches(batch_size):
             np.testing.assert_array_equal(batch["left"], ROWS[first : first + batch_size])
@@ -125,7 +127,7 @@ def test_several_inputs_are_taken_from_the_same_batches(batch_size):
 
 
 def test_what_has_gone_by_is_made_again():
-    with open_sources(["given.py:batches"], [X], limit=11) as samples:
+    with open_all(["given.py:batches"], [X], limit=11) as samples:
         rows = [batch["x"] for _, batch in samples.batches(2, 5)]
         np.testing.assert_array_equal(np.concatenate(rows), ROWS[5:])
         rows = [batch["x"] for _, batch in samples.batches(2, 1, 4)]
@@ -133,10 +135,10 @@ def test_what_has_gone_by_is_made_again():
 
 
 def test_memory_holds_a_few_batches_only():
-    with open_sources(["given.py:endless"], [X], limit=3000) as samples:
+    with open_all(["given.py:endless"], [X], limit=3000) as samples:
         source = samples.sources["x"]
         for _ in samples.batches(4):
-            assert sum(len(batch[""]) for batch in source._stream._kept) < 4 + 2 * 3
+            assert sum(len(batch[""]) for batch in source._batches._kept) < 4 + 2 * 3
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 11])
@@ -192,6 +194,6 @@ def test_a_damaged_dataset_is_refused():
     ],
 )
 def test_what_gives_no_batches_is_said(text, limit, fault):
-    with pytest.raises(InputError) as caught, open_sources([text], [X], limit=limit) as samples:
+    with pytest.raises(InputError) as caught, open_all([text], [X], limit=limit) as samples:
         list(samples.batches(4))
     assert fault in str(caught.value)

@@ -8,8 +8,9 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from opened import open_all
 
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 from kprobe.inputs.source import ArraySource
 
 X = ModelInput("x", (None, 2), "float32")
@@ -26,7 +27,7 @@ def test_rows_are_named_after_file_key_and_row(tmp_path):
         ("a.npz", b"a.npz:x[0]", b"a.npz:x[11]"),
         ("a.h5", b"a.h5:deep/x[0]", b"a.h5:deep/x[11]"),
     ]:
-        with open_sources([f"{tmp_path}/{text}"], [X]) as samples:
+        with open_all([f"{tmp_path}/{text}"], [X]) as samples:
             names = samples.names()
             assert names.dtype == f"S{len(last)}"
             assert names[0] == first
@@ -39,7 +40,7 @@ def test_rows_are_named_after_file_key_and_row(tmp_path):
 def test_several_inputs_are_named_after_the_first(tmp_path):
     np.savez(tmp_path / "pairs.npz", right=np.zeros((3, 2)), left=np.zeros((3, 2)))
     inputs = [ModelInput("left", (None, 2), "float32"), ModelInput("right", (None, 2), "float32")]
-    with open_sources([f"{tmp_path}/pairs.npz"], inputs) as samples:
+    with open_all([f"{tmp_path}/pairs.npz"], inputs) as samples:
         assert samples.names()[2] == b"pairs.npz:left[2]"
         assert list(samples.sources) == ["left", "right"]
 
@@ -50,7 +51,7 @@ def test_names_are_utf_8():
 
 
 def test_names_of_any_number_of_rows_cost_nothing_until_they_are_asked_for():
-    with open_sources([], [X], random_rows=10**11) as samples:
+    with open_all([], [X], random=10**11) as samples:
         names = samples.names()
         assert (len(names), names.dtype) == (10**11, "S19")
         assert names[10**11 - 1] == names[-1] == b"random[99999999999]"
@@ -76,7 +77,7 @@ def test_millions_of_rows_are_named_at_once():
 def test_identity_tells_source_size_and_time(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, x=np.zeros((12, 2), ">f4"))
-    with open_sources([f"x={path}"], [X], limit=5) as samples:
+    with open_all([f"x={path}"], [X], limit=5) as samples:
         identity = samples.identity()
     assert json.loads(json.dumps(identity)) == identity
     assert identity == [
@@ -94,5 +95,5 @@ def test_identity_tells_source_size_and_time(tmp_path):
 
 def test_specs_give_shape_and_dtype_of_the_data(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((12, 2), ">u2"))
-    with open_sources([f"{tmp_path}/a.npy"], [X]) as samples:
+    with open_all([f"{tmp_path}/a.npy"], [X]) as samples:
         assert samples.specs() == {"x": ((2,), np.dtype("uint16"))}

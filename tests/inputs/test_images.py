@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import PIL.Image
 import pytest
+from opened import open_all
 
 from kprobe.errors import InputError, SampleError
-from kprobe.inputs import ModelInput, open_sources
-from kprobe.inputs.image_header import read_size
+from kprobe.inputs import ModelInput
+from kprobe.inputs.image_header import ImageHeader, read_header
 from kprobe.inputs.image_options import ImageOptions
 
 IMAGE = ModelInput("image", (None, 24, 32, 3), "float32")
@@ -50,7 +51,7 @@ def tree():
 
 def read(text, model_input=IMAGE, options=None, batch_size=4, **others):
     images = {} if options is None else {"": options}
-    with open_sources([text], [model_input], images=images, **others) as samples:
+    with open_all([text], [model_input], images=images, **others) as samples:
         names = [name.decode() for name in samples.names()[:]]
         rows = [batch[model_input.name] for _, batch in samples.batches(batch_size)]
         return names, np.concatenate(rows)
@@ -124,7 +125,7 @@ def test_batches_of_any_size_give_the_same_rows(batch_size, tree):
 
 def test_reading_begins_anywhere(tree):
     whole = read("tree")[1]
-    with open_sources(["tree"], [IMAGE]) as samples:
+    with open_all(["tree"], [IMAGE]) as samples:
         np.testing.assert_array_equal(samples.peek(2)["image"], whole[:2])
         rows = [batch["image"] for _, batch in samples.batches(2, 3, 6)]
         np.testing.assert_array_equal(np.concatenate(rows), whole[3:])
@@ -154,7 +155,7 @@ def test_options_for_one_input_leave_the_other_alone(tree):
     inputs = [ModelInput("left", (None, None, None, 3), "float32")]
     inputs += [ModelInput("right", (None, None, None, 3), "float32")]
     images = {"": ImageOptions(resize=(8, 8)), "right": ImageOptions(resize=(6, 6))}
-    with open_sources(["left=tree", "right=tree"], inputs, images=images) as samples:
+    with open_all(["left=tree", "right=tree"], inputs, images=images) as samples:
         assert {name: shape for name, (shape, _) in samples.specs().items()} == {
             "left": (8, 8, 3),
             "right": (6, 6, 3),
@@ -174,7 +175,7 @@ def test_images_keep_their_sizes_where_the_model_has_none(tree):
 def test_the_header_of_a_jpeg_tells_its_size(options, exif):
     save("a", size=(310, 17), exif=exif, **options)
     with Path("a").open("rb") as file:
-        assert read_size(file) == (17, 310)
+        assert read_header(file) == ImageHeader((17, 310), 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "JPEG"])
@@ -183,13 +184,14 @@ def test_headers_cut_short_tell_no_size(kind):
     for length in range(200):
         Path("b").write_bytes(content[:length])
         with Path("b").open("rb") as file:
-            assert read_size(file) in (None, (17, 310))
+            header = read_header(file)
+            assert header is None or header.size == (17, 310)
     with Path("a").open("rb") as file:
-        assert read_size(file) == (17, 310)
+        assert read_header(file) == ImageHeader((17, 310), 3)
 
 
 def test_labels_are_the_folders_at_the_top(tree):
-    with open_sources(["tree"], [IMAGE], labels_from_folders=True) as samples:
+    with open_all(["tree"], [IMAGE], labels_from_folders=True) as samples:
         assert samples.labels.classes == ["a", "b", "c"]
         assert samples.labels.indices.tolist() == [0, 0, 1, 1, 2, 2]
     reference = keras.utils.image_dataset_from_directory(
@@ -228,7 +230,7 @@ def test_a_damaged_image_is_an_error_that_names_it(tree):
 def test_damaged_images_are_passed_over_where_wanted(batch_size, tree):
     whole = read("tree")[1]
     expected = break_files()
-    with open_sources(["tree"], [IMAGE]) as samples:
+    with open_all(["tree"], [IMAGE]) as samples:
         samples.keep_going = True
         rows = []
         for first, batch in samples.batches(batch_size):
@@ -246,7 +248,7 @@ def test_a_row_is_damaged_if_that_of_any_input_is(tree):
     expected = break_files()
     np.save("right.npy", np.arange(6.0))
     inputs = [IMAGE, ModelInput("right", (None,), "float32")]
-    with open_sources(["image=tree", "right=right.npy"], inputs) as samples:
+    with open_all(["image=tree", "right=right.npy"], inputs) as samples:
         samples.keep_going = True
         peeked = samples.peek(2)
         assert peeked["right"].tolist() == [0, 5]
@@ -259,7 +261,7 @@ def test_a_row_is_damaged_if_that_of_any_input_is(tree):
 def test_a_run_needs_one_image_that_can_be_read(tree):
     for name in tree:
         Path("tree", name).write_bytes(b"")
-    with open_sources(["tree"], [IMAGE]) as samples:
+    with open_all(["tree"], [IMAGE]) as samples:
         samples.keep_going = True
         with pytest.raises(SampleError, match=r"a/3.gif: is empty"):
             samples.peek(1)
@@ -275,7 +277,7 @@ def test_a_file_that_went_missing_is_damaged():
 def test_an_image_that_is_not_resized_and_grew_is_damaged():
     save("tree/a.png")
     save("tree/b.png")
-    with open_sources(["tree"], [FREE]) as samples:
+    with open_all(["tree"], [FREE]) as samples:
         save("tree/b.png", size=(5, 6))
         with pytest.raises(SampleError, match=r"shape \(20, 30, 3\), received \(6, 5, 3\)"):
             list(samples.batches(2))
@@ -296,10 +298,15 @@ def test_an_image_that_is_not_resized_and_grew_is_damaged():
         ("empty.txt", IMAGE, {}, "empty.txt: expected a list of image files, a path a line"),
         ("bytes.txt", IMAGE, {}, "bytes.txt: expected a list of image files, received no text"),
         ("good", ModelInput("x", (None, 7), "float32"), {}, "input 'x' expects shape (None, 7)"),
-        ("good", FREE, {"resize": "model"}, "--resize model: input 'image' expects shape"),
+        (
+            "good",
+            FREE,
+            {"resize": "model"},
+            "resize to the model's size: input 'image' expects shape",
+        ),
         ("good", ModelInput("x", (None, 8, 8, 5), "float32"), {}, "1, 3 or 4 channels, not 5"),
         ("good", IMAGE, {"resize": (9, 9)}, "expects shape (None, 24, 32, 3), received (1, 9, 9"),
-        ("rows.npy", IMAGE, {"resize": (9, 9)}, "--resize and the like are for images, received"),
+        ("rows.npy", IMAGE, {"resize": (9, 9)}, "resizing is for images, received"),
     ],
 )
 def test_what_cannot_be_read_as_images_is_said(text, model_input, options, fault):
@@ -321,8 +328,8 @@ def test_what_cannot_be_read_as_images_is_said(text, model_input, options, fault
     ("text", "fault"),
     [
         ("flat", "a.png in flat lies in no folder of a class"),
-        ("flat/*.png", "--labels-from-folders expects a folder, received flat/*.png"),
-        ("rows.npy", "--labels-from-folders expects a folder of images, received none"),
+        ("flat/*.png", "labels from folders: expected a folder, received flat/*.png"),
+        ("rows.npy", "labels from folders: expected a folder of images, received none"),
     ],
 )
 def test_labels_need_folders(text, fault):
@@ -342,7 +349,7 @@ def test_options_that_there_are_not_are_refused(options):
 
 def test_the_identity_changes_with_the_files(tree):
     def identify():
-        with open_sources(["tree"], [IMAGE]) as samples:
+        with open_all(["tree"], [IMAGE]) as samples:
             return samples.identity()[0]
 
     before = identify()

@@ -7,8 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from opened import open_all
 
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 from kprobe.inputs.locating import Location, parse_location
 
 IMAGE = ModelInput("image", (None, 2), "float32")
@@ -51,7 +52,7 @@ def write_files():
 
 
 def read(texts, *inputs):
-    with open_sources(texts, inputs) as samples:
+    with open_all(texts, inputs) as samples:
         ((_, batch),) = samples.batches(8)
     return {name: int(array[0, 0]) for name, array in batch.items()}
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import tensorflow as tf
+from opened import open_all
 
 from kprobe.errors import InputError, SampleError
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 
 ROWS = np.random.default_rng(0).normal(size=(11, 4, 6)).astype("float32")
 PIXELS = np.random.default_rng(1).integers(0, 256, (11, 16, 20, 3), "uint8")
@@ -45,7 +46,7 @@ def table():
 
 
 def read(text, shape=(None, 4, 6), dtype="float32", batch_size=4):
-    with open_sources([text], [ModelInput("x", shape, dtype)]) as samples:
+    with open_all([text], [ModelInput("x", shape, dtype)]) as samples:
         samples.peek(2)
         batches = [batch["x"] for _, batch in samples.batches(batch_size)]
         return [name.decode() for name in samples.names()[:]], np.concatenate(batches)
@@ -77,7 +78,7 @@ def test_empty_cells_are_damaged_rows():
     pa.parquet.write_table(pa.table({"x": pa.array(cells, pa.list_(pa.float64()))}), "a.parquet")
     with pytest.raises(SampleError, match=r"^a.parquet:x\[1\]: the cell is empty"):
         read("a.parquet", (None, 2), batch_size=5)
-    with open_sources(["a.parquet"], [ModelInput("x", (None, 2), "float64")]) as samples:
+    with open_all(["a.parquet"], [ModelInput("x", (None, 2), "float64")]) as samples:
         samples.keep_going = True
         ((_, batch),) = samples.batches(5)
     assert [*samples.faults] == [1, 3]
@@ -93,15 +94,16 @@ def test_what_cannot_be_read_is_said(table):
         ("a.parquet:text", r"expected encoded images, serialized tensors, or the bytes of x"),
     ]:
         with pytest.raises(InputError, match=fault):
-            open_sources([text], [X])
+            open_all([text], [X])
 
 
 def test_without_pyarrow_it_is_asked_for(table):
     code = """if True:
         import sys
         sys.modules["pyarrow"] = None  # as if it weren't installed
-        from kprobe.inputs import ModelInput, open_sources
-        open_sources(["a.parquet"], [ModelInput("x", (None, 2), "float32")])
+        from kprobe.inputs import ModelInput, SampleSpec, open_samples
+        x = ModelInput("x", (None, 2), "float32")
+        open_samples(SampleSpec(inputs="a.parquet"), [x])
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "a.parquet: Parquet files need pyarrow" in done.stderr

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from opened import open_all
 
 from kprobe.errors import InputError
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 
 IMAGE = ModelInput("image", (None, 6, 6, 3), "float32")
 
 
 def read(inputs, batch_size=64, **options):
-    with open_sources([], inputs, **options) as samples:
+    with open_all([], inputs, **options) as samples:
         batches = [batch for _, batch in samples.batches(batch_size)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def test_no_source_gives_eight_random_rows():
-    with open_sources([], [IMAGE]) as samples:
+    with open_all([], [IMAGE]) as samples:
         assert samples.random
         assert samples.rows == 8
         assert samples.names()[7] == b"random[7]"
@@ -36,10 +37,10 @@ def test_no_source_gives_eight_random_rows():
 
 
 def test_a_row_does_not_depend_on_batch_size_or_count():
-    one = read([IMAGE], batch_size=1, random_rows=10)["image"]
-    many = read([IMAGE], batch_size=7, random_rows=20)["image"]
+    one = read([IMAGE], batch_size=1, random=10)["image"]
+    many = read([IMAGE], batch_size=7, random=20)["image"]
     np.testing.assert_array_equal(one, many[:10])
-    with open_sources([], [IMAGE], random_rows=20) as samples:
+    with open_all([], [IMAGE], random=20) as samples:
         np.testing.assert_array_equal(samples.peek(3)["image"], one[:3])
         ((_, batch),) = samples.batches(5, start=4, stop=9)
     np.testing.assert_array_equal(batch["image"], one[4:9])
@@ -88,31 +89,31 @@ def test_axes_of_any_length_get_64():
 
 def test_strings_cannot_be_made_up():
     with pytest.raises(InputError) as caught:
-        open_sources([], [ModelInput("text", (None, 1), "string")])
+        open_all([], [ModelInput("text", (None, 1), "string")])
     assert caught.value.faults == (
         "input 'text' expects string, and random values can be numbers only",
     )
-    assert caught.value.hint == "give samples with --input"
+    assert caught.value.hint == "give samples with inputs"
 
 
 def test_random_and_given_samples_exclude_each_other():
     with pytest.raises(InputError) as caught:
-        open_sources(["a.npy"], [IMAGE], random_rows=3)
+        open_all(["a.npy"], [IMAGE], random=3)
     assert caught.value.faults[0] == (
-        "expected --input or --random, received both: a.npy and 3 random rows"
+        "expected inputs or random samples, received both: a.npy and 3 random rows"
     )
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"random_rows": 0}, "--random expects at least 1 row, received 0"),
-        ({"random_rows": 10**30}, f"--random expects fewer than 10^12 rows, received {10**30}"),
-        ({"limit": 0}, "--limit expects at least 1 row, received 0"),
-        ({"seed": -1}, "--seed expects 0 or more, received -1"),
+        ({"random": 0}, f"random: expected a number from 1 to {2**63 - 1}, received 0"),
+        ({"random": 10**30}, f"random: expected a number from 1 to {2**63 - 1}, received {10**30}"),
+        ({"limit": 0}, f"limit: expected a number from 1 to {2**63 - 1}, received 0"),
+        ({"seed": -1}, f"seed: expected a number from 0 to {2**63 - 1}, received -1"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, fault):
     with pytest.raises(InputError) as caught:
-        open_sources([], [IMAGE], **options)
+        open_all([], [IMAGE], **options)
     assert caught.value.faults == (fault,)

@@ -13,9 +13,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from opened import open_all
 
 from kprobe.errors import InputError
-from kprobe.inputs import ModelInput, open_arrays, open_sources
+from kprobe.inputs import ModelInput
 from kprobe.inputs.npy_stream import NpyStream
 
 IMAGE = ModelInput("image", (None, 4, 5), "float32")
@@ -74,7 +75,7 @@ FORMS = [
 @pytest.mark.parametrize("dtype", ["uint8", "float32", ">f4", ">i2", "bool", "float16"])
 def test_every_form_gives_the_rows_in_native_byte_order(tmp_path, form, dtype):
     rows = make_rows(dtype=dtype)
-    with open_sources([write(tmp_path, form, rows)], [IMAGE]) as samples:
+    with open_all([write(tmp_path, form, rows)], [IMAGE]) as samples:
         assert samples.rows == 11
         batches = list(samples.batches(4))
     assert [start for start, _ in batches] == [0, 4, 8]
@@ -90,7 +91,7 @@ def test_every_form_gives_the_rows_in_native_byte_order(tmp_path, form, dtype):
 @pytest.mark.parametrize("form", FORMS)
 def test_peeking_takes_nothing_away(tmp_path, form):
     rows = make_rows()
-    with open_sources([write(tmp_path, form, rows)], [IMAGE]) as samples:
+    with open_all([write(tmp_path, form, rows)], [IMAGE]) as samples:
         np.testing.assert_array_equal(samples.peek(2)["image"], rows[:2])
         np.testing.assert_array_equal(samples.peek(5)["image"], rows[:5])
         np.testing.assert_array_equal(samples.peek(99)["image"], rows)
@@ -101,7 +102,7 @@ def test_peeking_takes_nothing_away(tmp_path, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_range_of_rows_can_be_read_alone(tmp_path, form):
     rows = make_rows()
-    with open_sources([write(tmp_path, form, rows)], [IMAGE]) as samples:
+    with open_all([write(tmp_path, form, rows)], [IMAGE]) as samples:
         samples.peek(3)
         (first, one), (second, two) = samples.batches(3, start=5, stop=10)
         assert (first, second) == (5, 8)
@@ -113,7 +114,7 @@ def test_a_range_of_rows_can_be_read_alone(tmp_path, form):
 
 
 def test_batches_refuse_rows_that_are_not_there(tmp_path):
-    with open_sources([write(tmp_path, "npy", make_rows())], [IMAGE]) as samples:
+    with open_all([write(tmp_path, "npy", make_rows())], [IMAGE]) as samples:
         for arguments in [(0, 0, 5), (4, 5, 4), (4, -1, 5), (4, 0, 12)]:
             with pytest.raises(ValueError, match="no batches of"):
                 list(samples.batches(*arguments))
@@ -121,7 +122,7 @@ def test_batches_refuse_rows_that_are_not_there(tmp_path):
 
 def test_a_limit_leaves_the_first_rows(tmp_path):
     rows = make_rows()
-    with open_sources([write(tmp_path, "npy", rows)], [IMAGE], limit=6) as samples:
+    with open_all([write(tmp_path, "npy", rows)], [IMAGE], limit=6) as samples:
         assert samples.rows == 6
         assert len(samples.names()) == 6
         assert len(samples.peek(99)["image"]) == 6
@@ -140,7 +141,7 @@ def test_samples_without_any_value_keep_their_rows(tmp_path):
             text = f"{folder}/rows.h5:/deep/rows"
         else:
             text = write(folder, form, rows)
-        with open_sources([text], [ModelInput("image", (None, None, 5), "float32")]) as samples:
+        with open_all([text], [ModelInput("image", (None, None, 5), "float32")]) as samples:
             ((_, batch),) = samples.batches(4)
             assert batch["image"].shape == (3, 0, 5)
 
@@ -149,9 +150,7 @@ def test_samples_without_any_value_keep_their_rows(tmp_path):
 def test_strings_feed_a_string_input(tmp_path, text):
     words = np.array(text)
     np.save(tmp_path / "words.npy", words)
-    with open_sources(
-        [f"{tmp_path}/words.npy"], [ModelInput("text", (None,), "string")]
-    ) as samples:
+    with open_all([f"{tmp_path}/words.npy"], [ModelInput("text", (None,), "string")]) as samples:
         ((_, batch),) = samples.batches(8)
     np.testing.assert_array_equal(batch["text"], words)
     assert samples.identity()[0]["dtype"] == "string"
@@ -160,7 +159,7 @@ def test_strings_feed_a_string_input(tmp_path, text):
 def test_strings_of_any_length_are_read_from_hdf5(tmp_path):
     with h5py.File(tmp_path / "words.h5", "w") as file:
         file["words"] = ["a", "longer", "ü"]
-    with open_sources([f"{tmp_path}/words.h5"], [ModelInput("text", (None,), "string")]) as samples:
+    with open_all([f"{tmp_path}/words.h5"], [ModelInput("text", (None,), "string")]) as samples:
         ((_, batch),) = samples.batches(8)
     assert list(batch["text"]) == [b"a", b"longer", "ü".encode()]
 
@@ -170,9 +169,10 @@ def test_memory_does_not_hold_a_file(tmp_path):
     program = """
 import sys, tracemalloc
 import numpy, h5py
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput, SampleSpec, open_samples
 tracemalloc.start()
-with open_sources([sys.argv[1]], [ModelInput("x", (None, 1000, 1000), "float32")]) as samples:
+x = ModelInput("x", (None, 1000, 1000), "float32")
+with open_samples(SampleSpec(inputs=sys.argv[1]), [x]) as samples:
     samples.peek(2)
     assert sum(len(batch["x"]) for _, batch in samples.batches(8)) == 200
 peak = tracemalloc.get_traced_memory()[1] >> 20
@@ -247,7 +247,7 @@ def as_npy(array):
 def test_stdin_is_read_as_it_comes(pipe, dtype):
     rows = make_rows(dtype=dtype)
     pipe(as_npy(rows), pause=0.001)
-    with open_sources(["-"], [IMAGE]) as samples:
+    with open_all(["-"], [IMAGE]) as samples:
         assert samples.rows == 11
         np.testing.assert_array_equal(samples.peek(2)["image"], rows[:2])
         np.testing.assert_array_equal(samples.peek(5)["image"], rows[:5])
@@ -259,7 +259,7 @@ def test_stdin_is_read_as_it_comes(pipe, dtype):
 def test_stdin_can_start_at_a_later_row(pipe):
     rows = make_rows()
     pipe(as_npy(rows))
-    with open_sources(["image=-"], [IMAGE]) as samples:
+    with open_all(["image=-"], [IMAGE]) as samples:
         samples.peek(2)
         ((_, batch),) = samples.batches(4, start=7)
     np.testing.assert_array_equal(batch["image"], rows[7:])
@@ -267,22 +267,23 @@ def test_stdin_can_start_at_a_later_row(pipe):
 
 def test_stdin_cannot_go_back(pipe):
     pipe(as_npy(make_rows()))
-    with open_sources(["-"], [IMAGE]) as samples:
+    with open_all(["-"], [IMAGE]) as samples:
+        assert not samples.replayable
         list(samples.batches(4))
-        with pytest.raises(ValueError, match="read once, in order"):
+        with pytest.raises(InputError, match="stdin: a stream can be read once"):
             list(samples.batches(4))
 
 
 def test_a_stream_that_ends_early_says_how_far_it_came(pipe):
     pipe(as_npy(make_rows())[:-30])
-    with open_sources(["-"], [IMAGE]) as samples, pytest.raises(InputError) as caught:
+    with open_all(["-"], [IMAGE]) as samples, pytest.raises(InputError) as caught:
         list(samples.batches(4))
     assert str(caught.value) == "stdin: expected 11 rows, received 9: the stream ended early"
 
 
 def test_a_stream_that_ends_while_rows_are_passed_over_says_so(pipe):
     pipe(as_npy(make_rows())[:-130])
-    with open_sources(["-"], [IMAGE]) as samples, pytest.raises(InputError) as caught:
+    with open_all(["-"], [IMAGE]) as samples, pytest.raises(InputError) as caught:
         list(samples.batches(4, start=8))
     assert str(caught.value) == "stdin: expected 11 rows, received 4: the stream ended early"
 
@@ -303,7 +304,7 @@ def test_a_named_pipe_is_read_like_stdin(tmp_path):
     os.mkfifo(fifo)
     thread = threading.Thread(target=lambda: fifo.write_bytes(as_npy(rows)))
     thread.start()
-    with open_sources([str(fifo)], [IMAGE]) as samples:
+    with open_all([str(fifo)], [IMAGE]) as samples:
         read = np.concatenate([batch["image"] for _, batch in samples.batches(4)])
     thread.join()
     np.testing.assert_array_equal(read, rows)
@@ -314,13 +315,13 @@ def test_a_named_pipe_is_read_like_stdin(tmp_path):
 
 def test_arrays_in_memory_are_samples_too():
     rows = make_rows()
-    with open_arrays(rows, [IMAGE]) as samples:
+    with open_all(rows, [IMAGE]) as samples:
         assert samples.names()[0] == b"array[0]"
         ((_, batch),) = samples.batches(11)
         rows[:] = 0
         assert batch["image"].any()
     pair = [ModelInput("left", (None, 4, 5), "uint8"), ModelInput("right", (None, 4, 5), "uint8")]
-    with open_arrays({"right": rows, "left": rows[:, ::-1]}, pair) as samples:
+    with open_all({"right": rows, "left": rows[:, ::-1]}, pair) as samples:
         assert list(samples.sources) == ["left", "right"]
     with pytest.raises(InputError, match="received objects"):
-        open_arrays(np.array([{}, {}]), [IMAGE])
+        open_all(np.array([{}, {}]), [IMAGE])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse
+from opened import open_all
 
 from kprobe.errors import InputError
 from kprobe.inputs.model_input import ModelInput
-from kprobe.inputs.opening import open_sources
 
 INPUT = [ModelInput("x", (None, 6), "float32")]
 
@@ -27,7 +27,7 @@ def test_rows_are_those_of_scipy(kind, dtype, compressed, tmp_path):
     dense = make_matrix(dtype)
     path = tmp_path / "m.npz"
     scipy.sparse.save_npz(path, scipy.sparse.csr_matrix(dense).asformat(kind), compressed)
-    with open_sources([str(path)], INPUT) as samples:
+    with open_all([str(path)], INPUT) as samples:
         batches = [batch["x"] for _, batch in samples.batches(5)]
         np.testing.assert_array_equal(np.concatenate(batches), dense)
         assert batches[0].dtype == dtype
@@ -38,7 +38,7 @@ def test_rows_are_those_of_scipy(kind, dtype, compressed, tmp_path):
 def test_entries_stored_twice_are_added_as_scipy_does(tmp_path):
     matrix = scipy.sparse.coo_array(([1.0, 2.0, 4.0], ([1, 1, 0], [2, 2, 5])), shape=(2, 6))
     scipy.sparse.save_npz(tmp_path / "m.npz", matrix)
-    with open_sources([str(tmp_path / "m.npz")], INPUT) as samples:
+    with open_all([str(tmp_path / "m.npz")], INPUT) as samples:
         np.testing.assert_array_equal(samples.peek(2)["x"], matrix.toarray())
 
 
@@ -47,7 +47,7 @@ def test_other_formats_and_damaged_files_are_refused_in_a_line(tmp_path):
     dense = make_matrix("float32")
     scipy.sparse.save_npz(path, scipy.sparse.dia_matrix(dense))
     with pytest.raises(InputError, match="csr, csc or coo, received 'dia'") as caught:
-        open_sources([str(path)], INPUT)
+        open_all([str(path)], INPUT)
     assert "tocsr" in caught.value.lines[0]
     matrix = scipy.sparse.csr_matrix(dense)
     parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
@@ -60,10 +60,10 @@ def test_other_formats_and_damaged_files_are_refused_in_a_line(tmp_path):
     ):
         np.savez(path, format=b"csr", shape=dense.shape, **{**parts, **wrong})
         with pytest.raises(InputError, match="damaged"):
-            open_sources([str(path)], INPUT)
+            open_all([str(path)], INPUT)
     np.savez(path, format=b"csr", shape=dense.shape, data=matrix.data)
     with pytest.raises(InputError, match="'csr' without indices, indptr"):
-        open_sources([str(path)], INPUT)
+        open_all([str(path)], INPUT)
     scipy.sparse.save_npz(path, scipy.sparse.csr_matrix(dense[:, :4]))
     with pytest.raises(InputError, match=r"expects shape \(None, 6\), received \(23, 4\)"):
-        open_sources([str(path)], INPUT)
+        open_all([str(path)], INPUT)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from opened import open_all
 
 from kprobe.errors import InputError, SampleError
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 from kprobe.inputs.image_options import ImageOptions
 
 ROWS = np.random.default_rng(0).normal(size=(11, 4, 6)).astype("float32")
@@ -52,7 +53,7 @@ def make_examples():
 
 
 def read(text, model_input=X, batch_size=4, **options):
-    with open_sources([text], [model_input], **options) as samples:
+    with open_all([text], [model_input], **options) as samples:
         samples.peek(2)
         batches = [batch[model_input.name] for _, batch in samples.batches(batch_size)]
         return [name.decode() for name in samples.names()[:]], np.concatenate(batches)
@@ -112,7 +113,7 @@ def test_records_that_differ_are_damaged_rows():
     )
     with pytest.raises(SampleError, match=r"^a.tfrecord:x\[1\]: expected 24 values of float32"):
         read("a.tfrecord", batch_size=5)
-    with open_sources(["a.tfrecord"], [X]) as samples:
+    with open_all(["a.tfrecord"], [X]) as samples:
         samples.keep_going = True
         ((_, batch),) = samples.batches(5)
     np.testing.assert_array_equal(batch["x"][[0, 4]], ROWS[[0, 4]])
@@ -153,4 +154,4 @@ def test_what_cannot_be_read_is_said():
         ("a.tfrecord:text", r"expected encoded images, serialized tensors, or the bytes of x"),
     ]:
         with pytest.raises(InputError, match=fault):
-            open_sources([text], [X])
+            open_all([text], [X])

@@ -7,8 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from opened import open_all
 
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput
 
 
 def count_bytes_read():
@@ -25,7 +26,7 @@ def test_small_batches_do_not_decompress_a_large_chunk_again(tmp_path, batch_siz
         # Of a band of 1,000 rows HDF5 by itself keeps 1 MB of 4.
         file.create_dataset("x", data=rows, chunks=(1000, 32, 64), compression="gzip")
     before = count_bytes_read()
-    with open_sources([str(path)], [ModelInput("x", (None, 64, 64), "uint8")]) as samples:
+    with open_all([str(path)], [ModelInput("x", (None, 64, 64), "uint8")]) as samples:
         for first, batch in samples.batches(batch_size):
             np.testing.assert_array_equal(batch["x"], rows[first : first + batch_size])
     # What is decompressed again is read again.
