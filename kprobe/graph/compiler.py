@@ -11,9 +11,11 @@ from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.eager import context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from tensorflow.core.framework.attr_value_pb2 import NameAttrList
     from tensorflow.core.framework.graph_pb2 import GraphDef
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 Options = tuple[tuple[str, int], ...]
 
@@ -53,17 +55,50 @@ def compiling(options: Options) -> Iterator[None]:
 def set_options(definition: GraphDef, options: Options) -> None:
     """Let the functions that a graph calls without inlining them be compiled with some options.
 
-    Each call has options of its own, from when it was traced.
+    Each call has options of its own, from when it was traced. A function in which that changes a
+    call gets another name, since TensorFlow knows it by the old one.
 
     Args:
         definition: The graph, with its library. It is changed.
         options: As for `compiling`.
     """
-    for nodes in (definition.node, *(f.node_def for f in definition.library.function)):
+    library = {function.signature.name: function for function in definition.library.function}
+    calling = {
+        name: {inner.name for node in function.node_def for inner in _list_functions(node)}
+        for name, function in library.items()
+    }
+    changed = {name for name, f in library.items() if _set_calls(f.node_def, options)}
+    while more := {name for name, inner in calling.items() if inner & changed} - changed:
+        changed |= more
+    suffix = "".join(f"__{name}_{value}" for name, value in options)
+    for name in changed:
+        library[name].signature.name = name + suffix
+    _set_calls(definition.node, options)
+    for nodes in (definition.node, *(function.node_def for function in library.values())):
         for node in nodes:
-            if node.op in _CALLS:
-                own = node.attr["config_proto"].s
-                node.attr["config_proto"].s = _set_options(own, options).SerializeToString()
+            for inner in _list_functions(node):
+                if inner.name in changed:
+                    inner.name += suffix
+
+
+def _list_functions(node: NodeDef) -> Iterator[NameAttrList]:
+    """Give the functions that a node names, whatever it does with them."""
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func
+        yield from value.list.func
+
+
+def _set_calls(nodes: Iterable[NodeDef], options: Options) -> bool:
+    """Set the options of all calls among some nodes, and tell whether that changes one."""
+    changed = False
+    for node in nodes:
+        if node.op in _CALLS:
+            before = node.attr["config_proto"].s
+            after = _set_options(before, options).SerializeToString(deterministic=True)
+            node.attr["config_proto"].s = after
+            changed |= after != before
+    return changed
 
 
 @functools.lru_cache

@@ -52,6 +52,24 @@ def select_device(name: str | None) -> None:
         ) from None
 
 
+def set_threads(threads: int) -> None:
+    """Choose how many threads work on one operation, for the rest of the process.
+
+    Raises:
+        KprobeError: TensorFlow runs already, with another number.
+    """
+    if tf.config.threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        raise KprobeError(
+            f"threads: {threads} can't be had any more, TensorFlow is already running",
+            hint="choose them before the model is made: "
+            f"tf.config.threading.set_intra_op_parallelism_threads({threads})",
+        ) from None
+
+
 def _let_grow(gpus: Sequence[Any]) -> None:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.calls import DroppedCall
+from kprobe.errors import Command
 from kprobe.graph.composite import list_components
 from kprobe.graph.lift import functions_of
 from kprobe.graph.liveness import find_ancestors, find_needed, is_in_vectorized_map
@@ -37,8 +38,8 @@ def hint_at_vectorized(address: str) -> str:
     Args:
         address: The address of the layer that called it; "" for the model.
     """
-    command = " ".join(["kprobe ls MODEL --ops", *([address] if address else [])])
-    return f"`{command}` lists the vectorised operations, named …/pfor/…"
+    command = Command(" ".join(["ls MODEL", *([address] if address else [])]), ["ops"])
+    return f"{command} lists the vectorised operations, named …/pfor/…"
 
 
 class Sorting:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.graph.composite import list_components, make_plain
-from kprobe.graph.computation import Computation
+from kprobe.graph.engine import Engine
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.record import Record, recording
 from kprobe.graph.signature import call_model
@@ -22,6 +22,8 @@ from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from kprobe.graph.compute import Compute
 
 
 def run_eagerly(
@@ -47,7 +49,10 @@ def run_eagerly(
         ModelError: The model's own code fails, or it is a graph and nothing else.
     """
     if isinstance(model, SavedSignature):
-        raise ModelError("a signature has no Python to run eagerly", hint="leave --eager out")
+        raise ModelError(
+            "a signature has no Python to run eagerly",
+            hint=Hint("leave ", Setting("eager"), " out"),
+        )
     state = _find_state(model, seed=0, stateful=False)
     try:
         return _run(model, tensors, arrange, training)
@@ -65,7 +70,7 @@ def _run(
         try:
             outputs = call_model(model, arrange(tensors), training=training)
         # What a layer's own code raises has no common class.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(
                 f"the model fails when it runs eagerly: {describe_failure(error)}"
             ) from error
@@ -95,7 +100,7 @@ def _find_state(model: Any, *, seed: int, stateful: bool) -> State:
     return State(changing, dict(enumerate(seeds)), seed=seed, stateful=stateful)
 
 
-class EagerRun(Computation):
+class EagerRun(Engine):
     """What gives some tensors of a model by running all of it eagerly, batch by batch."""
 
     def __init__(
@@ -104,11 +109,8 @@ class EagerRun(Computation):
         specs: Mapping[str, tf.TensorSpec],
         arrange: Callable[[Mapping[str, tf.Tensor]], Any],
         addresses: Sequence[str],
-        *,
         dtypes: Sequence[tf.DType],
-        training: bool = False,
-        stateful: bool = False,
-        seed: int = 0,
+        compute: Compute,
     ) -> None:
         """Prepare the runs.
 
@@ -118,20 +120,18 @@ class EagerRun(Computation):
             arrange: As for `trace`.
             addresses: What to fetch, each the address of one tensor.
             dtypes: What to cast each fetch to.
-            training: As for `trace`.
-            stateful: As for `Subgraph`.
-            seed: As for `Subgraph`.
+            compute: How it is to be computed.
         """
         self._model = model
         self._arrange = arrange
         self._addresses = addresses
         self._dtypes = dtypes
-        self._training = training
-        self._seed = seed
+        self._training = compute.training
+        self._seed = compute.seed
         super().__init__(
             specs,
             batch_size=next((spec.shape[0] for spec in specs.values()), None),
-            state=_find_state(model, seed=seed, stateful=stateful),
+            state=_find_state(model, seed=compute.seed, stateful=compute.stateful),
         )
 
     @property

@@ -10,7 +10,7 @@ from kprobe.graph.fetch import Fetch, find_fetches
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kprobe.graph.subgraph import Subgraph
+    from kprobe.graph.cut import Cut
     from kprobe.graph.trace import Trace
 
 
@@ -67,16 +67,16 @@ def _check_feedable(trace: Trace, fetch: Fetch) -> None:
         raise AddressError(f"{fetch.address} has no row for each sample to be fed")
 
 
-def check_used(subgraph: Subgraph, feeds: Sequence[Fetch]) -> None:
+def check_used(cut: Cut, feeds: Sequence[Fetch]) -> None:
     """Check that all that is fed is needed.
 
     Raises:
         AddressError: Nothing that is asked for depends on one of the feeds.
     """
-    used = {*subgraph.feeds, *subgraph.replaced}
+    used = {*cut.specs, *cut.replaced}
     idle = [feed.address for feed in feeds if feed.name not in used]
     if idle:
         raise AddressError(
-            f"nothing that is asked for depends on the feeds {', '.join(idle)}",
-            hint="feed what lies upstream of the layers, or leave the feed out",
+            f"nothing that is asked for depends on {', '.join(idle)}",
+            hint="feed or replace what lies upstream of the layers, or leave it out",
         )

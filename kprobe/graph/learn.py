@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 from kprobe.graph.signature import Keywords, Learned, call_model, library_of, remember
 from kprobe.graph.trace import describe_failure
 
@@ -47,7 +47,7 @@ def learn_signature(model: Any, sample: Mapping[str, npt.NDArray[Any]]) -> None:
     if isinstance(model, library_of(model).Sequential) and not model.built:
         # Called on one sample, it would take one sample only.
         model.build((None, *next(iter(tensors.values())).shape[1:]))
-    failures = []
+    failures: dict[str, str] = {}
     for form, arrange in _list_ways(model, list(tensors)):
         try:
             with warnings.catch_warnings():
@@ -55,8 +55,8 @@ def learn_signature(model: Any, sample: Mapping[str, npt.NDArray[Any]]) -> None:
                 warnings.simplefilter("ignore")
                 call_model(model, arrange(tensors), training=False)
         # What a model's own code raises has no common class.
-        except Exception as error:
-            failures.append(f"{form}: {describe_failure(error)}")
+        except (Exception, SystemExit) as error:
+            failures.setdefault(describe_failure(error), form)
             continue
         specs = {
             name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
@@ -66,8 +66,13 @@ def learn_signature(model: Any, sample: Mapping[str, npt.NDArray[Any]]) -> None:
         return
     shapes = ", ".join(f"{name} {tuple(t.shape)} {t.dtype.name}" for name, t in tensors.items())
     raise InputError(
-        f"the model ({type(model).__name__}) can't be called on {shapes}; {'; '.join(failures)}",
-        hint="name its inputs as the code does: --input NAME=SRC for each",
+        f"the model ({type(model).__name__}) can't be called on {shapes}; "
+        + "; ".join(f"{form}: {failure}" for failure, form in failures.items()),
+        hint=Hint(
+            "name its inputs as the code does: ",
+            Setting("inputs", "NAME=SRC", python="{'NAME': …}"),
+            " for each",
+        ),
     )
 
 

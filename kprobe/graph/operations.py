@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from kprobe.errors import AddressError
+from kprobe.errors import AddressError, Command
 from kprobe.graph.composite import SCOPE
 from kprobe.graph.dropped import (
     FRAMED,
@@ -75,7 +75,9 @@ def find_operations(
     """
     place = f"{call.address if call else ''}//"
     if trace.function is None:
-        raise AddressError(f"{place}{address.operation}: operations have no address with --eager")
+        raise AddressError(
+            f"{place}{address.operation}: operations have no address where the model runs eagerly"
+        )
     wanted = address.operation or ""
     # Not a list of them all: the garbage collector would go through the whole process.
     found = match_operations(list_operations(trace, call), wanted)
@@ -87,7 +89,7 @@ def find_operations(
         fault = f"{place}{wanted} names no operation"
         raise AddressError(
             f"{fault}; nearest: {', '.join(place + name for name in near)}" if near else fault,
-            hint=None if near else "`kprobe ls MODEL --ops` lists them",
+            hint=None if near else f"{Command('ls MODEL', ['ops'])} lists them",
         )
     tensors = []
     for entry in found:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from kprobe.errors import InputError
-from kprobe.graph.preprocessing import Preprocessing
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from kprobe.preprocessing import Preprocessing
 
 
 def prepare(
@@ -42,9 +40,9 @@ def prepare(
     if preprocessing.scale is not None:
         result *= tf.cast(preprocessing.scale, spec.dtype)
     if preprocessing.mean is not None:
-        result -= _channels("--mean", preprocessing.mean, spec)
+        result -= _channels("mean", preprocessing.mean, spec)
     if preprocessing.std is not None:
-        result /= _channels("--std", preprocessing.std, spec)
+        result /= _channels("std", preprocessing.std, spec)
     if not spec.shape.is_compatible_with(result.shape):
         raise InputError(
             f"preprocessing gives shape {tuple(result.shape)}, and the model expects "
@@ -87,8 +85,10 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def _channels(option: str, values: Sequence[float], spec: tf.TensorSpec) -> tf.Tensor:
+def _channels(option: str, given: float | Sequence[float], spec: tf.TensorSpec) -> tf.Tensor:
+    values = given if isinstance(given, Sequence) else [given]
     size = spec.shape[-1]
     if len(values) not in (1, size):
-        raise InputError(f"{option}: expected 1 or {size} values, received {len(values)}")
+        several = "1 value" if size == 1 else f"1 or {size} values"
+        raise InputError(f"{option}: expected {several}, received {len(values)}")
     return tf.constant(values, spec.dtype)

@@ -9,6 +9,7 @@ import inspect
 import itertools
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -152,17 +153,20 @@ class Recorder:
         if not isinstance(symbols, list):
             return
         first = args[0] if args else kwargs.get("inputs")
+        kinds = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
         if isinstance(first, Mapping):
             # Its order is that of its keys, the model's that of its inputs.
             names = [symbol._keras_history[0].name for symbol in symbols]
-            given = [first[name] for name in names if name in first]
+            given = [first.get(name) for name in names]
         else:
-            kinds = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
-            given = [t for t in tf.nest.flatten(first) if isinstance(t, kinds)]
+            given = tf.nest.flatten(first)
+        if len(symbols) != len(given):
+            given = [value for value in given if isinstance(value, kinds)]
         if len(symbols) != len(given):
             return
         for symbol, tensor in zip(symbols, given, strict=True):
-            if hasattr(symbol, "_keras_history"):
+            # In the place of an optional input that isn't given there is None.
+            if isinstance(tensor, kinds) and hasattr(symbol, "_keras_history"):
                 self.add_input(symbol._keras_history[0], tensor)
 
 
@@ -174,6 +178,9 @@ def _belongs(operation: Any, enclosing: Any) -> bool:
     if hasattr(operation, "weights"):
         return True
     return any(operation is node for node in getattr(enclosing, "operations", ()))
+
+
+_CHANGING = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -188,6 +195,8 @@ def recording(*, eager: bool = False) -> Iterator[Recorder]:
     """
     recorder = Recorder(eager)
     with contextlib.ExitStack() as stack:
+        # The libraries' classes are the whole process's: one thread at a time changes them.
+        stack.enter_context(_CHANGING)
         stack.enter_context(_run_eagerly(recorder) if eager else functions_traced_anew())
         stack.enter_context(restored_functions_copied(recorder))
         for owner in _call_owners():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.graph.restored import copy_function
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run_signature(
     if training:
         raise ModelError(
             f"the signature {signature.name} runs as it was saved, and not as in training",
-            hint="leave --training out",
+            hint=Hint("leave ", Setting("training"), " out"),
         )
     function = signature.function
 

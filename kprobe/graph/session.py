@@ -123,12 +123,7 @@ def trace_session(
             tf.graph_util.import_graph_def(cut.definition, input_map=given, name="")
         except ValueError as error:
             raise ModelError(f"the model's graph can't be copied: {error}") from error
-        for node in cut.definition.node:
-            if node.name in operations:
-                # A shape that was set by hand isn't in the definition.
-                old, new = operations[node.name], copied.get_operation_by_name(node.name)
-                for before, after in zip(old.outputs, new.outputs, strict=True):
-                    after.set_shape(before.shape)
+        _set_shapes(cut.definition, operations, copied)
         return [copied.get_tensor_by_name(part.name) for part in model.outputs]
 
     signature = [
@@ -144,6 +139,17 @@ def trace_session(
         variables=variables,
         framed=frozenset(op.name for op in operations.values() if _is_framed(op)),
     )
+
+
+def _set_shapes(
+    definition: tf.compat.v1.GraphDef, operations: Mapping[str, tf.Operation], copied: tf.Graph
+) -> None:
+    """Set the shapes that were set by hand: they aren't in a graph's definition."""
+    for node in definition.node:
+        if node.name in operations:
+            old, new = operations[node.name], copied.get_operation_by_name(node.name)
+            for before, after in zip(old.outputs, new.outputs, strict=True):
+                after.set_shape(before.shape)
 
 
 class _Cut(NamedTuple):

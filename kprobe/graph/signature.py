@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
@@ -96,8 +96,22 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
     raise ModelError(
         f"the model ({type(model).__name__}) doesn't say what it takes: it is subclassed, and "
         "isn't built or takes several inputs",
-        hint="give it samples, --input NAME=SRC for each of several inputs",
+        hint=Hint("give it samples: ", Setting("inputs", "NAME=SRC", python="{'NAME': …}")),
     )
+
+
+def list_optional(model: Any) -> set[str]:
+    """Give the names of the inputs that a model can be called without."""
+    if isinstance(model, SavedSignature) or model in _learned:
+        return set()
+    names = read_signature(model)
+    symbols = getattr(model, "inputs", None) or ()
+    return {
+        name
+        for name, symbol in zip(names, symbols, strict=False)
+        # Keras 3 notes it at the layer, keras/src/layers/core/input_layer.py.
+        if getattr(getattr(symbol, "_keras_history", [None])[0], "optional", False)
+    }
 
 
 def _is_shape(value: Any) -> bool:
@@ -162,16 +176,17 @@ def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
 
     Args:
         model: A model of keras or tf_keras, or a SavedSignature.
-        tensors: A tensor for each input, by name.
+        tensors: A tensor for each input, by name; an optional one may be left out.
     """
     if isinstance(model, SavedSignature):
         return dict(tensors)
     if model in _learned:
         return _learned[model].arrange(tensors)
     signature = read_signature(model)
-    flat = [tensors[name] for name in signature]
+    flat = [tensors.get(name) for name in signature]
     for number, symbol in enumerate(getattr(model, "inputs", None) or ()):
-        flat[number] = _make_composite(symbol, flat[number])
+        if flat[number] is not None:
+            flat[number] = _make_composite(symbol, flat[number])
     # The symbolic inputs as they were given when the model was made: one, a list or a dict.
     # Keras warns of any other structure, even of a bare tensor for a list of one.
     network = getattr(model, "_functional", None) or model

@@ -1,4 +1,4 @@
-"""Cut out of a trace the part between some tensors and others, as a function."""
+"""A cut-out part of a trace as a function: `K.function`, for every Keras."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from kprobe.errors import AddressError, UnevenError
+from kprobe.errors import UnevenError
 from kprobe.graph.compiler import BFLOAT16, SAFE, UNCHANGED, compiling, set_options
-from kprobe.graph.computation import Computation
-from kprobe.graph.extract import extract, find_updates, find_written
+from kprobe.graph.engine import Engine
 from kprobe.graph.freeze import freeze
-from kprobe.graph.lift import find_lifted, lift, nodes_run
+from kprobe.graph.lift import find_lifted, nodes_run
 from kprobe.graph.random import find_draws, seed_draws
-from kprobe.graph.replace import replace
-from kprobe.graph.state import State, holds_seed, make_key
+from kprobe.graph.state import State, make_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-    from kprobe.graph.lift import Entry
-    from kprobe.graph.replacement import Replacement
-    from kprobe.graph.trace import Trace
+    from kprobe.graph.compute import Compute
+    from kprobe.graph.cut import Cut
 
 
 # What random numbers are drawn with.
@@ -34,119 +31,55 @@ _KEY = "kprobe_key"
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
-class Subgraph(Computation):
-    """What computes some tensors of a trace from others: `K.function`, for every Keras.
-
-    Nothing that the fetches don't depend on is run, or kept. Of the tensors to supply, `feeds` has
-    those that the fetches need.
-
-    Attributes:
-        names: What errors call the fetches.
-        replaced: The names of the tensors that are replaced: of those given, the ones needed.
-    """
+class Subgraph(Engine):
+    """What computes some tensors of a trace from others, on TensorFlow."""
 
     def __init__(
         self,
-        trace: Trace,
-        feeds: Mapping[str, tf.Tensor],
-        fetches: Sequence[tf.Tensor],
+        cut: Cut,
+        compute: Compute,
         *,
-        replaced: Mapping[str, tuple[tf.Tensor, Replacement]] | None = None,
+        names: Sequence[str] | None = None,
         dtypes: Sequence[tf.DType] | None = None,
-        exact: bool = False,
-        bfloat16: bool = False,
-        stateful: bool = False,
-        seed: int = 0,
+        frozen: bool = False,
     ) -> None:
-        """Cut the sub-graph.
+        """Make the function; its graph is made when it is called first.
 
         Args:
-            trace: The model's trace.
-            feeds: The tensors that will be supplied, by name; any tensors of the trace.
-            fetches: The tensors to compute. An input or a fed tensor comes back as it went in.
-            replaced: The tensors whose values are replaced on the way, by name.
+            cut: What was cut out of the trace.
+            compute: How it is to be computed.
+            names: What errors call the fetches; None for their edges.
             dtypes: What to cast each fetch to; None for the dtypes they have.
-            exact: Whether results must be those of the layers run one by one, bit for bit.
-            bfloat16: Whether the graph compiler may compute in bfloat16 what it holds safe.
-            stateful: Whether a batch begins with the state that the last one left: that of
-                stateful RNNs, and whatever else the model's variables hold.
-            seed: What random numbers follow from, with the row that a batch begins with.
-
-        Raises:
-            AddressError: The fetches depend on an input of the model that isn't fed, or lie in a
-                function that runs in several places.
+            frozen: Whether to turn variables into constants, so that the graph compiler can fold
+                and pack them. It moves results by 1e-7 to 1e-6 of their magnitude, and isn't done
+                where they are to be exact, or where the model has a state that changes.
         """
-        # Variables delete their storage when they go, whatever still holds a handle to it.
-        self.trace = trace
-        self._exact = exact
-        self._options = UNCHANGED if exact else BFLOAT16 if bfloat16 else SAFE
-        self._seed = seed
-        whole = trace.graph.as_graph_def()
-        wanted = [
-            _edge(tensor)
-            if tensor.graph is trace.graph
-            else lift(whole, _find_way(trace, tensor), tensor, number)
-            for number, tensor in enumerate(fetches)
-        ]
-        replacing: dict[str, str] = {}
-        for name, (tensor, replacement) in (replaced or {}).items():
-            replacing[name] = replace(whole, tensor, replacement)
-            wanted = [replacing[name] if edge == _edge(tensor) else edge for edge in wanted]
-        fed = {_edge(tensor): name for name, tensor in feeds.items()}
-        inputs = {_edge(tensor): name for name, tensor in trace.inputs.items()}
-        captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
-        stops = {*fed, *captures, *inputs}
-        updates: list[str] = []
-        if stateful:
-            updates = sorted(find_updates(whole, wanted, stops, list(_list_nodes(trace))))
-        definition, consumed = extract(whole, [*wanted, *updates], stops)
-        set_options(definition, self._options)
-        needed = consumed | set(wanted)
-        missing = [name for edge, name in inputs.items() if edge in needed and edge not in fed]
-        if missing:
-            raise AddressError(
-                f"the fetches depend on {', '.join(missing)}, which is not among the feeds",
-                hint="feed it too, or fetch only what lies behind the feeds",
-            )
-        arguments = {edge: name for edge, name in fed.items() if edge in needed}
-        # Only what is consumed: passing all of a model's variables costs seconds a call.
-        self._handles = {edge: outer for edge, outer in captures.items() if edge in needed}
-        kept = {node.name for node in definition.node}
-
-        specs = {n: tf.TensorSpec(feeds[n].shape, feeds[n].dtype) for n in arguments.values()}
-        self.replaced = [n for n, edge in replacing.items() if edge.partition(":")[0] in kept]
-        self._draws, unseeded = find_draws(definition)
-        self._edges, self._signature = list(arguments), list(specs.values())
-        if self._draws:
-            seed_draws(definition, _KEY)
-            self._edges.append(_KEY)
-            self._signature.append(tf.TensorSpec([1], tf.uint64))
-        self._definition, self._wanted, self._updates = definition, wanted, updates
-        self._dtypes = dtypes
-        variables = {id(variable.handle): variable for variable in trace.graph.variables}
-        owned = self._owned = {
-            edge: variables[id(outer)]
-            for edge, outer in self._handles.items()
-            if id(outer) in variables
-        }
-        written = find_written(definition)
-        # Numbered in the whole model, so that the numbers don't depend on what is fetched.
-        seeds = [e for e, outer in captures.items() if holds_seed(variables.get(id(outer)))]
-        state = State(
-            [variable for edge, variable in owned.items() if edge in written],
-            {number: owned[edge] for number, edge in enumerate(seeds) if edge in owned},
-            seed=seed,
-            stateful=stateful,
-        )
-        batch_size = next((tensor.shape[0] for tensor in trace.inputs.values()), None)
-        super().__init__(specs, batch_size=batch_size, state=state)
-        self.names = [str(tensor.name) for tensor in fetches]
+        state = State(cut.written, cut.seeds, seed=compute.seed, stateful=compute.stateful)
+        batch_size = next((tensor.shape[0] for tensor in cut.trace.inputs.values()), None)
+        super().__init__(cut.specs, batch_size=batch_size, state=state)
+        self.trace = cut.trace
+        self.lifted = cut.lifted
+        self.frozen = frozen and not compute.exact and not state
+        self.runs_python = any(node.op in _PYTHON for node in nodes_run(cut.definition))
+        self._options = UNCHANGED if compute.exact else SAFE
+        if compute.precision == "bfloat16":
+            self._options = BFLOAT16
+        self._definition = tf.compat.v1.GraphDef()
+        self._definition.CopyFrom(cut.definition)
+        set_options(self._definition, self._options)
+        self._draws, unseeded = find_draws(self._definition)
         self.reproducible = not unseeded
-        self.runs_python = any(node.op in _PYTHON for node in nodes_run(definition))
-        self.weight_bytes = sum(
-            v.dtype.size * (v.shape.num_elements() or 0) for v in owned.values()
-        )
-        self.lifted = {n for n, tensor in enumerate(fetches) if tensor.graph is not trace.graph}
+        if self._draws:
+            seed_draws(self._definition, _KEY)
+        self._cut = cut
+        self._seed = compute.seed
+        self._names = cut.wanted if names is None else names
+        self._dtypes = dtypes
+
+    @property
+    def weight_bytes(self) -> int:
+        """The size of the variables that the fetches depend on, in bytes."""
+        return self._cut.weight_bytes
 
     def find_largest(self) -> int:
         """Give the bytes of one sample in the largest tensor whose shape is known in advance."""
@@ -161,48 +94,70 @@ class Subgraph(Computation):
             default=0,
         )
 
-    def freeze(self) -> bool:
-        """Turn the variables into constants, so that the graph compiler can fold and pack them.
-
-        Moves results by 1e-7 to 1e-6 of their magnitude.
-
-        Returns:
-            Whether it was done: an exact sub-graph is left, and one with a state that changes.
-        """
-        if not self.frozen and not self._exact and not self._state:
-            self.frozen = True
-            self.__dict__.pop("_function", None)
-        return self.frozen
-
     @cached_property
     def _function(self) -> Any:
-        """The sub-graph as TensorFlow runs it; made late, since it may be frozen till then."""
-        definition, values = self._definition, {}
+        """The sub-graph as TensorFlow runs it."""
+        cut, values = self._cut, {}
+        definition = self._definition
         if self.frozen:
             definition = tf.compat.v1.GraphDef()
             definition.CopyFrom(self._definition)
-            edges = freeze(definition, {edge: v.dtype for edge, v in self._owned.items()})
-            values = {value: self._owned[edge].numpy() for edge, value in edges.items()}
+            edges = freeze(definition, {edge: v.dtype for edge, v in cut.variables.items()})
+            values = {value: cut.variables[edge].numpy() for edge, value in edges.items()}
         consumed = {edge for node in definition.node for edge in node.input}
-        owned = {edge: v for edge, v in self._owned.items() if edge in consumed}
+        variables = {edge: v for edge, v in cut.variables.items() if edge in consumed}
         handles = {
             edge: outer
-            for edge, outer in self._handles.items()
-            if edge in owned or edge not in self._owned
+            for edge, outer in cut.handles.items()
+            if edge in variables or edge not in cut.variables
         }
-        run = _make_runner(
-            definition,
-            self._edges,
-            handles,
-            values,
-            consumed,
-            self._wanted,
-            self._updates,
-            self._dtypes,
-        )
-        function = tf.compat.v1.wrap_function(run, self._signature)
-        function.graph.variables = list(owned.values())
+        specs = list(self.specs)
+        arguments = list(cut.arguments)
+        if self._draws:
+            arguments.append(_KEY)
+            specs.append(tf.TensorSpec([1], tf.uint64))
+
+        def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
+            given = dict(zip(arguments, tensors, strict=True))
+            return self._import(definition, given, handles, values)
+
+        function = tf.compat.v1.wrap_function(run, specs)
+        function.graph.variables = list(variables.values())
         return function
+
+    def _import(
+        self,
+        definition: tf.compat.v1.GraphDef,
+        given: dict[str, tf.Tensor],
+        handles: Mapping[str, tf.Tensor],
+        values: Mapping[str, npt.NDArray[Any]],
+    ) -> list[tf.Tensor]:
+        """Import a graph into the present one, and give the fetches, after the updates ran.
+
+        Args:
+            definition: The graph.
+            given: The tensors that come in, by their edges.
+            handles: The resources that come in.
+            values: The constants that come in.
+        """
+        graph = tf.compat.v1.get_default_graph()
+        given |= {edge: graph.capture(outer) for edge, outer in handles.items()}
+        given |= {edge: tf.constant(value) for edge, value in values.items()}
+        consumed = {edge for node in definition.node for edge in node.input}
+        computed = [edge for edge in self._cut.wanted if edge not in given]
+        names = [edge if ":" in edge else f"{edge}:0" for edge in computed]
+        imported = tf.graph_util.import_graph_def(
+            definition,
+            input_map={edge: tensor for edge, tensor in given.items() if edge in consumed},
+            return_elements=[*names, *self._cut.updates],
+            name="",
+        )
+        given |= dict(zip(computed, imported, strict=False))
+        results = [given[edge] for edge in self._cut.wanted]
+        if self._cut.updates:
+            with tf.control_dependencies(imported[len(computed) :]):
+                results = [tf.identity(result) for result in results]
+        return results if self._dtypes is None else [*map(tf.cast, results, self._dtypes)]
 
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         key = [tf.constant(make_key(self._seed, row))] if self._draws else []
@@ -213,63 +168,4 @@ class Subgraph(Computation):
             number = find_lifted(error.message)
             if number is None:
                 raise
-            raise UnevenError(self.names[number], number) from error
-
-
-def _list_nodes(trace: Trace) -> Iterator[tuple[list[str], set[str]]]:
-    """Give, for each innermost call in the trace's own graph, the nodes of its outputs, and all."""
-    operations = trace.graph.get_operations()
-    around = {call.steps[:-1] for call in trace.calls}
-    for call in trace.calls:
-        if call.graph is trace.graph and not call.is_input and call.steps not in around:
-            outputs = [tensor.op.name for _, tensor in call.outputs]
-            yield outputs, {operation.name for operation in operations[slice(*call.span)]}
-
-
-def _make_runner(
-    definition: tf.compat.v1.GraphDef,
-    arguments: Sequence[str],
-    handles: Mapping[str, tf.Tensor],
-    values: Mapping[str, npt.NDArray[Any]],
-    consumed: Collection[str],
-    wanted: Sequence[str],
-    updates: Sequence[str],
-    dtypes: Sequence[tf.DType] | None,
-) -> Callable[..., list[tf.Tensor]]:
-    """Make a function that imports a graph and gives the edges wanted, after the updates ran."""
-
-    def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
-        graph = tf.compat.v1.get_default_graph()
-        given = dict(zip(arguments, tensors, strict=True))
-        given |= {edge: graph.capture(outer) for edge, outer in handles.items()}
-        given |= {edge: tf.constant(value) for edge, value in values.items()}
-        computed = [edge for edge in wanted if edge not in given]
-        names = [edge if ":" in edge else f"{edge}:0" for edge in computed]
-        imported = tf.graph_util.import_graph_def(
-            definition,
-            input_map={edge: tensor for edge, tensor in given.items() if edge in consumed},
-            return_elements=[*names, *updates],
-            name="",
-        )
-        given |= dict(zip(computed, imported, strict=False))
-        results = [given[edge] for edge in wanted]
-        if updates:
-            with tf.control_dependencies(imported[len(computed) :]):
-                results = [tf.identity(result) for result in results]
-        return results if dtypes is None else [*map(tf.cast, results, dtypes)]
-
-    return run
-
-
-def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:
-    way = trace.find_way(tensor.graph)
-    if way is None:
-        raise AddressError(
-            f"{tensor.name} lies in a function that runs in several places, and has a value in each"
-        )
-    return way
-
-
-def _edge(tensor: tf.Tensor) -> str:
-    """A tensor's name as a GraphDef writes it: without the number where that is 0."""
-    return str(tensor.name).removesuffix(":0")
+            raise UnevenError(self._names[number], number) from error

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from kprobe.calls import DroppedCall, LayerCall
-from kprobe.errors import AddressError, KprobeError, ModelError
+from kprobe.errors import AddressError, Hint, KprobeError, ModelError, Setting
 from kprobe.graph.composite import list_components, make_plain
 from kprobe.graph.dropped import Sorting
 from kprobe.graph.lift import Entry, find_ways
@@ -239,20 +239,9 @@ def trace(
     Raises:
         ModelError: A layer's own code fails on such inputs.
     """
-    names = list(specs)
     if is_graph_mode(model):
-        session = trace_session(model, specs, arrange, training=training)
-        result = Trace(
-            model=model,
-            function=session.function,
-            inputs=dict(zip(names, session.function.graph.inputs, strict=False)),
-            outputs=session.outputs,
-            calls=[],
-            variables=session.variables,
-            framed=session.framed,
-            origin=model.outputs[0].graph,
-        )
-        return _sort(session.records, result)
+        return _trace_session(model, specs, arrange, training)
+    names = list(specs)
     outputs: list[Any] = []
 
     def run(*tensors: tf.Tensor) -> Any:
@@ -272,21 +261,41 @@ def trace(
             )
         except KprobeError:
             raise
-        # What a layer's own code raises has no common class.
-        except Exception as error:
+        # What a layer's own code raises has no common class, and it may end the program.
+        except (Exception, SystemExit) as error:
             raise ModelError(
                 f"the model can't be traced: {describe_failure(error)}",
-                hint="`kprobe dump --eager` runs it all the same",
+                hint=Hint(Setting("eager", True), " runs it all the same"),
             ) from error
-    graph = function.graph
     result = Trace(
         model=model,
         function=function,
-        inputs=dict(zip(names, graph.inputs[: len(names)], strict=True)),
+        inputs=dict(zip(names, function.graph.inputs[: len(names)], strict=True)),
         outputs=[tensor for tensor in outputs if tensor is not None],
         calls=[],
     )
     return _sort(recorder.records, result)
+
+
+def _trace_session(
+    model: Any,
+    specs: Mapping[str, tf.TensorSpec],
+    arrange: Callable[[Mapping[str, tf.Tensor]], Any],
+    training: bool,
+) -> Trace:
+    """Copy a model that was built with eager execution off out of its session's graph."""
+    session = trace_session(model, specs, arrange, training=training)
+    result = Trace(
+        model=model,
+        function=session.function,
+        inputs=dict(zip(specs, session.function.graph.inputs, strict=False)),
+        outputs=session.outputs,
+        calls=[],
+        variables=session.variables,
+        framed=session.framed,
+        origin=model.outputs[0].graph,
+    )
+    return _sort(session.records, result)
 
 
 def _sort(records: Sequence[Record], result: Trace) -> Trace:
@@ -301,7 +310,7 @@ def _sort(records: Sequence[Record], result: Trace) -> Trace:
     return result
 
 
-def describe_failure(error: Exception) -> str:
+def describe_failure(error: BaseException) -> str:
     """Give the class of what a model's own code raised, and the line that says what."""
     # A KeyError writes its message as Python would, on one line.
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)

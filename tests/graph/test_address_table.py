@@ -14,6 +14,8 @@ import tf_keras
 from address_table import TABLE
 
 from kprobe.errors import KprobeError
+from kprobe.graph.compute import Compute
+from kprobe.graph.cut import cut_out
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
@@ -65,7 +67,7 @@ def compute(k, construction):
         except KprobeError as error:
             errors[address] = error
     tensors = list({id(f.tensor): f.tensor for part in found.values() for f in part}.values())
-    subgraph = Subgraph(traced, traced.inputs, tensors, exact=True)
+    subgraph = Subgraph(cut_out(traced, traced.inputs, tensors), Compute(exact=True))
     computed = subgraph(data if isinstance(data, dict) else {next(iter(traced.inputs)): data})
     values = {id(t): to_numpy(v) for t, v in zip(tensors, computed, strict=True)}
     return traced, reference, found, errors, values

@@ -14,6 +14,8 @@ import tf_keras
 from constructions import CONSTRUCTIONS, hook_eagerly
 
 import kprobe
+from kprobe.graph.compute import Compute
+from kprobe.graph.cut import cut_out
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
@@ -58,8 +60,8 @@ def test_frozen_it_gives_the_same(k, construction):
     expected = kprobe.function(model, "**", exact=True)(data)
     traced = trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))
     fetches = find_fetches(traced, ["**"])
-    subgraph = Subgraph(traced, traced.inputs, [fetch.tensor for fetch in fetches])
-    subgraph.freeze()
+    cut = cut_out(traced, traced.inputs, [fetch.tensor for fetch in fetches])
+    subgraph = Subgraph(cut, Compute(), frozen=True)
     computed = subgraph(data if isinstance(data, dict) else {subgraph.feeds[0]: data})
     for fetch, tensor in zip(fetches, computed, strict=True):
         if tensor.dtype == tf.string:

@@ -59,7 +59,7 @@ SEVERAL = "lies in a function that runs in several places, and has a value in ea
 VECTORIZED = (
     "runs in tf.vectorized_map, which computes all rows at once: no tensor of a single call exists"
 )
-HINT = "`kprobe ls MODEL --ops probe` lists the vectorised operations, named …/pfor/…"
+HINT = "`kprobe ls MODEL probe --ops` lists the vectorised operations, named …/pfor/…"
 
 
 @KERASES

@@ -110,7 +110,12 @@ def test_the_model_is_left_as_it_was(siamese, pairs):
 
 
 WRONG = [
-    ((), {}, "expected an array for image, received nothing"),
+    (
+        (),
+        {},
+        "expected an array for every input that these layers need, received none for "
+        "image (None, 64, 64, 3) float32",
+    ),
     ((np.zeros((2, 64, 64, 3)),) * 2, {}, "expected an array for image, received 2 arrays"),
     ((), {"images": np.zeros((2, 64, 64, 3))}, "expected an array for image, received images"),
     (

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kprobe.graph.compute import Compute
+from kprobe.graph.cut import cut_out
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
 from kprobe.graph.trace import trace
@@ -60,18 +62,18 @@ class Word(keras.layers.Layer):
 @pytest.mark.parametrize("layer", [Plain, InFunction, InBranch, Given], ids=lambda c: c.__name__)
 def test_it_holds_the_values(layer):
     model = keras.Sequential([keras.Input((3,)), layer()])
-    subgraph = cut(model)
+    subgraph = make_frozen(model)
     samples = {subgraph.feeds[0]: np.ones((2, 3), "float32")}
     expected = model(samples[subgraph.feeds[0]])
-    assert subgraph.freeze()
+    assert subgraph.frozen
     np.testing.assert_allclose(subgraph(samples)[0], expected, rtol=1e-6)
     model.layers[0].factor.assign([7.0, 8.0, 9.0])
     np.testing.assert_allclose(subgraph(samples)[0], expected, rtol=1e-6)
 
 
 def test_it_holds_a_string():
-    subgraph = cut(keras.Sequential([keras.Input((3,)), Word()]))
-    assert subgraph.freeze()
+    subgraph = make_frozen(keras.Sequential([keras.Input((3,)), Word()]))
+    assert subgraph.frozen
     results = subgraph({subgraph.feeds[0]: np.ones((2, 3), "float32")})
     assert results[0].numpy().tolist() == [[4.0, 4.0, 4.0]] * 2
 
@@ -85,19 +87,18 @@ def test_a_variable_may_have_any_shape():
         def call(self, x):
             return x * tf.reshape(self.free, [3])
 
-    subgraph = cut(keras.Sequential([keras.Input((3,)), Free()]))
-    subgraph.freeze()
+    subgraph = make_frozen(keras.Sequential([keras.Input((3,)), Free()]))
     result = subgraph({subgraph.feeds[0]: np.ones((2, 3), "float32")})[0]
     np.testing.assert_array_equal(result, [[2.0, 3.0, 4.0]] * 2)
 
 
 def test_an_exact_one_is_left():
-    assert not cut(keras.Sequential([keras.Input((3,)), Plain()]), exact=True).freeze()
+    assert not make_frozen(keras.Sequential([keras.Input((3,)), Plain()]), exact=True).frozen
 
 
 def test_one_that_writes_variables_is_left():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(0.5)])
-    assert not cut(model, training=True).freeze()
+    assert not make_frozen(model, training=True).frozen
 
 
 def test_a_layer_that_is_used_often_has_its_values_once():
@@ -105,17 +106,17 @@ def test_a_layer_that_is_used_often_has_its_values_once():
     x = source = keras.Input((512,))
     for _ in range(4):
         x = layer(x)
-    subgraph = cut(keras.Model(source, x))
-    subgraph.freeze()
+    subgraph = make_frozen(keras.Model(source, x))
     graph = subgraph._function.graph.as_graph_def()
     assert 2**20 <= graph.ByteSize() < 2 * 2**20
 
 
-def cut(model, *, training=False, **options):
+def make_frozen(model, **options):
+    compute = Compute(**options)
     traced = trace(
         model,
         read_signature(model),
         lambda tensors: arrange_inputs(model, tensors),
-        training=training,
+        training=compute.training,
     )
-    return Subgraph(traced, traced.inputs, traced.outputs, **options)
+    return Subgraph(cut_out(traced, traced.inputs, traced.outputs), compute, frozen=True)
