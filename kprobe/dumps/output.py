@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
+from operator import index
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from kprobe.checks import check_choice, check_count, check_switch
 from kprobe.errors import DumpError
 
 StoredDtype = Literal["float16", "float32", "as-is"]
-
-# What HDF5 counts with.
-_MOST_BYTES = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,34 +49,27 @@ class OutputSpec:
             self._set("path", read_output(self.path))
         except DumpError as error:
             faults += error.faults
-        if not (isinstance(self.dtype, str) and self.dtype in get_args(StoredDtype)):
-            faults.append(f"dtype: expected float16, float32 or as-is, received {self.dtype!r}")
-        for name, switch in (("overwrite", self.overwrite), ("resume", self.resume)):
-            if not isinstance(switch, bool):
-                faults.append(f"{name}: expected True or False, received {switch!r}")
+        faults += check_choice("dtype", self.dtype, get_args(StoredDtype))
+        faults += check_switch("overwrite", self.overwrite)
+        faults += check_switch("resume", self.resume)
         seconds: Any = self.stop_after
         if seconds is not None:
-            if _is_number(seconds, Real) and 0 < seconds < math.inf:
+            is_number = isinstance(seconds, Real) and not isinstance(seconds, bool)
+            if is_number and 0 < seconds < math.inf:
                 self._set("stop_after", float(seconds))
             else:
-                faults.append(f"stop after: expected seconds above 0, received {seconds!r}")
-        most: Any = self.max_bytes
-        if most is not None:
-            if _is_number(most, Integral) and 1 <= most <= _MOST_BYTES:
-                self._set("max_bytes", int(most))
-            else:
-                faults.append(
-                    f"max bytes: expected a whole number from 1 to {_MOST_BYTES}, received {most!r}"
-                )
+                faults.append(f"stop_after: expected seconds above 0, received {seconds!r}")
+        if (
+            not (found := [*check_count("max_bytes", self.max_bytes)])
+            and self.max_bytes is not None
+        ):
+            self._set("max_bytes", index(self.max_bytes))
+        faults += found
         if faults:
             raise DumpError(*faults)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-
-def _is_number(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def read_output(name: str | os.PathLike[str]) -> Path:

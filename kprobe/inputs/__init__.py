@@ -1,6 +1,6 @@
 """Inputs: batches of samples from what the user points at, each row with its identity.
 
-Its names are imported when they are asked for: `kprobe --help` needs no h5py.
+Its names are imported when they are asked for: a help page needs no h5py.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def _suggest_reshaping(source: Source, expected: tuple[int | None, ...]) -> Hint
     """Name the usual slip that would explain the shape."""
     shape, label = source.shape, source.label
     if -1 in shape:
-        return Hint("make the samples one size; images with ", Setting("resize"))
+        return Hint("make the samples one size; images with ", Setting("resize", argument="images"))
     if all(axis is None for axis in expected):
         return None
     if source.rows is not None and _fits_shape((source.rows, *shape), expected):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.concatenated import Joined, list_parts
 from kprobe.inputs.container import Container
 from kprobe.inputs.faults import Faults, list_names, suggest_name
@@ -158,15 +158,28 @@ class Matches:
         if name is None and not self._says:
             name = ONLY_INPUT
         if name is None:
-            if len(self._open_to_all) != 1:
+            name = self._only_input
+            if name is None:
                 rows.close()
+                first = next(iter(self._inputs), "NAME")
                 raise InputError(
-                    f"{text}: expected NAME=FILE, as the model has {len(self._inputs)} inputs: "
-                    f"{self._list_inputs()}",
-                    hint=f"say which, e.g. {next(iter(self._inputs), 'NAME')}={text}",
+                    f"{text}: expected the name of an input with it, as the model has "
+                    f"{len(self._inputs)}: {self._list_inputs()}",
+                    hint=Hint(
+                        "say which, for example ",
+                        Setting("inputs", f"{first}={text}", python=f'{{"{first}": ...}}'),
+                    ),
                 )
-            name = self._open_to_all[0]
         self._opened.setdefault(name, []).append(rows)
+
+    @property
+    def _only_input(self) -> str | None:
+        """The input that samples without a name are for: the only one that can't be left out."""
+        must = [name for name in self._open_to_all if not self._inputs[name].optional]
+        for names in (self._open_to_all, must):
+            if len(names) == 1:
+                return names[0]
+        return None
 
     def _add_matching(
         self, container: Container, name: str | None, location: Location | None, text: str
@@ -194,7 +207,8 @@ class Matches:
             named = f"one array, or one named {wanted[0]}"
         hint = None
         if location is not None and wanted:
-            hint = f"say which, e.g. {wanted[0]}={location.source}:{keys[0]}"
+            source = f"{wanted[0]}={location.source}:{keys[0]}"
+            hint = Hint("say which, for example ", Setting("inputs", source))
         return InputError(f"{text}: expected {named}, received {list_names(keys)}", hint=hint)
 
     def _add_all(self, container: Container, name: str | None, text: str) -> None:
@@ -218,8 +232,8 @@ class Matches:
             name = key
         elif name is None and key.isdecimal() and int(key) < len(self._open_to_all):
             name = self._open_to_all[int(key)]
-        elif name is None and len(self._open_to_all) == 1:
-            name = self._open_to_all[0]
+        elif name is None:
+            name = self._only_input
         model_input = self._inputs.get(name or "")
         return None if model_input is None else len(model_input.shape)
 

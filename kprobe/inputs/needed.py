@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_needed(lacking: Mapping[ModelInput, InputError | None], needed: Collection[str]) -> None:
-    """Refuse to go on without a source of an input that is needed and isn't optional.
+    """Refuse an input that is needed, isn't optional, and has no source.
 
     Args:
         lacking: The inputs without a source, each with why it has none if that is known.

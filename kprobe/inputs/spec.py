@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from kprobe.checks import check_choice, check_count, check_switch
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.image_options import ImageOptions
+from kprobe.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from kprobe.inputs.given import Given
 
 OnError = Literal["stop", "skip"]
-
-# What HDF5 and TensorFlow count with.
-_MOST = 2**63 - 1
 
 
 # Not comparable: whether two arrays or generators give the same can't be told.
@@ -36,8 +35,8 @@ class SampleSpec:
         seed: What random samples follow from, 0 or more.
         limit: How many samples to take at the most, 1 or more; None for all.
         preprocessing: What is done with the values of each input, a `kprobe.Preprocessing` by its
-            name; under "" for the only one.
-        images: How images become rows, by input name; under "" for all inputs.
+            name; under "", or by itself, for the only one.
+        images: How images become rows, by input name; under "", or by itself, for all inputs.
         labels_from_folders: Whether the samples are to have labels, after the folders that their
             images lie in.
         on_error: What becomes of a sample that can't be read: "stop" ends the run; "skip" keeps
@@ -52,36 +51,30 @@ class SampleSpec:
     random: int | None = None
     seed: int = 0
     limit: int | None = None
-    preprocessing: Mapping[str, Any] = field(default_factory=dict)
-    images: Mapping[str, ImageOptions] = field(default_factory=dict)
+    preprocessing: Mapping[str, Any] | Any = field(default_factory=dict)
+    images: Mapping[str, ImageOptions] | Any = field(default_factory=dict)
     labels_from_folders: bool = False
     on_error: OnError = "stop"
     given: tuple[Given, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check all of it."""
+        for name in ("preprocessing", "images"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping):
+                object.__setattr__(self, name, {"": value})
         # It needs numpy, and whoever only prints a help page doesn't.
         from kprobe.inputs.given import parse_inputs
 
         faults = [
-            *_check_number("random", self.random, 1),
-            *_check_number("seed", self.seed, 0),
-            *_check_number("limit", self.limit, 1),
+            *check_count("random", self.random),
+            *check_count("seed", self.seed, least=0, optional=False),
+            *check_count("limit", self.limit),
+            *check_switch("labels_from_folders", self.labels_from_folders),
+            *check_choice("on_error", self.on_error, get_args(OnError)),
         ]
-        if self.seed is None:
-            faults.append(f"seed: expected a number from 0 to {_MOST}, received None")
-        if not isinstance(self.labels_from_folders, bool):
-            faults.append(
-                "labels from folders: expected True or False, received "
-                f"{self.labels_from_folders!r}"
-            )
-        if self.on_error not in get_args(OnError):
-            faults.append(
-                f"on_error: expected {' or '.join(map(repr, get_args(OnError)))}, received "
-                f"{self.on_error!r}"
-            )
-        faults += _check_mapping("images", self.images, ImageOptions)
-        faults += _check_mapping("preprocessing", self.preprocessing, object)
+        faults += _check_each("images", self.images, ImageOptions)
+        faults += _check_each("preprocessing", self.preprocessing, Preprocessing)
         hint = None
         try:
             given = parse_inputs(self.inputs)
@@ -98,6 +91,9 @@ class SampleSpec:
             hint = Hint("leave ", Setting("inputs"), " or ", Setting("random"), " out")
         if faults:
             raise InputError(*faults, hint=hint)
+        for name in ("random", "seed", "limit"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, index(value))  # of numpy, too
 
     @property
     def texts(self) -> list[str] | None:
@@ -107,23 +103,10 @@ class SampleSpec:
         return [each.describe() for each in self.given]
 
 
-def _check_number(name: str, value: Any, least: int) -> list[str]:
-    if value is None:
-        return []
-    try:
-        if not isinstance(value, bool) and least <= operator.index(value) <= _MOST:
-            return []
-    except TypeError:  # no whole number
-        pass
-    return [f"{name}: expected a number from {least} to {_MOST}, received {value!r}"]
-
-
-def _check_mapping(name: str, given: Any, kind: type) -> list[str]:
-    if not isinstance(given, Mapping):
-        return [f"{name}: expected a mapping by input name, received {type(given).__name__}"]
+def _check_each(name: str, given: Mapping[str, Any], kind: type) -> list[str]:
     return [
-        f"{name}: expected {kind.__name__} for each input, received {type(value).__name__} "
-        f"for {owner!r}"
+        f"{name}: expected {kind.__name__}{f' for {owner!r}' if owner else ''}, received "
+        f"{type(value).__name__}"
         for owner, value in given.items()
         if not isinstance(value, kind)
     ]

@@ -22,6 +22,9 @@ class UnevenArrays(Source):
     """
 
     def __init__(self, arrays: Sequence[npt.NDArray[Any]], label: str) -> None:
+        if {array.dtype.kind for array in arrays} in ({"U"}, {"S"}):
+            widest = np.result_type(*arrays)  # of texts
+            arrays = [array.astype(widest) for array in arrays]
         kinds = {(array.dtype, array.ndim) for array in arrays}
         if len(kinds) != 1:
             found = ", ".join(sorted(f"{dtype} with {rank} axes" for dtype, rank in kinds))

@@ -37,6 +37,7 @@ class LayerEntry(LayerCall):
             inside; None where the file doesn't tell. Each call of a shared layer has them.
         depth: How many models enclose it, 0 at the top.
         dtype: What an input layer takes, e.g. "float32"; None elsewhere.
+        optional: Whether it is an input that the model can be called without.
         tells_inside: Whether the listing holds every layer that this one may call: it does for
             nested models and for classes known to call none.
     """
@@ -45,6 +46,7 @@ class LayerEntry(LayerCall):
     parameters: int | None = None
     depth: int = 0
     dtype: str | None = None
+    optional: bool = False
     tells_inside: bool = False
 
 
@@ -190,6 +192,7 @@ def _list_network(
                 depth=len(steps),
                 is_input=layer.is_input,
                 dtype=_read_dtype(layer.config) if layer.is_input else None,
+                optional=layer.is_input and bool(layer.config.get("optional")),
                 tells_inside=layer.network is not None
                 or layer.is_input
                 or layer.is_operation

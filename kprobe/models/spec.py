@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.checks import check_switch
 from kprobe.errors import Hint, KprobeError, ModelError, Setting, merge_errors
 from kprobe.models.custom import CustomObjects, read_custom_objects
 from kprobe.models.factory import Code, find_code, is_model
@@ -109,11 +110,8 @@ class ModelSpec:
             faults.append(f"keras: expected 2 or 3, received {self.keras!r}")
         if self.signature is not None and not isinstance(self.signature, str):
             faults.append(f"signature: expected a name, received {self.signature!r}")
-        faults += [
-            f"{name}: expected True or False, received {value!r}"
-            for name in ("random_weights", "unsafe")
-            if not isinstance(value := getattr(self, name), bool)
-        ]
+        faults += check_switch("random_weights", self.random_weights)
+        faults += check_switch("unsafe", self.unsafe)
         if not isinstance(self.arguments, Mapping):
             faults.append(
                 f"arguments: expected values by keyword, received {_describe(self.arguments)}"

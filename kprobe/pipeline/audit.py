@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import ModelError
+from kprobe.errors import AddressError, ModelError
+from kprobe.graph.computation import Computation
+from kprobe.graph.subgraph import Subgraph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import tensorflow as tf
 
-    from kprobe.graph.subgraph import Subgraph
-    from kprobe.pipeline.opened import OpenModel
+    from kprobe.pipeline.session import Session
     from kprobe.pipeline.settle import Settled
 
 
 def audit(
-    cut: Callable[[Sequence[tf.Tensor]], Subgraph],
-    outputs: Sequence[tf.Tensor],
+    session: Session,
     fetches: Sequence[tf.Tensor],
     batch: Mapping[str, Any],
     *,
@@ -30,8 +30,7 @@ def audit(
     """Compare the model's outputs on a batch, computed with the fetches and without.
 
     Args:
-        cut: Makes the sub-graph that gives some tensors.
-        outputs: The model's outputs.
+        session: The model.
         fetches: The tensors of the dump.
         batch: An array for each feed.
         frozen: Whether the dump's sub-graph is frozen.
@@ -42,18 +41,15 @@ def audit(
     Raises:
         ModelError: The model has no floating-point output that follows from the batch.
     """
-    outputs = [tensor for tensor in outputs if tensor.dtype.is_floating]
+    outputs = [tensor for tensor in session.traced.outputs if tensor.dtype.is_floating]
     if not outputs:
         raise ModelError("the audit compares floating-point outputs, and the model has none")
-    if not set(cut(outputs).feeds) <= set(batch):
-        outputs = [output for output in outputs if set(cut([output]).feeds) <= set(batch)]
-        if not outputs:
-            raise ModelError("the audit needs an output that can be computed from what is fed")
+    outputs = [output for output in outputs if _follows(session, output, batch)]
+    if not outputs:
+        raise ModelError("the audit needs an output that can be computed from what is fed")
     results = []
     for wanted in (outputs, [*outputs, *fetches]):
-        subgraph = cut(wanted)
-        if frozen:
-            subgraph.freeze()
+        subgraph = Subgraph(session.cut(wanted), session.compute, frozen=frozen)
         results.append(subgraph(batch)[: len(outputs)])
         subgraph.restore()
     return max(
@@ -61,31 +57,43 @@ def audit(
     )
 
 
+def _follows(session: Session, output: tf.Tensor, batch: Mapping[str, Any]) -> bool:
+    try:
+        return set(session.list_needed([output])) <= set(batch)
+    except AddressError:  # it needs an input that isn't given
+        return False
+
+
 def measure_error(
-    opened: OpenModel, settled: Settled, batch: Mapping[str, Any], rows: float
+    session: Session, settled: Settled, batch: Mapping[str, Any], rows: float
 ) -> float:
     """Compare what will be stored of a batch with what float32 gives.
 
     Args:
-        opened: The model, to be computed in float32.
+        session: The model.
         settled: What will be computed, in another precision.
         batch: An array for each feed.
-        rows: How many rows there will be.
+        rows: How many rows there will be, at the most.
 
     Returns:
         The largest difference, in parts of the largest magnitude of its tensor.
     """
-    exact = opened.cut(settled.groups, rows)
-    exact.batch_axes |= settled.subgraph.batch_axes
-    exact.whole |= settled.subgraph.whole
+    computation = settled.computation
+    fetches = [group[0] for group in settled.groups]
+    dtypes = [spec.dtype for spec in computation.fetches]
+    engine = session.recompute(precision="float32").make_engine(fetches, dtypes, rows)
+    exact = Computation(engine, computation.fetches)
     errors = [0.0]
-    for one, other in zip(exact(batch), settled.subgraph(batch), strict=True):
+    for one, other in zip(exact(batch), computation(batch), strict=True):
         if one.dtype.is_floating and one.shape == other.shape and one.shape.num_elements():
-            scale = float(np.abs(one).max())
-            error = float(np.abs(np.subtract(one, other, dtype=np.float64)).max())
-            errors.append(error / scale if scale else error)
-    for subgraph in (exact, settled.subgraph):
-        subgraph.restore()
+            values = np.asarray(one, np.float64), np.asarray(other, np.float64)
+            # What isn't finite in one of them has no distance.
+            finite = np.isfinite(values[0]) & np.isfinite(values[1])
+            scale = np.abs(values[0], where=finite, out=np.zeros_like(values[0])).max()
+            error = np.abs(values[0][finite] - values[1][finite]).max(initial=0.0)
+            errors.append(float(error / scale if scale else error))
+    exact.restore()
+    computation.restore()
     return max(errors)
 
 

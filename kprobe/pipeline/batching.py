@@ -6,15 +6,16 @@ import os
 from math import prod
 from typing import TYPE_CHECKING
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, ModelError, Setting
 from kprobe.graph.device import has_gpu
-from kprobe.pipeline.feeds import read_feeds
+from kprobe.pipeline.probe import run_first
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from kprobe.dumps.layout import Column
-    from kprobe.graph.computation import Computation
+    from kprobe.graph.compute import Compute
+    from kprobe.graph.engine import Engine
     from kprobe.inputs.samples import Samples
     from kprobe.pipeline.job import Job
     from kprobe.pipeline.settle import Settled
@@ -51,18 +52,18 @@ def choose_batch_size(
     Raises:
         InputError: The model takes another size only.
     """
-    only = settled.subgraph.batch_size
+    engine, asked = settled.computation.engine, job.compute.batch_size
+    only = engine.batch_size
     if only is not None:
-        if job.batch_size not in (None, only):
+        if asked not in (None, only):
             raise InputError(
-                f"the model takes batches of {only} samples only, received --batch-size "
-                f"{job.batch_size}"
+                f"the model takes batches of {only} samples only, received a batch size of {asked}"
             )
         return int(only)
-    if job.batch_size is not None or settled.whole:
-        return job.batch_size or 1
+    if asked is not None or settled.one_by_one:
+        return asked or 1
     stored = sum(column.row_bytes for column in columns)
-    computed = settled.subgraph.find_largest()
+    computed = engine.find_largest()
     largest = max(
         computed or 0,
         max((column.row_bytes for column in columns), default=0),
@@ -73,7 +74,7 @@ def choose_batch_size(
     # Of what nobody knows the size of, such as photos as they are, many may be too many; and
     # where the user's Python takes its time, a large batch would be long on its way to the disk.
     known = computed is not None and all(-1 not in shape for shape, _ in samples.specs().values())
-    known &= not (samples.rows is None or settled.subgraph.runs_python)
+    known &= not (samples.rows is None or engine.runs_python)
     size = _MOST if by_speed and known else _USUAL
     while size > 1 and (
         size * stored > (_STORED_BYTES if by_speed else _COMPUTED_BYTES)
@@ -84,7 +85,9 @@ def choose_batch_size(
     return size
 
 
-def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequence[Column]) -> int:
+def choose_streams(
+    compute: Compute, settled: Settled, batch_size: int, columns: Sequence[Column]
+) -> int:
     """As many batches as were asked for, or as many as fill the processor.
 
     Where a batch depends on the last one, that is one; where Python is called, unless told.
@@ -92,16 +95,17 @@ def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequenc
     Raises:
         InputError: Several are asked for, and a batch depends on the last one.
     """
-    alone = job.stateful or settled.subgraph.has_state
-    if alone and job.streams not in (None, 1):
+    engine = settled.computation.engine
+    alone = compute.stateful or engine.has_state
+    if alone and compute.streams not in (None, 1):
         raise InputError(
-            f"--streams {job.streams}: with state or seeds that are set before each batch, "
-            "or eagerly, batches are computed one at a time",
-            hint="leave --streams out",
+            f"{compute.streams} streams: with state or seeds that are set before each batch, or "
+            "eagerly, batches are computed one at a time",
+            hint=Hint("leave ", Setting("streams"), " out"),
         )
     # The user's Python needn't expect to be called from several threads.
-    if alone or job.streams is not None or job.eager or settled.subgraph.runs_python:
-        return job.streams or 1
+    if alone or compute.streams is not None or compute.eager or engine.runs_python:
+        return compute.streams or 1
     # Measured on two cores: two are 1.2 to 1.3 times as fast as one where there are many small
     # operations (MobileNetV2, EfficientNetB0), and three not faster than two. More cores than two
     # are partly busy with one batch. On a GPU the next batch is copied while one is computed.
@@ -113,47 +117,47 @@ def choose_streams(job: Job, settled: Settled, batch_size: int, columns: Sequenc
     return streams
 
 
-def check_one_by_one(job: Job, whole: Mapping[str, str]) -> None:
-    """Check that samples may run one by one, as tensors without rows need.
+def check_last_batch(job: Job, engine: Engine, samples: Samples, batch_size: int) -> None:
+    """Check that the model takes the last batch as it is: it isn't filled up.
+
+    What fills it up would count where samples see each other, as in statistics of a batch.
 
     Raises:
-        InputError: Another batch size was asked for.
+        InputError: It doesn't, or what can't be read would leave a hole in a batch.
     """
-    if job.batch_size not in (None, 1):
+    only, rows = engine.batch_size, samples.rows
+    if only not in (None, 1) and job.samples.on_error == "skip":
         raise InputError(
-            *(f"{address} {reason}" for address, reason in whole.items()),
-            f"such tensors are stored for samples run one by one, received --batch-size "
-            f"{job.batch_size}",
-            hint="leave --batch-size out, or these tensors",
+            f"the model takes batches of {only} samples only, and one that can't be read would "
+            "leave a hole in its batch",
+            hint=Hint("leave ", Setting("on_error"), " out"),
         )
-
-
-def check_whole_batches(job: Job, subgraph: Computation, samples: Samples) -> None:
-    """Check that no batch is filled up where its samples don't stand for themselves.
-
-    Raises:
-        InputError: The last batch would be, and its statistics would count what fills it.
-    """
-    size = subgraph.batch_size
-    if not size or not _mixes_samples(job):
+    rest = 0 if rows is None else rows % batch_size
+    if not rest:
         return
-    rows = samples.rows
-    if rows is None or job.on_error == "skip":
-        what = "samples that nobody has counted" if rows is None else "--on-error skip"
+    whole = (rows or 0) - rest
+    hint = Hint("take fewer: ", Setting("limit", whole)) if whole else f"give {batch_size} at least"
+    if only is not None:
         raise InputError(
-            f"the model takes batches of {size} samples only: with {what} the statistics of a "
-            "batch could count what it is filled up with",
-            hint="give a .npy of whole batches" if rows is None else "leave it out",
+            f"the model takes batches of {only} samples only, and {rows} are no multiple of it",
+            hint=hint,
         )
-    if rows % size:
+    # A size that was chosen is one of many: it was seen that the model takes one, and two.
+    if job.compute.batch_size in (None, 1) or not whole:
+        return
+    try:
+        run_first(engine, samples, rest)
+    except (ModelError, InputError) as error:
         raise InputError(
-            f"the model takes batches of {size} samples only, and {rows} are no multiple of it: "
-            "the statistics of the last batch would count what it is filled up with",
-            hint=f"--limit {rows - rows % size}" if rows > size else f"give at least {size}",
-        )
+            f"the last batch would have {rest} samples, and the model doesn't take so few: "
+            f"{error.faults[0]}",
+            hint=hint,
+        ) from error
+    finally:
+        engine.restore()
 
 
 def _mixes_samples(job: Job) -> bool:
     """Tell whether what comes of a sample depends on the others in its batch."""
-    replaced = read_feeds(job.feeds).replaced.values()
-    return job.training or any(replacement.kind == "mean" for replacement in replaced)
+    replaced = job.selection.replaced.values()
+    return job.compute.training or any(replacement.kind == "mean" for replacement in replaced)

@@ -21,7 +21,8 @@ from kprobe.dumps.writer import Writer
 from kprobe.errors import InputError, StoppedError
 from kprobe.graph.mode import eagerly
 from kprobe.pipeline.compute import Computed, run_batch
-from kprobe.pipeline.run import IN_FLIGHT, make_columns, run
+from kprobe.pipeline.run import run
+from kprobe.pipeline.sink import IN_FLIGHT, make_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,12 +135,17 @@ def bench(
 def _choose_sizes(plan: Plan, asked: Sequence[int] | None) -> Sequence[int]:
     if plan.samples.rows == 0:
         raise InputError("weights alone aren't computed: there is nothing to measure")
-    only = 1 if plan.whole else plan.subgraph.batch_size
+    if not plan.samples.replayable:
+        raise InputError(
+            "the samples can be read only once, and measuring reads them again and again",
+            hint="give samples that can be read again, such as a file, or a function of batches",
+        )
+    only = 1 if plan.one_by_one else plan.computation.engine.batch_size
     if asked is None:
         return [plan.batch_size] if only else sorted({*_BATCH_SIZES, plan.batch_size})
     if only and (others := [str(size) for size in asked if size != only]):
         raise InputError(
-            f"these layers can be had in batches of {only} only, received --batch-size "
+            f"these layers can be had in batches of {only} only, received a batch size of "
             f"{','.join(others)}"
         )
     return list(dict.fromkeys(asked))
@@ -149,7 +155,7 @@ def _measure(plan: Plan, seconds: float) -> Measured:
     batch = plan.samples.peek(plan.batch_size)
     reading = _measure_reading(plan, seconds)
     results, computing = _measure_computing(plan, batch, seconds)
-    output = plan.job.output
+    output = Path() if plan.job.output is None else plan.job.output.path
     try:
         place = tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".kprobe-bench-")
     except OSError as error:
@@ -214,7 +220,7 @@ def _measure_computing(
             stopping.set()  # by Ctrl-C before its time
         tf.test.experimental.sync_devices()
         spent = time.perf_counter() - began
-    plan.subgraph.restore()
+    plan.computation.restore()
     return results, Rate(samples=times * len(good), bytes=times * size, seconds=spent)
 
 
@@ -243,7 +249,7 @@ def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> tuple
     rows = max(1, rows // plan.batch_size) * plan.batch_size
     limited = replace(
         plan,
-        job=replace(plan.job, output=path, overwrite=True, resume=False, stop_after=None),
+        job=replace(plan.job, output=OutputSpec(path=path, overwrite=True)),
         samples=plan.samples.first(rows),
     )
     samples = size = dumps = 0
@@ -253,7 +259,7 @@ def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> tuple
             receipt = run(limited)
         except StoppedError:
             raise StoppedError("stopped, and nothing is kept") from None
-        plan.subgraph.restore()
+        plan.computation.restore()
         samples += receipt.rows
         size += receipt.written
         spent += receipt.seconds

@@ -1,93 +1,50 @@
-"""Build a plan: load, trace, cut out the sub-graph and learn the shapes of its results."""
+"""Build a plan: cut out of a session what a job asks for, and learn the shapes of its results."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
-
 from kprobe.dumps.layout import REASON, VALID, Column
-from kprobe.errors import AddressError, InputError
-from kprobe.graph.device import select_device
+from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.graph.dropped import UNUSED
 from kprobe.graph.feeding import check_used, find_feeds
-from kprobe.graph.fetch import Fetch, find_fetches
 from kprobe.graph.mode import eagerly
-from kprobe.graph.session import recording_session
-from kprobe.graph.signature import read_signature
+from kprobe.inputs.opening import open_samples
 from kprobe.inputs.samples import Samples
-from kprobe.models.factory import Code
-from kprobe.models.load import load_model
 from kprobe.pipeline.audit import audit, measure_error
 from kprobe.pipeline.batching import (
-    check_one_by_one,
-    check_whole_batches,
+    check_last_batch,
     choose_batch_size,
     choose_streams,
 )
-from kprobe.pipeline.complete import (
-    complete,
-    describe_inputs,
-    needs_sample,
-    open_first,
-    seed_initializers,
-)
+from kprobe.pipeline.complete import describe_inputs
 from kprobe.pipeline.facts import collect_facts
-from kprobe.pipeline.feeds import read_feeds
-from kprobe.pipeline.opened import OpenModel, open_model
 from kprobe.pipeline.plan import Plan
-from kprobe.pipeline.precheck import describe_samples, open_samples, samples_can_wait
+from kprobe.pipeline.precheck import fill_batches
 from kprobe.pipeline.settle import check_columns, make_weight_columns, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from kprobe.models.file import ModelFile
+    import tensorflow as tf
+
+    from kprobe.graph.fetch import Fetch
     from kprobe.pipeline.job import Job
-    from kprobe.pipeline.settle import Group
+    from kprobe.pipeline.session import Session
+    from kprobe.pipeline.settle import Group, Settled
 
 
-def load(job: Job, source: ModelFile | Code) -> Any:
-    """Load the model of a job, on the device it asks for."""
-    select_device(job.device)
-    if job.threads:
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(job.threads)
-        except RuntimeError:
-            raise InputError(
-                f"threads: {job.threads} can't be had any more, TensorFlow has run already"
-            ) from None
-    if job.random_weights or isinstance(source, Code):
-        seed_initializers(job.seed)
-    return load_model(
-        source,
-        keras=job.keras,
-        custom_objects=job.custom_objects,
-        unsafe=job.unsafe,
-        arguments=job.arguments,
-        around=recording_session,
-    )
-
-
-def build(
-    job: Job,
-    model: Any,
-    samples: Samples | None,
-    facts: Mapping[str, Any],
-    source: ModelFile | Code | None = None,
-) -> Plan:
-    """Build the plan of a job for its loaded model.
+@eagerly
+def build(job: Job, session: Session, samples: Samples | None, facts: Mapping[str, Any]) -> Plan:
+    """Build the plan of a job.
 
     Args:
         job: The job.
-        model: A model of keras or tf_keras.
-        samples: The job's samples, if they are open already. They are the plan's from now on,
-            and closed if there won't be one.
-        facts: What is known for the attributes of the dump.
-        source: Where the model was loaded from, if it was.
+        session: Its model.
+        samples: Its samples, if they are open already. They are the plan's from now on, and closed
+            if there won't be one.
+        facts: Which model it is, for the attributes of the dump.
 
     Raises:
         KprobeError: Whatever is wrong with the addresses, the inputs or the model.
@@ -95,138 +52,126 @@ def build(
     with contextlib.ExitStack() as stack:
         if samples is not None:
             stack.callback(samples.close)
-        first = None
-        if needs_sample(model, job.inputs):
-            first = samples or open_first(model, describe_samples(job))
-            stack.callback(first.close)
-        notes = complete(
-            model, source, first, weights=job.weights, random_weights=job.random_weights
-        )
-        if first is not None and samples_can_wait(job):
-            first.close()  # which inputs are needed isn't known yet
-        elif first is not None:
-            samples = first
-        plan = _build(job, model, samples, facts, notes, called=first is not None)
-        stack.pop_all()
-        return plan
-
-
-@eagerly
-def _build(
-    job: Job,
-    model: Any,
-    samples: Samples | None,
-    facts: Mapping[str, Any],
-    notes: Sequence[str],
-    *,
-    called: bool,
-) -> Plan:
-    """Build the plan for a model that is complete; `called` if samples were needed for that."""
-    with contextlib.ExitStack() as stack:
-        feeds = read_feeds(job.feeds)
-        signature = read_signature(model)
-        if samples is None and not samples_can_wait(job):
-            samples = open_samples(job, describe_inputs(signature))
-            stack.callback(samples.close)
-        opened = open_model(job, model, signature, samples)
-        traced = opened.traced
-        fetches = find_fetches(traced, job.layers)
-        if not fetches:
-            raise AddressError("no layers are asked for", hint="name some with --layers, or --all")
+        fetches = session.find(job.selection.layers)
         weights = _group([fetch for fetch in fetches if fetch.is_weight])
         groups = _group([fetch for fetch in fetches if not fetch.is_weight])
-        fed = find_feeds(traced, feeds.addresses)
-        if fed:
-            supplied, replaced = fed[: len(feeds.sources)], fed[len(feeds.sources) :]
-            by = feeds.replaced.values()
-            opened = opened.feed(
-                {feed.address: feed.tensor for feed in supplied},
-                {f.address: (f.tensor, r) for f, r in zip(replaced, by, strict=True)},
-            )
-            needed = opened.cut_tensors([group[0].tensor for group in groups])
-            check_used(needed, fed)
-        if not groups:
-            # A model that had to be called has a use for samples all the same.
-            _check_weights_alone(job, None if called else samples)
-            if samples is not None:
-                samples.close()
-            samples = Samples({})
-        elif samples is None:
-            specs = signature
-            if feeds.sources:
-                specs = dict(zip(needed.feeds, needed.specs, strict=True))
-                _check_inputs(opened, groups, [n for n in specs if n not in feeds.addresses])
-            samples = open_samples(job, describe_inputs(specs))
-            stack.callback(samples.close)
+        session, fed = _feed(job, session, groups)
+        samples = _take_samples(job, session, groups, samples, fed)
+        stack.callback(samples.close)
         # Before anything runs, since the model's state may change.
-        values = opened.read_weights(weights)
-        left_out = [
-            f"{call.address} {call.reason}"
-            for call in (traced.dropped if job.layers is None else ())
-            if call.reason != UNUSED
-        ]
-        settled = settle(opened, groups, samples, left_out)
-        subgraph = settled.subgraph
+        weight_columns = make_weight_columns(weights, job.stored_dtype)
+        settled = settle(session, job, groups, samples, _list_left_out(job, session))
         stored = [*settled.groups, *weights]
-        check_whole_batches(job, subgraph, samples)
-        columns = [*settled.columns, *make_weight_columns(weights, values)]
-        columns += _make_label_columns(samples)
-        if job.on_error == "skip":
-            columns += [VALID, REASON]
         check_columns(stored)
-        if settled.whole:
-            check_one_by_one(job, settled.whole)
-        batch_size = choose_batch_size(job, settled, samples, columns)
-        streams = choose_streams(job, settled, batch_size, columns)
-        attrs = collect_facts(
-            job, model, [fetch.address for group in stored for fetch in group], samples
-        )
+        columns = [*settled.columns, *weight_columns, *_make_sample_columns(job, samples)]
+        batch_size, streams = _choose_batches(job, settled, samples, columns)
+        addresses = [[*dict.fromkeys(fetch.address for fetch in group)] for group in stored]
+        attrs = collect_facts(job, session, [a for own in addresses for a in own], samples)
+        engine = settled.computation.engine
         attrs |= {
             "batch_size": batch_size,
             "streams": streams,
-            "frozen": subgraph.frozen,
-            "reproducible": subgraph.reproducible,
+            "frozen": engine.frozen,
+            "reproducible": engine.reproducible,
             **facts,
         }
-        if settled.whole:
-            attrs["one_by_one"] = list(settled.whole)
-        if job.precision == "bfloat16" and settled.groups:
-            attrs["bfloat16_error"] = measure_error(
-                replace(opened, job=replace(job, precision="float32")),
-                settled,
-                samples.peek(batch_size),
-                samples.most,
-            )
-        if job.audit:
-            attrs["audit_ulps"] = audit(
-                opened.cut_tensors,
-                traced.outputs,
-                [group[0].tensor for group in settled.groups],
-                samples.peek(batch_size),
-                frozen=subgraph.frozen,
-            )
+        attrs |= _measure(job, session, settled, samples, batch_size)
         stack.pop_all()
         return Plan(
             job=job,
             samples=samples,
-            subgraph=subgraph,
+            computation=settled.computation,
             columns=columns,
-            addresses=[
-                *([*dict.fromkeys(f.address for f in group)] for group in stored),
-                *([column.name] for column in columns[len(stored) :]),
-            ],
+            addresses=[*addresses, *([column.name] for column in columns[len(stored) :])],
+            names=_find_names(fetches, stored, columns),
             left_out=settled.left_out,
-            whole=settled.whole,
+            one_by_one=settled.one_by_one,
             batch_size=batch_size,
             streams=streams,
-            order=_find_order(opened, settled.groups),
+            order=_find_order(session, settled.groups),
             attrs=attrs,
-            notes=notes,
+            notes=session.notes,
         )
 
 
+def _list_left_out(job: Job, session: Session) -> list[str]:
+    """List the calls that all layers would bring and that have no tensor, each with the reason."""
+    dropped = session.traced.dropped if job.selection.layers is None else ()
+    return [
+        f"{call.address} {call.reason}"
+        for call in dropped
+        if call.reason != UNUSED and not call.is_input
+    ]
+
+
+def _choose_batches(
+    job: Job, settled: Settled, samples: Samples, columns: Sequence[Column]
+) -> tuple[int, int]:
+    """Choose how many samples are in a batch, and how many batches are computed at a time.
+
+    Raises:
+        InputError: What was asked for can't be had.
+    """
+    batch_size = choose_batch_size(job, settled, samples, columns)
+    check_last_batch(job, settled.computation.engine, samples, batch_size)
+    return batch_size, choose_streams(job.compute, settled, batch_size, columns)
+
+
+def _feed(job: Job, session: Session, groups: Sequence[Group]) -> tuple[Session, Mapping[str, Any]]:
+    """Let the tensors be fed that are to be, and give the source of each by its address.
+
+    Raises:
+        AddressError: One of them can't be, or nothing that is asked for depends on it.
+    """
+    sources, replaced = job.selection.sources, job.selection.replaced
+    fed = find_feeds(session.traced, [*sources, *replaced])
+    if not fed:
+        return session, {}
+    supplied, changed = fed[: len(sources)], fed[len(sources) :]
+    session = session.feed(
+        {feed.address: feed.tensor for feed in supplied},
+        {f.address: (f.tensor, by) for f, by in zip(changed, replaced.values(), strict=True)},
+    )
+    check_used(session.cut([group[0].tensor for group in groups]), fed)
+    addresses = [feed.address for feed in supplied]
+    return session, dict(zip(addresses, sources.values(), strict=True))
+
+
+def _take_samples(
+    job: Job,
+    session: Session,
+    groups: Sequence[Group],
+    samples: Samples | None,
+    fed: Mapping[str, Any],
+) -> Samples:
+    """Open the samples, unless they are open, and keep of them what is needed.
+
+    Raises:
+        InputError: An input is needed that has none, or samples are given that nothing needs.
+        AddressError: Some of what is asked for needs an input beside the feeds.
+    """
+    if not groups:
+        _check_weights_alone(job, session)
+        if samples is not None:
+            samples.close()
+        return Samples({})
+    needed = session.list_needed([group[0].tensor for group in groups])
+    if samples is None:
+        if fed:
+            _check_inputs(job, session, groups, [name for name in needed if name not in fed])
+        size = next((spec.shape[0] for spec in needed.values()), None)
+        spec = fill_batches(job.samples, size or job.compute.batch_size)
+        samples = open_samples(spec, describe_inputs(session.model, needed), feeds=fed)
+    try:
+        samples.restrict(list(needed))
+    except BaseException:
+        samples.close()
+        raise
+    return samples
+
+
 def _check_inputs(
-    opened: OpenModel, groups: Sequence[Sequence[Fetch]], inputs: Collection[str]
+    job: Job, session: Session, groups: Sequence[Group], inputs: Sequence[str]
 ) -> None:
     """Check that inputs are given beside the feeds where they are needed, and only there.
 
@@ -234,36 +179,36 @@ def _check_inputs(
         InputError: No input of the model is needed, and some are given.
         AddressError: Some of what is asked for needs an input, and none is given.
     """
-    job = opened.job
-    given = job.inputs if isinstance(job.inputs, Sequence) else ["an array"]
+    given = [each.describe() for each in job.samples.given]
     if given and not inputs:
         raise InputError(
-            f"with these feeds the model needs no input, received {', '.join(map(str, given))}",
-            hint="leave --input out",
+            f"with these feeds the model needs no input, received {', '.join(given)}",
+            hint=Hint("leave ", Setting("inputs"), " out"),
         )
-    if not inputs or given or job.random:
+    if not inputs or given or job.samples.random:
         return
     unreached = [
         group[0].address
         for group in groups
-        if set(opened.cut_tensors([group[0].tensor]).feeds) & set(inputs)
+        if set(session.list_needed([group[0].tensor])) & set(inputs)
     ]
     raise AddressError(
         f"{', '.join(unreached[:8])} can't be computed from the feeds alone: "
         f"the input {', '.join(inputs)} is needed, too",
-        hint="give it with --input, or feed what lies upstream",
+        hint=Hint("give it with ", Setting("inputs"), ", or feed what lies upstream"),
     )
 
 
-def _check_weights_alone(job: Job, samples: Samples | None) -> None:
+def _check_weights_alone(job: Job, session: Session) -> None:
     """Check that nothing is asked for that needs samples, which weights alone don't.
 
     Raises:
         InputError: Some are given, or an audit is asked for.
     """
-    if samples is not None and not samples.random:
+    # A model that had to be called has a use for samples all the same.
+    if job.samples.given and not session.called:
         raise InputError("weights alone need no input, and some is given", hint="leave it out")
-    if job.audit:
+    if job.compute.audit:
         raise InputError("weights alone aren't computed: there is nothing to audit")
 
 
@@ -275,17 +220,46 @@ def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
     return list(groups.values())
 
 
-def _make_label_columns(samples: Samples) -> list[Column]:
-    if samples.labels is None:
-        return []
-    value = samples.labels.indices[: samples.rows]
-    attrs: dict[str, Any] = {"classes": samples.labels.classes, "layout": "label"}
-    return [Column("label", value.shape, value.dtype, attrs, value, by_sample=True)]
+def _make_sample_columns(job: Job, samples: Samples) -> list[Column]:
+    """Make the columns of what is known of the samples: labels, and whether they were read."""
+    columns = []
+    if samples.labels is not None:
+        value = samples.labels.indices[: samples.rows]
+        attrs: dict[str, Any] = {"classes": samples.labels.classes, "layout": "label"}
+        columns.append(Column("label", value.shape, value.dtype, attrs, value, by_sample=True))
+    return columns + ([VALID, REASON] if job.samples.on_error == "skip" else [])
 
 
-def _find_order(opened: OpenModel, groups: Sequence[Group]) -> list[int]:
+def _find_names(
+    fetches: Sequence[Fetch], stored: Sequence[Group], columns: Sequence[Column]
+) -> dict[str, str]:
+    """Give by the name of each fetch that is stored, in their order, that of its column."""
+    pairs = zip(stored, columns, strict=False)  # those of samples come last
+    found = {fetch.name: column.name for group, column in pairs for fetch in group}
+    return {fetch.name: found[fetch.name] for fetch in fetches if fetch.name in found}
+
+
+def _find_order(session: Session, groups: Sequence[Group]) -> list[int]:
     """Give the numbers of the groups in the order in which the model computes their tensors."""
-    if opened.job.eager:
+    if session.compute.eager:
         return list(range(len(groups)))
-    places = [opened.traced.find_place(group[0].tensor) for group in groups]
+    places = [session.traced.find_place(group[0].tensor) for group in groups]
     return sorted(range(len(groups)), key=places.__getitem__)
+
+
+def _measure(
+    job: Job, session: Session, settled: Settled, samples: Samples, batch_size: int
+) -> Mapping[str, Any]:
+    """Give attributes of the dump that are measured on the first batch."""
+    attrs: dict[str, Any] = {}
+    if settled.one_by_one:
+        attrs["one_by_one"] = list(settled.one_by_one)
+    tensors: list[tf.Tensor] = [group[0].tensor for group in settled.groups]
+    if job.compute.precision == "bfloat16" and tensors:
+        batch = samples.peek(batch_size)
+        attrs["bfloat16_error"] = measure_error(session, settled, batch, samples.most)
+    if job.compute.audit:
+        frozen = settled.computation.engine.frozen
+        batch = samples.peek(batch_size)
+        attrs["audit_ulps"] = audit(session, tensors, batch, frozen=frozen)
+    return attrs

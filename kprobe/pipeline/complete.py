@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import random
-import sys
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 
-from kprobe.errors import ModelError
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.graph.learn import is_whole, learn_signature
 from kprobe.graph.mode import eagerly
 from kprobe.graph.session import is_graph_mode
 from kprobe.graph.session_variables import initialize_large
-from kprobe.graph.signature import read_signature
+from kprobe.graph.signature import list_optional, read_signature
 from kprobe.inputs.given import list_given_names
 from kprobe.inputs.model_input import ModelInput
 from kprobe.inputs.opening import open_samples
@@ -25,20 +22,53 @@ from kprobe.models.stored import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from kprobe.inputs.samples import Samples
     from kprobe.inputs.spec import SampleSpec
+    from kprobe.pipeline.loading import Loaded
 
 
-def needs_sample(model: Any, inputs: Sequence[str] | Mapping[str, Any] | Any) -> bool:
+def build(
+    loaded: Loaded,
+    spec: SampleSpec,
+    samples: Samples | None = None,
+    batch_size: int | None = None,
+) -> tuple[list[str], Samples | None]:
+    """Build a model, on the first sample where it has to be called, and fill in its weights.
+
+    Args:
+        loaded: The model.
+        spec: The samples; where none are given, random ones of what the model says it takes.
+        samples: The samples, if they are open already.
+        batch_size: How many samples it is called on, where so many make a whole; else one.
+
+    Returns:
+        What the user should know about the weights, a line each; and the samples, open, if the
+        model was called.
+
+    Raises:
+        InputError: The model can't be called on the sample.
+        ModelError: The weights can't be read, or don't fit; or the model doesn't say what it
+            takes, and nothing is given.
+    """
+    if not needs_sample(loaded.model, spec):
+        return complete(loaded, None), None
+    first = open_first(loaded.model, spec) if samples is None else samples
+    try:
+        return complete(loaded, first, batch_size), first
+    except BaseException:
+        first.close()
+        raise
+
+
+def needs_sample(model: Any, spec: SampleSpec) -> bool:
     """Tell whether a model has to be called before it is known what it takes, or all of it built.
 
     Args:
         model: A model of keras or tf_keras.
-        inputs: What is given, as `SampleSpec` takes it. A subclassed model knows at most the
-            shape of its first input, and no name: those that are given count.
+        spec: What is given. A subclassed model knows at most the shape of its first input, and no
+            name: those that are given count.
 
     Raises:
         ModelError: It is a subclassed model whose code switched eager execution off.
@@ -57,7 +87,7 @@ def needs_sample(model: Any, inputs: Sequence[str] | Mapping[str, Any] | Any) ->
         signature = read_signature(model)
     except ModelError:
         return True
-    return not is_whole(model) or not list_given_names(inputs) <= set(signature)
+    return not is_whole(model) or not list_given_names(spec.inputs) <= set(signature)
 
 
 def open_first(model: Any, spec: SampleSpec) -> Samples:
@@ -71,7 +101,7 @@ def open_first(model: Any, spec: SampleSpec) -> Samples:
         ModelError: Nothing is given, and the model doesn't say what it takes.
         InputError: What is given can't be read.
     """
-    inputs = None if spec.given else describe_inputs(read_signature(model))
+    inputs = None if spec.given else describe_inputs(model, read_signature(model))
     samples = open_samples(spec, inputs)
     try:
         samples.restrict(samples.given if inputs is None else [i.name for i in inputs])
@@ -81,39 +111,24 @@ def open_first(model: Any, spec: SampleSpec) -> Samples:
     return samples
 
 
-def seed_initializers(seed: int) -> None:
-    """Make the weights that layers are made with follow from a seed, in either Keras."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    tf.random.set_seed(seed)
-    if "tf_keras" in sys.modules:
-        # Whoever called this before has made a generator, which is asked instead of `random`.
-        sys.modules["tf_keras"].utils.set_random_seed(seed)
-
-
-def describe_inputs(specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
-    """Describe a model's inputs for what opens samples."""
+def describe_inputs(model: Any, specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
+    """Describe a model's inputs, and tensors that are fed, for what opens samples."""
+    optional = list_optional(model)
     return [
-        ModelInput(name, (None, *spec.shape[1:]), spec.dtype.name) for name, spec in specs.items()
+        ModelInput(
+            name, (None, *spec.shape.as_list()[1:]), spec.dtype.name, optional=name in optional
+        )
+        for name, spec in specs.items()
     ]
 
 
-def complete(
-    model: Any,
-    source: ModelFile | Code | None,
-    samples: Samples | None,
-    *,
-    weights: str | os.PathLike[str] | None,
-    random_weights: bool,
-) -> list[str]:
+def complete(loaded: Loaded, samples: Samples | None, batch_size: int | None = None) -> list[str]:
     """Build a model on the first sample, and give it the weights that it is to have.
 
     Args:
-        model: The model; built, if there are no samples.
-        source: Where it came from; None for a model that was made elsewhere.
+        loaded: The model; built, if there are no samples.
         samples: The samples of a model that needs one.
-        weights: A file of weights instead of the model's own.
-        random_weights: Whether layers may go without.
+        batch_size: As for `build`.
 
     Returns:
         What the user should know about the weights, a line each.
@@ -122,36 +137,33 @@ def complete(
         InputError: The model can't be called on the sample.
         ModelError: The weights can't be read, or don't fit.
     """
+    model = loaded.model
     if isinstance(model, SavedSignature):
-        if weights is not None:
+        if loaded.spec.weights is not None:
             raise ModelError(
-                "a signature of a SavedModel has weights of its own", hint="leave --weights out"
+                "a signature of a SavedModel has weights of its own",
+                hint=Hint("leave ", Setting("weights"), " out"),
             )
         return []
     # The variables of one built with eager execution off live in a session.
     if is_graph_mode(model):
         initialize_large(model)
-        return _complete(model, source, samples, weights, random_weights)
-    return eagerly(_complete)(model, source, samples, weights, random_weights)
+        return _complete(loaded, samples, batch_size)
+    return eagerly(_complete)(loaded, samples, batch_size)
 
 
-def _complete(
-    model: Any,
-    source: ModelFile | Code | None,
-    samples: Samples | None,
-    weights: str | os.PathLike[str] | None,
-    random_weights: bool,
-) -> list[str]:
+def _complete(loaded: Loaded, samples: Samples | None, batch_size: int | None) -> list[str]:
+    model, source, spec = loaded.model, loaded.source, loaded.spec
     whole = is_whole(model)
     if samples is not None:
-        learn_signature(model, samples.peek(1))
-    if weights is not None:
-        return [str(assign_weights(model, weights, partial=random_weights))]
+        learn_signature(model, samples.peek(batch_size or 1))
+    if spec.weights is not None:
+        return [str(assign_weights(model, spec.weights, partial=spec.random_weights))]
     if isinstance(source, Code):
-        return [f"no --weights: the model is used as {source} left it"]
+        return [f"no weights are given: the model is used as {source} left it"]
     if isinstance(source, ModelFile) and not holds_weights(source):
         return [f"{source.path} has no weights: they are random"]
     if isinstance(source, ModelFile) and samples is not None and not whole:
         # What wasn't built when the file was loaded was left without its weights.
-        assign_weights(model, source.path, partial=random_weights)
+        assign_weights(model, source.path, partial=spec.random_weights)
     return []

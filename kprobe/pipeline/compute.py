@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from kprobe.errors import KprobeError, NonFiniteError
+from kprobe.errors import Hint, InputError, KprobeError, ModelError, NonFiniteError, Setting
 from kprobe.inputs.uneven import is_uneven
 
 if TYPE_CHECKING:
@@ -109,8 +109,18 @@ def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
     found = plan.samples.faults
     faults = {row: found[row] for row in range(first, first + rows) if row in found}
     good = np.array([first + row not in faults for row in range(rows)], bool)
-    results = run_batch(plan, first, batch, good)
-    if plan.job.fail_on == "nan":
+    try:
+        results = run_batch(plan, first, batch, good)
+    except (InputError, ModelError) as error:
+        # Of samples that nobody counted, only now it is known how many the last batch has.
+        if rows == plan.batch_size or not first or plan.samples.rows is not None:
+            raise
+        raise InputError(
+            f"the last batch has {rows} samples, and the model doesn't take so few: "
+            f"{error.faults[0]}",
+            hint=Hint("take fewer: ", Setting("limit", first)),
+        ) from error
+    if plan.job.compute.fail_on == "nan":
         _check_finite(plan, first, results, good)
     if faults:
         results = [_blank(result, good) for result in results]
@@ -139,7 +149,7 @@ def run_batch(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) 
     results: list[list[Any]] = [[None] * len(good) for _ in plan.fetched]
     for rows in groups.values():
         part = {name: np.stack([values[row] for row in rows]) for name, values in batch.items()}
-        for result, tensor in zip(results, plan.subgraph(part, first + rows[0]), strict=True):
+        for result, tensor in zip(results, plan.computation(part, first + rows[0]), strict=True):
             for place, value in zip(rows, tensor.numpy(), strict=True):
                 result[place] = value
     for result, column in zip(results, plan.fetched, strict=True):
@@ -150,10 +160,10 @@ def run_batch(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) 
 
 
 def _run_even(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Sequence[Any]:
-    if good.all() or not good.any() or plan.subgraph.batch_size is not None:
-        return plan.subgraph(batch, first)
+    if good.all() or not good.any() or plan.computation.engine.batch_size is not None:
+        return plan.computation(batch, first)
     # Those that couldn't be read are zeros, and would count in the statistics of the batch.
-    results = plan.subgraph({name: values[good] for name, values in batch.items()}, first)
+    results = plan.computation({name: values[good] for name, values in batch.items()}, first)
     return [_spread(np.asarray(result), good) for result in results]
 
 

@@ -66,5 +66,5 @@ def time_batches(plan: Plan, times: int) -> list[float]:
             list(pool.map(run, [number] * together))
             tf.test.experimental.sync_devices()
             seconds.append((time.perf_counter() - began) / computed)
-    plan.subgraph.restore()
+    plan.computation.restore()
     return seconds[1:]

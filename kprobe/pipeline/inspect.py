@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import AddressError
+from kprobe.graph.compute import Compute
 from kprobe.graph.resolve import resolve
+from kprobe.inputs.spec import SampleSpec
 from kprobe.models.listing import LayerEntry
-from kprobe.pipeline.loading import load_model
+from kprobe.models.spec import ModelSpec
+from kprobe.pipeline.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,17 +19,17 @@ if TYPE_CHECKING:
     from kprobe.graph.trace import Trace
 
 
-def list_model_layers(model: str, **loading: Any) -> list[LayerEntry]:
+def list_model_layers(model: str, **settings: Any) -> list[LayerEntry]:
     """List every call of every layer of a model by loading and tracing it.
 
     Args:
         model: A model file, or code.
-        **loading: As for `kprobe.load_model`.
+        **settings: As for `open_trace`.
 
     Returns:
         The calls in the order in which they begin.
     """
-    traced = open_trace(model, **loading)
+    traced = open_trace(model, **settings)
     inside: dict[int, dict[str, Any]] = {}
     entries = []
     for call in traced.calls:
@@ -61,19 +64,19 @@ def _find_layer(model: Any, names: Sequence[str], inside: dict[int, dict[str, An
     return layer
 
 
-def list_model_operations(model: str, address: str | None, **loading: Any) -> list[Match]:
+def list_model_operations(model: str, address: str | None, **settings: Any) -> list[Match]:
     """List the operations inside layers, constants and the values of variables left out.
 
     Args:
         model: A model file, or code.
         address: The layers, or the operations, with globs in both; None for all operations,
             under their names in the graph.
-        **loading: As for `kprobe.load_model`.
+        **settings: As for `open_trace`.
 
     Returns:
         The operations, in the order they were made.
     """
-    traced = open_trace(model, **loading)
+    traced = open_trace(model, **settings)
     from kprobe.graph.operations import is_passive, list_operations, match_operations
     from kprobe.graph.search import describe
 
@@ -92,25 +95,28 @@ def list_model_operations(model: str, address: str | None, **loading: Any) -> li
 
 
 def search_model(
-    model: str, pattern: str, start: str | None, depth: int | None, **loading: Any
+    model: str, pattern: str, start: str | None, depth: int | None, **settings: Any
 ) -> list[Match]:
     """Search a model upstream, as `search_upstream` does a trace."""
-    traced = open_trace(model, **loading)
+    traced = open_trace(model, **settings)
     from kprobe.graph.search import search_upstream
 
     return search_upstream(traced, pattern, start, depth)
 
 
-def open_trace(model: str, **loading: Any) -> Trace:
+def open_trace(model: str, *, inputs: Any = (), **settings: Any) -> Trace:
     """Load a model and trace it; what it computes doesn't matter, and it needs no weights.
 
     Args:
         model: A model file, or code.
-        **loading: As for `kprobe.load_model`.
+        inputs: Samples for a model that has to be called before it is built.
+        **settings: The other attributes of `ModelSpec`, but for `random_weights`.
     """
-    loaded = load_model(model, **loading, random_weights=loading.get("weights") is None)
+    samples = SampleSpec(inputs=inputs)
+    without = settings.get("weights") is None
+    loaded = load(ModelSpec(model=model, **settings, random_weights=without))
     # Not earlier: code, or a file, chooses its Keras before TensorFlow is imported.
-    from kprobe.graph.signature import arrange_inputs, read_signature
-    from kprobe.graph.trace import trace
+    from kprobe.pipeline.session import open_session
 
-    return trace(loaded, read_signature(loaded), lambda tensors: arrange_inputs(loaded, tensors))
+    session, _ = open_session(loaded, Compute(), samples, wait=True)
+    return session.traced

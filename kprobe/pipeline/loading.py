@@ -1,83 +1,168 @@
-"""Load a model ready to use: with its weights, and built where a sample is given."""
+"""Load a model, whether it is a file, code, or in memory already."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.inputs.spec import SampleSpec
-from kprobe.models import load
+import numpy as np
+
+from kprobe.errors import ModelError
+from kprobe.models import load as models
 from kprobe.models.factory import Code
-from kprobe.models.spec import ModelSpec
 from kprobe.models.stored import check_weights
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
+
+    from kprobe.graph.compute import Compute
+    from kprobe.models.file import ModelFile
+    from kprobe.models.spec import ModelSpec
 
 
-def load_model(
-    model: str | os.PathLike[str],
-    *,
-    inputs: str | Sequence[str] | Mapping[str, Any] | Any = (),
-    weights: str | os.PathLike[str] | None = None,
-    random_weights: bool = False,
-    arguments: Mapping[str, Any] | None = None,
-    keras: int | None = None,
-    custom_objects: Sequence[str] = (),
-    unsafe: bool = False,
-    signature: str | None = None,
-) -> Any:
-    """Load a model with its weights, uncompiled, with the Keras that saved it.
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model in memory, which may not be built, or lack its weights.
+
+    Attributes:
+        spec: Which model was asked for.
+        source: Where it was loaded from; None for one that was in memory.
+        model: The model: of keras or tf_keras, or a signature.
+        digests: What waits for the SHA-256 of each file, by the attribute of a dump that it is for.
+    """
+
+    spec: ModelSpec
+    source: ModelFile | Code | None
+    model: Any
+    digests: Mapping[str, Callable[[], str]]
+
+    def identify(self) -> dict[str, Any]:
+        """Tell which model it is, as attributes of a dump.
+
+        Raises:
+            ModelError: A file can't be read.
+        """
+        known: dict[str, Any] = {name: digest() for name, digest in self.digests.items()}
+        if self.source is None:
+            known = {"model_sha256": _hash_weights(self.model), **known}
+        if files := self.spec.custom.list_files():
+            known["custom_objects_sha256"] = [_hash(file) for file in files]
+        if self.spec.custom.names:
+            known["custom_objects"] = self.spec.custom.describe()
+        return known
+
+
+def load(
+    spec: ModelSpec, compute: Compute | None = None, source: ModelFile | Code | None = None
+) -> Loaded:
+    """Load a model, uncompiled, with the Keras that saved it.
 
     Args:
-        model: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older; a SavedModel
-            directory; a JSON file of an architecture; or code, `FILE.py:CALLABLE` or
-            `package.module:CALLABLE`, that returns a model, or an object that holds one as
-            `keras_model` or `model`.
-        inputs: Samples, as `kprobe.dump` takes them, for a subclassed model that has to be called
-            before it is built; the first one is used.
-        weights: A `.weights.h5`, `.keras` or old HDF5 file, instead of the model's own weights.
-        random_weights: Whether layers may go without weights.
-        arguments: What the code is called with, by keyword.
-        keras: The major version to load with, 2 (tf_keras) or 3; None for the file's own.
-        custom_objects: Python files or modules whose classes and functions the model uses.
-        unsafe: Whether the file may run code of its own.
-        signature: Which signature of a SavedModel; None for the Keras model in it, or where it
-            holds none for "serving_default" or the only one.
-
-    Returns:
-        A `keras.Model` or `tf_keras.Model`, or a signature. What code leaves unbuilt stays so
-        without `inputs`.
+        spec: Which model, and how.
+        compute: On what it will be computed; None leaves that as it is.
+        source: What `kprobe.models.load.find_source` found, if that was called.
 
     Raises:
         UnsafeModelError: The file would run code of its own.
         ModelCodeError: The code raised.
-        ModelError: The model can't be loaded or made, or the weights don't fit it.
-        InputError: The model can't be called on the first sample.
+        ModelError: The model can't be loaded or made.
+        KprobeError: There is no such device, or it can't be chosen any more.
     """
-    source = load.find_source(
-        ModelSpec(model=model, signature=signature, arguments=arguments or {})
-    )
-    check_weights(source, weights, random_weights=random_weights)
-    load.prepare_import(load.choose_keras(source, keras))
-    # It imports TensorFlow, which reads just once what was prepared.
+    digests: dict[str, Callable[[], str]] = {}
+    if source is None and not spec.in_memory:
+        source = models.find_source(spec)
+    check_weights(source, spec.weights, random_weights=spec.random_weights)
+    if source is not None and not isinstance(source, Code):
+        digests["model_sha256"] = _start_hashing(source.path)
+    if spec.weights is not None:
+        digests["weights_sha256"] = _start_hashing(Path(spec.weights))
+    if source is None:
+        _set_up(compute, in_memory=True)
+        return Loaded(spec, None, spec.model, digests)
+    # From here on it takes seconds: TensorFlow is imported, which reads just once what is prepared.
+    models.prepare_import(models.choose_keras(source, spec.keras))
+    _set_up(compute, in_memory=False)
+    from kprobe.graph.seeding import seed_initializers
     from kprobe.graph.session import recording_session
-    from kprobe.pipeline.complete import complete, needs_sample, open_first
 
-    loaded = load.load_model(
+    if compute is not None and (spec.random_weights or isinstance(source, Code)):
+        seed_initializers(compute.seed)
+    model = models.load_model(
         source,
-        keras=keras,
-        custom_objects=custom_objects,
-        unsafe=unsafe,
-        arguments=arguments,
+        keras=spec.keras,
+        custom_objects=spec.custom,
+        unsafe=spec.unsafe,
+        arguments=spec.arguments,
         around=recording_session,
     )
-    spec = SampleSpec(inputs=inputs)
-    if not needs_sample(loaded, inputs):
-        complete(loaded, source, None, weights=weights, random_weights=random_weights)
-        return loaded
-    if isinstance(source, Code) and weights is None and not spec.given:
-        return loaded
-    with open_first(loaded, spec) as samples:
-        complete(loaded, source, samples, weights=weights, random_weights=random_weights)
-    return loaded
+    if isinstance(source, Code) and (path := source.find_file()):
+        digests["model_sha256"] = _start_hashing(path)
+    return Loaded(spec, source, model, digests)
+
+
+def _set_up(compute: Compute | None, *, in_memory: bool) -> None:
+    """Choose the device and the threads; a process that has a model keeps what isn't asked for."""
+    if compute is None:
+        return
+    from kprobe.graph.device import select_device, set_threads
+
+    if compute.device is not None or not in_memory:
+        select_device(compute.device)
+    if compute.threads is not None:
+        set_threads(compute.threads)
+
+
+def _hash_weights(model: Any) -> str:
+    """Hash the weights of a model in memory, which is all of it that may change unseen."""
+    digest = hashlib.sha256()
+    # A model that isn't built has none, and some kinds don't tell them.
+    with contextlib.suppress(AttributeError, ValueError):
+        for weight in model.get_weights():
+            array = np.ascontiguousarray(weight)
+            if array.dtype.hasobject:  # strings, which lie elsewhere
+                digest.update(repr(array.tolist()).encode())
+            else:
+                digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _start_hashing(path: Path) -> Callable[[], str]:
+    """Hash a file while the model loads; what is returned waits for the digest."""
+    digests: list[str] = []
+    errors: list[OSError] = []
+
+    def hash_file() -> None:
+        try:
+            digests.append(_hash(path))
+        except OSError as error:
+            errors.append(error)
+
+    # A daemon: nobody waits for the hash of a large file when the job can't be done.
+    thread = threading.Thread(target=hash_file, daemon=True)
+    thread.start()
+
+    def wait() -> str:
+        thread.join()
+        for error in errors:
+            raise ModelError(f"{error.filename or path}: can't be read: {error.strerror}")
+        return digests[0]
+
+    return wait
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    # Of a directory, all files, each behind its name.
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        if file != path:
+            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Of a dump that nobody knows the length of: a file of holes at first.
 _MOST_BYTES = 1 << 42
+_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +29,13 @@ class Plan:
     Attributes:
         job: What was asked for.
         samples: The rows to run.
-        subgraph: What computes a batch; its results are in the order of those `columns` that
+        computation: What computes a batch; its results are in the order of those `columns` that
             have rows.
         columns: The datasets of the dump.
         addresses: The addresses that name the tensor of each, the one asked for first leading.
+        names: By the name that each tensor was asked for by, in that order, the name of its column.
         left_out: What a pattern named and can't be stored, each with the reason.
-        whole: By address the tensors for whose sake samples are run one by one, each with the
+        one_by_one: By address the tensors for whose sake samples are run one by one, each with the
             reason: they have no rows, and the whole tensor of a sample is stored as its row.
         batch_size: In samples; ranges begin at its multiples.
         streams: How many batches are computed at a time.
@@ -44,11 +46,12 @@ class Plan:
 
     job: Job
     samples: Samples
-    subgraph: Computation
+    computation: Computation
     columns: Sequence[Column]
     addresses: Sequence[Sequence[str]]
+    names: Mapping[str, str]
     left_out: Sequence[str]
-    whole: Mapping[str, str]
+    one_by_one: Mapping[str, str]
     batch_size: int
     streams: int
     order: Sequence[int]
@@ -60,7 +63,7 @@ class Plan:
 
     def __exit__(self, *exception: object) -> None:
         self.samples.close()
-        self.subgraph.restore()
+        self.computation.restore()
 
     @cached_property
     def fetched(self) -> Sequence[Column]:
@@ -73,18 +76,26 @@ class Plan:
 
     def find_obstacle(self) -> str | None:
         """Tell why a part of the rows can't be run by itself; None if it can."""
-        if self.job.stateful:
-            return "with --stateful the state of the model comes from all samples before"
+        if self.job.compute.stateful:
+            return "the state of the model comes from all samples before"
         if not self.attrs["reproducible"]:
-            return "layers draw random numbers that --seed doesn't reach"
+            return "layers draw random numbers that no seed reaches"
         return None
 
     @cached_property
     def rows(self) -> int:
-        """How many rows there are, or of open-ended samples the most that a file has room for."""
+        """How many rows there are; where nobody knows, the most that a file has room for."""
         if self.samples.rows is not None:
             return self.samples.rows
         return int(min(self.samples.most, _MOST_BYTES // max(self.row_bytes, 256)))
+
+    def __repr__(self) -> str:
+        """Say what it will write."""
+        rows = "a stream of samples" if self.samples.rows is None else f"{self.rows} samples"
+        names = ", ".join(column.name for column in self.fetched[:_NAMED])
+        more = f" and {len(self.fetched) - _NAMED} more" if len(self.fetched) > _NAMED else ""
+        place = "memory" if self.job.output is None else self.job.output.path
+        return f"<Plan {place}: {names}{more}; {rows}>"
 
     @property
     def row_bytes(self) -> int:

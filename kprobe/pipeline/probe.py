@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from kprobe.errors import UnevenError
+from kprobe.errors import Hint, InputError, ModelError, Setting, UnevenError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy.typing as npt
 
-    from kprobe.graph.computation import Computation
+    from kprobe.graph.engine import Engine
     from kprobe.inputs.samples import Samples
+
+
+# What TensorFlow says where samples don't stand for themselves.
+_OF_SHAPES = re.compile("shape|size|dimension|split|divi", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,55 +39,103 @@ class Unfit:
     axis: int | None = None
 
 
-def probe(subgraph: Computation, samples: Samples) -> tuple[list[tf.Tensor], dict[int, Unfit]]:
+@dataclass(frozen=True)
+class Probed:
+    """What was learnt of the results of a sub-graph.
+
+    Attributes:
+        results: The results, as the model has them, for the smallest batch that was run; none where
+            one can't be computed for several samples.
+        rows: How many samples that was.
+        axes: The axis of samples of each; None for what is empty, since its loop never runs.
+        unfit: By number, those that have no row for each sample, or hold what can't be stored;
+            where one can't be computed for several samples, that one alone.
+    """
+
+    results: Sequence[tf.Tensor]
+    rows: int
+    axes: Sequence[int | None]
+    unfit: dict[int, Unfit]
+
+
+def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
     """Run a few samples to find the axis of samples in every result.
 
-    Where that isn't the first axis, as in a loop over time, the sub-graph is told to make it so.
-
     Args:
-        subgraph: The sub-graph.
+        engine: What runs the sub-graph.
         samples: The samples; only the first ones are looked at.
+        batch_size: The batch size that is asked for. No batch is smaller: it may be a whole, such
+            as a graph, or a clip of frames.
 
-    Returns:
-        The results for one sample; and for those that have no row for each sample, or hold what
-        can't be stored, by their number, the reason. Where one can't be computed for several
-        samples, there are no results, and the reason of that one alone.
+    Raises:
+        ModelError: The model fails on such batches.
+        InputError: There are fewer samples than a batch is to have, and the model fails on them.
     """
-    whole = subgraph.batch_size
-    unfit: dict[int, Unfit] = {}
+    size = engine.batch_size
     try:
-        axes = _find_axes(subgraph, samples) if whole is None else _try_rows(subgraph, samples)
-        for number, axis in enumerate(axes):
-            if isinstance(axis, Unfit):
-                unfit[number] = axis
-            elif axis != 0:
-                subgraph.batch_axes[number] = axis
-        one = run_one(subgraph, samples)
+        if size is None and (batch_size or 1) > 1:
+            size = _count(samples.peek(batch_size or 1))
+        if size is None:
+            results, found = _compare_sizes(engine, samples, batch_size)
+        else:
+            results, found = _change_last(engine, samples, size)
     except UnevenError as error:
         # Where they are the samples, a sample that is run by itself has one.
-        return [], {error.fetch: Unfit(error.reason, whole=whole in (None, 1), axis=0)}
-    for number, result in enumerate(one):
+        alone = engine.batch_size in (None, 1)
+        return Probed([], 0, [], {error.fetch: Unfit(error.reason, whole=alone, axis=0)})
+    except ModelError as error:
+        if size is None or batch_size is None or size >= batch_size:
+            raise
+        raise InputError(
+            f"the only batch would have {size} samples, and the model doesn't take so few: "
+            f"{error.faults[0]}",
+            hint=f"give {batch_size} at least",
+        ) from error
+    unfit = {number: axis for number, axis in enumerate(found) if isinstance(axis, Unfit)}
+    for number, result in enumerate(results):
         if not (result.dtype.is_numpy_compatible or result.dtype == tf.string):
             unfit[number] = Unfit(f"holds {result.dtype.name}, which can't be stored")
-    return one, unfit
+    axes = [None if isinstance(axis, Unfit) else axis for axis in found]
+    return Probed(results, size or 1, axes, unfit)
 
 
-def run_one(subgraph: Computation, samples: Samples) -> list[tf.Tensor]:
-    """Run the first sample by itself."""
-    return subgraph({name: batch[:1] for name, batch in samples.peek(1).items()})
+def run_first(engine: Engine, samples: Samples, rows: int = 1) -> list[tf.Tensor]:
+    """Run the first samples."""
+    return engine({name: batch[:rows] for name, batch in samples.peek(rows).items()})
 
 
-def _find_axes(subgraph: Computation, samples: Samples) -> list[int | Unfit | None]:
+def _count(batch: dict[str, npt.NDArray[Any]]) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _compare_sizes(
+    engine: Engine, samples: Samples, batch_size: int | None
+) -> tuple[list[tf.Tensor], list[int | Unfit | None]]:
     """Compare what one sample gives with what another gives, and what both give."""
     rows = {name: _repeat(batch, 2) for name, batch in samples.peek(2).items()}
-    one = subgraph({name: batch[:1] for name, batch in rows.items()})
-    other = subgraph({name: batch[1:] for name, batch in rows.items()})
-    two = subgraph(rows)
+    try:
+        one = engine({name: batch[:1] for name, batch in rows.items()})
+        other = engine({name: batch[1:] for name, batch in rows.items()})
+        two = engine(rows)
+    except UnevenError:
+        raise
+    except ModelError as error:
+        if batch_size is not None:
+            return _change_last(engine, samples, batch_size)
+        if not _OF_SHAPES.search(error.faults[0]):
+            raise
+        raise ModelError(
+            *error.faults,
+            hint=Hint(
+                "where so many samples make a whole, such as the nodes of a graph, say how many: ",
+                Setting("batch_size", "N", python="N"),
+            ),
+        ) from error.__cause__
     found: list[int | Unfit | None] = []
     for number, tensors in enumerate(zip(one, two, other, strict=True)):
         *shapes, another = (tuple(tensor.shape) for tensor in tensors)
         axis = _find_batch_axis(*shapes)
-        never_ran = number in subgraph.lifted and shapes[0] == shapes[1] and 0 in shapes[0]
+        never_ran = number in engine.lifted and shapes[0] == shapes[1] and 0 in shapes[0]
         if another != shapes[0]:
             reason = f"has shape {shapes[0]} for one sample and {another} for another"
             uneven = _find_batch_axis(*shapes, uneven=True)
@@ -93,37 +148,87 @@ def _find_axes(subgraph: Computation, samples: Samples) -> list[int | Unfit | No
             found.append(Unfit(reason, whole=True, axis=_find_batch_axis(*shapes, uneven=True)))
         else:
             found.append(axis)
-    return found
+    return one, found
 
 
 _NO_ROWS = "not a row for each sample"
 
 
-def _try_rows(subgraph: Computation, samples: Samples) -> list[int | Unfit | None]:
-    """Look which rows change with the last sample: the model takes one batch size only."""
-    whole = subgraph.batch_size or 1
-    rows = {name: _repeat(batch, whole) for name, batch in samples.peek(whole).items()}
-    changed = {name: batch.copy() for name, batch in rows.items()}
-    for batch in changed.values():
-        nothing = np.zeros_like(batch[-1])
-        batch[-1] = nothing if (batch[-1] != nothing).any() else np.ones_like(nothing)
+def _change_last(
+    engine: Engine, samples: Samples, size: int
+) -> tuple[list[tf.Tensor], list[int | Unfit | None]]:
+    """Look which rows change with the last sample of a batch of the only size."""
+    rows = {name: _repeat(batch, size) for name, batch in samples.peek(size).items()}
+    changed = {name: _change(batch) for name, batch in rows.items()}
+    results = engine(rows)
     found: list[int | Unfit | None] = []
-    for pair in zip(subgraph(rows), subgraph(changed), strict=True):
+    unsure: dict[int, list[int]] = {}
+    for number, pair in enumerate(zip(results, engine(changed), strict=True)):
         one, other = (tensor.numpy() for tensor in pair)
         shape = one.shape
         if shape != other.shape:
-            reason = f"has shape {shape} for {whole} samples and {other.shape} for others"
+            reason = f"has shape {shape} for {size} samples and {other.shape} for others"
             axis = 0 if shape[:1] == other.shape[:1] == (1,) else None
-            found.append(Unfit(reason, whole=whole == 1, axis=axis))
+            found.append(Unfit(reason, whole=size == 1, axis=axis))
             continue
-        places = [axis for axis, size in enumerate(shape) if size == whole]
+        places = [axis for axis, length in enumerate(shape) if length == size]
+        if number in engine.lifted and 0 in shape and (shape[:2] == (0, 0) or not places):
+            found.append(None)  # its loop never ran
+            continue
         # Not a number is the same as itself here.
         differing = np.argwhere((one != other) & ((one == one) | (other == other)))
-        # Where nothing differs, or all does, as with statistics of the batch, it is the first.
-        axes = [axis for axis in places if {*differing[:, axis]} == {whole - 1}] or places
-        reason = f"has shape {shape} for {whole} samples: {_NO_ROWS}"
-        found.append(axes[0] if axes else Unfit(reason, whole=whole == 1))
-    return found
+        axes = [axis for axis in places if {*differing[:, axis]} == {size - 1}]
+        reason = f"has shape {shape} for {size} samples: {_NO_ROWS}"
+        if places and not axes:
+            # Nothing differs, or all does, as with statistics of the batch.
+            axes = unsure[number] = places
+        found.append(axes[0] if axes else Unfit(reason, whole=size == 1))
+    if unsure and engine.batch_size is None:
+        _compare_double(engine, samples, size, unsure, results, found)
+    return results, found
+
+
+def _compare_double(
+    engine: Engine,
+    samples: Samples,
+    size: int,
+    unsure: Mapping[int, Sequence[int]],
+    results: Sequence[tf.Tensor],
+    found: list[int | Unfit | None],
+) -> None:
+    """Look which axis of a result is twice as long in a batch of twice the size, if it takes one.
+
+    Args:
+        engine: What runs the sub-graph.
+        samples: The samples.
+        size: The batch size.
+        unsure: By number the results to look at, each with the axes that are as long as a batch.
+        results: The results for a batch of that size.
+        found: What was found of each result, which is corrected.
+    """
+    rows = {name: _repeat(batch, 2 * size) for name, batch in samples.peek(2 * size).items()}
+    try:
+        doubled = engine(rows)
+    except (ModelError, UnevenError):  # a graph is of one size
+        return
+    for number, places in unsure.items():
+        one, two = (tuple(each[number].shape) for each in (results, doubled))
+        grown = [
+            axis for axis, sizes in enumerate(zip(one, two, strict=False)) if len({*sizes}) > 1
+        ]
+        if grown and grown == [axis for axis in places if two[axis] == 2 * size]:
+            found[number] = grown[0]
+        else:
+            reason = f"has shape {one} for {size} samples and {two} for {2 * size}: {_NO_ROWS}"
+            found[number] = Unfit(reason, whole=size == 1)
+
+
+def _change(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Put another sample in the place of the last: a real one where one differs, zeros or ones."""
+    changed = batch.copy()
+    others = [*batch[:-1], np.zeros_like(batch[-1]), np.ones_like(batch[-1])]
+    changed[-1] = next(other for other in others if np.any(other != batch[-1]))
+    return changed
 
 
 def _repeat(batch: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

@@ -54,7 +54,7 @@ def profile(plan: Plan, folder: Path) -> list[LayerCost] | None:
 
     Args:
         plan: The plan. Its graph is compiled before.
-        folder: Where the profile goes: what `tensorboard --logdir` takes.
+        folder: Where the profile goes: a folder of logs for TensorBoard.
 
     Returns:
         What each layer that took time costs, the costliest first. Of layers that the graph
@@ -80,8 +80,8 @@ def profile(plan: Plan, folder: Path) -> list[LayerCost] | None:
         reason = getattr(error, "strerror", None) or getattr(error, "message", error)
         raise KprobeError(f"no profile can be made in {folder}: {reason}") from error
     files = set(folder.rglob("*.xplane.pb")) - before
-    traced = plan.subgraph.trace
-    on_gpu = plan.job.device != "cpu" and tf.config.list_logical_devices("GPU")
+    traced = plan.computation.engine.trace
+    on_gpu = plan.job.compute.device != "cpu" and tf.config.list_logical_devices("GPU")
     if not files or traced is None or on_gpu:
         return None
     space = xplane_pb2.XSpace()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.dumps.partial import partial_path
 from kprobe.dumps.space import free_space
-from kprobe.errors import DumpError
+from kprobe.errors import DumpError, Hint, Setting
 
 if TYPE_CHECKING:
     from kprobe.pipeline.plan import Plan
@@ -15,7 +15,7 @@ _NAMED = 3
 
 
 def check_size(plan: Plan) -> None:
-    """Refuse a dump larger than `--max-bytes` or than the free space, naming what is largest.
+    """Refuse a dump larger than is allowed, or than the free space, naming what is largest.
 
     Of tensors whose rows differ in shape only the index counts, since the rest isn't known;
     of samples that nobody has counted, nothing.
@@ -23,8 +23,8 @@ def check_size(plan: Plan) -> None:
     Raises:
         DumpError: It is larger.
     """
-    rows = plan.samples.rows
-    if rows is None:
+    rows, output = plan.samples.rows, plan.job.output
+    if rows is None or output is None:
         return
     sizes = {
         own[0]: column.count_bytes(rows)
@@ -34,11 +34,14 @@ def check_size(plan: Plan) -> None:
     fewer = "dump fewer layers or samples; the largest: " + ", ".join(
         f"{address} ({sizes[address]:,} bytes)" for address in largest
     )
-    output, allowed = plan.job.output, plan.job.max_bytes
-    needed = f"{output}: {plan.bytes:,} bytes are needed"
+    allowed = output.max_bytes
+    needed = f"{output.path}: {plan.bytes:,} bytes are needed"
     if allowed is not None and plan.bytes > allowed:
-        raise DumpError(f"{needed}, and --max-bytes allows {allowed:,}", hint=fewer)
-    free = free_space(partial_path(output))
+        raise DumpError(
+            f"{needed}, and {allowed:,} are allowed",
+            hint=Hint("allow more with ", Setting("max_bytes"), f", or {fewer}"),
+        )
+    free = free_space(partial_path(output.path))
     # A filesystem that doesn't know its size says 0; the writer knows what to make of it.
     if 0 < free < plan.bytes:
         raise DumpError(

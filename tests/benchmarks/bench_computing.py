@@ -28,7 +28,7 @@ from bench_images import run_bare, write_images
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from turns import ratio, slowest, take_turns
 
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import Job, make_job
 from kprobe.pipeline.planning import plan
 from kprobe.pipeline.run import run
 
@@ -86,9 +86,9 @@ def make_images(rows: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).integers(0, 256, (rows, 224, 224, 3), "uint8")
 
 
-def make_job(model: keras.Model, layer: str, source: str, directory: Path) -> Job:
+def describe(model: keras.Model, layer: str, source: str, directory: Path) -> Job:
     """Make the job of a dump, with what is chosen where nothing is said."""
-    return Job(
+    return make_job(
         model=model,
         layers=[layer],
         inputs=[source],
@@ -109,7 +109,7 @@ def bench_arrays(directory: Path, name: str, rows: int, rounds: int) -> None:
         with h5py.File(directory / "predicted.h5", "w") as file:
             file[LAYERS[name]] = part.predict(images, batch_size=BATCH, verbose=0)
 
-    with plan(make_job(model, LAYERS[name], f"{directory}/images.h5:/images", directory)) as ready:
+    with plan(describe(model, LAYERS[name], f"{directory}/images.h5:/images", directory)) as ready:
         candidates = {
             "bare": make_bare(part, rows),
             "alike": make_bare(part, rows, ready.batch_size),
@@ -136,7 +136,7 @@ def bench_files(directory: Path, rounds: int) -> None:
     folder = directory / "images"
     folder.mkdir()
     paths = write_images(folder)
-    with plan(make_job(model, LAYERS["ResNet50"], str(folder), directory)) as ready:
+    with plan(describe(model, LAYERS["ResNet50"], str(folder), directory)) as ready:
         candidates = {
             "computing": make_bare(part, len(paths)),
             "decoding": lambda: run_bare(paths),

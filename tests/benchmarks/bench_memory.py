@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kprobe.cli.memory import keep_memory
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import make_job
 from kprobe.pipeline.planning import plan
 from kprobe.pipeline.run import run
 
@@ -59,7 +59,7 @@ def measure_samples(directory: Path) -> None:
             if progress.rows >= mark and mark not in resident:
                 resident[mark] = read_resident()
 
-    job = Job(
+    job = make_job(
         model=str(MODELS / "digits_cnn.keras"),
         layers=None,
         inputs=[f"{directory}/scans.npy"],
@@ -95,7 +95,7 @@ def measure_layers(directory: Path) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    job = Job(
+    job = make_job(
         model=model,
         layers=layers,
         inputs=[f"{directory}/images.npy"],

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from turns import ratio, take_turns
 
-from kprobe.inputs import ModelInput, open_sources
+from kprobe.inputs import ModelInput, SampleSpec, open_samples
 
 IMAGE = ModelInput("image", (None, 224, 224, 3), "float32")
 ROWS = 1024
@@ -39,7 +39,7 @@ def read_bytes(path: Path) -> None:
 
 
 def read_samples(path: Path) -> None:
-    with open_sources([str(path)], [IMAGE]) as samples:
+    with open_samples(SampleSpec(inputs=str(path)), [IMAGE]) as samples:
         for _ in samples.batches(BATCH):
             pass
 

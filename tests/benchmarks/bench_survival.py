@@ -28,11 +28,12 @@ import keras
 import numpy as np
 from turns import ratio, take_turns
 
-import kprobe.pipeline.build as building
+import kprobe.pipeline.planning as planning
 import kprobe.pipeline.run as running
 from kprobe.dumps.writes import Writes
 from kprobe.errors import StoppedError
-from kprobe.pipeline.job import Job
+from kprobe.models.spec import ModelSpec
+from kprobe.pipeline.job import Job, make_job
 from kprobe.pipeline.planning import plan
 from kprobe.pipeline.run import run
 
@@ -55,21 +56,21 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         for (model, layer), rows in COMMITS.items():
-            bench_commits(make_job(Path(name), model, layer, rows), options.rounds)
+            bench_commits(describe(Path(name), model, layer, rows), options.rounds)
         for model, layer in RESUMED.items():
-            job = make_job(Path(name), model, layer, 512)
+            job = describe(Path(name), model, layer, 512)
             file = Path(name) / f"{model}.keras"
-            job.model.save(file)
-            bench_resuming(replace(job, model=file), options.rounds)
+            job.model.model.save(file)
+            bench_resuming(replace(job, model=ModelSpec(model=file)), options.rounds)
 
 
-def make_job(directory: Path, name: str, layer: str, rows: int) -> Job:
+def describe(directory: Path, name: str, layer: str, rows: int) -> Job:
     """Make a dump's job, of uint8 images in a file."""
     keras.backend.clear_session()
     model = getattr(keras.applications, name)(weights=None)
     images = np.random.default_rng(0).integers(0, 256, (rows, 224, 224, 3), "uint8")
     np.save(directory / "images.npy", images)
-    return Job(
+    return make_job(
         model=model,
         layers=[layer],
         inputs=[f"{directory}/images.npy"],
@@ -109,10 +110,10 @@ def bench_commits(job: Job, rounds: int) -> None:
             size = ready.bytes
     finally:
         Writes.sync = sync
-    job.output.unlink()
+    job.output.path.unlink()
     share = ratio(waits[1:], times["with"])
     print(
-        f"{job.model.name} {job.layers[0]}, {size / 1e9:.1f} GB: "
+        f"{job.model.name} {job.selection.layers[0]}, {size / 1e9:.1f} GB: "
         f"{statistics.median(times['with']):.1f} s with commits, "
         f"{ratio(times['with'], times['without']):.3f} of the time without; they waited for the "
         f"disk in {share:.1%} of it",
@@ -129,7 +130,7 @@ def bench_resuming(job: Job, rounds: int) -> None:
 
     def measure(job: Job) -> tuple[float, float]:
         moments: list[float] = []
-        load = building.load
+        load = planning.load
 
         def load_and_look(*arguments: Any) -> Any:
             model = load(*arguments)
@@ -142,12 +143,12 @@ def bench_resuming(job: Job, rounds: int) -> None:
             if progress.rows > progress.resumed:
                 raise StoppedError("that is all")
 
-        building.load = load_and_look
+        planning.load = load_and_look
         try:
             with suppress(StoppedError), plan(job) as ready:
                 run(ready, watch)
         finally:
-            building.load = load
+            planning.load = load
         loaded, begun, there = moments
         return begun - loaded, there - loaded
 
@@ -155,15 +156,17 @@ def bench_resuming(job: Job, rounds: int) -> None:
     for _ in range(rounds):
         with suppress(StoppedError), plan(job) as ready:
             run(ready, stop)
-        resumed.append(measure(replace(job, resume=True, overwrite=False)))
+        resumed.append(
+            measure(replace(job, output=replace(job.output, resume=True, overwrite=False)))
+        )
         anew.append(measure(job))
-    for file in job.output.parent.glob("acts.h5*"):
+    for file in job.output.path.parent.glob("acts.h5*"):
         file.unlink()
     told = [
         [statistics.median(each) for each in zip(*times, strict=True)] for times in (resumed, anew)
     ]
     print(
-        f"{Path(job.model).stem} {job.layers[0]}: from the loaded model it takes a resumed run "
+        f"{job.model.name} {job.selection.layers[0]}: from the loaded model it takes a resumed run "
         "{:.1f} s until it computes, {:.1f} s until the first batch is there; a new one {:.1f} and "
         "{:.1f} s".format(*told[0], *told[1]),
         flush=True,

@@ -26,7 +26,7 @@ import numpy as np
 from turns import ratio, slowest, take_turns
 
 from kprobe.pipeline.compute import run_batch
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import make_job
 from kprobe.pipeline.planning import plan
 from kprobe.pipeline.run import run
 
@@ -58,7 +58,7 @@ def bench(
     source = directory / "samples.npy"
     np.save(source, samples)
     part = keras.Model(model.inputs, model.get_layer(layer).output)
-    job = Job(
+    job = make_job(
         model=model,
         layers=[layer],
         inputs=[str(source)],

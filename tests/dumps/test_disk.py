@@ -148,7 +148,7 @@ def test_an_error_of_the_disk_is_told_to_commits_too(failing_disk, monkeypatch):
                 pass
         with (failing_disk / "a.h5.partial").open("rb") as other:
             writer.write(0, {"a": row})
-            writer._writes._wait_for(writer._writes._batches[-1].writes)
+            writer._rows._writes._wait_for(writer._rows._writes._batches[-1].writes)
             # It waits until the disk has failed, and leaves the error to those that are to hear it.
             with pytest.raises(OSError, match=r"No space|Input/output"):
                 os.fdatasync(other.fileno())

@@ -51,23 +51,27 @@ def test_what_is_right_is_kept_as_a_plain_value(option: str, value: Any, expecte
         ("path", "", "the output: expected the name of a file, received an empty text"),
         ("path", "d/", "d/: expected the name of a file, received one that ends with a slash"),
         ("path", "a\0", r"'a\x00': expected the name of a file, received one with a NUL in it"),
-        ("dtype", "bf16", "dtype: expected float16, float32 or as-is, received 'bf16'"),
-        ("dtype", None, "dtype: expected float16, float32 or as-is, received None"),
-        ("dtype", ["float16"], "dtype: expected float16, float32 or as-is, received ['float16']"),
+        ("dtype", "bf16", "dtype: expected 'float16', 'float32' or 'as-is', received 'bf16'"),
+        ("dtype", None, "dtype: expected 'float16', 'float32' or 'as-is', received None"),
+        (
+            "dtype",
+            ["float16"],
+            "dtype: expected 'float16', 'float32' or 'as-is', received ['float16']",
+        ),
         ("overwrite", "yes", "overwrite: expected True or False, received 'yes'"),
         ("overwrite", 1, "overwrite: expected True or False, received 1"),
         ("resume", None, "resume: expected True or False, received None"),
-        ("stop_after", 0, "stop after: expected seconds above 0, received 0"),
-        ("stop_after", -1.5, "stop after: expected seconds above 0, received -1.5"),
-        ("stop_after", math.nan, "stop after: expected seconds above 0, received nan"),
-        ("stop_after", math.inf, "stop after: expected seconds above 0, received inf"),
-        ("stop_after", True, "stop after: expected seconds above 0, received True"),
-        ("stop_after", "1h", "stop after: expected seconds above 0, received '1h'"),
+        ("stop_after", 0, "stop_after: expected seconds above 0, received 0"),
+        ("stop_after", -1.5, "stop_after: expected seconds above 0, received -1.5"),
+        ("stop_after", math.nan, "stop_after: expected seconds above 0, received nan"),
+        ("stop_after", math.inf, "stop_after: expected seconds above 0, received inf"),
+        ("stop_after", True, "stop_after: expected seconds above 0, received True"),
+        ("stop_after", "1h", "stop_after: expected seconds above 0, received '1h'"),
         *[
             (
                 "max_bytes",
                 value,
-                "max bytes: expected a whole number from 1 to 9223372036854775807, "
+                "max_bytes: expected a whole number from 1 to 9223372036854775807, "
                 f"received {value!r}",
             )
             for value in (0, -1, 2**63, 1.0, True, "1G")
@@ -90,15 +94,15 @@ def test_all_faults_are_told_at_once() -> None:
         "dtype",
         "overwrite",
         "resume",
-        "stop after",
-        "max bytes",
+        "stop_after",
+        "max_bytes",
     ]
 
 
 def test_it_is_checked_when_it_is_changed_too_and_not_changed_in_place() -> None:
     spec = make(stop_after=3)
     assert replace(spec, stop_after=None).stop_after is None
-    with pytest.raises(DumpError, match="max bytes"):
+    with pytest.raises(DumpError, match="max_bytes"):
         replace(spec, max_bytes=0)
     with pytest.raises(FrozenInstanceError):
         spec.overwrite = True  # type: ignore[misc]

@@ -165,10 +165,10 @@ def test_several_inputs_are_never_matched_by_position():
     save("a.npy", (2, 2))
     assert refuse(["a.npy"], LEFT, RIGHT) == (
         [
-            "a.npy: expected NAME=FILE, as the model has 2 inputs: left (None, 2) float32, "
-            "right (None, 2) float32"
+            "a.npy: expected the name of an input with it, as the model has 2: "
+            "left (None, 2) float32, right (None, 2) float32"
         ],
-        "say which, e.g. left=a.npy",
+        'say which, for example inputs={"left": ...}',
     )
 
 
@@ -363,11 +363,11 @@ def test_several_arrays_without_one_named_like_the_input_are_listed():
     np.savez("a.npz", images=np.zeros((1, 2)), labels=np.zeros(1))
     assert refuse(["a.npz"], LEFT) == (
         ["a.npz: expected one array, or one named left, received images, labels"],
-        "say which, e.g. left=a.npz:images",
+        "say which, for example inputs='left=a.npz:images'",
     )
     assert refuse(["a.npz"], LEFT, RIGHT) == (
         ["a.npz: expected arrays named left, right, received images, labels"],
-        "say which, e.g. left=a.npz:images",
+        "say which, for example inputs='left=a.npz:images'",
     )
 
 
@@ -446,7 +446,7 @@ def test_several_datasets_without_a_path_are_listed():
     write_hdf5()
     assert refuse(["a.h5"], LEFT) == (
         ["a.h5: expected one array, or one named left, received acts/conv5_3, acts/rpn_class"],
-        "say which, e.g. left=a.h5:acts/conv5_3",
+        "say which, for example inputs='left=a.h5:acts/conv5_3'",
     )
 
 

@@ -107,10 +107,13 @@ def test_random_and_given_samples_exclude_each_other():
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"random": 0}, f"random: expected a number from 1 to {2**63 - 1}, received 0"),
-        ({"random": 10**30}, f"random: expected a number from 1 to {2**63 - 1}, received {10**30}"),
-        ({"limit": 0}, f"limit: expected a number from 1 to {2**63 - 1}, received 0"),
-        ({"seed": -1}, f"seed: expected a number from 0 to {2**63 - 1}, received -1"),
+        ({"random": 0}, f"random: expected a whole number from 1 to {2**63 - 1}, received 0"),
+        (
+            {"random": 10**30},
+            f"random: expected a whole number from 1 to {2**63 - 1}, received {10**30}",
+        ),
+        ({"limit": 0}, f"limit: expected a whole number from 1 to {2**63 - 1}, received 0"),
+        ({"seed": -1}, f"seed: expected a whole number from 0 to {2**63 - 1}, received -1"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, fault):

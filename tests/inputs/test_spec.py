@@ -9,7 +9,6 @@ import pytest
 
 from kprobe.errors import InputError
 from kprobe.inputs import SampleSpec
-from kprobe.inputs.image_options import ImageOptions
 
 MOST = 2**63 - 1
 
@@ -17,24 +16,24 @@ MOST = 2**63 - 1
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"random": 0}, f"random: expected a number from 1 to {MOST}, received 0"),
-        ({"random": True}, f"random: expected a number from 1 to {MOST}, received True"),
-        ({"limit": 2.5}, f"limit: expected a number from 1 to {MOST}, received 2.5"),
-        ({"limit": "9"}, f"limit: expected a number from 1 to {MOST}, received '9'"),
-        ({"seed": None}, f"seed: expected a number from 0 to {MOST}, received None"),
+        ({"random": 0}, f"random: expected a whole number from 1 to {MOST}, received 0"),
+        ({"random": True}, f"random: expected a whole number from 1 to {MOST}, received True"),
+        ({"limit": 2.5}, f"limit: expected a whole number from 1 to {MOST}, received 2.5"),
+        ({"limit": "9"}, f"limit: expected a whole number from 1 to {MOST}, received '9'"),
+        ({"seed": None}, f"seed: expected a whole number from 0 to {MOST}, received None"),
         ({"on_error": "ignore"}, "on_error: expected 'stop' or 'skip', received 'ignore'"),
         ({"on_error": None}, "on_error: expected 'stop' or 'skip', received None"),
         (
             {"labels_from_folders": "yes"},
-            "labels from folders: expected True or False, received 'yes'",
+            "labels_from_folders: expected True or False, received 'yes'",
         ),
         (
             {"images": {"x": {"resize": (9, 9)}}},
-            "images: expected ImageOptions for each input, received dict for 'x'",
+            "images: expected ImageOptions for 'x', received dict",
         ),
         (
-            {"images": ImageOptions()},
-            "images: expected a mapping by input name, received ImageOptions",
+            {"images": (9, 9)},
+            "images: expected ImageOptions, received tuple",
         ),
         ({"inputs": {}}, "inputs: expected samples by input name, received an empty mapping"),
         ({"inputs": {"x": []}}, "inputs: x: expected samples, received an empty list"),

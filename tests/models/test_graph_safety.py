@@ -105,7 +105,7 @@ def test_a_graph_that_touches_files_or_runs_code_is_refused(save, operation, tmp
 
 def test_refusing_imports_no_tensorflow_and_unsafe_opens(save, tmp_path):
     path = save(HARMFUL["WriteFile"])
-    code = "import sys, kprobe; kprobe.dump(sys.argv[1], 'y')"
+    code = "import sys, kprobe; kprobe.dump(sys.argv[1], 'y', output='a.h5')"
     check_imports = "assert 'tensorflow' not in sys.modules"
     code = f"try:\n {code}\nexcept kprobe.KprobeError as e: print(e.exit_code)\n{check_imports}"
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)

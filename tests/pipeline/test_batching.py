@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -15,7 +14,7 @@ import tensorflow as tf
 
 import kprobe
 from kprobe.pipeline import estimate
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import make_job
 from kprobe.pipeline.planning import plan
 
 
@@ -31,7 +30,7 @@ def make_model(size, filters=64, **options):
 
 def choose(model, folder, layers="pool", rows=40, **options):
     """Give the size of a batch, and how many are computed at a time."""
-    job = Job(
+    job = make_job(
         model=model,
         layers=layers.split(","),
         inputs=options.pop("inputs", ()),
@@ -119,8 +118,9 @@ def second_a_sample(monkeypatch):
 
 @pytest.mark.parametrize(("batch_size", "streams"), [(64, 1), (64, 2), (5, 1), (5, 2), (1, 2)])
 def test_an_estimate_counts_the_samples(tmp_path, second_a_sample, batch_size, streams):
-    job = Job(model=make_model(8, 4), layers=["pool"], random=64, output=tmp_path / "a.h5")
-    with plan(replace(job, batch_size=batch_size, streams=streams)) as ready:
+    given = {"model": make_model(8, 4), "layers": ["pool"], "random": 64}
+    options = {"output": tmp_path / "a.h5", "batch_size": batch_size, "streams": streams}
+    with plan(make_job(**given, **options)) as ready:
         assert estimate.estimate_seconds(ready) == 64
 
 
@@ -128,8 +128,9 @@ def test_an_estimate_counts_the_samples_of_many_shapes(tmp_path, second_a_sample
     image = keras.Input((None, None, 3), name="image")
     model = keras.Model(image, keras.layers.Conv2D(32, 7, name="wide")(image))
     uneven = [np.zeros((200 + row, 200, 3), "uint8") for row in range(64)]
-    job = Job(model=model, layers=["wide"], inputs={"image": uneven}, output=tmp_path / "a.h5")
-    with plan(replace(job, batch_size=64, streams=1)) as ready:
+    given = {"model": model, "layers": ["wide"], "inputs": {"image": uneven}}
+    options = {"output": tmp_path / "a.h5", "batch_size": 64, "streams": 1}
+    with plan(make_job(**given, **options)) as ready:
         assert estimate.estimate_seconds(ready) == 64
 
 

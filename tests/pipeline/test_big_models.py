@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tf_keras
 
+from kprobe.graph.compute import Compute
+from kprobe.graph.cut import cut_out
 from kprobe.graph.fetch import find_fetches
 from kprobe.graph.signature import arrange_inputs, read_signature
 from kprobe.graph.subgraph import Subgraph
@@ -42,7 +44,7 @@ def test_of_many_layers_all_are_found_and_only_what_is_needed_is_kept(library):
     assert [fetch.address for fetch in find_fetches(traced, operations)] == operations
     # Two variables of dense_0, four of bn_0.
     tensor = find_fetches(traced, ["relu_0"])[0].tensor
-    early = Subgraph(traced, traced.inputs, [tensor])
+    early = Subgraph(cut_out(traced, traced.inputs, [tensor]), Compute())
     assert len(early._function.graph.captures) == 6
     rows = np.random.default_rng(0).normal(size=(3, 8)).astype("float32")
     (result,) = early(dict.fromkeys(early.feeds, rows))
@@ -56,5 +58,5 @@ def test_of_2000_layers_all_are_found():
     addresses = [f"{call.address}:out" for call in traced.calls if not call.is_input]
     found = find_fetches(traced, addresses)
     assert len(found) == 2000
-    subgraph = Subgraph(traced, traced.inputs, [fetch.tensor for fetch in found])
-    assert subgraph.weight_bytes == 500 * (8 * 8 + 8 + 4 * 8) * 4
+    cut = cut_out(traced, traced.inputs, [fetch.tensor for fetch in found])
+    assert cut.weight_bytes == 500 * (8 * 8 + 8 + 4 * 8) * 4

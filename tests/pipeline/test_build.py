@@ -59,9 +59,11 @@ def test_all_of_a_recurrent_model_comes_out(k, tmp_path):
 def test_a_model_made_for_one_batch_size_is_fed_whole_batches(k, tmp_path):
     i = k.Input(batch_shape=(4, 7, 4), name="seq")
     model = k.Model(i, k.layers.LSTM(3, stateful=True, name="lstm")(k.layers.ReLU(name="r")(i)))
-    computed = dump(model, "r,lstm", tmp_path, inputs=STEPS)
-    np.testing.assert_array_equal(computed["r"], np.maximum(STEPS, 0))
-    assert computed["lstm"].shape == (5, 3)
+    computed = dump(model, "r,lstm", tmp_path, inputs=STEPS[:4])
+    np.testing.assert_array_equal(computed["r"], np.maximum(STEPS[:4], 0))
+    assert computed["lstm"].shape == (4, 3)
+    with pytest.raises(kprobe.KprobeError, match="5 are no multiple of it; take fewer: limit=4"):
+        dump(model, "r,lstm", tmp_path, inputs=STEPS)
     with pytest.raises(kprobe.KprobeError, match="takes batches of 4 samples only"):
         dump(model, "r", tmp_path, inputs=STEPS, batch_size=2)
 
@@ -77,12 +79,12 @@ def sums_batch(k):
 
 @KERASES
 def test_what_a_pattern_names_and_has_no_rows_is_left_out_and_said(k, tmp_path):
-    from kprobe.pipeline.job import Job
+    from kprobe.pipeline.job import make_job
     from kprobe.pipeline.planning import plan
 
     model, data = sums_batch(k), STEPS[:, 0]
     assert set(dump(model, None, tmp_path, inputs=data)) == {"relu"}
-    with plan(Job(model=model, layers=None, output=tmp_path / "x.h5", inputs=data)) as ready:
+    with plan(make_job(model=model, layers=None, output=tmp_path / "x.h5", inputs=data)) as ready:
         assert ready.left_out == [
             "whole has shape (4,) for one sample and (4,) for two: not a row for each sample"
         ]
@@ -145,6 +147,8 @@ def test_rows_that_go_missing_on_the_way_are_refused_where_they_do(tmp_path):
     model = keras.Model(i, Filter(name="filter")(i))
     data = np.ones((8, 4), "float32")
     data[5] = -1
-    with pytest.raises(kprobe.KprobeError, match="filter has 3 rows for samples 4 to 7"):
+    with pytest.raises(
+        kprobe.KprobeError, match=r"filter has shape \(4, 4\) for 4 samples and \(3, 4\) for others"
+    ):
         dump(model, "filter", tmp_path, inputs=data, batch_size=4)
     assert not list(tmp_path.glob("acts.h5*")) or (tmp_path / "acts.h5.partial").exists()

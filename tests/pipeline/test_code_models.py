@@ -241,7 +241,7 @@ def test_inputs_that_fit_in_no_way_are_one_line(code, name, inputs, line, tmp_pa
 @KERASES
 def test_a_model_that_does_not_say_what_it_takes_needs_samples(code, tmp_path):
     line = find_line(lambda: kprobe.dump(code("Keywords"), "mean", output="a.h5"))
-    assert re.search(r"\(Keywords\) doesn't say what it takes.*--input", line)
+    assert re.search(r"\(Keywords\) doesn't say what it takes.*: inputs=", line)
 
 
 @KERASES

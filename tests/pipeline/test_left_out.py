@@ -161,5 +161,5 @@ def test_several_batches_at_a_time_give_the_same(model, tmp_path):
 def test_what_is_set_before_each_batch_runs_one_at_a_time(tmp_path):
     x = keras.Input((4,), name="x")
     model = keras.Model(x, keras.layers.Dropout(0.5, name="drop")(x))
-    with pytest.raises(kprobe.KprobeError, match="--streams 2: with state or seeds"):
+    with pytest.raises(kprobe.KprobeError, match="2 streams: with state or seeds"):
         kprobe.dump(model, "drop", output=tmp_path / "a.h5", training=True, streams=2)

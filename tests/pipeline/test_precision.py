@@ -46,5 +46,28 @@ def test_the_options_of_the_process_stay_as_they_were(model, tmp_path):
 
 
 def test_bfloat16_is_not_exact(model, tmp_path):
-    with pytest.raises(kprobe.KprobeError, match="bfloat16 is neither exact"):
+    with pytest.raises(kprobe.KprobeError, match="precision: expected 'float32' together with"):
         kprobe.dump(model, "last", output=tmp_path / "a.h5", precision="bfloat16", exact=True)
+
+
+def test_the_error_is_that_of_what_is_finite(tmp_path):
+    x = keras.Input((8,), name="x")
+    keras.utils.set_random_seed(0)
+    model = keras.Model(x, keras.layers.Dense(16, name="dense")(x))
+    samples = np.random.default_rng(0).normal(size=(60, 8)).astype("float32")
+    errors = []
+    for bad in (samples[5, 3], np.nan, np.inf):
+        samples[5, 3] = bad
+        kprobe.dump(
+            model,
+            "dense",
+            inputs=samples,
+            precision="bfloat16",
+            output=tmp_path / "a.h5",
+            overwrite=True,
+        )
+        with kprobe.open_dump(tmp_path / "a.h5") as dump:
+            errors.append(dump.attrs["bfloat16_error"])
+    assert all(np.isfinite(errors))
+    # One row of 60 is left out of it.
+    np.testing.assert_allclose(errors[1:], errors[0], rtol=0.9)

@@ -13,7 +13,7 @@ import tf_keras
 
 from kprobe.errors import InputError
 from kprobe.graph.prepare import find_family, prepare
-from kprobe.graph.preprocessing import Preprocessing
+from kprobe.preprocessing import Preprocessing
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), "uint8")
 BOTH = [
@@ -89,7 +89,7 @@ def test_an_integer_input_is_not_preprocessed():
 
 
 def test_as_many_means_as_channels_are_wanted():
-    with pytest.raises(InputError, match="--mean: expected 1 or 3 values, received 2"):
+    with pytest.raises(InputError, match="mean: expected 1 or 3 values, received 2"):
         prepare(
             tf.constant(IMAGES),
             tf.TensorSpec([None, 8, 8, 3], tf.float32),

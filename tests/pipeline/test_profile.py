@@ -15,7 +15,7 @@ from tensorflow.python.eager import context
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from kprobe.errors import InputError, KprobeError
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import make_job
 from kprobe.pipeline.planning import plan
 from kprobe.pipeline.profile import _sum_up, profile
 
@@ -44,7 +44,7 @@ def ready(tmp_path):
 
     def make(model, layers, **options):
         given = {"random": 40, "batch_size": 8, "output": tmp_path / "a.h5", **options}
-        plans.append(plan(Job(model=model, layers=layers, **given)))
+        plans.append(plan(make_job(model=model, layers=layers, **given)))
         return plans[-1]
 
     yield make
@@ -109,13 +109,13 @@ def test_the_operations_of_a_loop_and_of_nested_models_find_their_layers(ready, 
     inner = keras.Sequential([keras.layers.LSTM(64, name="lstm")], name="inner")
     model = keras.Model(x, keras.layers.Dense(3, name="out")(inner(x)))
     planned = ready(model, ["out"], random=rows)
-    assert planned.subgraph.frozen == (rows == 400)
+    assert planned.computation.engine.frozen == (rows == 400)
     profile(planned, tmp_path)
     # If each operation took as long as any other:
     space = read_space(tmp_path)
     for event in list_events(space, ""):
         event.duration_ps = 1
-    costs = _sum_up(planned.subgraph.trace, space, batches=1, size=8)
+    costs = _sum_up(planned.computation.engine.trace, space, batches=1, size=8)
     total = sum(cost.seconds for cost in costs)
     lstm = [c for c in costs if c.address and c.address.startswith("inner/lstm")]
     assert sum(cost.seconds for cost in lstm) > 0.5 * total
@@ -133,9 +133,9 @@ def test_the_profile_is_one_for_tensorboard(ready, digits_cnn, tmp_path):
 def test_a_profile_leaves_the_dump_as_it_is(ready, digits_cnn, tmp_path):
     planned = ready(digits_cnn, ["dropout"], training=True)
     batch = planned.samples.peek(8)
-    expected = planned.subgraph(batch, 8)[0].numpy()
+    expected = planned.computation(batch, 8)[0].numpy()
     profile(planned, tmp_path / "profile")
-    np.testing.assert_array_equal(planned.subgraph(batch, 8)[0].numpy(), expected)
+    np.testing.assert_array_equal(planned.computation(batch, 8)[0].numpy(), expected)
 
 
 def test_an_eager_run_does_not_tell_its_layers(ready, digits_cnn, tmp_path):
@@ -163,7 +163,7 @@ def test_run_metadata_of_functions_still_tells_nothing(ready, digits_cnn):
     batch = planned.samples.peek(8)
     context.enable_run_metadata()
     try:
-        planned.subgraph(batch, 0)
+        planned.computation(batch, 0)
         found = context.export_run_metadata()
     finally:
         context.disable_run_metadata()

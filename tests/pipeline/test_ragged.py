@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 import kprobe
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import make_job
 from kprobe.pipeline.planning import plan
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -116,8 +116,8 @@ def test_what_has_one_shape_for_all_samples_is_dense(k, tmp_path):
         )
         np.testing.assert_array_equal(file["statistics//largest"], DATA)
         np.testing.assert_array_equal(file["statistics//c"], [[1, 2]] * 40)
-    with plan(Job(model=model, layers=layers.split(","), inputs=DATA, output="x.h5")) as ready:
-        assert ready.whole["statistics//total"] == (
+    with plan(make_job(model=model, layers=layers.split(","), inputs=DATA, output="x.h5")) as ready:
+        assert ready.one_by_one["statistics//total"] == (
             "has shape () for one sample and () for two: not a row for each sample"
         )
 
@@ -126,9 +126,9 @@ def test_what_has_one_shape_for_all_samples_is_dense(k, tmp_path):
 def test_a_larger_batch_is_refused_with_the_reason(k, tmp_path):
     with pytest.raises(kprobe.KprobeError) as caught:
         dump(make_detector(k, suppress_flat), "flat,nms", tmp_path / "a.h5", batch_size=8)
-    first, second = caught.value.faults
-    assert first.startswith("nms has shape")
-    assert second == ("such tensors are stored for samples run one by one, received --batch-size 8")
+    (fault,) = caught.value.faults
+    assert fault.startswith("nms has shape")
+    assert caught.value.hint == "leave it out, or batch_size, to store it whole for each sample"
     assert not list(tmp_path.iterdir())
 
 
@@ -153,13 +153,13 @@ def test_what_the_first_samples_do_not_show_is_refused_and_can_be_said(k, tmp_pa
     model = make_detector(k, positive)
     data = DATA.copy()
     data[[5, 6, 17], 0, 0] = -1
-    with pytest.raises(kprobe.KprobeError, match="has 6 rows for samples 0 to 7") as caught:
-        dump(model, "nms,flat", tmp_path / "a.h5", data, batch_size=8)
-    assert "--ragged" in str(caught.value.hint)
+    with pytest.raises(kprobe.KprobeError, match=r"has \d+ rows for samples 0 to") as caught:
+        dump(model, "nms,flat", tmp_path / "a.h5", data)
+    assert "ragged='nms'" in str(caught.value.hint)
     with dump(model, "a=nms,flat", tmp_path / "a.h5", data, ragged=["nms"]) as file:
         # Dropped, a sample has no row in its tensor; ReLU comes before.
         check(file["a"], [np.maximum(row[None], 0)[: int(row[0, 0] > 0)] for row in data])
-    with pytest.raises(kprobe.KprobeError, match="--ragged nmz: not among the addresses"):
+    with pytest.raises(kprobe.KprobeError, match="ragged: nmz: not among the addresses"):
         dump(model, "nms", tmp_path / "b.h5", data, ragged=["nmz"])
 
 

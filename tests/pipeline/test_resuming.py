@@ -15,7 +15,7 @@ import tf_keras
 
 import kprobe
 import kprobe.pipeline.run
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import make_job
 from kprobe.pipeline.planning import plan
 
 KINDS = ("plain", "ragged", "stream", "ragged stream", "training")
@@ -106,8 +106,8 @@ def test_a_run_whose_time_is_over_keeps_what_it_has(model, tmp_path, monkeypatch
     error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch)
     assert error.exit_code == 75
     assert error.lines == [
-        f"its time is over: 4 of 20 samples are in {tmp_path}/a.h5.partial; go on with the same "
-        "command and --resume"
+        f"its time is over: 4 of 20 samples are in {tmp_path}/a.h5.partial; continue with the same "
+        "command and resume=True"
     ]
     with pytest.raises(kprobe.KprobeError, match="holds 4 samples of an earlier run"):
         kprobe.dump(model, "d", **options)
@@ -152,13 +152,13 @@ def test_values_of_rows_that_differ_in_shape_count_as_written(model, tmp_path, m
 
     monkeypatch.setattr(kprobe.pipeline.run, "_COMMIT_BYTES", 4 * 12)
     commits = []
-    commit = kprobe.pipeline.run.Writer.commit_soon
+    commit = kprobe.pipeline.sink.Writer.commit_soon
     monkeypatch.setattr(
-        kprobe.pipeline.run.Writer,
+        kprobe.pipeline.sink.Writer,
         "commit_soon",
         lambda self, rows: (commits.append(rows), commit(self, rows)),
     )
-    job = Job(model=model, layers=["d"], **options)
+    job = make_job(model=model, layers=["d"], **options)
     with plan(job) as ready, pytest.raises(kprobe.KprobeError):
         kprobe.pipeline.run.run(ready, stop)
     assert done == [12 * row for row in range(9)]
@@ -197,6 +197,6 @@ def test_words_in_memory_are_compared_too(tmp_path):
 
 def test_what_depends_on_all_samples_before_is_not_gone_on_with(model, tmp_path, monkeypatch):
     error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch, stateful=True)
-    assert "can't be gone on with: with --stateful" in error.lines[0]
-    with pytest.raises(kprobe.KprobeError, match="with --stateful the state"):
+    assert "it can't be continued: the state of the model" in error.lines[0]
+    with pytest.raises(kprobe.KprobeError, match="can't be continued: the state"):
         kprobe.dump(model, "d", resume=True, **options)

@@ -205,23 +205,24 @@ def test_a_plan_says_that_nobody_knows_how_many(model, monkeypatch):
     assert "as they come" in shown.output
 
 
-def test_statistics_of_a_batch_of_fixed_size_want_counted_samples():
+def test_a_last_batch_that_the_model_does_not_take_ends_the_run():
     x = keras.Input(batch_shape=(4, 4), name="x")
     model = keras.Model(x, keras.layers.BatchNormalization(name="bn")(x))
-    with pytest.raises(
-        kprobe.KprobeError, match="batches of 4 samples only: with samples that nob"
-    ):
-        kprobe.dump(model, "bn", inputs="given.py:batches", output="a.h5", training=True)
-    kprobe.dump(model, "bn", inputs="given.py:batches", output="a.h5")
-    with kprobe.open_dump("a.h5") as dump:
-        assert dump.rows == ROWS
+    options = {"inputs": "given.py:batches", "output": "a.h5"}
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.dump(model, "bn", **options)
+    assert str(caught.value) == (
+        "the last batch has 1 samples, and the model doesn't take so few: the model takes batches "
+        "of 4 samples only, received 1; take fewer: limit=56"
+    )
+    assert kprobe.dump(model, "bn", limit=56, overwrite=True, **options).rows == 56
 
 
 def test_what_was_not_counted_before_is_while_it_runs(model):
     options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
-    with pytest.raises(kprobe.KprobeError, match=r"--max-bytes allows 200 bytes.*24 samples"):
+    with pytest.raises(kprobe.KprobeError, match=r"200 bytes are allowed, .*: 16 samples"):
         kprobe.dump(model, "d", max_bytes=200, **options)
-    assert kprobe.dump(model, "d", resume=True, **options).resumed == 24
+    assert kprobe.dump(model, "d", resume=True, **options).resumed == 16
 
 
 def test_a_source_that_stalls_holds_no_rows_back(model, folder, monkeypatch):

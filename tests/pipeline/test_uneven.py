@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 import kprobe
-from kprobe.pipeline.job import Job
+from kprobe.pipeline.job import make_job
 from kprobe.pipeline.planning import plan
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
@@ -47,9 +47,9 @@ def test_what_a_pattern_names_and_cannot_be_stacked_is_left_out_alone(k, inlined
     data = np.resize(STEPS, (rows, 7, 4))
     layers = ["probe//*grown", "probe//*other", "probe//*even", "probe"]
     inner = "PartitionedCall/while" if inlined else "while"
-    job = Job(model=model, layers=layers, inputs=data, output=tmp_path / "acts.h5")
+    job = make_job(model=model, layers=layers, inputs=data, output=tmp_path / "acts.h5")
     with plan(job) as ready:
-        assert ready.subgraph.frozen == (rows == 300)
+        assert ready.computation.engine.frozen == (rows == 300)
         assert sorted(ready.left_out) == [
             f"probe//{inner}/grown {REASON}",
             f"probe//{inner}/other {REASON}",
