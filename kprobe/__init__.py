@@ -19,14 +19,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kprobe.api import activations as activations
     from kprobe.api import dump as dump
     from kprobe.api import function as function
+    from kprobe.api import load_model as load_model
     from kprobe.dumps.reader import Dump as Dump
     from kprobe.dumps.reader import open_dump as open_dump
     from kprobe.errors import KprobeError as KprobeError
-    from kprobe.graph.preprocessing import Preprocessing as Preprocessing
     from kprobe.inputs.image_options import ImageOptions as ImageOptions
-    from kprobe.pipeline.loading import load_model as load_model
+    from kprobe.preprocessing import Preprocessing as Preprocessing
 
 __version__ = "0.1.0"
 
@@ -34,10 +35,11 @@ _HOMES = {
     "Dump": "kprobe.dumps.reader",
     "ImageOptions": "kprobe.inputs.image_options",
     "KprobeError": "kprobe.errors",
-    "Preprocessing": "kprobe.graph.preprocessing",
+    "Preprocessing": "kprobe.preprocessing",
+    "activations": "kprobe.api",
     "dump": "kprobe.api",
     "function": "kprobe.api",
-    "load_model": "kprobe.pipeline.loading",
+    "load_model": "kprobe.api",
     "open_dump": "kprobe.dumps.reader",
 }
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "ImageOptions",
     "KprobeError",
     "Preprocessing",
+    "activations",
     "dump",
     "function",
     "load_model",

@@ -2,120 +2,208 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-from kprobe.pipeline.job import Job, default_output
+from kprobe.dumps.output import OutputSpec
+from kprobe.graph.compute import Compute
+from kprobe.graph.selection import Selection
+from kprobe.inputs.spec import SampleSpec
+from kprobe.models.spec import ModelSpec
+from kprobe.settings import (
+    DumpSettings,
+    FunctionSettings,
+    ModelSettings,
+    RunSettings,
+    spelling_out,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Mapping
+    from typing import Unpack
 
-    from kprobe.graph.function import Function
+    import numpy as np
+    import numpy.typing as npt
+
+    from kprobe.pipeline.function import Function
     from kprobe.pipeline.run import Receipt
 
 
+@spelling_out(ModelSettings, ModelSpec)
+def load_model(
+    model: str | os.PathLike[str] | Any, *, inputs: Any = (), **settings: Unpack[ModelSettings]
+) -> Any:
+    """Load a model with its weights, uncompiled, with the Keras that saved it.
+
+    Args:
+        model: A `.keras` or HDF5 model file of Keras 3, or of Keras 2 and older; a SavedModel
+            directory; a JSON file of an architecture; or code, `FILE.py:CALLABLE` or
+            `package.module:CALLABLE`, that returns a model, or an object that holds one as
+            `keras_model` or `model`.
+        inputs: Samples, as `kprobe.dump` takes them, for a subclassed model that has to be called
+            before it is built; the first one is used.
+        **settings: How it is loaded. weights: a `.weights.h5`, `.keras` or old HDF5 file, instead
+            of the model's own weights. random_weights: whether layers may go without weights.
+            arguments: what code is called with, by keyword. keras: the major version to load
+            with, 2 (tf_keras) or 3; None for the file's own. signature: which signature of a
+            SavedModel; None for the Keras model in it, or where it holds none for
+            "serving_default" or the only one. custom_objects: the model's own classes and
+            functions by name, as Keras takes them; or Python files or modules that define them.
+            unsafe: whether the file may run code of its own.
+
+    Returns:
+        A `keras.Model` or `tf_keras.Model`, or a signature. What code leaves unbuilt stays so
+        without `inputs`.
+
+    Raises:
+        UnsafeModelError: The file would run code of its own.
+        ModelCodeError: The code raised.
+        ModelError: The model can't be loaded or made, or the weights don't fit it.
+        InputError: The model can't be called on the first sample.
+    """
+    from kprobe.pipeline.job import make_parts
+    from kprobe.pipeline.loading import load
+
+    parts = make_parts({**settings, "model": model, "inputs": inputs}, "model", "samples")
+    spec, samples = parts["model"], parts["samples"]
+    loaded = load(spec)
+    from kprobe.pipeline.complete import build, needs_sample
+
+    bare = spec.code is not None and spec.weights is None and not samples.given
+    if not (needs_sample(loaded.model, samples) and bare):
+        _, first = build(loaded, samples)
+        if first is not None:
+            first.close()
+    return loaded.model
+
+
+@spelling_out(FunctionSettings, ModelSpec, SampleSpec, Compute)
 def function(
-    model: Any,
-    layers: str | Sequence[str],
-    feeds: str | Sequence[str] = (),
+    model: str | os.PathLike[str] | Any,
+    layers: Any,
+    feeds: Any = (),
     *,
     replace: Mapping[str, str] | None = None,
-    exact: bool = False,
-    training: bool = False,
-    stateful: bool = False,
-    seed: int = 0,
+    **settings: Unpack[FunctionSettings],
 ) -> Function:
     """Make a function of the sub-graph that reaches some layers: what `K.function` was.
 
     Args:
-        model: A built `keras.Model` or `tf_keras.Model`.
-        layers: The addresses to compute; a text may hold several, with commas.
-        feeds: Addresses whose values are supplied; what lies upstream of them isn't run. Without
-            any, the model's inputs are.
+        model: A built `keras.Model` or `tf_keras.Model`; or whatever `kprobe.load_model` takes.
+        layers: The addresses to compute, or layers of the model; a text may hold several
+            addresses, with commas. None for every layer call.
+        feeds: Addresses whose values are supplied, or layers; what lies upstream of them isn't
+            run. Without any, the model's inputs are.
         replace: By address, what the value of a tensor is replaced by on the way: "zero", "mean"
             (over the batch), or "noise:STD", normally distributed noise that is added.
-        exact: Whether results must be those of the layers run one by one, bit for bit, at the
-            cost of speed; else they are within 1e-5 of the tensor's largest magnitude.
-        training: Whether the layers behave as in training: dropout active, batch statistics.
-        stateful: Whether a call begins with the state (of stateful RNNs, say) that the last one
-            left in the model; else the model is left as it was.
-        seed: What random numbers follow from, with the number of samples run before.
+        **settings: Those of `load_model`; and inputs: samples for a model that has to be called
+            before it is built. exact: whether results must be those of the layers run one by one,
+            bit for bit, at the cost of speed; else they are within 1e-5 of the tensor's largest
+            magnitude. training: whether the layers behave as in training: dropout active, batch
+            statistics. stateful: whether a call begins with the state (of stateful RNNs, say) that
+            the last one left in the model; else the model is left as it was. seed: what random
+            numbers follow from, with the number of samples run before. threads: how many threads
+            work on one operation. device: "cpu", "gpu" or "gpu:N".
 
     Returns:
         A callable. It takes an array for each of its `feeds` (batch axis first), positionally or
-        by name, and gives a dict from address to array.
+        by name, and gives a dict from address to array. Inputs that the model declares optional
+        may be left out.
 
     Raises:
         AddressError: Addresses that name nothing, or several things, or can't be replaced.
-        ModelError: The model doesn't say what it takes.
+        UnsafeModelError: The file would run code of its own.
+        ModelError: The model can't be loaded, or doesn't say what it takes.
+        InputError: The model can't be called on the first sample.
+        KprobeError: A setting that can't be.
+        TypeError: There is no such setting.
     """
-    from kprobe.graph.function import Function
+    from kprobe.pipeline.job import make_parts
+    from kprobe.pipeline.loading import load
 
-    return Function(
-        model,
-        layers,
-        feeds,
-        replace=replace or {},
-        exact=exact,
-        training=training,
-        stateful=stateful,
-        seed=seed,
-    )
+    parts = make_parts({**settings, "model": model}, "model", "samples", "compute")
+    compute = parts["compute"]
+    loaded = load(parts["model"], compute)
+    from kprobe.pipeline.function import Function
+    from kprobe.pipeline.session import open_session
+
+    session, _ = open_session(loaded, compute, parts["samples"], wait=True)
+    return Function(session, layers, feeds, replace)
 
 
+@spelling_out(DumpSettings, ModelSpec, Selection, SampleSpec, Compute, OutputSpec)
 def dump(
     model: str | os.PathLike[str] | Any,
-    layers: str | Sequence[str] | None,
+    layers: Any,
     *,
-    inputs: str | Sequence[str] | Mapping[str, Any] | Any = (),
-    output: str | os.PathLike[str] | None = None,
-    **options: Any,
+    output: str | os.PathLike[str],
+    inputs: Any = (),
+    **settings: Unpack[DumpSettings],
 ) -> Receipt:
     """Run a model over samples and write the activations of some layers to HDF5.
 
     Args:
-        model: A model file, or a built `keras.Model` or `tf_keras.Model`.
-        layers: Addresses; a text may hold several, with commas. None for every layer call.
-        inputs: Sources of samples, as `--input` takes them; an array; or arrays by input name,
-            batch axis first. Where the model takes samples of any size, a list of arrays, one a
-            sample, may stand for an array. Without any, random samples.
-        output: The dump; by default the model's name with `.activations.h5`, in the working
-            directory.
-        **options: The other attributes of `kprobe.pipeline.job.Job`: feeds, training, stateful,
-            batch_size, limit, dtype, exact, audit, overwrite, max_bytes, random, seed,
-            preprocessing (a `kprobe.Preprocessing` by input name, under "" for the only input),
-            keras, custom_objects, unsafe, device.
+        model: A model file, code, or a built `keras.Model` or `tf_keras.Model`.
+        layers: Addresses, or layers of a model in memory; a text may hold several addresses, with
+            commas. None for every layer call.
+        output: The dump.
+        inputs: Where samples come from: a source as the command line takes it, or several; an
+            array, a list of arrays of several shapes, one a sample; a `tf.data.Dataset`, a
+            `PyDataset`, a generator or a function of batches; or any of these by input name. The
+            axis of samples comes first. Without any, random samples.
+        **settings: Those of `load_model`; and feeds: what is fed, by address. ragged: addresses
+            whose shape differs from sample to sample. random: how many random samples. seed:
+            where randomness starts. limit: how many samples at the most. preprocessing, images: a
+            `Preprocessing`, an `ImageOptions`, or several by input name. labels_from_folders,
+            on_error, exact, training, stateful, eager, precision, batch_size, streams, threads,
+            device, audit, fail_on: as `kprobe.inputs.spec.SampleSpec` and
+            `kprobe.graph.compute.Compute` have them. dtype, overwrite, resume, stop_after (in
+            seconds), max_bytes: as `kprobe.dumps.output.OutputSpec` has them.
 
     Returns:
         What was done; its `output` is the path of the dump.
 
     Raises:
         KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
+        TypeError: There is no such setting.
     """
-    from kprobe.dumps.output import read_output
-    from kprobe.graph.address import split_addresses
+    from kprobe.pipeline.job import make_job
     from kprobe.pipeline.planning import plan
     from kprobe.pipeline.run import run
 
-    job = Job(
-        model=model,
-        layers=split_addresses(layers) if isinstance(layers, str) else layers,
-        inputs=_read_inputs(inputs),
-        output=read_output(output) if output is not None else default_output(model),
-        **options,
-    )
+    job = make_job(**settings, model=model, layers=layers, inputs=inputs, output=output)
     with plan(job) as ready:
         return run(ready)
 
 
-def _read_inputs(inputs: Any) -> Any:
-    """Tell texts, a sequence of sources, from a sequence of samples."""
-    import numpy as np
+@spelling_out(RunSettings, ModelSpec, Selection, SampleSpec, Compute)
+def activations(
+    model: str | os.PathLike[str] | Any,
+    layers: Any,
+    inputs: Any = (),
+    **settings: Unpack[RunSettings],
+) -> dict[str, npt.NDArray[Any] | list[np.ndarray[Any, Any]]]:
+    """Run a model over samples and give the activations of some layers.
 
-    if isinstance(inputs, str | os.PathLike):
-        return [os.fspath(inputs)]
-    if isinstance(inputs, list | tuple) and any(isinstance(value, np.ndarray) for value in inputs):
-        from kprobe.inputs.uneven import as_rows
+    Args:
+        model: As for `dump`.
+        layers: As for `dump`.
+        inputs: As for `dump`.
+        **settings: As for `dump`, but for what becomes of a file.
 
-        return as_rows(inputs)
-    return inputs
+    Returns:
+        By address, or by the alias that was given, an array of shape (samples, *shape of one); a
+        weight has its own shape. Where shapes differ from sample to sample it is a list of arrays.
+        The dtype is the tensor's own, but for booleans (uint8) and what numpy doesn't have, such
+        as bfloat16 (float32); texts are bytes, as TensorFlow has them.
+
+    Raises:
+        KprobeError: As for `dump`.
+        TypeError: There is no such setting.
+    """
+    from kprobe.pipeline.collect import collect
+    from kprobe.pipeline.job import make_job
+    from kprobe.pipeline.planning import plan
+
+    with plan(make_job(**settings, model=model, layers=layers, inputs=inputs)) as ready:
+        return collect(ready)

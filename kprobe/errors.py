@@ -24,22 +24,25 @@ class Setting:
             for a switch; several texts where it is given several times. None where the setting
             as such is meant.
         python: What Python writes behind the "=", where that isn't the value itself.
+        argument: The argument's name in Python, where one argument stands for several flags.
     """
 
     name: str
     value: str | float | tuple[str, ...] | None = None
     python: str | None = None
+    argument: str | None = None
 
     def __str__(self) -> str:
         """Spell it as Python does: `exact`, `limit=30`."""
+        name = self.argument or self.name
         if self.value is None:
-            return self.name
-        return f"{self.name}={repr(self.value) if self.python is None else self.python}"
+            return name
+        return f"{name}={repr(self.value) if self.python is None else self.python}"
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command to run in a terminal, such as `kprobe ls MODEL --ops`.
+    """A command to run in a terminal, such as `kprobe ls MODEL`.
 
     Attributes:
         words: The command and its arguments.
@@ -134,7 +137,8 @@ class KprobeError(Exception):
             spell_setting: Spells the settings that hints name.
         """
         if self.merged:
-            return [line for error in self.merged for line in error.spell(spell_setting)]
+            lines = [line for error in self.merged for line in error.spell(spell_setting)]
+            return list(dict.fromkeys(lines))
         if self.remedy is None:
             return [*self.faults]
         hint = self.remedy.spell(spell_setting)
@@ -225,6 +229,6 @@ def merge_errors(errors: Sequence[KprobeError]) -> KprobeError:
     """Make one error of several, of the class of the first; a single one stays as it is."""
     if len(errors) == 1:
         return errors[0]
-    merged = type(errors[0])(*(fault for error in errors for fault in error.faults))
+    merged = type(errors[0])(*dict.fromkeys(fault for error in errors for fault in error.faults))
     merged.merged = errors
     return merged

@@ -14,9 +14,9 @@ from kprobe.cli.options import (
     loading_options,
     machine_options,
     model_argument,
-    read_layers,
     stored_dtype_option,
 )
+from kprobe.cli.outcome import announce
 from kprobe.cli.output import (
     count,
     format_bytes,
@@ -26,13 +26,9 @@ from kprobe.cli.output import (
     say,
     showing_status,
 )
-from kprobe.cli.preparing import (
-    collect_images,
-    collect_preprocessing,
-    image_options,
-    preprocessing_options,
-)
+from kprobe.cli.preparing import image_options, preprocessing_options
 from kprobe.cli.quiet import hold_back_noise
+from kprobe.cli.settings import check_layers, collect_settings, default_output
 from kprobe.cli.verbose import verbose_option
 
 if TYPE_CHECKING:
@@ -118,35 +114,26 @@ def bench(model: str, **options: Any) -> None:
     the same time, as a dump does. Only temporary files are written, beside where the dump would
     be: up to half a gigabyte, removed at the end.
     """
-    if bool(options["layers"]) == options["every"]:
-        raise click.UsageError("Expected either --layers or --all.")
-    if "-" in options["layers"] and "-" in options["inputs"]:
-        raise click.UsageError("--layers - and --input - both want stdin.")
+    check_layers(options)
     hold_back_noise(options["verbose"])
     keep_memory()
 
-    from kprobe.dumps.output import read_output
-    from kprobe.pipeline.job import Job, default_output
+    from kprobe.pipeline.job import make_job
     from kprobe.pipeline.planning import plan
 
     sizes = options["batch_sizes"]
-    job = Job(
-        model=model,
-        layers=None if options["every"] else read_layers(options["layers"]),
-        output=read_output(options["output"] or default_output(model)),
-        # What isn't written needs no permission.
-        overwrite=True,
-        # Speed doesn't depend on the weights.
-        random_weights=True,
-        random=None if options["inputs"] else _RANDOM_ROWS,
-        batch_size=sizes[0] if sizes and len(sizes) == 1 else None,
-        preprocessing=collect_preprocessing(
-            **{name: options[name] for name in ("preprocess", "scale", "mean", "std")}
-        ),
-        images=collect_images(
-            **{name: options[name] for name in ("resize", "fit", "interpolation", "channels")}
-        ),
-        **{name: options[name] for name in _PASSED_ON},
+    settings = collect_settings({**options, "model": model})
+    job = make_job(
+        **{
+            **settings,
+            "output": options["output"] or default_output(model),
+            # What isn't written needs no permission.
+            "overwrite": True,
+            # Speed doesn't depend on the weights.
+            "random_weights": True,
+            "random": None if options["inputs"] else _RANDOM_ROWS,
+            "batch_size": min(sizes) if sizes else None,
+        }
     )
     with showing_status(f"loading {model}", quiet=False):
         planned = plan(job)
@@ -154,12 +141,7 @@ def bench(model: str, **options: Any) -> None:
         # It imports TensorFlow, which a plan sets up before.
         from kprobe.pipeline.bench import bench as measure
 
-        for line in (*ready.notes, *(f"left out: {line}" for line in ready.left_out)):
-            say(line)
-        for address, reason in ready.whole.items():
-            say(f"samples are run one by one: {address} {reason}")
-        if ready.samples.random:
-            say("no --input: random samples, and making them is what reading stands for")
+        announce(ready)
         with showing_status("measuring", quiet=False):
             measured = list(measure(ready, sizes, options["seconds"]))
     best = max(measured, key=lambda each: each.dumping.samples_per_s)
@@ -168,13 +150,6 @@ def bench(model: str, **options: Any) -> None:
     else:
         _show(measured, best)
         _warn_of_few(ready.rows, best)
-
-
-_PASSED_ON = (
-    *("inputs", "labels_from_folders", "dtype", "training", "eager", "exact"),
-    *("streams", "threads", "device"),
-    *("keras", "signature", "custom_objects", "unsafe", "weights", "arguments"),
-)
 
 
 def _record(measured: Sequence[Measured], best: Measured) -> dict[str, Any]:

@@ -21,24 +21,14 @@ from kprobe.cli.options import (
     loading_options,
     machine_options,
     model_argument,
-    read_layers,
     stored_dtype_option,
 )
-from kprobe.cli.outcome import show_plan, show_profile, summarize
-from kprobe.cli.output import (
-    count,
-    print_json,
-    say,
-    showing_status,
-)
-from kprobe.cli.preparing import (
-    collect_images,
-    collect_preprocessing,
-    image_options,
-    preprocessing_options,
-)
+from kprobe.cli.outcome import announce, show_plan, show_profile, summarize
+from kprobe.cli.output import print_json, say, showing_status
+from kprobe.cli.preparing import image_options, preprocessing_options
 from kprobe.cli.progress import KINDS, showing_progress
 from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
+from kprobe.cli.settings import check_layers, collect_settings, default_output
 from kprobe.cli.verbose import verbose_option
 from kprobe.errors import DumpError, StoppedError
 
@@ -202,76 +192,37 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     """
     put_rivals_aside(ctx, options)
     to_stdout = options["output"] == "-" and not options["dry_run"]
-    if to_stdout and own_stdout().isatty():
-        raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
-    if to_stdout and options["as_json"]:
-        raise click.UsageError("--json and -o - both want stdout.")
-    if to_stdout and options["profile"]:
-        raise click.UsageError("--profile and -o - both want stdout.")
-    if to_stdout and options["resume"]:
-        raise click.UsageError("-o - leaves nothing that --resume could go on with.")
-    if bool(options["layers"]) == options["every"]:
-        raise click.UsageError("Expected either --layers or --all.")
-    if "-" in options["layers"] and "-" in options["inputs"]:
-        raise click.UsageError("--layers - and --input - both want stdin.")
+    _check_streams(options, to_stdout)
     hold_back_noise(options["verbose"])
     keep_memory()
 
-    from kprobe.pipeline.job import Job, default_output
+    from kprobe.pipeline.job import make_job
     from kprobe.pipeline.planning import plan
     from kprobe.pipeline.run import run
 
+    quiet = options["quiet"]
     with _destination(options["output"] or default_output(model), to_stdout) as output:
-        job = Job(
-            model=model,
-            layers=None if options["every"] else read_layers(options["layers"]),
-            output=output,
-            # What isn't written needs no permission.
-            overwrite=options["overwrite"] or options["dry_run"],
-            ragged=read_layers(options["ragged"]),
-            preprocessing=collect_preprocessing(
-                **{name: options[name] for name in ("preprocess", "scale", "mean", "std")}
-            ),
-            images=collect_images(
-                **{name: options[name] for name in ("resize", "fit", "interpolation", "channels")}
-            ),
-            **{name: options[name] for name in _PASSED_ON},
-        )
-        with showing_status(f"loading {model}", options["quiet"]):
+        # What isn't written needs no permission.
+        overwrite = options["overwrite"] or options["dry_run"]
+        settings = collect_settings({**options, "model": model, "overwrite": overwrite})
+        job = make_job(**{**settings, "output": output})
+        with showing_status(f"loading {model}", quiet):
             planned = plan(job)
         with planned as ready:
-            for line in [] if options["quiet"] else ready.notes:
-                say(line)
-            if ready.samples.random and not options["quiet"]:
-                say(f"no --input: {count(ready.rows, 'random sample')}, seed {job.seed}")
-            if not options["quiet"]:
-                if ready.samples.rows == 0:
-                    say("weights alone are asked for: no samples are run")
-                for line in ready.left_out:
-                    say(f"left out: {line}")
-                for address, reason in ready.whole.items():
-                    say(f"samples are run one by one: {address} {reason}")
-                if options["audit"]:
-                    ulps = ready.attrs["audit_ulps"]
-                    say(f"audit: the fetches change the model's outputs by at most {ulps} ULP")
-                if "bfloat16_error" in ready.attrs:
-                    error = ready.attrs["bfloat16_error"]
-                    say(f"bfloat16: off by {error:.2%} of a tensor's largest magnitude at most")
-                if not ready.attrs["reproducible"]:
-                    say("these layers draw random numbers that --seed doesn't reach")
+            if not quiet:
+                announce(ready)
             costs = show_profile(ready, options) if options["profile"] else {}
             if options["dry_run"]:
                 show_plan(ready, options["as_json"], costs)
                 return
-            shown = "none" if options["quiet"] else options["progress"]
-            with showing_progress(shown) as progress:
+            with showing_progress("none" if quiet else options["progress"]) as progress:
                 receipt = run(ready, progress)
     if options["as_json"]:
         print_json(asdict(receipt) | {"output": str(receipt.output), **costs})
-    elif not options["quiet"]:
+    elif not quiet:
         say(summarize(receipt, "stdout" if to_stdout else str(output)))
     if receipt.left_out:
-        if not options["quiet"]:
+        if not quiet:
             for fault in list(planned.samples.faults.values())[:_FAULTS_SHOWN]:
                 say(f"couldn't be read: {fault}")
         ctx.exit(_LEFT_OUT)
@@ -280,37 +231,18 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
 _LEFT_OUT = 3  # the exit code of a dump whose samples couldn't all be read
 _FAULTS_SHOWN = 5
 
-_PASSED_ON = (
-    "inputs",
-    "feeds",
-    "resume",
-    "stop_after",
-    "max_bytes",
-    "training",
-    "stateful",
-    "eager",
-    "random",
-    "seed",
-    "limit",
-    "labels_from_folders",
-    "dtype",
-    "batch_size",
-    "streams",
-    "threads",
-    "on_error",
-    "fail_on",
-    "precision",
-    "exact",
-    "audit",
-    "device",
-    "keras",
-    "signature",
-    "custom_objects",
-    "unsafe",
-    "weights",
-    "random_weights",
-    "arguments",
-)
+
+def _check_streams(options: dict[str, Any], to_stdout: bool) -> None:
+    """Refuse options that want the same of stdin or stdout."""
+    if to_stdout and own_stdout().isatty():
+        raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
+    if to_stdout and options["as_json"]:
+        raise click.UsageError("--json and -o - both want stdout.")
+    if to_stdout and options["profile"]:
+        raise click.UsageError("--profile and -o - both want stdout.")
+    if to_stdout and options["resume"]:
+        raise click.UsageError("-o - leaves nothing that --resume could continue.")
+    check_layers(options)
 
 
 @contextlib.contextmanager

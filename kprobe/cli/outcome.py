@@ -19,6 +19,8 @@ from kprobe.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from kprobe.pipeline.plan import Plan
     from kprobe.pipeline.run import Receipt
 
@@ -69,15 +71,67 @@ def show_profile(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def announce(plan: Plan) -> None:
+    """Say what the user should know of a plan before it runs."""
+    attrs = plan.attrs
+    for line in plan.notes:
+        say(line)
+    if plan.samples.random:
+        say(f"no --input: {count(plan.rows, 'random sample')}, seed {attrs['seed']}")
+    if plan.samples.rows == 0:
+        say("weights alone are asked for: no samples are run")
+    for line in plan.left_out:
+        say(f"left out: {line}")
+    for address, reason in plan.one_by_one.items():
+        say(f"samples are run one by one: {address} {reason}")
+    if "audit_ulps" in attrs:
+        ulps = attrs["audit_ulps"]
+        say(f"audit: the fetches change the model's outputs by at most {ulps} ULP")
+    if "bfloat16_error" in attrs:
+        error = attrs["bfloat16_error"]
+        say(f"bfloat16: off by {error:.2%} of a tensor's largest magnitude at most")
+    if not attrs["reproducible"]:
+        say("these layers draw random numbers that --seed doesn't reach")
+
+
 def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     """Print what a run would write, and how long it would compute."""
     from kprobe.pipeline.estimate import estimate_seconds
     from kprobe.pipeline.size import check_size
 
-    rows = 0 if plan.samples.rows is None else plan.rows
+    if plan.job.output is None:
+        raise ValueError("the plan writes nothing")
     seconds = estimate_seconds(plan)
-    free = shutil.disk_usage(plan.job.output.absolute().parent).free
-    records: list[dict[str, Any]] = [
+    free = shutil.disk_usage(plan.job.output.path.absolute().parent).free
+    records = _list_datasets(plan)
+    if as_json:
+        nobody_knows = plan.samples.rows is None
+        print_json(
+            {
+                "datasets": records,
+                "samples": plan.samples.rows,
+                "batch_size": plan.batch_size,
+                "streams": plan.streams,
+                "frozen": plan.computation.engine.frozen,
+                "bytes": None if nobody_knows else plan.bytes,
+                "free_bytes": free,
+                "compute_seconds": seconds,
+                **costs,
+            }
+        )
+    else:
+        _print_plan(plan, records)
+        print_line(f"{format_bytes(free)} free on the disk")
+        if seconds is not None:
+            print_line(
+                f"{format_seconds(seconds)} to compute in {_name_batches(plan)}, from three timed"
+            )
+    check_size(plan)
+
+
+def _list_datasets(plan: Plan) -> list[dict[str, Any]]:
+    rows = plan.samples.rows or 0
+    return [
         {
             "address": address,
             "also": also,
@@ -90,22 +144,10 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
         }
         for column, (address, *also) in zip(plan.columns, plan.addresses, strict=True)
     ]
-    if as_json:
-        print_json(
-            {
-                "datasets": records,
-                "samples": None if plan.samples.rows is None else rows,
-                "batch_size": plan.batch_size,
-                "streams": plan.streams,
-                "frozen": plan.subgraph.frozen,
-                "bytes": None if plan.samples.rows is None else plan.bytes,
-                "free_bytes": free,
-                "compute_seconds": seconds,
-                **costs,
-            }
-        )
-        check_size(plan)
-        return
+
+
+def _print_plan(plan: Plan, records: Sequence[Mapping[str, Any]]) -> None:
+    nobody_knows = plan.samples.rows is None
     table = [
         (
             ", ".join([record["address"], *record["also"]]),
@@ -116,23 +158,21 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
                 if record["bytes_per_sample"] is None
                 else (
                     format_bytes(record["bytes_per_sample"]),
-                    "" if plan.samples.rows is None else format_bytes(record["bytes"]),
+                    "" if nobody_knows else format_bytes(record["bytes"]),
                 )
             ),
         )
         for record in records
     ]
-    nobody_knows = plan.samples.rows is None
     whole = "as they come" if nobody_knows else format_bytes(plan.bytes)
     total = ("in all", "", "", format_bytes(plan.row_bytes), whole)
-    samples = "all samples" if nobody_knows else count(rows, "sample")
+    samples = "all samples" if nobody_knows else count(plan.rows, "sample")
     header = ("address", "dtype", "shape", "a sample", samples)
     print_table(header, [*table, total], numbers={*header[3:]})
-    print_line(f"{format_bytes(free)} free on the disk")
-    if seconds is not None:
-        together = f", {plan.streams} at a time" if plan.streams > 1 else ""
-        batches = (
-            "one batch" if rows <= plan.batch_size else f"batches of {plan.batch_size}{together}"
-        )
-        print_line(f"{format_seconds(seconds)} to compute in {batches}, from three timed")
-    check_size(plan)
+
+
+def _name_batches(plan: Plan) -> str:
+    if plan.rows <= plan.batch_size:
+        return "one batch"
+    together = f", {plan.streams} at a time" if plan.streams > 1 else ""
+    return f"batches of {plan.batch_size}{together}"

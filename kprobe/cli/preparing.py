@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from kprobe.graph.preprocessing import Preprocessing
 from kprobe.inputs.image_options import CHANNELS, Fit, ImageOptions, Interpolation
+from kprobe.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -165,7 +165,7 @@ def test_layers_or_all_is_wanted_not_both(form, kprobe_process):
 
 def refuse(**options) -> KprobeError:
     with pytest.raises(KprobeError) as caught:
-        kprobe.dump(DIGITS, "digit", inputs="good.npy", **options)
+        kprobe.dump(DIGITS, "digit", inputs="good.npy", **{"output": "a.h5", **options})
     assert caught.value.exit_code == 2
     assert len(caught.value.lines) == 1
     return caught.value

@@ -154,7 +154,7 @@ def test_a_model_of_one_batch_size_is_measured_with_that(measure, bench_here, fo
     done = bench_here("--layers", "d", "--batch-size", "4,8,1", model=fours)
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == (
-        "kprobe: these layers can be had in batches of 4 only, received --batch-size 8,1"
+        "kprobe: the model takes batches of 4 samples only, received a batch size of 1"
     )
 
 

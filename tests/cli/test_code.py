@@ -356,7 +356,9 @@ def test_the_dump_is_named_after_what_is_called(kprobe_here, folder):
     done = kprobe_here("dump", "net_swirl.py:make_model", "-l", "out", "--random", "2")
     assert done.exit_code == 0, done.stderr
     assert (folder / "make_model.activations.h5").exists()
-    assert "no --weights: the model is used as net_swirl.py:make_model left it" in done.stderr
+    assert (
+        "no weights are given: the model is used as net_swirl.py:make_model left it" in done.stderr
+    )
 
 
 @pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])

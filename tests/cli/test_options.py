@@ -105,7 +105,8 @@ def test_weights_alone_are_dumped_without_samples(kprobe_here):
 
 
 TOO_LARGE = (
-    "kprobe: a.h5: 8,327,136 bytes are needed, and --max-bytes allows 8,000,000; dump fewer layers "
+    "kprobe: a.h5: 8,327,136 bytes are needed, and 8,000,000 are allowed; allow more with "
+    "--max-bytes, or dump fewer layers "
     "or samples; the largest: encoder@0/conv1 (4,161,536 bytes), encoder@1/conv1 (4,161,536 bytes),"
     " same (4,064 bytes)"
 )

@@ -33,7 +33,7 @@ def test_a_lambda_is_refused(lambda_model, kprobe_process, folder):
 
 def test_python_refuses_it_too(lambda_model):
     with pytest.raises(UnsafeModelError):
-        kprobe.dump(lambda_model, "double")
+        kprobe.dump(lambda_model, "double", output="a.h5")
     with pytest.raises(UnsafeModelError):
         kprobe.load_model(lambda_model)
 

@@ -1,0 +1,126 @@
+"""The keywords of the Python library: spelt out for editors and `help`, checked when they come."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from dataclasses import Field
+
+    from kprobe.inputs.image_options import ImageOptions
+    from kprobe.models.custom import GivenObjects
+    from kprobe.preprocessing import Preprocessing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ModelSettings(TypedDict, total=False):
+    """How a model is loaded: see `kprobe.models.spec.ModelSpec`."""
+
+    weights: str | os.PathLike[str] | None
+    random_weights: bool
+    arguments: Mapping[str, Any]
+    keras: Literal[2, 3] | None
+    signature: str | None
+    custom_objects: GivenObjects
+    unsafe: bool
+
+
+class FunctionSettings(ModelSettings, total=False):
+    """How a function computes, and on which sample a model is built that has to be called."""
+
+    inputs: Any
+    exact: bool
+    training: bool
+    stateful: bool
+    seed: int
+    threads: int | None
+    device: str | None
+
+
+class RunSettings(ModelSettings, total=False):
+    """Which samples are run, and how: see `SampleSpec`, `Selection` and `Compute`."""
+
+    feeds: str | Sequence[str] | Mapping[str, Any]
+    ragged: str | Sequence[str]
+    random: int | None
+    seed: int
+    limit: int | None
+    preprocessing: Preprocessing | Mapping[str, Preprocessing]
+    images: ImageOptions | Mapping[str, ImageOptions]
+    labels_from_folders: bool
+    on_error: Literal["stop", "skip"]
+    exact: bool
+    training: bool
+    stateful: bool
+    eager: bool
+    precision: Literal["float32", "bfloat16"]
+    batch_size: int | None
+    streams: int | None
+    threads: int | None
+    device: str | None
+    audit: bool
+    fail_on: Literal["nan"] | None
+
+
+class DumpSettings(RunSettings, total=False):
+    """What becomes of the dump: see `kprobe.dumps.output.OutputSpec`."""
+
+    dtype: Literal["float16", "float32", "as-is"]
+    overwrite: bool
+    resume: bool
+    stop_after: float | None
+    max_bytes: int | None
+
+
+def spelling_out(settings: type, *parts: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function's signature name the keywords that it takes as `**settings`.
+
+    A misspelt one is answered with the nearest.
+
+    Args:
+        settings: The `TypedDict` of these keywords.
+        *parts: The dataclasses that they go to, which have the defaults.
+    """
+    defaults = {field.name: _find_default(field) for part in parts for field in fields(part)}
+    spelt = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults[name],
+            annotation=getattr(kind, "__forward_arg__", kind),
+        )
+        for name, kind in settings.__annotations__.items()
+    ]
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        own = inspect.signature(function)
+        kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        names = [parameter.name for parameter in (*kept, *spelt)]
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in names:
+                    near = get_close_matches(name, names, n=1)
+                    meant = f"; did you mean {near[0]!r}?" if near else ""
+                    raise TypeError(
+                        f"{function.__name__}() received an unknown keyword {name!r}{meant}"
+                    )
+            return function(*args, **kwargs)
+
+        call.__signature__ = own.replace(parameters=[*kept, *spelt])  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
+def _find_default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
