@@ -23,7 +23,11 @@ Options = tuple[tuple[str, int], ...]
 # reciprocal, and that is another number.
 UNCHANGED: Options = (("disable_meta_optimizer", True),)
 # Remapping fuses a layer with its activation, and many of the fused kernels make 0 of relu(NaN) and
-# NaN of gelu(inf). Which do, depends on the processor.
+# NaN of gelu(inf). Which do, depends on the processor. A frozen graph is no better, but for layers
+# with a bias of zero: adding that is folded away, and nothing is fused. Activations that wait for
+# another node aren't fused (`HasControlFaninOrFanout` in TensorFlow's
+# core/grappler/optimizers/remapper.cc), but a later pass takes most such edges away
+# (`TransitiveReduction` in dependency_optimizer.cc), and remapping runs again after it.
 SAFE: Options = (("remapping", RewriterConfig.OFF),)
 BFLOAT16: Options = (*SAFE, ("auto_mixed_precision_onednn_bfloat16", RewriterConfig.ON))
 
