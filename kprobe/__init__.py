@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from kprobe.dumps.reader import Dump as Dump
     from kprobe.dumps.reader import open_dump as open_dump
     from kprobe.errors import KprobeError as KprobeError
-    from kprobe.inputs.image_options import ImageOptions as ImageOptions
+    from kprobe.image_options import ImageOptions as ImageOptions
     from kprobe.preprocessing import Preprocessing as Preprocessing
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Dump": "kprobe.dumps.reader",
-    "ImageOptions": "kprobe.inputs.image_options",
+    "ImageOptions": "kprobe.image_options",
     "KprobeError": "kprobe.errors",
     "Preprocessing": "kprobe.preprocessing",
     "activations": "kprobe.api",

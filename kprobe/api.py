@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kprobe.dumps.output import OutputSpec
-from kprobe.graph.compute import Compute
-from kprobe.graph.selection import Selection
+from kprobe.engines.compute import Compute
 from kprobe.inputs.spec import SampleSpec
 from kprobe.models.spec import ModelSpec
 from kprobe.settings import (
@@ -16,6 +15,7 @@ from kprobe.settings import (
     RunSettings,
     spelling_out,
 )
+from kprobe.subgraph.selection import Selection
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from kprobe.pipeline.function import Function
-    from kprobe.pipeline.run import Receipt
+    from kprobe.pipeline.running.run import Receipt
 
 
 @spelling_out(ModelSettings, ModelSpec)
@@ -61,13 +61,13 @@ def load_model(
         ModelError: The model can't be loaded or made, or the weights don't fit it.
         InputError: The model can't be called on the first sample.
     """
-    from kprobe.pipeline.job import make_parts
-    from kprobe.pipeline.loading import load
+    from kprobe.pipeline.planning.job import make_parts
+    from kprobe.session.loading import load
 
     parts = make_parts({**settings, "model": model, "inputs": inputs}, "model", "samples")
     spec, samples = parts["model"], parts["samples"]
     loaded = load(spec)
-    from kprobe.pipeline.complete import build, needs_sample
+    from kprobe.session.complete import build, needs_sample
 
     bare = spec.code is not None and spec.weights is None and not samples.given
     if not (needs_sample(loaded.model, samples) and bare):
@@ -118,14 +118,14 @@ def function(
         KprobeError: A setting that can't be.
         TypeError: There is no such setting.
     """
-    from kprobe.pipeline.job import make_parts
-    from kprobe.pipeline.loading import load
+    from kprobe.pipeline.planning.job import make_parts
+    from kprobe.session.loading import load
 
     parts = make_parts({**settings, "model": model}, "model", "samples", "compute")
     compute = parts["compute"]
     loaded = load(parts["model"], compute)
     from kprobe.pipeline.function import Function
-    from kprobe.pipeline.session import open_session
+    from kprobe.session.session import open_session
 
     session, _ = open_session(loaded, compute, parts["samples"], wait=True)
     return Function(session, layers, feeds, replace)
@@ -157,7 +157,7 @@ def dump(
             `Preprocessing`, an `ImageOptions`, or several by input name. labels_from_folders,
             on_error, exact, training, stateful, eager, precision, batch_size, streams, threads,
             device, audit, fail_on: as `kprobe.inputs.spec.SampleSpec` and
-            `kprobe.graph.compute.Compute` have them. dtype, overwrite, resume, stop_after (in
+            `kprobe.engines.compute.Compute` have them. dtype, overwrite, resume, stop_after (in
             seconds), max_bytes: as `kprobe.dumps.output.OutputSpec` has them.
 
     Returns:
@@ -167,9 +167,9 @@ def dump(
         KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
         TypeError: There is no such setting.
     """
-    from kprobe.pipeline.job import make_job
-    from kprobe.pipeline.planning import plan
-    from kprobe.pipeline.run import run
+    from kprobe.pipeline.planning.job import make_job
+    from kprobe.pipeline.planning.make import plan
+    from kprobe.pipeline.running.run import run
 
     job = make_job(**settings, model=model, layers=layers, inputs=inputs, output=output)
     with plan(job) as ready:
@@ -201,9 +201,9 @@ def activations(
         KprobeError: As for `dump`.
         TypeError: There is no such setting.
     """
-    from kprobe.pipeline.collect import collect
-    from kprobe.pipeline.job import make_job
-    from kprobe.pipeline.planning import plan
+    from kprobe.pipeline.planning.job import make_job
+    from kprobe.pipeline.planning.make import plan
+    from kprobe.pipeline.running.collect import collect
 
     with plan(make_job(**settings, model=model, layers=layers, inputs=inputs)) as ready:
         return collect(ready)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from dataclasses import Field
 
-    from kprobe.inputs.image_options import ImageOptions
+    from kprobe.image_options import ImageOptions
     from kprobe.models.custom import GivenObjects
     from kprobe.preprocessing import Preprocessing
 

@@ -18,12 +18,12 @@ import tf_keras
 import kprobe
 from kprobe import settings
 from kprobe.dumps.output import OutputSpec
-from kprobe.graph.compute import Compute
-from kprobe.graph.selection import Selection
+from kprobe.engines.compute import Compute
 from kprobe.inputs.spec import SampleSpec
 from kprobe.models.spec import ModelSpec
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
+from kprobe.subgraph.selection import Selection
 
 # NumPy says so of every model that Keras 3 saves.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

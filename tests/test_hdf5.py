@@ -18,7 +18,7 @@ from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output, is_complete
 from kprobe.dumps.reader import open_dump
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import KprobeError
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.inputs.files import open_location

@@ -83,7 +83,7 @@ def test_reading_a_dump_imports_no_tensorflow(tmp_path, find_imports):
 
     from kprobe.dumps.layout import Column, Contents
     from kprobe.dumps.output import OutputSpec
-    from kprobe.dumps.writer import Writer
+    from kprobe.dumps.writing.writer import Writer
 
     path = tmp_path / "a.h5"
     columns = [Column("a", (2,), np.dtype("f4"), {"addresses": ["a"]})]

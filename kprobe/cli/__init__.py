@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import kprobe
-from kprobe.cli.bench import bench
-from kprobe.cli.dump import dump
+from kprobe.cli.commands.bench import bench
+from kprobe.cli.commands.dump import dump
+from kprobe.cli.commands.find import find
+from kprobe.cli.commands.ls import ls
+from kprobe.cli.commands.show import show
 from kprobe.cli.errors import reporting
-from kprobe.cli.find import find
-from kprobe.cli.ls import ls
-from kprobe.cli.show import show
 from kprobe.cli.usage import explain_command
 from kprobe.errors import KprobeError
 

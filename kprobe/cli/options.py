@@ -90,7 +90,7 @@ def read_layers(arguments: tuple[str, ...]) -> list[str]:
     Raises:
         AddressError: A file that can't be read.
     """
-    from kprobe.graph.address import split_addresses
+    from kprobe.addresses.grammar import split_addresses
 
     addresses: list[str] = []
     for argument in arguments:

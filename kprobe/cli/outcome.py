@@ -21,8 +21,8 @@ from kprobe.cli.output import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kprobe.pipeline.plan import Plan
-    from kprobe.pipeline.run import Receipt
+    from kprobe.pipeline.planning.plan import Plan
+    from kprobe.pipeline.running.run import Receipt
 
 
 def summarize(receipt: Receipt, output: str) -> str:
@@ -48,7 +48,7 @@ def summarize(receipt: Receipt, output: str) -> str:
 
 def show_profile(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:
     """Profile a plan, print it as a table, and give what is to be added to other JSON."""
-    from kprobe.pipeline.profile import profile
+    from kprobe.pipeline.running.profile import profile
 
     costs = profile(plan, Path(options["profile"]))
     if costs is None and not options["quiet"]:
@@ -96,8 +96,8 @@ def announce(plan: Plan) -> None:
 
 def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
     """Print what a run would write, and how long it would compute."""
-    from kprobe.pipeline.estimate import estimate_seconds
-    from kprobe.pipeline.size import check_size
+    from kprobe.pipeline.planning.size import check_size
+    from kprobe.pipeline.running.estimate import estimate_seconds
 
     if plan.job.output is None:
         raise ValueError("the plan writes nothing")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from kprobe.inputs.image_options import CHANNELS, Fit, ImageOptions, Interpolation
+from kprobe.image_options import CHANNELS, Fit, ImageOptions, Interpolation
 from kprobe.preprocessing import Preprocessing
 
 if TYPE_CHECKING:

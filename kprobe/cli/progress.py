@@ -16,7 +16,7 @@ from kprobe.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kprobe.pipeline.progress import Progress
+    from kprobe.pipeline.running.progress import Progress
 
 # How often a batch log hears of progress, in seconds, and how often a program does.
 _LINE_SECONDS = 30.0

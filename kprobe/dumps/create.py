@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.dimensions import Dimensions
-from kprobe.dumps.extend import find_header, lies_in_one_page
+from kprobe.dumps.files.extend import find_header, lies_in_one_page
 from kprobe.dumps.ragged import INDEX, inner_shape
 
 if TYPE_CHECKING:

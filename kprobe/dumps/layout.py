@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 import numpy as np
 
 from kprobe.dumps.create import create, escape
-from kprobe.dumps.disk import write_at
+from kprobe.dumps.files.disk import write_at
+from kprobe.dumps.files.space import check_space, reserve
 from kprobe.dumps.ragged import INDEX, make_room
-from kprobe.dumps.space import check_space, reserve
 from kprobe.errors import DumpError, Hint, Setting
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from kprobe.dumps.create import FORMAT
-from kprobe.dumps.lock import refuse_locked
+from kprobe.dumps.files.lock import refuse_locked
+from kprobe.dumps.files.space import lack_of_space
 from kprobe.dumps.output import read_output
-from kprobe.dumps.space import lack_of_space
 from kprobe.errors import DumpError, Hint, Setting
 from kprobe.hdf5 import OpenForWritingError, open_afresh
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.dumps.disk import WriteBehind, write_at
-from kprobe.dumps.extend import extend, find_header, read_size, resize
+from kprobe.dumps.files.disk import WriteBehind, write_at
+from kprobe.dumps.files.extend import extend, find_header, read_size, resize
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:

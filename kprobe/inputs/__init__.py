@@ -9,17 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kprobe.inputs.model_input import ModelInput as ModelInput
     from kprobe.inputs.opening import open_samples as open_samples
     from kprobe.inputs.samples import Samples as Samples
-    from kprobe.inputs.source import Source as Source
+    from kprobe.inputs.sources.model_input import ModelInput as ModelInput
+    from kprobe.inputs.sources.source import Source as Source
     from kprobe.inputs.spec import SampleSpec as SampleSpec
 
 _HOMES = {
-    "ModelInput": "kprobe.inputs.model_input",
+    "ModelInput": "kprobe.inputs.sources.model_input",
     "SampleSpec": "kprobe.inputs.spec",
     "Samples": "kprobe.inputs.samples",
-    "Source": "kprobe.inputs.source",
+    "Source": "kprobe.inputs.sources.source",
     "open_samples": "kprobe.inputs.opening",
 }
 __all__ = ["ModelInput", "SampleSpec", "Samples", "Source", "open_samples"]

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import InputError
-from kprobe.inputs.container import Container
-from kprobe.inputs.fallible import FallibleSource
-from kprobe.inputs.images import ImageRows, Images
-from kprobe.inputs.source import Source, Unfitted, fit_rows
-from kprobe.inputs.uneven import as_rows, find_common_shape
+from kprobe.inputs.images.rows import ImageRows, Images
+from kprobe.inputs.sources.container import Container
+from kprobe.inputs.sources.fallible import FallibleSource
+from kprobe.inputs.sources.source import Source, Unfitted, fit_rows
+from kprobe.inputs.sources.uneven import as_rows, find_common_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kprobe.inputs.image_options import ImageOptions
-    from kprobe.inputs.model_input import ModelInput
+    from kprobe.image_options import ImageOptions
+    from kprobe.inputs.sources.model_input import ModelInput
 
 
 def join(parts: Sequence[Source | Unfitted | Container], label: str) -> Unfitted | Container:

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any, cast
 import h5py
 
 from kprobe.errors import Hint, InputError, Setting
-from kprobe.inputs import parquet
 from kprobe.inputs.concatenated import join
-from kprobe.inputs.datasets import is_saved, open_saved
-from kprobe.inputs.faults import suggest_name
-from kprobe.inputs.generated import open_callable
-from kprobe.inputs.hdf5 import Hdf5File
-from kprobe.inputs.image_files import (
+from kprobe.inputs.formats import parquet
+from kprobe.inputs.formats.hdf5 import Hdf5File
+from kprobe.inputs.formats.npy_header import MAGIC
+from kprobe.inputs.formats.npy_rows import open_npy
+from kprobe.inputs.formats.npy_stream import NpyStream
+from kprobe.inputs.formats.npz import NpzFile
+from kprobe.inputs.formats.sparse_rows import SparseRows, is_sparse
+from kprobe.inputs.formats.tfrecord import (
+    GZIP_MAGIC,
+    TfRecordFile,
+    is_compressed_tfrecord,
+    is_tfrecord,
+)
+from kprobe.inputs.images.files import (
     IMAGE_EXTENSIONS,
     ImageFiles,
     find_glob,
@@ -25,27 +33,19 @@ from kprobe.inputs.image_files import (
     name_fitting,
     read_list,
 )
-from kprobe.inputs.image_header import find_kind, read_kind
-from kprobe.inputs.images import Images
+from kprobe.inputs.images.header import find_kind, read_kind
+from kprobe.inputs.images.rows import Images
 from kprobe.inputs.locating import Location
-from kprobe.inputs.npy_header import MAGIC
-from kprobe.inputs.npy_rows import open_npy
-from kprobe.inputs.npy_stream import NpyStream
-from kprobe.inputs.npz import NpzFile
-from kprobe.inputs.sparse_rows import SparseRows, is_sparse
-from kprobe.inputs.tfrecord import (
-    GZIP_MAGIC,
-    TfRecordFile,
-    is_compressed_tfrecord,
-    is_tfrecord,
-)
+from kprobe.inputs.python.datasets import is_saved, open_saved
+from kprobe.inputs.python.generated import open_callable
+from kprobe.inputs.sources.faults import suggest_name
 
 if TYPE_CHECKING:
     from io import BufferedIOBase
     from pathlib import Path
 
-    from kprobe.inputs.container import Container
-    from kprobe.inputs.source import Source, Unfitted
+    from kprobe.inputs.sources.container import Container
+    from kprobe.inputs.sources.source import Source, Unfitted
 
 EXPECTED = "expected a file of arrays, records or images"
 _FOREIGN = {

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.errors import Hint, InputError, Setting
-from kprobe.inputs.uneven import is_uneven
+from kprobe.inputs.sources.uneven import is_uneven
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from kprobe.inputs.faults import Faults
-    from kprobe.inputs.model_input import ModelInput
-    from kprobe.inputs.source import Source
+    from kprobe.inputs.sources.faults import Faults
+    from kprobe.inputs.sources.model_input import ModelInput
+    from kprobe.inputs.sources.source import Source
 
 
 def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.errors import InputError
-from kprobe.inputs.datasets import is_dataset, open_dataset
-from kprobe.inputs.generated import Batches, is_indexed, open_batches
+from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.locating import parse_location
-from kprobe.inputs.npy_header import check_plain
-from kprobe.inputs.source import ArraySource, Source
-from kprobe.inputs.tensors import as_array, is_array_like, list_rows, name_tensor, take_apart
-from kprobe.inputs.uneven import UnevenArrays
-from kprobe.inputs.user_code import describe_code
+from kprobe.inputs.python.datasets import is_dataset, open_dataset
+from kprobe.inputs.python.generated import Batches, is_indexed, open_batches
+from kprobe.inputs.python.tensors import as_array, is_array_like, list_rows, name_tensor, take_apart
+from kprobe.inputs.python.user_code import describe_code
+from kprobe.inputs.sources.source import ArraySource, Source
+from kprobe.inputs.sources.uneven import UnevenArrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kprobe.inputs.container import Container
+    from kprobe.inputs.sources.container import Container
 
 _EXPECTED = (
     "expected a text, an array, a list of them, a tf.data.Dataset, or what gives batches: an "

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.concatenated import list_parts
-from kprobe.inputs.image_files import ImageFiles
-from kprobe.inputs.images import ImageRows
+from kprobe.inputs.images.files import ImageFiles
+from kprobe.inputs.images.rows import ImageRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kprobe.inputs.source import Source
+    from kprobe.inputs.sources.source import Source
 
 
 @dataclass(frozen=True, eq=False)

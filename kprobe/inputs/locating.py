@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kprobe.inputs.datasets import is_saved
-from kprobe.inputs.image_files import is_glob
+from kprobe.inputs.images.files import is_glob
+from kprobe.inputs.python.datasets import is_saved
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, InputError, Setting
-from kprobe.inputs.faults import Faults, list_names
+from kprobe.inputs.sources.faults import Faults, list_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from kprobe.inputs.labels import Labels
-    from kprobe.inputs.model_input import ModelInput
-    from kprobe.inputs.source import Source
+    from kprobe.inputs.sources.model_input import ModelInput
+    from kprobe.inputs.sources.source import Source
 
 
 def check_needed(lacking: Mapping[ModelInput, InputError | None], needed: Collection[str]) -> None:

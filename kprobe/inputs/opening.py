@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import InputError
-from kprobe.inputs.faults import Faults
 from kprobe.inputs.files import EXPECTED
 from kprobe.inputs.fitting import check_fit
 from kprobe.inputs.given import parse_feeds
-from kprobe.inputs.image_files import is_glob
+from kprobe.inputs.images.files import is_glob
 from kprobe.inputs.labels import read_labels
 from kprobe.inputs.locating import locate
-from kprobe.inputs.matching import Matches
-from kprobe.inputs.random_rows import DEFAULT_ROWS, RandomRows
+from kprobe.inputs.pairing import Matches
 from kprobe.inputs.samples import Samples
+from kprobe.inputs.sources.faults import Faults
+from kprobe.inputs.sources.random_rows import DEFAULT_ROWS, RandomRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kprobe.inputs.model_input import ModelInput
+    from kprobe.inputs.sources.model_input import ModelInput
     from kprobe.inputs.spec import SampleSpec
 
 

@@ -11,20 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import Hint, InputError, SampleError, Setting
-from kprobe.inputs.fallible import FallibleSource
 from kprobe.inputs.fitting import check_bounds, find_integer_bounds
 from kprobe.inputs.needed import check_needed, check_rows
-from kprobe.inputs.random_rows import RandomRows
-from kprobe.inputs.row_names import RowNames
-from kprobe.inputs.uneven import stack_alike
+from kprobe.inputs.sources.fallible import FallibleSource
+from kprobe.inputs.sources.random_rows import RandomRows
+from kprobe.inputs.sources.row_names import RowNames
+from kprobe.inputs.sources.uneven import stack_alike
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from types import TracebackType
 
     from kprobe.inputs.labels import Labels
-    from kprobe.inputs.model_input import ModelInput
-    from kprobe.inputs.source import Source
+    from kprobe.inputs.sources.model_input import ModelInput
+    from kprobe.inputs.sources.source import Source
 
 Batch = dict[str, npt.NDArray[Any]]
 

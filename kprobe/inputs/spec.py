@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kprobe.checks import check_choice, check_count, check_switch
 from kprobe.errors import Hint, InputError, Setting
-from kprobe.inputs.image_options import ImageOptions
+from kprobe.image_options import ImageOptions
 from kprobe.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -101,6 +101,18 @@ class SampleSpec:
         if any(each.text is None for each in self.given):
             return None
         return [each.describe() for each in self.given]
+
+    def fill_batches(self, size: int | None) -> SampleSpec:
+        """Let random samples that nobody counted make whole batches.
+
+        Args:
+            size: Of a batch; None for any.
+        """
+        if self.given or self.random is not None or size is None:
+            return self
+        from kprobe.inputs.sources.random_rows import DEFAULT_ROWS
+
+        return replace(self, random=-(-DEFAULT_ROWS // size) * size)
 
 
 def _check_each(name: str, given: Mapping[str, Any], kind: type) -> list[str]:

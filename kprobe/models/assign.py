@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.errors import KprobeError, ModelError
-from kprobe.models.factory import is_model_of
+from kprobe.models.code import is_model_of
 from kprobe.models.matching import Assignment, match_layers
 from kprobe.models.stored import (
     Shape,

@@ -13,6 +13,7 @@ from kprobe.models.legacy import adapt_config
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from kprobe.models.saved_model import SavedModel
 
@@ -60,6 +61,11 @@ class ModelFile:
         if self.signature is not None:
             return {}
         return self.config if self.saved is None else self.saved.describe_objects()
+
+    @property
+    def unsafe_operations(self) -> Sequence[str] | None:
+        """What the graphs of a SavedModel do besides computing; None for other files."""
+        return None if self.saved is None else self.saved.unsafe_operations
 
 
 def read_model_file(path: str | os.PathLike[str]) -> ModelFile:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kprobe.calls import LayerCall
+from kprobe.addresses.calls import LayerCall
 from kprobe.errors import ModelError
 from kprobe.models.file import choose_signature
 from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape

@@ -13,15 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.compat.late_reading import read_late
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.refuse import check_safe, hint_at_custom, list_registered_names
 from kprobe.hdf5 import open_for_reading, opens_plainly
+from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import find_custom_objects, read_custom_objects
-from kprobe.models.factory import Code, is_model_of, make_model
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
-from kprobe.models.late_reading import read_late
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.network import read_network
-from kprobe.models.safety import check_safe, hint_at_custom, list_registered_names
 from kprobe.models.spec import ModelSpec
 from kprobe.models.stored import holds_weights
 from kprobe.saved_signature import SavedSignature
@@ -146,7 +146,7 @@ def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe
     with (
         _named_for_loader(file) as name,
         _legacy_lambdas(library, unsafe),
-        read_late(library, file),
+        read_late(library, file.path, file.format, file.keras_version, file.backend),
     ):
         try:
             if file.adapted and major < 3:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.checks import check_switch
 from kprobe.errors import Hint, KprobeError, ModelError, Setting, merge_errors
+from kprobe.models.code import Code, find_code, is_model
 from kprobe.models.custom import CustomObjects, read_custom_objects
-from kprobe.models.factory import Code, find_code, is_model
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from kprobe.compat.eager_mode import eagerly
+from kprobe.dumps.files.space import free_space
 from kprobe.dumps.layout import Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import explain
-from kprobe.dumps.space import free_space
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import InputError, StoppedError
-from kprobe.graph.mode import eagerly
-from kprobe.pipeline.compute import Computed, run_batch
-from kprobe.pipeline.run import run
-from kprobe.pipeline.sink import IN_FLIGHT, make_columns
+from kprobe.pipeline.running.batches import Computed, run_batch
+from kprobe.pipeline.running.run import run
+from kprobe.pipeline.running.sink import IN_FLIGHT, make_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kprobe.pipeline.plan import Plan
+    from kprobe.pipeline.planning.plan import Plan
 
 # Beside the size that a dump chooses for itself.
 _BATCH_SIZES = (1, 8, 32)

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from kprobe.compat.eager_mode import eagerly
+from kprobe.engines.tensorflow import Subgraph
 from kprobe.errors import AddressError, Hint, InputError, Setting
-from kprobe.graph.feeding import check_used, find_feeds
-from kprobe.graph.mode import eagerly
-from kprobe.graph.replacement import parse_replacement
-from kprobe.graph.selection import list_addresses
-from kprobe.graph.signature import list_optional
-from kprobe.graph.subgraph import Subgraph
+from kprobe.graphdef.replacement import parse_replacement
+from kprobe.subgraph.feeding import check_used, find_feeds
+from kprobe.subgraph.selection import list_addresses
+from kprobe.trace.signature import list_optional
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from kprobe.pipeline.session import Session
+    from kprobe.session.session import Session
 
 
 class Function:

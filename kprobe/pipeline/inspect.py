@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kprobe.addresses.resolve import resolve
+from kprobe.engines.compute import Compute
 from kprobe.errors import AddressError
-from kprobe.graph.compute import Compute
-from kprobe.graph.resolve import resolve
 from kprobe.inputs.spec import SampleSpec
 from kprobe.models.listing import LayerEntry
 from kprobe.models.spec import ModelSpec
-from kprobe.pipeline.loading import load
+from kprobe.session.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kprobe.graph.search import Match
-    from kprobe.graph.trace import Trace
+    from kprobe.trace.search import Match
+    from kprobe.trace.trace import Trace
 
 
 def list_model_layers(model: str, **settings: Any) -> list[LayerEntry]:
@@ -77,8 +77,8 @@ def list_model_operations(model: str, address: str | None, **settings: Any) -> l
         The operations, in the order they were made.
     """
     traced = open_trace(model, **settings)
-    from kprobe.graph.operations import is_passive, list_operations, match_operations
-    from kprobe.graph.search import describe
+    from kprobe.trace.operations import is_passive, list_operations, match_operations
+    from kprobe.trace.search import describe
 
     matches = []
     for target in resolve([address or "//*"], traced.calls, traced.dropped):
@@ -99,7 +99,7 @@ def search_model(
 ) -> list[Match]:
     """Search a model upstream, as `search_upstream` does a trace."""
     traced = open_trace(model, **settings)
-    from kprobe.graph.search import search_upstream
+    from kprobe.trace.search import search_upstream
 
     return search_upstream(traced, pattern, start, depth)
 
@@ -116,7 +116,7 @@ def open_trace(model: str, *, inputs: Any = (), **settings: Any) -> Trace:
     without = settings.get("weights") is None
     loaded = load(ModelSpec(model=model, **settings, random_weights=without))
     # Not earlier: code, or a file, chooses its Keras before TensorFlow is imported.
-    from kprobe.pipeline.session import open_session
+    from kprobe.session.session import open_session
 
     session, _ = open_session(loaded, Compute(), samples, wait=True)
     return session.traced

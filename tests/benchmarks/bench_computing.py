@@ -28,9 +28,9 @@ from bench_images import run_bare, write_images
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from turns import ratio, slowest, take_turns
 
-from kprobe.pipeline.job import Job, make_job
-from kprobe.pipeline.planning import plan
-from kprobe.pipeline.run import run
+from kprobe.pipeline.planning.job import Job, make_job
+from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.running.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kprobe.cli.memory import keep_memory
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
-from kprobe.pipeline.run import run
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.running.run import run
 
 if TYPE_CHECKING:
-    from kprobe.pipeline.progress import Progress
+    from kprobe.pipeline.running.progress import Progress
 
 MODELS = Path(__file__).parents[2] / "sample_models"
 MIB = 1 << 20

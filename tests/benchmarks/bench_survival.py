@@ -28,17 +28,17 @@ import keras
 import numpy as np
 from turns import ratio, take_turns
 
-import kprobe.pipeline.planning as planning
-import kprobe.pipeline.run as running
-from kprobe.dumps.writes import Writes
+import kprobe.pipeline.planning.make as planning
+import kprobe.pipeline.running.run as running
+from kprobe.dumps.writing.write_threads import Writes
 from kprobe.errors import StoppedError
 from kprobe.models.spec import ModelSpec
-from kprobe.pipeline.job import Job, make_job
-from kprobe.pipeline.planning import plan
-from kprobe.pipeline.run import run
+from kprobe.pipeline.planning.job import Job, make_job
+from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.running.run import run
 
 if TYPE_CHECKING:
-    from kprobe.pipeline.progress import Progress
+    from kprobe.pipeline.running.progress import Progress
 
 COMMITS = {
     # So many that several commits fall due.

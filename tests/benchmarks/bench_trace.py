@@ -19,10 +19,10 @@ import keras
 import tensorflow as tf
 from turns import ratio, take_turns
 
-from kprobe.graph.fetch import find_fetches
-from kprobe.graph.search import search_upstream
-from kprobe.graph.signature import arrange_inputs, read_signature
-from kprobe.graph.trace import Trace, trace
+from kprobe.trace.fetch import find_fetches
+from kprobe.trace.search import search_upstream
+from kprobe.trace.signature import arrange_inputs, read_signature
+from kprobe.trace.trace import Trace, trace
 
 OPERATIONS = 100_000
 

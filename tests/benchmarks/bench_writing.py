@@ -25,13 +25,13 @@ import keras
 import numpy as np
 from turns import ratio, slowest, take_turns
 
-from kprobe.pipeline.compute import run_batch
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
-from kprobe.pipeline.run import run
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.running.batches import run_batch
+from kprobe.pipeline.running.run import run
 
 if TYPE_CHECKING:
-    from kprobe.pipeline.plan import Plan
+    from kprobe.pipeline.planning.plan import Plan
 
 ROWS = 256
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from kprobe.cli import cli
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 
 EXPECTED = Path(__file__).parent.parent / "expected"
 

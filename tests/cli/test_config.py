@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import kprobe
+from kprobe.cli.commands.dump import dump
 from kprobe.cli.config import write_config
-from kprobe.cli.dump import dump
 
 JOB = """
 model = "sample_models/digits_cnn.keras"

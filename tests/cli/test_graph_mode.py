@@ -90,7 +90,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(place, kprobe_command):
     """Run everything, two processes at a time."""
-    shutil.copy(Path(__file__).parent.parent / "graph" / "detector.py", place)
+    shutil.copy(Path(__file__).parent.parent / "trace" / "detector.py", place)
     (place / "build.py").write_text(BUILD)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
 

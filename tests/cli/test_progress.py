@@ -14,7 +14,7 @@ import pytest
 
 import kprobe.cli.progress
 from kprobe.cli.progress import _describe, showing_progress
-from kprobe.pipeline.progress import Progress
+from kprobe.pipeline.running.progress import Progress
 
 DIGITS = "sample_models/digits_cnn.keras"
 KEYS = [
@@ -129,7 +129,7 @@ SHOW = """
 from time import monotonic
 from kprobe.cli.output import showing_status
 from kprobe.cli.progress import showing_progress
-from kprobe.pipeline.progress import Progress
+from kprobe.pipeline.running.progress import Progress
 with showing_status("loading", False):
     pass
 with showing_progress("auto") as update:

@@ -22,7 +22,7 @@ import fcntl, os, sys
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 path, value, *words = sys.argv[1:]

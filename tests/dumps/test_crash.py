@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import pytest
 
+from kprobe.dumps.files.space import reserve
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
-from kprobe.dumps.space import reserve
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ import signal, sys
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 
 columns = [Column("a", (64, 64), np.dtype("f4")), Column("b", (), np.dtype("i8"))]
 contents = Contents(columns=columns, samples=[str(row) for row in range(40_000)])
@@ -71,7 +71,7 @@ import os, signal, sys
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 
 rows = int(sys.argv[2])
 columns = [
@@ -211,7 +211,7 @@ import resource, sys
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 before = sys.argv[2] == "before"
@@ -237,7 +237,7 @@ import resource, sys
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))

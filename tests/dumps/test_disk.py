@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
-import kprobe.dumps.disk
-from kprobe.dumps.disk import WriteBehind
+import kprobe.dumps.files.disk
+from kprobe.dumps.files.disk import WriteBehind
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 PAGE = mmap.PAGESIZE
@@ -25,10 +25,10 @@ PAGE = mmap.PAGESIZE
 @pytest.fixture
 def always(monkeypatch):
     """Push whatever is written, with little on its way."""
-    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_FILE_BYTES", 0)
-    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_BYTES", PAGE)
-    monkeypatch.setattr(kprobe.dumps.disk, "_PART_BYTES", 2 * PAGE)
-    monkeypatch.setattr(kprobe.dumps.disk, "_PARTS_UNDER_WAY", 2)
+    monkeypatch.setattr(kprobe.dumps.files.disk, "_LEAST_FILE_BYTES", 0)
+    monkeypatch.setattr(kprobe.dumps.files.disk, "_LEAST_BYTES", PAGE)
+    monkeypatch.setattr(kprobe.dumps.files.disk, "_PART_BYTES", 2 * PAGE)
+    monkeypatch.setattr(kprobe.dumps.files.disk, "_PARTS_UNDER_WAY", 2)
 
 
 @pytest.fixture
@@ -133,8 +133,8 @@ def failing_disk(tmp_path):
 
 
 def test_an_error_of_the_disk_is_told_to_commits_too(failing_disk, monkeypatch):
-    monkeypatch.setattr(kprobe.dumps.disk, "_LEAST_FILE_BYTES", 0)
-    monkeypatch.setattr(kprobe.dumps.disk, "_PARTS_UNDER_WAY", 4)
+    monkeypatch.setattr(kprobe.dumps.files.disk, "_LEAST_FILE_BYTES", 0)
+    monkeypatch.setattr(kprobe.dumps.files.disk, "_PARTS_UNDER_WAY", 4)
     ballast = failing_disk.parent / "memory" / "ballast"
     columns = [Column("a", (1 << 20,), np.dtype("u1"))]
     row = np.random.default_rng(0).integers(256, size=(1, 1 << 20), dtype="u1")

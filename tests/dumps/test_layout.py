@@ -54,7 +54,7 @@ import h5py
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 columns = [Column("a", (4,), np.dtype("f4")), Column("b", (-1,), np.dtype("f4"))]

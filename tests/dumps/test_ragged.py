@@ -15,7 +15,7 @@ from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.reader import open_dump
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ import sys, tracemalloc
 import numpy as np
 from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 row = np.ones((1 << 20,), "f4")
 columns = [Column("a", (-1,), row.dtype), Column("b", (-1,), row.dtype)]
 contents = Contents(columns=columns, samples=["x"] * 60)

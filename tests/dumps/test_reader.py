@@ -9,7 +9,7 @@ import pytest
 from kprobe.dumps.layout import Column, Contents, lay_out
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:

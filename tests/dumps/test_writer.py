@@ -15,7 +15,7 @@ from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output
 from kprobe.dumps.reader import open_dump
-from kprobe.dumps.writer import Writer
+from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
 FLOAT = np.dtype(np.float32)
@@ -385,7 +385,7 @@ def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
         "import sys\n"
         "from kprobe.dumps.layout import Contents\n"
         "from kprobe.dumps.output import OutputSpec\n"
-        "from kprobe.dumps.writer import Writer\n"
+        "from kprobe.dumps.writing.writer import Writer\n"
         "from kprobe.errors import DumpError\n"
         "output = OutputSpec(path=sys.argv[1], overwrite=True)\n"
         "try:\n"

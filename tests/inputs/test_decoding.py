@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from kprobe.inputs.decoding import make_row
-from kprobe.inputs.image_options import ImageForm
+from kprobe.image_options import ImageForm
+from kprobe.inputs.images.decoding import make_row
 
 COLOR_MODES = {1: "grayscale", 3: "rgb", 4: "rgba"}
 

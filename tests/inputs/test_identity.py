@@ -11,7 +11,7 @@ import pytest
 from opened import open_all
 
 from kprobe.inputs import ModelInput
-from kprobe.inputs.source import ArraySource
+from kprobe.inputs.sources.source import ArraySource
 
 X = ModelInput("x", (None, 2), "float32")
 

@@ -12,9 +12,9 @@ import pytest
 from opened import open_all
 
 from kprobe.errors import InputError, SampleError
+from kprobe.image_options import ImageOptions
 from kprobe.inputs import ModelInput
-from kprobe.inputs.image_header import ImageHeader, read_header
-from kprobe.inputs.image_options import ImageOptions
+from kprobe.inputs.images.header import ImageHeader, read_header
 
 IMAGE = ModelInput("image", (None, 24, 32, 3), "float32")
 FREE = ModelInput("image", (None, None, None, 3), "float32")

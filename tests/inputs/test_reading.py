@@ -17,7 +17,7 @@ from opened import open_all
 
 from kprobe.errors import InputError
 from kprobe.inputs import ModelInput
-from kprobe.inputs.npy_stream import NpyStream
+from kprobe.inputs.formats.npy_stream import NpyStream
 
 IMAGE = ModelInput("image", (None, 4, 5), "float32")
 

@@ -8,7 +8,7 @@ import scipy.sparse
 from opened import open_all
 
 from kprobe.errors import InputError
-from kprobe.inputs.model_input import ModelInput
+from kprobe.inputs.sources.model_input import ModelInput
 
 INPUT = [ModelInput("x", (None, 6), "float32")]
 

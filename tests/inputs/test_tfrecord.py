@@ -11,8 +11,8 @@ import tensorflow as tf
 from opened import open_all
 
 from kprobe.errors import InputError, SampleError
+from kprobe.image_options import ImageOptions
 from kprobe.inputs import ModelInput
-from kprobe.inputs.image_options import ImageOptions
 
 ROWS = np.random.default_rng(0).normal(size=(11, 4, 6)).astype("float32")
 PIXELS = np.random.default_rng(1).integers(0, 256, (11, 16, 20, 3), "uint8")

@@ -12,8 +12,8 @@ import tensorflow as tf
 from pyarrow import parquet
 
 from kprobe.errors import InputError
+from kprobe.image_options import ImageOptions
 from kprobe.inputs import ModelInput, SampleSpec, open_samples
-from kprobe.inputs.image_options import ImageOptions
 
 ROWS = np.arange(22.0, dtype="float32").reshape(11, 2)
 RNG = np.random.default_rng(0)

@@ -193,7 +193,7 @@ def test_listing_and_checking_import_no_tensorflow(saved):
 import sys
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import list_layers
-from kprobe.models.safety import check_safe
+from kprobe.gate.refuse import check_safe
 for name in ("k2_big.h5", "k3_big.keras"):
     model = read_model_file({str(saved)!r} + "/" + name)
     check_safe(model)

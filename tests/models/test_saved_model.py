@@ -15,12 +15,12 @@ import tf_keras
 
 import kprobe
 from kprobe.errors import KprobeError, ModelError
-from kprobe.graph.signature import arrange_inputs, read_signature
-from kprobe.graph.trace import trace
+from kprobe.gate.saved_model_proto import SCHEMA
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.listing import list_layers
-from kprobe.models.saved_model_proto import SCHEMA
 from kprobe.saved_signature import SavedSignature
+from kprobe.trace.signature import arrange_inputs, read_signature
+from kprobe.trace.trace import trace
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype("u1")
 ROWS = np.random.default_rng(1).normal(size=(6, 5)).astype("f4")

@@ -13,7 +13,7 @@ import pytest
 import tf_keras
 
 from kprobe.errors import ModelError
-from kprobe.models.factory import Code
+from kprobe.models.code import Code
 from kprobe.models.load import find_source
 from kprobe.models.spec import ModelSpec
 

@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 import kprobe
-import kprobe.dumps.disk
-import kprobe.pipeline.run
+import kprobe.dumps.files.disk
+import kprobe.pipeline.running.run
 
 FOLDER = Path(sys.argv[1])
 ROWS = 3000
@@ -57,9 +57,9 @@ KINDS = {
 
 def run(kind, output):
     # What is lost is at most this; ten seconds would be all of so short a run.
-    kprobe.pipeline.run._COMMIT_SECONDS = 0.02
+    kprobe.pipeline.running.run._COMMIT_SECONDS = 0.02
     # As a dump of many gigabytes is written.
-    kprobe.dumps.disk._LEAST_FILE_BYTES, kprobe.dumps.disk._LEAST_BYTES = 0, 8192
+    kprobe.dumps.files.disk._LEAST_FILE_BYTES, kprobe.dumps.files.disk._LEAST_BYTES = 0, 8192
     inputs = np.random.default_rng(0).normal(size=(ROWS, 8)).astype("float32")
     if not (FOLDER / "x.npy").exists():
         np.save(FOLDER / "x.npy", inputs)
@@ -81,7 +81,8 @@ def main():
         child = os.fork()
         if not child:
             try:
-                kprobe.pipeline.run.run_range = telling(kprobe.pipeline.run.run_range, told)
+                running = kprobe.pipeline.running.run
+                running.run_range = telling(running.run_range, told)
                 run(kind, output)
             except BaseException:
                 sys.excepthook(*sys.exc_info())

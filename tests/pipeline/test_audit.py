@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kprobe
-from kprobe.pipeline.audit import count_ulps
+from kprobe.pipeline.planning.audit import count_ulps
 
 
 def test_neighbours_differ_by_one_unit_across_zero_too():

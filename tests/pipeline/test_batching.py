@@ -14,8 +14,8 @@ import tensorflow as tf
 
 import kprobe
 from kprobe.pipeline import estimate
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
 
 
 def make_model(size, filters=64, **options):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tf_keras
 
-from kprobe.graph.compute import Compute
-from kprobe.graph.cut import cut_out
-from kprobe.graph.fetch import find_fetches
-from kprobe.graph.signature import arrange_inputs, read_signature
-from kprobe.graph.subgraph import Subgraph
-from kprobe.graph.trace import trace
+from kprobe.engines.compute import Compute
+from kprobe.engines.tensorflow import Subgraph
+from kprobe.subgraph.cut import cut_out
+from kprobe.trace.fetch import find_fetches
+from kprobe.trace.signature import arrange_inputs, read_signature
+from kprobe.trace.trace import trace
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -79,8 +79,8 @@ def sums_batch(k):
 
 @KERASES
 def test_what_a_pattern_names_and_has_no_rows_is_left_out_and_said(k, tmp_path):
-    from kprobe.pipeline.job import make_job
-    from kprobe.pipeline.planning import plan
+    from kprobe.pipeline.planning.job import make_job
+    from kprobe.pipeline.planning.make import plan
 
     model, data = sums_batch(k), STEPS[:, 0]
     assert set(dump(model, None, tmp_path, inputs=data)) == {"relu"}

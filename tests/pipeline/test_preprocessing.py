@@ -12,8 +12,8 @@ import tensorflow as tf
 import tf_keras
 
 from kprobe.errors import InputError
-from kprobe.graph.prepare import find_family, prepare
 from kprobe.preprocessing import Preprocessing
+from kprobe.subgraph.apply_preprocessing import find_family, prepare
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), "uint8")
 BOTH = [

@@ -15,9 +15,9 @@ from tensorflow.python.eager import context
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from kprobe.errors import InputError, KprobeError
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
-from kprobe.pipeline.profile import _sum_up, profile
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.running.profile import _sum_up, profile
 
 
 class Wait(keras.layers.Layer):

@@ -14,9 +14,9 @@ import pytest
 import tf_keras
 
 import kprobe
-import kprobe.pipeline.run
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
+import kprobe.pipeline.running.run
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
 
 KINDS = ("plain", "ragged", "stream", "ragged stream", "training")
 
@@ -94,7 +94,7 @@ def model():
 
 def stop_in_the_middle(model, path, monkeypatch, **options):
     """Run until two batches are written."""
-    monkeypatch.setattr(kprobe.pipeline.run, "_COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(kprobe.pipeline.running.run, "_COMMIT_SECONDS", 0.0)
     data = np.arange(80, dtype="float32").reshape(20, 4)
     options |= {"inputs": data, "output": path, "batch_size": 4}
     with pytest.raises(kprobe.KprobeError) as caught:
@@ -150,17 +150,17 @@ def test_values_of_rows_that_differ_in_shape_count_as_written(model, tmp_path, m
         if progress.rows == 8:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(kprobe.pipeline.run, "_COMMIT_BYTES", 4 * 12)
+    monkeypatch.setattr(kprobe.pipeline.running.run, "_COMMIT_BYTES", 4 * 12)
     commits = []
-    commit = kprobe.pipeline.sink.Writer.commit_soon
+    commit = kprobe.pipeline.running.sink.Writer.commit_soon
     monkeypatch.setattr(
-        kprobe.pipeline.sink.Writer,
+        kprobe.pipeline.running.sink.Writer,
         "commit_soon",
         lambda self, rows: (commits.append(rows), commit(self, rows)),
     )
     job = make_job(model=model, layers=["d"], **options)
     with plan(job) as ready, pytest.raises(kprobe.KprobeError):
-        kprobe.pipeline.run.run(ready, stop)
+        kprobe.pipeline.running.run.run(ready, stop)
     assert done == [12 * row for row in range(9)]
     assert commits[:2] == [4, 8]
     receipt = kprobe.dump(model, "d", resume=True, **options)

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 import kprobe
-import kprobe.dumps.trim
-import kprobe.pipeline.plan
-import kprobe.pipeline.run
+import kprobe.dumps.writing.trim
+import kprobe.pipeline.planning.plan
+import kprobe.pipeline.running.run
 from kprobe.cli import cli
 
 ROWS = 57
@@ -147,7 +147,7 @@ def test_several_inputs_come_from_one_stream():
 
 
 def test_while_it_runs_any_tool_reads_what_is_committed(model, monkeypatch):
-    monkeypatch.setattr("kprobe.pipeline.run._COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr("kprobe.pipeline.running.run._COMMIT_SECONDS", 0.0)
     options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
     with pytest.raises(kprobe.KprobeError, match=r"its time is over: 8 samples are in"):
         kprobe.dump(model, "d", stop_after=1e-9, **options)
@@ -166,7 +166,7 @@ def test_stopped_while_it_is_cut_it_is_gone_on_with(model, folder, monkeypatch):
 
     options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
     with monkeypatch.context() as patch:
-        patch.setattr(kprobe.dumps.trim.RaggedColumns, "move_together", stop)
+        patch.setattr(kprobe.dumps.writing.trim.RaggedColumns, "move_together", stop)
         with pytest.raises(kprobe.KprobeError, match="stopped: 57"):
             kprobe.dump(model, "d", **options)
     assert [path.name for path in folder.glob("a.h5*")] == ["a.h5.partial"]
@@ -226,14 +226,14 @@ def test_what_was_not_counted_before_is_while_it_runs(model):
 
 
 def test_a_source_that_stalls_holds_no_rows_back(model, folder, monkeypatch):
-    monkeypatch.setattr(kprobe.pipeline.run, "_COMMIT_SECONDS", 0.1)
+    monkeypatch.setattr(kprobe.pipeline.running.run, "_COMMIT_SECONDS", 0.1)
     (folder / "stalling.py").write_text(STALLING)
     options = {"inputs": "stalling.py:batches", "output": "a.h5", "batch_size": 8}
     assert kprobe.dump(model, "d", **options).rows == 24
 
 
 def test_what_no_file_has_room_for_is_not_cut_off_in_silence(model, monkeypatch):
-    monkeypatch.setattr(kprobe.pipeline.plan, "_MOST_BYTES", 16 * 256)
+    monkeypatch.setattr(kprobe.pipeline.planning.plan, "_MOST_BYTES", 16 * 256)
     with pytest.raises(kprobe.KprobeError, match="room for 16 such samples") as caught:
         kprobe.dump(model, "d", inputs="given.py:batches", output="a.h5", batch_size=8)
     assert caught.value.exit_code == 75

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tf_keras
 
 import kprobe
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 STEPS = np.random.default_rng(0).normal(size=(5, 7, 4)).astype("float32")

@@ -12,9 +12,9 @@ import xarray
 import kprobe
 from kprobe.errors import AddressError, InputError
 from kprobe.models.file import read_model_file
-from kprobe.pipeline.job import make_job
-from kprobe.pipeline.planning import plan
-from kprobe.pipeline.precheck import precheck
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.precheck import precheck
 
 
 @pytest.mark.parametrize("name", ["shapes_rpn.h5", "digits_cnn.keras"])

@@ -1,0 +1,75 @@
+"""Let Keras read a file's large weights one by one, as it assigns them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+# Smaller ones are read at once, as tf_keras does, and may be converted in any way.
+_LARGE_BYTES = 16 << 20
+# Larger `.keras` files aren't read as a whole. What Keras unpacks lies beside the model for as
+# long as it loads; where it can't write there, it reads from the archive.
+_WHOLE_BYTES = 256 << 20
+
+
+@contextlib.contextmanager
+def read_late(
+    library: ModuleType, path: Path, kind: str, version: str | None, backend: str | None
+) -> Iterator[None]:
+    """Let Keras hold one large weight of a file at a time, besides the model's own.
+
+    Keras 3 reads a `.keras` file's weights as a whole first where half of the free memory takes
+    them (`is_memory_sufficient` in keras/src/saving/saving_lib.py), else it unpacks them to disk.
+
+    `load_weights_from_hdf5_group` in tf_keras/src/saving/legacy/hdf5_format.py reads them all
+    before it assigns the first, so that loading takes twice the memory of the model. An h5py
+    dataset in the place of an array is read when it is assigned. That is as good where nothing
+    is converted: not in files of Keras 1 or of Theano, and not for recurrent layers.
+
+    Args:
+        library: The Keras that loads the file.
+        path: The file.
+        kind: "keras" for a `.keras` archive, "h5" for HDF5.
+        version: Of the Keras that wrote it; None where the file doesn't say.
+        backend: What an HDF5 file says its Keras ran on; None where it doesn't.
+    """
+    if library.__name__ == "keras" and kind == "keras":
+        saving = library.src.saving.saving_lib
+        sufficient = saving.is_memory_sufficient
+        saving.is_memory_sufficient = lambda model: (
+            path.stat().st_size < _WHOLE_BYTES and sufficient(model)
+        )
+        try:
+            yield
+        finally:
+            saving.is_memory_sufficient = sufficient
+        return
+    version = version or "1"
+    if library.__name__ != "tf_keras" or kind != "h5" or version.startswith("1"):
+        yield
+        return
+    if backend not in (None, "tensorflow"):
+        yield
+        return
+    module = library.src.saving.legacy.hdf5_format
+    original = module.load_subset_weights_from_hdf5_group
+
+    def load(group: Any) -> list[Any]:
+        names = module.load_attributes_from_hdf5_group(group, "weight_names")
+        if any("recurrent_kernel" in name for name in names):
+            return list(original(group))
+        stored = [group[name] for name in names]
+        return [item if item.nbytes >= _LARGE_BYTES else np.asarray(item) for item in stored]
+
+    module.load_subset_weights_from_hdf5_group = load
+    try:
+        yield
+    finally:
+        module.load_subset_weights_from_hdf5_group = original

@@ -1,0 +1,1 @@
+"""Writing a dump: claimed, laid out or resumed, rows written, published."""

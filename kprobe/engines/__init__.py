@@ -1,0 +1,1 @@
+"""Engines: what computes a sub-graph batch by batch, and how."""

@@ -1,0 +1,114 @@
+"""What runs a sub-graph, batch by batch: the part that every engine has."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from kprobe.compat.eager_mode import eagerly
+from kprobe.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kprobe.subgraph.state import State
+    from kprobe.trace.trace import Trace
+
+
+class Engine(ABC):
+    """What gives some tensors of a model, as the model has them.
+
+    Attributes:
+        feeds: The names of the tensors to supply.
+        specs: Shape (batch axis first, None) and dtype of each of them.
+        batch_size: The only batch size it takes; None if it takes any.
+        lifted: Which fetches, by number, lie in loops, branches or functions.
+        frozen: Whether the variables were turned into constants.
+        reproducible: Whether all that it draws at random follows from the seed.
+        runs_python: Whether operations of its graph call Python, such as `tf.py_function`.
+        trace: What it was cut from; None where the model isn't traced.
+    """
+
+    trace: Trace | None = None
+    lifted: frozenset[int] = frozenset()
+    frozen: bool = False
+    reproducible: bool = True
+    runs_python: bool = False
+
+    def __init__(
+        self, specs: Mapping[str, tf.TensorSpec], *, batch_size: int | None, state: State
+    ) -> None:
+        self.feeds = list(specs)
+        self.specs = list(specs.values())
+        self.batch_size = batch_size
+        self._state = state
+
+    @property
+    def has_state(self) -> bool:
+        """Whether something is set before every batch, so that only one can be under way."""
+        return bool(self._state)
+
+    @abstractmethod
+    def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
+        """Compute the fetches from a tensor for each feed."""
+
+    def find_largest(self) -> int | None:
+        """Give the bytes of one sample in the largest tensor on the way; None if nobody knows."""
+        return None
+
+    @eagerly
+    def restore(self) -> None:
+        """Give the model's variables the values they had at first."""
+        self._state.restore()
+
+    @eagerly
+    def __call__(self, feeds: Mapping[str, Any], row: int = 0) -> list[tf.Tensor]:
+        """Compute the fetches, in their order.
+
+        Args:
+            feeds: An array or tensor for each name in `self.feeds`; others are ignored.
+            row: The number of the batch's first sample: random numbers follow from it, and at 0
+                a state that is carried on begins anew.
+
+        Returns:
+            A tensor for each fetch, on the device it was computed on.
+
+        Raises:
+            InputError: The model takes batches of another size only.
+            ModelError: An operation failed on these values.
+            AddressError: The iterations of a loop differ in shape.
+        """
+        arguments = [
+            tf.convert_to_tensor(feeds[name], spec.dtype)
+            for name, spec in zip(self.feeds, self.specs, strict=True)
+        ]
+        if self.batch_size is not None:
+            for argument in arguments:
+                if argument.shape[0] != self.batch_size:
+                    raise InputError(
+                        f"the model takes batches of {self.batch_size} samples only, received "
+                        f"{argument.shape[0]}"
+                    )
+        self._state.begin(row)
+        try:
+            return self._compute(arguments, row)
+        except tf.errors.OpError as error:
+            raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
+        finally:
+            self._state.end()
+
+
+def _shorten(error: tf.errors.OpError) -> str:
+    """The line of TensorFlow's message that says what was wrong, and where."""
+    lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+    told = [
+        line
+        for line in lines
+        if not line.startswith(("Graph execution error", "Detected at", "<stack", "[[", "File"))
+    ]
+    node = re.search(r"node ([\w./\-]+)", error.message)
+    where = f" (at {node[1]})" if node else ""
+    return str((told or lines or [type(error).__name__])[0]) + where

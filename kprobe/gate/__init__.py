@@ -1,0 +1,1 @@
+"""The gate: whether a model file may be opened. Imports no TensorFlow."""

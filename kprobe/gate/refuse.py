@@ -1,0 +1,261 @@
+"""Refuse a model file that would run code of its own when it is loaded or run.
+
+Both Keras libraries build objects from names and modules in the file, and tf_keras runs the
+bytecode in an HDF5 file whatever its `safe_mode` says. This check reads the config alone, and the
+graphs of a SavedModel, so it comes before any loader, and before TensorFlow.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kprobe.errors import Hint, Setting, UnsafeModelError, join_hints
+from kprobe.gate import allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+# The keys under which configs keep layers.
+_LAYER_KEYS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "cell", "cells"})
+_LOOKUP_CLASSES = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
+
+UNSAFE_HINT = Hint(
+    "`", Setting("unsafe", True), "` opens it all the same: only for files you trust"
+)
+SIGNATURE_HINT = Hint("`", Setting("signature", "NAME"), "` runs its graph alone, which is safe")
+
+
+class Checked(Protocol):
+    """What is looked at of a model file."""
+
+    @property
+    def objects(self) -> dict[str, Any]:
+        """The configs of all objects that a loader builds."""
+
+    @property
+    def unsafe_operations(self) -> Sequence[str] | None:
+        """What the graphs of a SavedModel do besides computing; None for other files."""
+
+
+def check_safe(model_file: Checked, registered: Container[str] = ()) -> None:
+    """Check that nothing in a model file makes a loader run code from it.
+
+    Args:
+        model_file: The file.
+        registered: The names under which the user's own classes and functions are registered.
+
+    Raises:
+        UnsafeModelError: The file would run code, import modules or read other files, or it has
+            layers that are neither Keras's own nor registered.
+    """
+    # The first fault of each owner: a Lambda layer holds a function that would be one more.
+    unsafe: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    names: dict[str, None] = {}
+    operations = model_file.unsafe_operations
+    for item, owner, is_layer in _walk_objects(model_file.objects):
+        for fault in _find_unsafe(item, owner):
+            unsafe.setdefault(owner, fault)
+        origin, is_missing = _judge_origin(item, owner, is_layer, registered)
+        if is_missing and operations is not None and item.get("module") in (None, "builtins"):
+            continue  # a SavedModel holds the graph of it, and nothing is imported for it
+        if origin is not None:
+            (missing if is_missing else unsafe).setdefault(owner, origin)
+            if is_missing:
+                names[_bare(_lookup_name(item)) or ""] = None
+    hints = [UNSAFE_HINT] if unsafe else []
+    if operations is not None:
+        if operations:
+            hints = [UNSAFE_HINT]
+        elif unsafe:
+            hints = [SIGNATURE_HINT, UNSAFE_HINT]
+        unsafe |= {fault: fault for fault in operations}
+    lacking = [missing[owner] for owner in missing if owner not in unsafe]
+    if lacking:
+        hints.insert(0, hint_at_custom([*names]))
+    if unsafe or lacking:
+        raise UnsafeModelError(*unsafe.values(), *lacking, hint=join_hints(hints))
+
+
+def hint_at_custom(names: Sequence[str], what: str = "it") -> Hint:
+    """Say how the user's own classes and functions are given.
+
+    Args:
+        names: What they are called, as far as is known.
+        what: What is to be given.
+    """
+    python = ", ".join(f'"{name}": {name if name.isidentifier() else "..."}' for name in names)
+    objects = Setting("custom_objects", "FILE.py", python=f"{{{python or '...'}}}")
+    return Hint(f"give {what} with `", objects, "`")
+
+
+def list_registered_names(model_file: Checked) -> set[str]:
+    """List the names by which a loader looks up the custom objects of a model.
+
+    Args:
+        model_file: The file.
+
+    Returns:
+        Such as "Custom>ROI" or "ROI". A loader that doesn't find one imports the module that
+        the file names, so that each should be given to it as a custom object.
+    """
+    return {
+        name
+        for item, _, _ in _walk_objects(model_file.objects)
+        if isinstance(name := _lookup_name(item), str)
+    }
+
+
+def _walk_objects(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, bool]]:
+    """Yield every dict of a config, the layer it belongs to, and whether it is a layer."""
+    # Loaded with compile=False, the model's own compile_config is never looked at; those of
+    # nested models are.
+    root = {key: value for key, value in config.items() if key != "compile_config"}
+    pending: list[tuple[Any, str, bool]] = [(root, "the model", True)]
+    while pending:
+        value, owner, is_layer = pending.pop()
+        if isinstance(value, list):
+            pending.extend((item, owner, is_layer) for item in reversed(value))
+        elif isinstance(value, dict):
+            is_layer = is_layer and "class_name" in value
+            if is_layer and value is not root:
+                owner = _name_layer(value) or owner
+            yield value, owner, is_layer
+            # A Sequential before Keras 2.2 has a list of layers for its config.
+            for key, item in reversed(value.items()):
+                holds_layers = key in _LAYER_KEYS or (
+                    is_layer and key == "config" and isinstance(item, list)
+                )
+                pending.append((item, owner, holds_layers))
+
+
+def _name_layer(item: dict[str, Any]) -> str | None:
+    config = item.get("config")
+    name = item.get("name") or (config.get("name") if isinstance(config, dict) else None)
+    return f"layer {name!r}" if isinstance(name, str) else None
+
+
+def _find_unsafe(item: dict[str, Any], owner: str) -> Iterator[str]:
+    """Find what runs code or reads files, whichever module it claims to come from."""
+    for key, value in item.items():
+        # Lambda, and the cell wrappers of tf_keras, say so of a function kept as bytecode.
+        if key.endswith("_type") and value == "lambda":
+            yield f"{owner} holds Python bytecode ({key} 'lambda')"
+    names = [_bare(item.get(key)) for key in ("class_name", "registered_name")]
+    for name in names:
+        if name in allowed.UNSAFE_CLASSES:
+            yield f"{owner} has a {name}, which {allowed.UNSAFE_CLASSES[name]}"
+            return
+    config = item.get("config")
+    if not isinstance(config, dict):
+        return
+    if "TFOpLambda" in names or "SlicingOpLambda" in names:
+        symbol = config.get("function")
+        if not isinstance(symbol, str) or not allowed.allows_tensor_function(symbol):
+            yield f"{owner} calls tf.{symbol}, expected a function of tensors"
+    elif "TensorFlowOpLayer" in names:
+        node = config.get("node_def")
+        operation = node.get("op") if isinstance(node, dict) else None
+        if operation not in allowed.TENSOR_OPERATIONS:
+            yield f"{owner} runs the operation {operation}, expected a function of tensors"
+    elif "ClassMethod" in names:
+        symbol, method = config.get("cls_symbol"), config.get("method_name")
+        if symbol != "RaggedTensor" or method not in allowed.CLASS_METHODS:
+            yield f"{owner} calls tf.{symbol}.{method}, expected a constructor of RaggedTensor"
+    elif "InstanceMethod" in names or "InstanceProperty" in names:
+        attribute = config.get("attr_name")
+        if attribute not in allowed.INSTANCE_ATTRIBUTES:
+            yield f"{owner} uses the attribute {attribute!r} of its input"
+    elif _LOOKUP_CLASSES.intersection(name for name in names if name):
+        path = config.get("vocabulary")
+        if isinstance(path, str):
+            yield f"{owner} reads its vocabulary from the file {path!r}"
+
+
+def _judge_origin(
+    item: dict[str, Any], owner: str, is_layer: bool, registered: Container[str]
+) -> tuple[str | None, bool]:
+    """Judge where an object comes from.
+
+    Returns:
+        What is wrong with it, or None; and whether it is just a custom object that is missing.
+    """
+    class_name = item.get("class_name")
+    if "class_name" not in item or _bare(class_name) in allowed.UNSAFE_CLASSES:
+        return None, False
+    if not isinstance(class_name, str):
+        return f"{owner} has a class name that isn't text: {str(class_name)[:80]}", False
+    if class_name in allowed.DATA_FORMS:
+        return None, False
+    if class_name == "function":
+        return _judge_function(item, owner, registered)
+    module = item.get("module")
+    if class_name == "__typespec__":
+        name = item.get("spec_name")
+        if allowed.allows_type_spec(str(module), str(name)):
+            return None, False
+        return f"{owner} has an input type {name} of module {module}", False
+    key = _lookup_name(item)
+    known = isinstance(key, str) and (key in registered or _bare(key) in registered)
+    # Where a config says that it isn't registered, tf_keras imports the module all the same.
+    named = module is None or item.get("registered_name", key) is not None
+    if known and named:
+        return None, False
+    if module is None:
+        if not is_layer or class_name in allowed.LAYER_CLASSES or _is_operation(item):
+            return None, False
+        return f"{owner} is of class {_bare(class_name)}, which is not Keras's own", True
+    if not isinstance(module, str):
+        return f"{owner} has a module name that isn't text: {str(module)[:80]}", False
+    if allowed.allows_class(module, class_name):
+        return None, False
+    if allowed.split_module(module) is not None:
+        return f"{owner} names {module}.{class_name}, which models aren't made of", False
+    if not is_layer:
+        return f"{owner} names {module}.{class_name}, which is not Keras's own", False
+    # No layer is in the standard library: there, the import or the call is what is wanted.
+    is_missing = not known and module.split(".")[0] not in sys.stdlib_module_names
+    return (
+        f"{owner} is of class {_bare(class_name)} (module {module}), which is not Keras's own",
+        is_missing,
+    )
+
+
+def _judge_function(
+    item: dict[str, Any], owner: str, registered: Container[str]
+) -> tuple[str | None, bool]:
+    name, module = item.get("config"), item.get("module")
+    if not isinstance(name, str):
+        return f"{owner} holds a function that isn't a name", False
+    if name in registered or _bare(name) in registered:
+        return None, False
+    if module is None or module == "builtins":
+        # Keras says `builtins` of every function. tf_keras then looks there after all.
+        if hasattr(builtins, name):
+            return f"{owner} names Python's own function {name}", False
+        if name in allowed.FUNCTIONS:
+            return None, False
+        return f"{owner} uses the function {name}, which is not Keras's own", True
+    if isinstance(module, str) and allowed.allows_function(module, name):
+        return None, False
+    return f"{owner} names the function {module}.{name}, which is not Keras's own", False
+
+
+def _lookup_name(item: dict[str, Any]) -> object:
+    """Give the name that the loaders look up among custom objects."""
+    if item.get("class_name") == "function":
+        return item.get("config")
+    return item.get("registered_name") or item.get("class_name")
+
+
+def _bare(name: object) -> str | None:
+    """Take the package off a registered name: "Custom>ROI" gives "ROI"."""
+    return name.rpartition(">")[2] if isinstance(name, str) else None
+
+
+def _is_operation(item: dict[str, Any]) -> bool:
+    """Tell an operation, which HDF5 files of Keras 3 list among the layers, from a layer."""
+    config = item.get("config")
+    return isinstance(config, dict) and "trainable" not in config and "inbound_nodes" in item

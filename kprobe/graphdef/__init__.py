@@ -1,0 +1,1 @@
+"""GraphDefs: read and rewritten, functions and loops included. Knows no model and no address."""

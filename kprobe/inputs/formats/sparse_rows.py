@@ -1,0 +1,112 @@
+"""Rows of a sparse matrix, as `scipy.sparse.save_npz` stores it."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.inputs.formats.npy_header import check_plain
+from kprobe.inputs.sources.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+# The arrays of each format, as scipy/sparse/_matrix_io.py writes them beside format and shape.
+_COMPRESSED = ("data", "indices", "indptr")
+_PARTS = {"csr": _COMPRESSED, "csc": _COMPRESSED, "coo": ("data", "row", "col")}
+
+
+def is_sparse(keys: Collection[str]) -> bool:
+    """Tell a sparse matrix from an archive of arrays, by the keys of the file."""
+    return {"format", "shape", "data"} <= set(keys)
+
+
+class SparseRows(Source):
+    """Rows of a sparse matrix; what isn't stored is zero.
+
+    The memory holds what is stored, and of the rows themselves only those asked for.
+
+    Args:
+        path: The .npz file.
+        label: What messages and row identities call it.
+        identity: What `Source.identity` is to tell.
+
+    Raises:
+        InputError: It can't be read, is of another format or of more axes than two.
+    """
+
+    def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
+        self._identity = identity
+        self.label = label
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                kind = np.asarray(archive["format"]).item()
+                kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
+                parts = _PARTS.get(kind, ())
+                missing = [name for name in parts if name not in archive]
+                if not parts or missing:
+                    raise InputError(
+                        f"{label}: expected a sparse matrix in the format csr, csc or coo, "
+                        f"received {kind!r}"
+                        + (f" without {', '.join(missing)}" if missing else ""),
+                        hint="scipy.sparse.save_npz(file, matrix.tocsr())",
+                    )
+                shape = tuple(int(size) for size in archive["shape"])
+                arrays = {name: archive[name] for name in parts}
+        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, TypeError) as error:
+            raise InputError(f"{label}: can't be read: {error}") from None
+        if len(shape) != 2:
+            raise InputError(f"{label}: expected a sparse matrix, received shape {shape}")
+        rows, width = shape
+        self.rows: int = rows
+        self.shape = (width,)
+        self._values, row_of, self._columns = _list_entries(kind, arrays, shape, label)
+        check_plain(self._values.dtype, shape, label)
+        self.dtype = self._values.dtype.newbyteorder("=")
+        order = np.argsort(row_of, kind="stable")
+        self._values, self._columns = self._values[order], self._columns[order]
+        self._begins = np.searchsorted(row_of[order], np.arange(self.rows + 1))
+
+    def identity(self) -> dict[str, Any]:
+        """Tell the file's name, size and time."""
+        return self._identity
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Fill rows start to stop with what is stored; what is stored twice is added, as scipy."""
+        rows = np.zeros((stop - start, *self.shape), self.dtype)
+        begins = self._begins[start : stop + 1]
+        entries = slice(begins[0], begins[-1])
+        numbers = np.repeat(np.arange(stop - start), np.diff(begins))
+        np.add.at(rows, (numbers, self._columns[entries]), self._values[entries])
+        return rows
+
+
+def _list_entries(
+    kind: str, arrays: Mapping[str, npt.NDArray[Any]], shape: tuple[int, ...], label: str
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Give the value, the row and the column of each entry.
+
+    Raises:
+        InputError: They don't fit each other, or the shape.
+    """
+    values = arrays["data"]
+    if kind == "coo":
+        rows, columns = arrays["row"], arrays["col"]
+    else:
+        counts = np.diff(arrays["indptr"])
+        if len(counts) != shape[kind == "csc"] or (counts < 0).any():
+            raise InputError(f"{label}: expected a sparse matrix, received a damaged one (indptr)")
+        outer, inner = np.repeat(np.arange(len(counts)), counts), arrays["indices"]
+        rows, columns = (outer, inner) if kind == "csr" else (inner, outer)
+    fits = values.ndim == rows.ndim == 1 and values.shape == rows.shape == columns.shape
+    for numbers, size in ((rows, shape[0]), (columns, shape[1])):
+        fits = fits and (not numbers.size or 0 <= numbers.min() <= numbers.max() < size)
+    if not fits:
+        raise InputError(f"{label}: expected a sparse matrix, received a damaged one (indices)")
+    return values, rows, columns

@@ -1,0 +1,1 @@
+"""Image files: found, recognized, decoded and resized."""

@@ -1,0 +1,191 @@
+"""Rows made of encoded images, which are decoded and resized ahead of the reader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.image_options import ImageForm, ImageOptions, choose_form, choose_own_form
+from kprobe.inputs.sources.fallible import FallibleSource
+from kprobe.inputs.sources.source import Unfitted
+from kprobe.inputs.sources.uneven import as_rows, find_common_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import tensorflow as tf
+
+    from kprobe.inputs.images.header import ImageHeader
+    from kprobe.inputs.sources.model_input import ModelInput
+
+
+class EncodedImages(Protocol):
+    """Images as they are stored, wherever that is.
+
+    Attributes:
+        label: What messages call them all.
+        rows: How many.
+        kind: What names them: "image", "folder", "glob" or "list"; None in a file of records.
+    """
+
+    label: str
+    rows: int
+    kind: str | None
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give some an identity each, as `Source.names`."""
+
+    def identity(self) -> dict[str, Any]:
+        """Tell what is read from what, as `Source.identity`."""
+
+    def items(self, start: int) -> tf.data.Dataset:
+        """Give a scalar string for each from one on: what `read_item` takes."""
+
+    def read_item(self, item: tf.Tensor) -> tf.Tensor:
+        """Give the bytes of one, in a graph of TensorFlow; or an error."""
+
+    def headers(self) -> Iterator[ImageHeader]:
+        """Read the header of every image that has one."""
+
+    def explain(self, row: int) -> str:
+        """Tell why an image couldn't be decoded."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+class Images(Unfitted):
+    """Images whose rows have the form that the input asks for, or else their own."""
+
+    def __init__(self, images: EncodedImages) -> None:
+        self.images = images
+        self.label = images.label
+        self.rows: int = images.rows
+
+    def identity(self) -> dict[str, Any]:
+        """Tell which images."""
+        return self.images.identity()
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give each image's own name."""
+        return self.images.names(start, stop)
+
+    def fit(self, model_input: ModelInput | None, options: ImageOptions) -> ImageRows:
+        """Choose the form of the rows.
+
+        Raises:
+            InputError: The input takes no images, or none can be read.
+        """
+        headers = None
+        if model_input is not None:
+            form = choose_form(model_input.name, model_input.shape, options)
+        else:
+            if options.channels is None:
+                headers = self._read_headers()
+            form = choose_own_form(options, _find_channels(headers or ()))
+        if form.size is not None:
+            shape = form.shape(*form.size)
+        else:
+            headers = headers or self._read_headers()
+            shape = find_common_shape([form.shape(*size) for size in {h.size for h in headers}])
+        return ImageRows(self.images, self.label, form, shape)
+
+    def close(self) -> None:
+        """Close what they are read from."""
+        self.images.close()
+
+    def _read_headers(self) -> set[ImageHeader]:
+        """Read the headers of all images.
+
+        Raises:
+            InputError: None can be read.
+        """
+        found = set(self.images.headers())
+        if not found:
+            name = self.names(0, 1)[0].decode()
+            raise InputError(
+                f"{self.label}: no image can be read; {name}: {self.images.explain(0)}"
+            )
+        return found
+
+
+class ImageRows(FallibleSource):
+    """Images as rows: uint8, of several shapes if they keep their sizes and those differ.
+
+    Args:
+        images: The images.
+        label: What messages call them.
+        form: What they are made into.
+        shape: The shape of a row, -1 for the sizes in which they differ.
+    """
+
+    def __init__(
+        self, images: EncodedImages, label: str, form: ImageForm, shape: tuple[int, ...]
+    ) -> None:
+        self.images = images
+        self.label = label
+        self.rows: int = images.rows
+        self.shape = shape
+        self.dtype = np.dtype(np.uint8)
+        self._form = form
+        self._decoded: Iterator[npt.NDArray[Any] | None] = iter(())
+        self._position = -1  # the row that comes next
+
+    def identity(self) -> dict[str, Any]:
+        """Tell which images, and what they are made into."""
+        form = self._form
+        return {
+            **self.images.identity(),
+            "resize": None if form.size is None else list(form.size),
+            "fit": form.fit,
+            "interpolation": form.interpolation,
+            "channels": form.channels,
+        }
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give each image's own name."""
+        return self.images.names(start, stop)
+
+    def salvage(self, start: int, stop: int) -> tuple[npt.NDArray[Any], dict[int, str]]:
+        """Decode rows start to stop; they have mostly been decoded already."""
+        if start != self._position:
+            from kprobe.inputs.images.decoding import decode_all
+
+            self._decoded = decode_all(self.images.items(start), self.images.read_item, self._form)
+            self._position = start
+        images: list[npt.NDArray[Any]] = []
+        faults: dict[int, str] = {}
+        blank = np.zeros([abs(size) for size in self.shape], self.dtype)
+        for row in range(start, stop):
+            image = next(self._decoded)
+            self._position = row + 1
+            if image is None:
+                faults[row] = self.images.explain(row)
+            elif not _has_shape(image, self.shape):
+                faults[row] = f"expected an image of shape {self.shape}, received {image.shape}"
+            images.append(blank if row in faults or image is None else image)
+        if -1 in self.shape:
+            return as_rows(images), faults
+        rows = np.empty((len(images), *blank.shape), self.dtype)
+        for number, image in enumerate(images):
+            rows[number] = image
+        return rows, faults
+
+    def close(self) -> None:
+        """Stop decoding."""
+        self._decoded = iter(())
+        self._position = -1
+        self.images.close()
+
+
+def _find_channels(headers: Collection[ImageHeader]) -> int:
+    """Give the channels that all images have, or RGB's where they have several."""
+    channels = {header.channels for header in headers}
+    return channels.pop() if len(channels) == 1 else 3
+
+
+def _has_shape(image: npt.NDArray[Any], shape: tuple[int, ...]) -> bool:
+    return all(size in (-1, own) for size, own in zip(shape, image.shape, strict=True))

@@ -1,0 +1,1 @@
+"""Samples that Python users have: arrays, generators, datasets, and code that gives them."""

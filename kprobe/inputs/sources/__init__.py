@@ -1,0 +1,1 @@
+"""Sources: rows in order, each with its identity, from one place."""

@@ -1,0 +1,83 @@
+"""Seeded random samples, for when the user has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import Hint, InputError, Setting
+from kprobe.inputs.sources.source import Source
+
+if TYPE_CHECKING:
+    from kprobe.inputs.sources.model_input import ModelInput
+
+DEFAULT_ROWS = 8
+_UNKNOWN_AXIS = 64
+
+
+class RandomRows(Source):
+    """Random samples that fit an input, the same for the same seed.
+
+    Floats are uniform from 0 to 1 and uint8 from 0 to 255, as images are. All other integers are
+    0 or 1: an index that every Embedding has. Axes of any length get 64.
+    Row r is the same whatever is read before it and whatever the batch size.
+
+    Args:
+        model_input: What the rows are to fit.
+        index: The input's place among the model's inputs, so that no two get the same rows.
+        rows: How many.
+        seed: Not negative.
+
+    Raises:
+        InputError: If the input takes what can't be made up, such as strings.
+    """
+
+    def __init__(self, model_input: ModelInput, index: int, rows: int, seed: int) -> None:
+        self.label = "random"
+        self.rows: int = rows
+        self.shape = tuple(
+            _UNKNOWN_AXIS if axis is None else axis for axis in model_input.shape[1:]
+        )
+        self.dtype = _choose_dtype(model_input)
+        self._index = index
+        self._seed = seed
+
+    def identity(self) -> dict[str, Any]:
+        """Tell the seed, and which values are drawn."""
+        return {"source": "random", "seed": self._seed, "values": self._describe_values()}
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Make rows start to stop."""
+        rows = np.empty((stop - start, *self.shape), self.dtype)
+        for place, row in enumerate(range(start, stop)):
+            rows[place] = self._draw(np.random.default_rng([self._seed, self._index, row]))
+        return rows
+
+    def _draw(self, generator: np.random.Generator) -> npt.NDArray[Any]:
+        if self.dtype.kind == "f":
+            precision = np.float64 if self.dtype.itemsize == 8 else np.float32
+            return generator.random(self.shape, precision)
+        if self.dtype.kind == "c":
+            return generator.random(self.shape) + 1j * generator.random(self.shape)
+        high = 256 if self.dtype == np.uint8 else 2
+        return generator.integers(0, high, self.shape, np.uint8)
+
+    def _describe_values(self) -> str:
+        if self.dtype.kind in "fc":
+            return "uniform from 0 to 1"
+        return "uniform from 0 to 255" if self.dtype == np.uint8 else "0 or 1"
+
+
+def _choose_dtype(model_input: ModelInput) -> np.dtype[Any]:
+    """Take the input's dtype; float32 for the floats that numpy doesn't know."""
+    unknown = np.float32 if "float" in model_input.dtype else np.void
+    dtype = model_input.numpy_dtype or np.dtype(unknown)
+    if dtype.kind not in "biufc":
+        raise InputError(
+            f"input '{model_input.name}' expects {model_input.dtype}, and random values can be "
+            "numbers only",
+            hint=Hint("give samples with ", Setting("inputs")),
+        )
+    return dtype

@@ -1,0 +1,264 @@
+"""Build a plan: cut out of a session what a job asks for, and learn the shapes of its results."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from kprobe.compat.eager_mode import eagerly
+from kprobe.dumps.layout import REASON, VALID, Column
+from kprobe.errors import AddressError, Hint, InputError, Setting
+from kprobe.inputs.opening import open_samples
+from kprobe.inputs.samples import Samples
+from kprobe.pipeline.planning.audit import audit, measure_error
+from kprobe.pipeline.planning.batching import (
+    check_last_batch,
+    choose_batch_size,
+    choose_streams,
+)
+from kprobe.pipeline.planning.facts import collect_facts
+from kprobe.pipeline.planning.plan import Plan
+from kprobe.pipeline.planning.settle import check_columns, make_weight_columns, settle
+from kprobe.session.complete import describe_inputs
+from kprobe.subgraph.feeding import check_used, find_feeds
+from kprobe.trace.dropped import UNUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import tensorflow as tf
+
+    from kprobe.pipeline.planning.job import Job
+    from kprobe.pipeline.planning.settle import Group, Settled
+    from kprobe.session.session import Session
+    from kprobe.trace.fetch import Fetch
+
+
+@eagerly
+def build(job: Job, session: Session, samples: Samples | None, facts: Mapping[str, Any]) -> Plan:
+    """Build the plan of a job.
+
+    Args:
+        job: The job.
+        session: Its model.
+        samples: Its samples, if they are open already. They are the plan's from now on, and closed
+            if there won't be one.
+        facts: Which model it is, for the attributes of the dump.
+
+    Raises:
+        KprobeError: Whatever is wrong with the addresses, the inputs or the model.
+    """
+    with contextlib.ExitStack() as stack:
+        if samples is not None:
+            stack.callback(samples.close)
+        fetches = session.find(job.selection.layers)
+        weights = _group([fetch for fetch in fetches if fetch.is_weight])
+        groups = _group([fetch for fetch in fetches if not fetch.is_weight])
+        session, fed = _feed(job, session, groups)
+        samples = _take_samples(job, session, groups, samples, fed)
+        stack.callback(samples.close)
+        # Before anything runs, since the model's state may change.
+        weight_columns = make_weight_columns(weights, job.stored_dtype)
+        settled = settle(session, job, groups, samples, _list_left_out(job, session))
+        stored = [*settled.groups, *weights]
+        check_columns(stored)
+        columns = [*settled.columns, *weight_columns, *_make_sample_columns(job, samples)]
+        batch_size, streams = _choose_batches(job, settled, samples, columns)
+        addresses = [[*dict.fromkeys(fetch.address for fetch in group)] for group in stored]
+        attrs = collect_facts(job, session, [a for own in addresses for a in own], samples)
+        engine = settled.computation.engine
+        attrs |= {
+            "batch_size": batch_size,
+            "streams": streams,
+            "frozen": engine.frozen,
+            "reproducible": engine.reproducible,
+            **facts,
+        }
+        attrs |= _measure(job, session, settled, samples, batch_size)
+        stack.pop_all()
+        return Plan(
+            job=job,
+            samples=samples,
+            computation=settled.computation,
+            columns=columns,
+            addresses=[*addresses, *([column.name] for column in columns[len(stored) :])],
+            names=_find_names(fetches, stored, columns),
+            left_out=settled.left_out,
+            one_by_one=settled.one_by_one,
+            batch_size=batch_size,
+            streams=streams,
+            order=_find_order(session, settled.groups),
+            attrs=attrs,
+            notes=session.notes,
+        )
+
+
+def _list_left_out(job: Job, session: Session) -> list[str]:
+    """List the calls that all layers would bring and that have no tensor, each with the reason."""
+    dropped = session.traced.dropped if job.selection.layers is None else ()
+    return [
+        f"{call.address} {call.reason}"
+        for call in dropped
+        if call.reason != UNUSED and not call.is_input
+    ]
+
+
+def _choose_batches(
+    job: Job, settled: Settled, samples: Samples, columns: Sequence[Column]
+) -> tuple[int, int]:
+    """Choose how many samples are in a batch, and how many batches are computed at a time.
+
+    Raises:
+        InputError: What was asked for can't be had.
+    """
+    batch_size = choose_batch_size(job, settled, samples, columns)
+    check_last_batch(job, settled.computation.engine, samples, batch_size)
+    return batch_size, choose_streams(job.compute, settled, batch_size, columns)
+
+
+def _feed(job: Job, session: Session, groups: Sequence[Group]) -> tuple[Session, Mapping[str, Any]]:
+    """Let the tensors be fed that are to be, and give the source of each by its address.
+
+    Raises:
+        AddressError: One of them can't be, or nothing that is asked for depends on it.
+    """
+    sources, replaced = job.selection.sources, job.selection.replaced
+    fed = find_feeds(session.traced, [*sources, *replaced])
+    if not fed:
+        return session, {}
+    supplied, changed = fed[: len(sources)], fed[len(sources) :]
+    session = session.feed(
+        {feed.address: feed.tensor for feed in supplied},
+        {f.address: (f.tensor, by) for f, by in zip(changed, replaced.values(), strict=True)},
+    )
+    check_used(session.cut([group[0].tensor for group in groups]), fed)
+    addresses = [feed.address for feed in supplied]
+    return session, dict(zip(addresses, sources.values(), strict=True))
+
+
+def _take_samples(
+    job: Job,
+    session: Session,
+    groups: Sequence[Group],
+    samples: Samples | None,
+    fed: Mapping[str, Any],
+) -> Samples:
+    """Open the samples, unless they are open, and keep of them what is needed.
+
+    Raises:
+        InputError: An input is needed that has none, or samples are given that nothing needs.
+        AddressError: Some of what is asked for needs an input beside the feeds.
+    """
+    if not groups:
+        _check_weights_alone(job, session)
+        if samples is not None:
+            samples.close()
+        return Samples({})
+    needed = session.list_needed([group[0].tensor for group in groups])
+    if samples is None:
+        if fed:
+            _check_inputs(job, session, groups, [name for name in needed if name not in fed])
+        size = next((spec.shape[0] for spec in needed.values()), None)
+        spec = job.samples.fill_batches(size or job.compute.batch_size)
+        samples = open_samples(spec, describe_inputs(session.model, needed), feeds=fed)
+    try:
+        samples.restrict(list(needed))
+    except BaseException:
+        samples.close()
+        raise
+    return samples
+
+
+def _check_inputs(
+    job: Job, session: Session, groups: Sequence[Group], inputs: Sequence[str]
+) -> None:
+    """Check that inputs are given beside the feeds where they are needed, and only there.
+
+    Raises:
+        InputError: No input of the model is needed, and some are given.
+        AddressError: Some of what is asked for needs an input, and none is given.
+    """
+    given = [each.describe() for each in job.samples.given]
+    if given and not inputs:
+        raise InputError(
+            f"with these feeds the model needs no input, received {', '.join(given)}",
+            hint=Hint("leave ", Setting("inputs"), " out"),
+        )
+    if not inputs or given or job.samples.random:
+        return
+    unreached = [
+        group[0].address
+        for group in groups
+        if set(session.list_needed([group[0].tensor])) & set(inputs)
+    ]
+    raise AddressError(
+        f"{', '.join(unreached[:8])} can't be computed from the feeds alone: "
+        f"the input {', '.join(inputs)} is needed, too",
+        hint=Hint("give it with ", Setting("inputs"), ", or feed what lies upstream"),
+    )
+
+
+def _check_weights_alone(job: Job, session: Session) -> None:
+    """Check that nothing is asked for that needs samples, which weights alone don't.
+
+    Raises:
+        InputError: Some are given, or an audit is asked for.
+    """
+    # A model that had to be called has a use for samples all the same.
+    if job.samples.given and not session.called:
+        raise InputError("weights alone need no input, and some is given", hint="leave it out")
+    if job.compute.audit:
+        raise InputError("weights alone aren't computed: there is nothing to audit")
+
+
+def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
+    """Put fetches of the same tensor together: it is computed and stored once."""
+    groups: dict[int, list[Fetch]] = {}
+    for fetch in fetches:
+        groups.setdefault(id(fetch.tensor), []).append(fetch)
+    return list(groups.values())
+
+
+def _make_sample_columns(job: Job, samples: Samples) -> list[Column]:
+    """Make the columns of what is known of the samples: labels, and whether they were read."""
+    columns = []
+    if samples.labels is not None:
+        value = samples.labels.indices[: samples.rows]
+        attrs: dict[str, Any] = {"classes": samples.labels.classes, "layout": "label"}
+        columns.append(Column("label", value.shape, value.dtype, attrs, value, by_sample=True))
+    return columns + ([VALID, REASON] if job.samples.on_error == "skip" else [])
+
+
+def _find_names(
+    fetches: Sequence[Fetch], stored: Sequence[Group], columns: Sequence[Column]
+) -> dict[str, str]:
+    """Give by the name of each fetch that is stored, in their order, that of its column."""
+    pairs = zip(stored, columns, strict=False)  # those of samples come last
+    found = {fetch.name: column.name for group, column in pairs for fetch in group}
+    return {fetch.name: found[fetch.name] for fetch in fetches if fetch.name in found}
+
+
+def _find_order(session: Session, groups: Sequence[Group]) -> list[int]:
+    """Give the numbers of the groups in the order in which the model computes their tensors."""
+    if session.compute.eager:
+        return list(range(len(groups)))
+    places = [session.traced.find_place(group[0].tensor) for group in groups]
+    return sorted(range(len(groups)), key=places.__getitem__)
+
+
+def _measure(
+    job: Job, session: Session, settled: Settled, samples: Samples, batch_size: int
+) -> Mapping[str, Any]:
+    """Give attributes of the dump that are measured on the first batch."""
+    attrs: dict[str, Any] = {}
+    if settled.one_by_one:
+        attrs["one_by_one"] = list(settled.one_by_one)
+    tensors: list[tf.Tensor] = [group[0].tensor for group in settled.groups]
+    if job.compute.precision == "bfloat16" and tensors:
+        batch = samples.peek(batch_size)
+        attrs["bfloat16_error"] = measure_error(session, settled, batch, samples.most)
+    if job.compute.audit:
+        frozen = settled.computation.engine.frozen
+        batch = samples.peek(batch_size)
+        attrs["audit_ulps"] = audit(session, tensors, batch, frozen=frozen)
+    return attrs

@@ -1,0 +1,48 @@
+"""Plan a job: find out all that can go wrong, and how large everything is, before it runs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from kprobe.models.load import find_source
+from kprobe.pipeline.planning.precheck import precheck, samples_can_wait
+from kprobe.session.loading import load
+
+if TYPE_CHECKING:
+    from kprobe.pipeline.planning.job import Job
+    from kprobe.pipeline.planning.plan import Plan
+
+
+def plan(job: Job) -> Plan:
+    """Make a job ready to run.
+
+    Args:
+        job: What was asked for.
+
+    Returns:
+        The plan.
+
+    Raises:
+        KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
+    """
+    source = None if job.model.in_memory else find_source(job.model)
+    with contextlib.ExitStack() as stack:
+        samples = precheck(job, source)
+        if samples is not None:
+            stack.callback(samples.close)
+        loaded = load(job.model, job.compute, source)
+        # They import TensorFlow, which was set up for the model by now.
+        from kprobe.pipeline.planning.build import build
+        from kprobe.session.session import open_session
+
+        stack.pop_all()
+        wait = samples_can_wait(job)
+        session, samples = open_session(loaded, job.compute, job.samples, samples, wait=wait)
+        with contextlib.ExitStack() as opened:
+            if samples is not None:
+                opened.callback(samples.close)
+            # Before eager execution is on: the weights of TF1's models live in a session.
+            facts = loaded.identify()
+            opened.pop_all()
+        return build(job, session, samples, facts)

@@ -1,0 +1,107 @@
+"""Find what is wrong with a job from the files alone, in the moment before TensorFlow loads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kprobe.addresses.resolve import resolve
+from kprobe.dumps.partial import check_output
+from kprobe.errors import KprobeError, merge_errors
+from kprobe.gate.refuse import check_safe
+from kprobe.inputs.opening import check_there, open_samples
+from kprobe.inputs.sources.model_input import ModelInput
+from kprobe.models.file import ModelFile
+from kprobe.models.listing import LayerEntry, list_layers
+from kprobe.models.stored import check_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kprobe.inputs.samples import Samples
+    from kprobe.models.code import Code
+    from kprobe.pipeline.planning.job import Job
+
+
+def precheck(job: Job, source: ModelFile | Code | None) -> Samples | None:
+    """Check the output, the addresses and the inputs of a job as far as the files tell.
+
+    What they don't tell is found out when the model is loaded and traced.
+
+    Args:
+        job: The job.
+        source: Where its model comes from; None for one in memory.
+
+    Returns:
+        The samples, opened, where the file tells what the model takes.
+
+    Raises:
+        KprobeError: With everything that was found, of the class of the first.
+    """
+    calls: list[LayerEntry] = []
+    if isinstance(source, ModelFile):
+        if not job.model.unsafe and not job.model.custom:
+            check_safe(source)
+        calls = list_layers(source, parameters=False)
+    errors: list[KprobeError] = []
+    output, spec = job.output, job.model
+
+    def attempt(check: Callable[[], Any]) -> Any:
+        try:
+            return check()
+        except KprobeError as error:
+            errors.append(error)
+        return None
+
+    if output is not None:
+        attempt(lambda: check_output(output.path, overwrite=output.overwrite, resume=output.resume))
+    attempt(lambda: check_weights(source, spec.weights, random_weights=spec.random_weights))
+    attempt(lambda: _check_addresses(job, calls))
+    samples: Samples | None = attempt(lambda: _open(job, calls))
+    if errors:
+        if samples is not None:
+            samples.close()
+        raise merge_errors(errors)
+    return samples
+
+
+def samples_can_wait(job: Job) -> bool:
+    """Tell whether samples are opened once it is known what is needed: feeds too, or nothing."""
+    if job.selection.sources:
+        return True
+    return not job.samples.given and job.selection.only_weights and not job.compute.eager
+
+
+def _check_addresses(job: Job, calls: Sequence[LayerEntry]) -> None:
+    if not calls or not all(call.tells_inside for call in calls):
+        return
+    # The operations inside a layer are known only when it is traced.
+    layers = [layer for layer in job.selection.layers or () if isinstance(layer, str)]
+    texts = [*layers, *job.selection.sources, *job.selection.replaced]
+    asked = [text.partition("//")[0] for text in texts]
+    resolve(dict.fromkeys(path for path in asked if path), calls)
+
+
+def _open(job: Job, calls: Sequence[LayerEntry]) -> Samples | None:
+    if samples_can_wait(job):
+        check_there(
+            [source for source in job.selection.sources.values() if isinstance(source, str)]
+        )
+        return None
+    inputs = _find_inputs(calls)
+    sizes = [call.output_shape[0] for call in calls if call.is_input and call.output_shape]
+    size = next((size for size in sizes if isinstance(size, int)), None)
+    spec = job.samples.fill_batches(size or job.compute.batch_size)
+    return open_samples(spec, inputs) if inputs else None
+
+
+def _find_inputs(calls: Sequence[LayerEntry]) -> list[ModelInput]:
+    """The model's inputs, or none where the file doesn't tell all about each."""
+    inputs = []
+    for call in calls:
+        if call.is_input and call.depth == 0:
+            if not isinstance(call.output_shape, tuple) or call.dtype is None:
+                return []
+            shape = (None, *call.output_shape[1:])
+            name = call.steps[0][0]
+            inputs.append(ModelInput(name, shape, call.dtype, optional=call.optional))
+    return inputs

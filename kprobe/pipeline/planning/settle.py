@@ -1,0 +1,318 @@
+"""Settle what is stored of what is asked for, and as which columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from kprobe.dumps.layout import Column
+from kprobe.dumps.names import check_names, column_name
+from kprobe.engines.computation import Computation, FetchSpec
+from kprobe.errors import AddressError, Hint, InputError, Setting
+from kprobe.pipeline.planning.probe import Probed, Unfit, probe, run_first
+from kprobe.trace.graph_mode import is_graph_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kprobe.dumps.output import StoredDtype
+    from kprobe.engines.compute import Compute
+    from kprobe.engines.engine import Engine
+    from kprobe.inputs.samples import Samples
+    from kprobe.pipeline.planning.job import Job
+    from kprobe.session.session import Session
+    from kprobe.trace.fetch import Fetch
+
+Group = list["Fetch"]
+
+_RAGGED = "is a ragged tensor"
+_BY_NAME = "ask for it by its name, to store it whole for each sample"
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """What will be computed, and stored.
+
+    Attributes:
+        groups: The fetches of each tensor.
+        computation: What computes the tensors of the groups.
+        columns: The column of each.
+        left_out: What a pattern named and can't be stored, each with the reason.
+        one_by_one: By address the tensors for whose sake samples must be run one by one, each with
+            the reason: they have no rows, and the whole tensor of a sample is stored as its row.
+    """
+
+    groups: Sequence[Group]
+    computation: Computation
+    columns: Sequence[Column]
+    left_out: Sequence[str] = ()
+    one_by_one: Mapping[str, str] = field(default_factory=dict)
+
+
+def settle(
+    session: Session, job: Job, groups: Sequence[Group], samples: Samples, left_out: Sequence[str]
+) -> Settled:
+    """Find out with a few samples how each tensor becomes rows.
+
+    What has no row for each sample is taken whole where its name was asked for, and left out
+    where a pattern brought it.
+
+    Args:
+        session: The model.
+        job: The job.
+        groups: The fetches of each tensor.
+        samples: The samples, of which the first ones are run.
+        left_out: What has been left out before.
+
+    Raises:
+        AddressError: Something asked for by name can't be stored, or nothing would be left.
+    """
+    return _Settling(session, job, groups, samples, left_out).run()
+
+
+class _Settling:
+    """The fetches on their way to columns."""
+
+    def __init__(
+        self,
+        session: Session,
+        job: Job,
+        groups: Sequence[Group],
+        samples: Samples,
+        left_out: Sequence[str],
+    ) -> None:
+        self._session = session
+        self._job = job
+        self._groups = list(groups)
+        self._samples = samples
+        self._left_out = list(left_out)
+        # By the id of a tensor, why it has no rows of one shape.
+        self._uneven: dict[int, Unfit] = _find_forced(job, groups)
+        for group in [group for group in groups if id(group[0].tensor) in session.traced.ragged]:
+            if all(fetch.by_pattern for fetch in group):
+                self._leave_out(group, _RAGGED)
+            else:
+                self._uneven[id(group[0].tensor)] = Unfit(_RAGGED, axis=0)
+        if self._left_out and not self._groups:
+            raise AddressError(*self._left_out, hint=_BY_NAME)
+
+    def run(self) -> Settled:
+        """Leave out what can't be had until all can."""
+        while True:
+            even = [group for group in self._groups if id(group[0].tensor) not in self._uneven]
+            engine = self._make_engine(even)
+            probed = Probed([], 1, [], {})
+            if even:
+                probed = probe(engine, self._samples, self._job.compute.batch_size)
+                engine.restore()
+            if not probed.unfit:
+                break
+            self._sort_out(even, engine, probed)
+        if self._uneven:
+            keys = [id(group[0].tensor) for group in even]
+            return self._settle_one_by_one(dict(zip(keys, probed.axes, strict=True)))
+        fetches = [
+            self._describe_fetch(group, axis)
+            for group, axis in zip(self._groups, probed.axes, strict=True)
+        ]
+        columns = [
+            self._make_column(group, fetch, result, probed.rows)
+            for group, fetch, result in zip(self._groups, fetches, probed.results, strict=True)
+        ]
+        return Settled(self._groups, Computation(engine, fetches), columns, self._left_out)
+
+    def _make_engine(self, groups: Sequence[Group]) -> Engine:
+        fetches = [group[0] for group in groups]
+        dtypes = [choose_stored(fetch.tensor, self._job.stored_dtype) for fetch in fetches]
+        return self._session.make_engine(fetches, dtypes, self._samples.most)
+
+    def _describe_fetch(self, group: Group, axis: int | None, *, whole: bool = False) -> FetchSpec:
+        tensor = group[0].tensor
+        dtype = choose_stored(tensor, self._job.stored_dtype)
+        return FetchSpec(group[0].address, tensor, dtype, axis, whole)
+
+    def _leave_out(self, group: Group, reason: str) -> None:
+        self._left_out.append(f"{group[0].address} {reason}")
+        self._groups.remove(group)
+
+    def _sort_out(self, groups: Sequence[Group], engine: Engine, probed: Probed) -> None:
+        """Leave out what patterns brought, and take the rest whole.
+
+        Raises:
+            AddressError: Something that was asked for by name can't be had, or nothing is left.
+        """
+        faults = []
+        for number, problem in probed.unfit.items():
+            group = groups[number]
+            # All that is computed from a batch of one sample is that sample's.
+            alone = problem.whole and engine.batch_size == 1
+            if all(fetch.by_pattern for fetch in group) and not alone:
+                self._leave_out(group, problem.reason)
+            elif problem.whole:
+                self._uneven[id(group[0].tensor)] = problem
+            else:
+                faults.append(f"{group[0].address} {problem.reason}")
+        if faults:
+            raise AddressError(*faults, hint=_hint_at_size(self._session))
+        if not self._groups:
+            by_name = any(problem.whole for problem in probed.unfit.values())
+            raise AddressError(*self._left_out, hint=_BY_NAME if by_name else "leave it out")
+
+    def _settle_one_by_one(self, axes: Mapping[int, int | None]) -> Settled:
+        """Settle for samples that are run one by one.
+
+        Args:
+            axes: The axis of samples of those tensors that have one, by the tensor's id.
+        """
+        engine = self._make_engine(self._groups)
+        reasons = {
+            group[0].address: self._uneven[id(group[0].tensor)].reason
+            for group in self._groups
+            if id(group[0].tensor) in self._uneven and engine.batch_size != 1
+        }
+        if reasons:
+            check_one_by_one(self._job.compute, reasons)
+        fetches, columns = [], []
+        results = run_first(engine, self._samples)
+        engine.restore()
+        for group, result in zip(self._groups, results, strict=True):
+            key = id(group[0].tensor)
+            if key not in self._uneven:
+                fetch = self._describe_fetch(group, axes[key])
+                fetches.append(fetch)
+                columns.append(self._make_column(group, fetch, result, 1))
+                continue
+            shape = _find_fixed(self._session, group[0].tensor, result)
+            axis = self._uneven[key].axis
+            if axis is None or axis >= len(shape) or result.shape[axis] != 1:
+                fetches.append(self._describe_fetch(group, None, whole=True))
+            else:
+                fetches.append(self._describe_fetch(group, axis))
+                del shape[axis]
+            columns.append(_make_column(group, result.dtype, shape))
+        computation = Computation(engine, fetches)
+        return Settled(self._groups, computation, columns, self._left_out, reasons)
+
+    def _make_column(self, group: Group, fetch: FetchSpec, result: tf.Tensor, rows: int) -> Column:
+        """Make the column of a tensor that has rows, -1 for sizes that follow those of a sample."""
+        if not any(-1 in shape for shape, _ in self._samples.specs().values()):
+            shape = fetch.arrange(result, rows).shape.as_list()[1:]
+        elif fetch.axis is None:
+            shape = [-1] * (result.shape.rank - 1)
+        else:
+            shape = _find_fixed(self._session, fetch.tensor, result)
+            del shape[fetch.axis]
+        return _make_column(group, result.dtype, shape)
+
+
+def check_one_by_one(compute: Compute, reasons: Mapping[str, str]) -> None:
+    """Check that samples may run one by one, as tensors without rows need.
+
+    Raises:
+        InputError: Another batch size was asked for.
+    """
+    if compute.batch_size not in (None, 1):
+        raise InputError(
+            *(f"{address} {reason}" for address, reason in reasons.items()),
+            "such tensors are stored for samples run one by one, received a batch size of "
+            f"{compute.batch_size}",
+            hint=Hint("leave ", Setting("batch_size"), " out, or these tensors"),
+        )
+
+
+def _hint_at_size(session: Session) -> Hint | str:
+    if session.compute.batch_size is None and is_graph_mode(session.model):
+        return Hint(
+            "leave it out, or say for how many samples at a time the model was built: ",
+            Setting("batch_size", "N", python="N"),
+        )
+    if (session.compute.batch_size or 1) > 1:
+        whole = ", to store it whole for each sample"
+        return Hint("leave it out, or ", Setting("batch_size"), whole)
+    return "leave it out"
+
+
+def _find_forced(job: Job, groups: Sequence[Group]) -> dict[int, Unfit]:
+    """Give what the job itself says has another shape for each sample."""
+    forced = set(job.selection.ragged)
+    found: dict[int, Unfit] = {}
+    for group in groups:
+        names = {name for fetch in group for name in (fetch.address, fetch.name)}
+        if names & forced:
+            found[id(group[0].tensor)] = Unfit("is said to have a shape of its own for each sample")
+            forced -= names
+    if forced:
+        raise AddressError(
+            f"said to be ragged: {', '.join(sorted(forced))}: not among the addresses asked for"
+        )
+    return found
+
+
+def _find_fixed(session: Session, tensor: tf.Tensor, result: tf.Tensor) -> list[int]:
+    """Give the sizes of a tensor that are the same for all samples, and -1 for the others."""
+    rank = result.shape.rank
+    if session.compute.eager or tensor.shape.rank is None:
+        return [-1] * rank
+    own = [-1 if size is None else size for size in tensor.shape]
+    return [-1] * (rank - len(own)) + own  # a loop's iterations come first
+
+
+def _make_column(group: Group, dtype: tf.DType, shape: Sequence[int]) -> Column:
+    """Make a column.
+
+    Args:
+        group: The fetches of its tensor.
+        dtype: What it is stored as.
+        shape: Of a row, -1 for sizes that differ.
+    """
+    sizes, stored = tuple(shape), np.dtype(dtype.as_numpy_dtype)
+    if dtype == tf.string:
+        sizes, stored = (*sizes, -1), np.dtype(np.uint8)
+    layout = "ragged" if -1 in sizes else "dense"
+    return Column(column_name(group[0].name), sizes, stored, _describe(group, layout))
+
+
+def choose_stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
+    """The dtype a tensor is stored as. Numpy has no bfloat16 or float8, and HDF5 no booleans."""
+    if tensor.dtype == tf.bool:
+        return tf.uint8
+    if tensor.dtype.is_floating and dtype != "as-is":
+        return tf.as_dtype(dtype)
+    known = not tensor.dtype.is_floating or tensor.dtype in (tf.float16, tf.float32, tf.float64)
+    return tensor.dtype if known else tf.float32
+
+
+def make_weight_columns(groups: Sequence[Group], dtype: StoredDtype) -> list[Column]:
+    """Make the columns of weights, which all samples share, with the values they have now."""
+    columns = []
+    for group in groups:
+        fetch = group[0]
+        value = np.asarray(tf.cast(fetch.read(), choose_stored(fetch.tensor, dtype)))
+        attrs = _describe(group, "weight")
+        columns.append(Column(column_name(group[0].name), value.shape, value.dtype, attrs, value))
+    return columns
+
+
+def check_columns(groups: Sequence[Group]) -> None:
+    """Check that the columns can have their names.
+
+    Raises:
+        DumpError: Some can't.
+    """
+    pairs = [(fetch.address, column_name(fetch.name)) for group in groups for fetch in group]
+    check_names(dict.fromkeys(pairs))
+
+
+def _describe(group: Group, layout: str) -> dict[str, Any]:
+    fetch = group[0]
+    return {
+        "addresses": list(dict.fromkeys(name for f in group for name in (f.address, f.name))),
+        "layer": fetch.layer,
+        "layer_class": fetch.layer_class,
+        "tensor": getattr(fetch.tensor, "name", ""),  # an eager one has none
+        "dtype": fetch.tensor.dtype.name,
+        "layout": layout,
+    }

@@ -1,0 +1,1 @@
+"""Running a plan: read, compute and hand over at the same time."""

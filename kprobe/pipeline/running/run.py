@@ -1,0 +1,226 @@
+"""Run a plan: read, compute and write at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.dumps.reader import open_dump
+from kprobe.errors import DumpError, Hint, Setting, StoppedError, join_hints
+from kprobe.pipeline.planning.size import check_size
+from kprobe.pipeline.running.batches import compute
+from kprobe.pipeline.running.progress import Progress
+from kprobe.pipeline.running.sink import DumpSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kprobe.pipeline.planning.plan import Plan
+    from kprobe.pipeline.running.sink import Sink
+
+# How much work a killed run may lose.
+_COMMIT_SECONDS = 10.0
+_COMMIT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a run did.
+
+    Attributes:
+        output: The finished dump.
+        rows: Samples in the dump.
+        left_out: How many of them couldn't be read, and have no values.
+        resumed: How many of them an earlier run had written.
+        datasets: Datasets written.
+        written: Bytes of activations and weights written.
+        seconds: Wall time of reading, computing and writing.
+        bottleneck: What the run waited for most: "reading", "computing" or "writing".
+    """
+
+    output: Path
+    rows: int
+    left_out: int
+    resumed: int
+    datasets: int
+    written: int
+    seconds: float
+    bottleneck: str
+
+
+def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Receipt:
+    """Run all rows of a plan and write the dump.
+
+    Args:
+        plan: The plan.
+        progress: Called with how far it is, at first, after every batch, and every second in
+            which none comes.
+
+    Raises:
+        InputError: A sample can't be read.
+        AddressError: A tensor turns out to have no row for each sample.
+        DumpError: The dump is too large, or can't be written.
+        StoppedError: By Ctrl-C, or because its time is over.
+    """
+    from kprobe.compat.eager_mode import eagerly  # TensorFlow's import waits until the plan is made
+
+    began = time.perf_counter()
+    sink = DumpSink(plan)
+    if sink.writer.output.resume and sink.writer.is_done():
+        return _sum_up(plan, sink, resumed=None, written=0, seconds=0.0, waits={})
+    check_size(plan)
+    try:
+        with sink:
+            resumed = sink.committed
+            if resumed and (fault := plan.find_obstacle()):
+                raise DumpError(
+                    f"{sink.writer.partial}: can't be continued: {fault}",
+                    hint=Hint("start anew with ", Setting("overwrite", True)),
+                )
+            # Around all threads: what shapes consist of is a setting of the process.
+            stop_after = sink.writer.output.stop_after
+            waits = eagerly(run_range)(plan, sink, resumed, plan.rows, progress, stop_after)
+            finishing = time.perf_counter()
+            sink.finish()
+    except (KeyboardInterrupt, StoppedError) as stopped:
+        raise _explain_stop(plan, sink, stopped) from None
+    ended = time.perf_counter()
+    waits["writing"] += ended - finishing
+    waits["computing"] = ended - began - sum(waits.values())
+    fixed = plan.row_bytes * sink.writer.covered
+    whole = sum(column.count_bytes(sink.writer.covered) for column in plan.columns)
+    written = sink.taken_bytes + whole - fixed
+    return _sum_up(plan, sink, resumed=resumed, written=written, seconds=ended - began, waits=waits)
+
+
+def _sum_up(
+    plan: Plan,
+    sink: DumpSink,
+    *,
+    resumed: int | None,
+    written: int,
+    seconds: float,
+    waits: dict[str, float],
+) -> Receipt:
+    """Say what is in the dump; an earlier run did all of it where `resumed` is None."""
+    with open_dump(sink.writer.path) as dump:
+        valid, rows = dump.valid, dump.rows
+    left_out = 0 if valid is None else rows - int(np.count_nonzero(valid))
+    return Receipt(
+        output=sink.writer.path,
+        rows=rows,
+        left_out=left_out,
+        resumed=rows if resumed is None else resumed,
+        datasets=len(plan.columns),
+        written=written,
+        seconds=seconds,
+        bottleneck=max(waits, key=lambda stage: waits[stage], default=""),
+    )
+
+
+def _explain_stop(plan: Plan, sink: DumpSink, stopped: BaseException) -> StoppedError:
+    """Say what there is of a dump that was stopped, and how to continue it."""
+    partial = sink.writer.partial
+    reason, remedy = "stopped", None
+    if isinstance(stopped, StoppedError):
+        reason, remedy = stopped.faults[0], stopped.remedy
+    if not partial.exists():
+        nothing = "stopped before anything was written"
+        return StoppedError(nothing if reason == "stopped" else f"{reason}: {nothing}", hint=remedy)
+    of = "" if plan.samples.rows is None else f" of {plan.rows:,}"
+    if fault := plan.find_obstacle():
+        hint = join_hints([*([remedy] if remedy else []), f"it can't be continued: {fault}"])
+    else:
+        again = Hint("continue with the same command and ", Setting("resume", True))
+        hint = join_hints([*([remedy] if remedy else []), again], ", and ")
+    return StoppedError(f"{reason}: {sink.committed:,}{of} samples are in {partial}", hint=hint)
+
+
+def run_range(
+    plan: Plan,
+    sink: Sink,
+    start: int,
+    stop: int,
+    progress: Callable[[Progress], None] | None = None,
+    stop_after: float | None = None,
+) -> dict[str, float]:
+    """Run some rows of a plan, and give them to a sink.
+
+    Args:
+        plan: The plan.
+        sink: Where the rows go.
+        start: The first row, a multiple of the plan's batch size.
+        stop: The row after the last.
+        progress: Called with how far it is, at first, after every batch, and every second in
+            which none comes.
+        stop_after: After how many seconds to stop, behind a batch; None for never.
+
+    Returns:
+        How long computing waited for "reading" and for "writing", in seconds.
+
+    Raises:
+        StoppedError: Its time is over, or the sink takes no more.
+    """
+    waits = {"reading": 0.0, "writing": 0.0}
+    committed, committed_bytes = time.monotonic(), 0
+    ends = committed + (stop_after or math.inf)
+    ahead: queue.Queue[Any] = queue.Queue(maxsize=1)
+    tell = _make_teller(plan, sink, start, stop, waits, ahead, progress)
+    done = start
+    tell(done)
+    with contextlib.closing(compute(plan, start, stop, waits, ahead)) as batches:
+        for batch in batches:
+            computed = time.perf_counter()
+            if batch is not None:
+                sink.take(batch)
+                done = batch.first + batch.rows
+            now, taken = time.monotonic(), sink.taken_bytes
+            if now - committed >= _COMMIT_SECONDS or taken - committed_bytes >= _COMMIT_BYTES:
+                sink.commit_soon(done)
+                committed, committed_bytes = now, taken
+            waits["writing"] += time.perf_counter() - computed
+            tell(done)
+            if now >= ends and done < stop:
+                raise StoppedError("its time is over")
+    if done == stop < plan.samples.most and plan.samples.rows is None:
+        raise StoppedError(f"a file has room for {stop:,} such samples, and there may be more")
+    return waits
+
+
+def _make_teller(
+    plan: Plan,
+    sink: Sink,
+    start: int,
+    stop: int,
+    waits: dict[str, float],
+    ahead: queue.Queue[Any],
+    progress: Callable[[Progress], None] | None,
+) -> Callable[[int], None]:
+    """Make what tells how far a run is, given the rows that are done."""
+    began = time.monotonic()
+
+    def tell(done: int) -> None:
+        if progress is None:
+            return
+        spent = waits | {"computing": time.monotonic() - began - sum(waits.values())}
+        progress(
+            Progress(
+                rows=done,
+                total=None if plan.samples.rows is None else stop,
+                resumed=start,
+                bytes=sink.taken_bytes,
+                began=began,
+                read_ahead=ahead.qsize(),
+                to_write=sink.waiting,
+                bottleneck=max(spent, key=lambda stage: spent[stage]),
+            )
+        )
+
+    return tell

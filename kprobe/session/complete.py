@@ -1,0 +1,169 @@
+"""Make a loaded model ready: build it on a sample where it isn't built, and fill in its weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from kprobe.compat.eager_mode import eagerly
+from kprobe.errors import Hint, ModelError, Setting
+from kprobe.inputs.given import list_given_names
+from kprobe.inputs.opening import open_samples
+from kprobe.inputs.sources.model_input import ModelInput
+from kprobe.models.assign import assign_weights
+from kprobe.models.code import Code
+from kprobe.models.file import ModelFile
+from kprobe.models.stored import holds_weights
+from kprobe.saved_signature import SavedSignature
+from kprobe.trace.graph_mode import is_graph_mode
+from kprobe.trace.graph_mode_variables import initialize_large
+from kprobe.trace.learn import is_whole, learn_signature
+from kprobe.trace.signature import list_optional, read_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kprobe.inputs.samples import Samples
+    from kprobe.inputs.spec import SampleSpec
+    from kprobe.session.loading import Loaded
+
+
+def build(
+    loaded: Loaded,
+    spec: SampleSpec,
+    samples: Samples | None = None,
+    batch_size: int | None = None,
+) -> tuple[list[str], Samples | None]:
+    """Build a model, on the first sample where it has to be called, and fill in its weights.
+
+    Args:
+        loaded: The model.
+        spec: The samples; where none are given, random ones of what the model says it takes.
+        samples: The samples, if they are open already.
+        batch_size: How many samples it is called on, where so many make a whole; else one.
+
+    Returns:
+        What the user should know about the weights, a line each; and the samples, open, if the
+        model was called.
+
+    Raises:
+        InputError: The model can't be called on the sample.
+        ModelError: The weights can't be read, or don't fit; or the model doesn't say what it
+            takes, and nothing is given.
+    """
+    if not needs_sample(loaded.model, spec):
+        return complete(loaded, None), None
+    first = open_first(loaded.model, spec) if samples is None else samples
+    try:
+        return complete(loaded, first, batch_size), first
+    except BaseException:
+        first.close()
+        raise
+
+
+def needs_sample(model: Any, spec: SampleSpec) -> bool:
+    """Tell whether a model has to be called before it is known what it takes, or all of it built.
+
+    Args:
+        model: A model of keras or tf_keras.
+        spec: What is given. A subclassed model knows at most the shape of its first input, and no
+            name: those that are given count.
+
+    Raises:
+        ModelError: It is a subclassed model whose code switched eager execution off.
+    """
+    if isinstance(model, SavedSignature):
+        return False
+    if not (tf.executing_eagerly() or hasattr(model, "_nodes_by_depth")):
+        raise ModelError(
+            f"the model ({type(model).__name__}) is subclassed or isn't built, and its code "
+            "switched eager execution off, so that it has no inputs to begin at",
+            hint="let the code return `keras.Model(inputs, model(inputs))`",
+        )
+    if getattr(model, "inputs", None):
+        return False
+    try:
+        signature = read_signature(model)
+    except ModelError:
+        return True
+    return not is_whole(model) or not list_given_names(spec.inputs) <= set(signature)
+
+
+def open_first(model: Any, spec: SampleSpec) -> Samples:
+    """Open the samples for a model that needs one: what is given says what it takes.
+
+    Args:
+        model: The model.
+        spec: The samples; where none are given, random ones of what the model says it takes.
+
+    Raises:
+        ModelError: Nothing is given, and the model doesn't say what it takes.
+        InputError: What is given can't be read.
+    """
+    inputs = None if spec.given else describe_inputs(model, read_signature(model))
+    samples = open_samples(spec, inputs)
+    try:
+        samples.restrict(samples.given if inputs is None else [i.name for i in inputs])
+    except BaseException:
+        samples.close()
+        raise
+    return samples
+
+
+def describe_inputs(model: Any, specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
+    """Describe a model's inputs, and tensors that are fed, for what opens samples."""
+    optional = list_optional(model)
+    return [
+        ModelInput(
+            name, (None, *spec.shape.as_list()[1:]), spec.dtype.name, optional=name in optional
+        )
+        for name, spec in specs.items()
+    ]
+
+
+def complete(loaded: Loaded, samples: Samples | None, batch_size: int | None = None) -> list[str]:
+    """Build a model on the first sample, and give it the weights that it is to have.
+
+    Args:
+        loaded: The model; built, if there are no samples.
+        samples: The samples of a model that needs one.
+        batch_size: As for `build`.
+
+    Returns:
+        What the user should know about the weights, a line each.
+
+    Raises:
+        InputError: The model can't be called on the sample.
+        ModelError: The weights can't be read, or don't fit.
+    """
+    model = loaded.model
+    if isinstance(model, SavedSignature):
+        if loaded.spec.weights is not None:
+            raise ModelError(
+                "a signature of a SavedModel has weights of its own",
+                hint=Hint("leave ", Setting("weights"), " out"),
+            )
+        return []
+    # The variables of one built with eager execution off live in a session.
+    if is_graph_mode(model):
+        initialize_large(model)
+        return _complete(loaded, samples, batch_size)
+    return eagerly(_complete)(loaded, samples, batch_size)
+
+
+def _complete(loaded: Loaded, samples: Samples | None, batch_size: int | None) -> list[str]:
+    model, source, spec = loaded.model, loaded.source, loaded.spec
+    whole = is_whole(model)
+    if samples is not None:
+        learn_signature(model, samples.peek(batch_size or 1))
+    if spec.weights is not None:
+        return [str(assign_weights(model, spec.weights, partial=spec.random_weights))]
+    if isinstance(source, Code):
+        return [f"no weights are given: the model is used as {source} left it"]
+    if isinstance(source, ModelFile) and not holds_weights(source):
+        return [f"{source.path} has no weights: they are random"]
+    if isinstance(source, ModelFile) and samples is not None and not whole:
+        # What wasn't built when the file was loaded was left without its weights.
+        assign_weights(model, source.path, partial=spec.random_weights)
+    return []

@@ -1,0 +1,320 @@
+"""The one way from a model to its sub-graphs: loaded, built, traced, and cut."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from kprobe.addresses.calls import DroppedCall
+from kprobe.compat.eager_mode import eagerly
+from kprobe.engines.eager import EagerRun, run_eagerly
+from kprobe.engines.tensorflow import Subgraph
+from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
+from kprobe.inputs.opening import open_samples
+from kprobe.preprocessing import Preprocessing
+from kprobe.session.complete import build, describe_inputs
+from kprobe.subgraph.apply_preprocessing import prepare
+from kprobe.subgraph.cut import Cut, cut_out
+from kprobe.trace.fetch import Fetch, find_fetches
+from kprobe.trace.graph_mode import is_graph_mode
+from kprobe.trace.signature import arrange_inputs, library_of, list_optional, read_signature
+from kprobe.trace.trace import Trace, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from kprobe.engines.compute import Compute
+    from kprobe.engines.engine import Engine
+    from kprobe.graphdef.replacement import Replacement
+    from kprobe.inputs.samples import Samples
+    from kprobe.inputs.spec import SampleSpec
+    from kprobe.session.loading import Loaded
+
+# Freezing costs up to a second, which fewer rows don't win back.
+_FREEZE_ROWS = 256
+_FREEZE_WEIGHT_BYTES = 200 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A model that is loaded, built and traced: whatever is asked for is cut out of it.
+
+    Attributes:
+        loaded: The model.
+        compute: How it is to be computed.
+        traced: Its trace, or the record of its eager run on a sample.
+        signature: Shape (batch axis first) and dtype of what each input takes, by name.
+        specs: The same of the data that are given for the inputs.
+        arrange: Gives, from a tensor for each input, the model's first argument.
+        feeds: The tensors that will be supplied, by name.
+        replaced: The tensors whose values are replaced, by name.
+        notes: What the user should know about the model, a line each.
+        called: Whether the model was called on a sample, to build it or to learn what it takes.
+    """
+
+    loaded: Loaded
+    compute: Compute
+    traced: Trace
+    signature: Mapping[str, tf.TensorSpec]
+    specs: Mapping[str, tf.TensorSpec]
+    arrange: Callable[[Mapping[str, tf.Tensor]], Any]
+    feeds: Mapping[str, tf.Tensor]
+    replaced: Mapping[str, tuple[tf.Tensor, Replacement]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    called: bool = False
+
+    @property
+    def model(self) -> Any:
+        """The model itself."""
+        return self.loaded.model
+
+    def find(self, layers: Iterable[Any] | None) -> list[Fetch]:
+        """Look up what addresses name, or layers that are given themselves.
+
+        Args:
+            layers: The addresses and layers; None for the outputs of every layer call.
+
+        Raises:
+            AddressError: Some name nothing, or several things; all are reported.
+        """
+        addresses = None if layers is None else self.name_layers(layers)
+        return find_fetches(self.traced, addresses)
+
+    def name_layers(self, layers: Iterable[Any]) -> list[str]:
+        """Give the addresses of layers that are given themselves, among addresses.
+
+        Raises:
+            AddressError: One isn't called in the model, or several times.
+        """
+        return [one if isinstance(one, str) else self._find_address(one) for one in layers]
+
+    def _find_address(self, layer: Any) -> str:
+        """Give the address of a layer that is called once."""
+        calls = [call.address for call in self.traced.calls if call.layer is layer]
+        name = getattr(layer, "name", None)
+        if not calls:
+            missed = [call for call in self.traced.dropped if call.layer is layer]
+            if missed:
+                raise AddressError(f"{missed[0].address!r} {missed[0].reason}")
+            shown = f"the layer {name!r}" if isinstance(name, str) else repr(layer)
+            raise AddressError(
+                f"{shown} isn't called in this model", hint="give an address, or a layer of it"
+            )
+        if len(calls) > 1:
+            raise AddressError(
+                f"the layer {name!r} is called {len(calls)} times: {', '.join(calls[:8])}",
+                hint="give the addresses of the calls",
+            )
+        return calls[0]
+
+    def feed(
+        self,
+        feeds: Mapping[str, tf.Tensor],
+        replaced: Mapping[str, tuple[tf.Tensor, Replacement]],
+    ) -> Session:
+        """Give the same with some tensors fed and some replaced."""
+        return replace(self, feeds={**self.feeds, **feeds}, replaced=replaced)
+
+    def leave_out(self, inputs: Collection[str]) -> Session:
+        """Give the same without some optional inputs, traced anew; nothing is fed or replaced.
+
+        Raises:
+            ModelError: The model can't be called without them.
+        """
+        specs = {name: spec for name, spec in self.specs.items() if name not in inputs}
+        traced = trace(self.model, specs, self.arrange, training=self.compute.training)
+        traced.dropped.extend(_drop_inputs(inputs))
+        return replace(self, specs=specs, traced=traced, feeds=traced.inputs, replaced={})
+
+    def recompute(self, **changes: Any) -> Session:
+        """Give the same, to be computed otherwise; what was traced stays."""
+        return replace(self, compute=replace(self.compute, **changes))
+
+    def cut(self, tensors: Sequence[tf.Tensor]) -> Cut:
+        """Cut out what gives some tensors of the trace."""
+        return cut_out(
+            self.traced,
+            self.feeds,
+            tensors,
+            replaced=self.replaced,
+            stateful=self.compute.stateful,
+        )
+
+    def list_needed(self, tensors: Sequence[tf.Tensor]) -> Mapping[str, tf.TensorSpec]:
+        """Give which of the inputs and feeds some tensors depend on, with shape and dtype."""
+        if self.compute.eager:
+            return self.specs
+        return self.cut(tensors).specs
+
+    def make_engine(
+        self, fetches: Sequence[Fetch], dtypes: Sequence[tf.DType] | None, rows: float
+    ) -> Engine:
+        """Give what computes some tensors, frozen where that pays.
+
+        Args:
+            fetches: The tensors.
+            dtypes: What to cast each to; None for what they have.
+            rows: How many rows it will be run on, at the most.
+        """
+        names = [fetch.address for fetch in fetches]
+        tensors = [fetch.tensor for fetch in fetches]
+        if self.compute.eager:
+            dtypes = [tensor.dtype for tensor in tensors] if dtypes is None else dtypes
+            return EagerRun(self.model, self.specs, self.arrange, names, dtypes, self.compute)
+        cut = self.cut(tensors)
+        pays = rows >= _FREEZE_ROWS and cut.weight_bytes <= _FREEZE_WEIGHT_BYTES
+        return Subgraph(cut, self.compute, names=names, dtypes=dtypes, frozen=pays)
+
+
+def open_session(
+    loaded: Loaded,
+    compute: Compute,
+    spec: SampleSpec,
+    samples: Samples | None = None,
+    *,
+    wait: bool = False,
+) -> tuple[Session, Samples | None]:
+    """Build a loaded model and trace it over the samples that it will be given.
+
+    Args:
+        loaded: The model.
+        compute: How it is to be computed.
+        spec: Its samples.
+        samples: The samples, if they are open already. They are closed where there won't be a
+            session.
+        wait: Whether samples are opened later, by who knows which are needed; but for a model that
+            has to be called before it is built.
+
+    Returns:
+        The session; and the samples, in the data's own dtypes and shapes, unless they are to wait.
+
+    Raises:
+        KprobeError: Whatever is wrong with the model, its weights or the samples.
+    """
+    with contextlib.ExitStack() as stack:
+        if samples is not None:
+            stack.callback(samples.close)
+        notes, first = build(loaded, spec, samples, compute.batch_size)
+        if first is not None and samples is None:
+            samples = first
+            stack.callback(samples.close)
+        signature = read_signature(loaded.model)
+        if wait and samples is not None:
+            samples.close()
+            samples = None
+        elif samples is None and not wait:
+            size = next((taken.shape.as_list()[0] for taken in signature.values()), None)
+            whole = spec.fill_batches(size or compute.batch_size)
+            samples = open_samples(whole, describe_inputs(loaded.model, signature))
+            stack.callback(samples.close)
+        session = _trace(loaded, compute, spec, signature, samples)
+        stack.pop_all()
+        return replace(session, notes=notes, called=first is not None), samples
+
+
+@eagerly
+def _trace(
+    loaded: Loaded,
+    compute: Compute,
+    spec: SampleSpec,
+    signature: Mapping[str, tf.TensorSpec],
+    samples: Samples | None,
+) -> Session:
+    """Trace a model, or run it eagerly, over inputs in the samples' own dtypes and shapes."""
+    model = loaded.model
+    library = library_of(model)
+    chosen = _assign_preprocessing(spec, list(signature))
+
+    def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
+        ready = {
+            name: prepare(tensor, signature[name], chosen[name], library)
+            for name, tensor in tensors.items()
+        }
+        return arrange_inputs(model, ready)
+
+    if compute.eager and is_graph_mode(model):
+        raise ModelError(
+            "the model was built with eager execution off, and can't run with it on",
+            hint=Hint("leave ", Setting("eager"), " out"),
+        )
+    specs = _describe_data(model, compute, signature, samples)
+    if compute.eager and samples is not None:
+        samples.restrict(list(specs))  # the whole model runs
+        first = {
+            name: tf.convert_to_tensor(rows, specs[name].dtype)
+            for name, rows in samples.peek(_count_first(compute, specs)).items()
+        }
+        traced = run_eagerly(model, first, arrange, training=compute.training)
+    else:
+        traced = trace(model, specs, arrange, training=compute.training)
+    traced.dropped.extend(_drop_inputs(set(signature) - set(specs)))
+    return Session(loaded, compute, traced, signature, specs, arrange, traced.inputs)
+
+
+def _drop_inputs(names: Collection[str]) -> list[DroppedCall]:
+    """Tell of optional inputs that they aren't given, to whoever asks for them."""
+    return [
+        DroppedCall(
+            steps=((name, None),),
+            class_name="InputLayer",
+            is_input=True,
+            reason="is an optional input, and none is given",
+        )
+        for name in sorted(names)
+    ]
+
+
+def _describe_data(
+    model: Any,
+    compute: Compute,
+    signature: Mapping[str, tf.TensorSpec],
+    samples: Samples | None,
+) -> dict[str, tf.TensorSpec]:
+    """Give shape and dtype of the data for each input, without optional ones that aren't given."""
+    # Such models often have as many copies of a part as a batch has samples, and don't say so.
+    size = compute.batch_size if is_graph_mode(model) else None
+    specs = {
+        name: tf.TensorSpec([spec.shape[0] or size, *spec.shape[1:]], spec.dtype)
+        for name, spec in signature.items()
+    }
+    if samples is None:
+        return specs
+    # Before it is traced nobody knows what is needed: what isn't given is left out if it may be.
+    given = samples.specs()
+    for name in list_optional(model) - set(given):
+        del specs[name]
+    return specs | {
+        name: tf.TensorSpec(
+            [specs[name].shape[0], *(None if size == -1 else size for size in shape)],
+            tf.string if dtype.kind in "OSU" else dtype,
+        )
+        for name, (shape, dtype) in given.items()
+    }
+
+
+def _count_first(compute: Compute, specs: Mapping[str, tf.TensorSpec]) -> int:
+    """Give how many samples a model that runs eagerly is looked at with."""
+    only = next((spec.shape[0] for spec in specs.values()), None)
+    return only or compute.batch_size or 1
+
+
+def _assign_preprocessing(spec: SampleSpec, inputs: Sequence[str]) -> dict[str, Preprocessing]:
+    unknown = [name for name in spec.preprocessing if name and name not in inputs]
+    if unknown:
+        raise InputError(
+            f"preprocessing for {', '.join(unknown)}, but the model's inputs are "
+            f"{', '.join(inputs)}"
+        )
+    if "" in spec.preprocessing and len(inputs) > 1:
+        raise InputError(
+            f"preprocessing is for one input, and the model has {len(inputs)}",
+            hint=Hint(
+                "say which, for example ",
+                Setting("scale", f"{inputs[0]}=0.5", f"{{{inputs[0]!r}: ...}}", "preprocessing"),
+            ),
+        )
+    everywhere = spec.preprocessing.get("", Preprocessing())
+    return {name: spec.preprocessing.get(name, everywhere) for name in inputs}

@@ -1,0 +1,174 @@
+"""Cut out of a trace the part between some tensors and others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from kprobe.errors import AddressError
+from kprobe.graphdef.extract import extract, find_updates, find_written
+from kprobe.graphdef.lift import lift
+from kprobe.graphdef.substitute import replace
+from kprobe.subgraph.state import holds_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kprobe.graphdef.lift import Entry
+    from kprobe.graphdef.replacement import Replacement
+    from kprobe.trace.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """The part of a trace that gives some tensors from others, and nothing else.
+
+    A tensor is named as a GraphDef writes it, an edge: without its number where that is 0.
+
+    Attributes:
+        trace: The trace, whose model's variables live as long as it does.
+        definition: The nodes.
+        specs: Shape and dtype of each tensor to supply, by its name: of those given, the ones
+            that are needed.
+        arguments: The edges that these come in by, in the same order.
+        wanted: The edges of the tensors to compute.
+        updates: The nodes that write to variables.
+        handles: By edge the resources that are needed, such as those of variables: passing in all
+            of a model's costs seconds a call.
+        variables: By edge, the variables among them.
+        seeds: The variables that seeds are read from, each with its number in the whole model, so
+            that it doesn't depend on what is fetched.
+        replaced: The names of the tensors that are replaced: of those given, the ones needed.
+        lifted: Which fetches, by number, lie in loops, branches or functions.
+    """
+
+    trace: Trace
+    definition: tf.compat.v1.GraphDef
+    specs: Mapping[str, tf.TensorSpec]
+    arguments: Sequence[str]
+    wanted: Sequence[str]
+    updates: Sequence[str]
+    handles: Mapping[str, tf.Tensor]
+    variables: Mapping[str, tf.Variable]
+    seeds: Mapping[int, tf.Variable]
+    replaced: Sequence[str]
+    lifted: frozenset[int]
+
+    @property
+    def written(self) -> list[tf.Variable]:
+        """The variables that it writes to."""
+        edges = find_written(self.definition)
+        return [variable for edge, variable in self.variables.items() if edge in edges]
+
+    @property
+    def weight_bytes(self) -> int:
+        """The size of the variables that it reads, in bytes."""
+        return sum(
+            variable.dtype.size * (variable.shape.num_elements() or 0)
+            for variable in self.variables.values()
+        )
+
+
+def cut_out(
+    trace: Trace,
+    feeds: Mapping[str, tf.Tensor],
+    fetches: Sequence[tf.Tensor],
+    *,
+    replaced: Mapping[str, tuple[tf.Tensor, Replacement]] | None = None,
+    stateful: bool = False,
+) -> Cut:
+    """Cut out what gives some tensors.
+
+    Args:
+        trace: The model's trace.
+        feeds: The tensors that will be supplied, by name; any tensors of the trace.
+        fetches: The tensors to compute. An input or a fed tensor comes back as it went in.
+        replaced: The tensors whose values are replaced on the way, by name.
+        stateful: Whether what the model writes to its variables is to be written.
+
+    Raises:
+        AddressError: The fetches depend on an input of the model that isn't fed, or lie in a
+            function that runs in several places.
+    """
+    whole = trace.graph.as_graph_def()
+    wanted = _find_edges(trace, whole, fetches)
+    replacing: dict[str, str] = {}
+    for name, (tensor, replacement) in (replaced or {}).items():
+        replacing[name] = replace(whole, tensor, replacement)
+        wanted = [replacing[name] if edge == _edge(tensor) else edge for edge in wanted]
+    fed = {_edge(tensor): name for name, tensor in feeds.items()}
+    inputs = {_edge(tensor): name for name, tensor in trace.inputs.items()}
+    captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
+    stops = {*fed, *captures, *inputs}
+    updates: list[str] = []
+    if stateful:
+        updates = sorted(find_updates(whole, wanted, stops, list(_list_nodes(trace))))
+    definition, consumed = extract(whole, [*wanted, *updates], stops)
+    needed = consumed | set(wanted)
+    _check_fed([name for edge, name in inputs.items() if edge in needed and edge not in fed])
+    arguments = {edge: name for edge, name in fed.items() if edge in needed}
+    handles = {edge: outer for edge, outer in captures.items() if edge in needed}
+    by_handle = {id(variable.handle): variable for variable in trace.graph.variables}
+    variables = {e: by_handle[id(outer)] for e, outer in handles.items() if id(outer) in by_handle}
+    seeds = [e for e, outer in captures.items() if holds_seed(by_handle.get(id(outer)))]
+    kept = {node.name for node in definition.node}
+    return Cut(
+        trace=trace,
+        definition=definition,
+        specs={n: tf.TensorSpec(feeds[n].shape, feeds[n].dtype) for n in arguments.values()},
+        arguments=list(arguments),
+        wanted=wanted,
+        updates=updates,
+        handles=handles,
+        variables=variables,
+        seeds={n: variables[edge] for n, edge in enumerate(seeds) if edge in variables},
+        replaced=[n for n, edge in replacing.items() if edge.partition(":")[0] in kept],
+        lifted=frozenset(n for n, t in enumerate(fetches) if t.graph is not trace.graph),
+    )
+
+
+def _find_edges(
+    trace: Trace, whole: tf.compat.v1.GraphDef, tensors: Sequence[tf.Tensor]
+) -> list[str]:
+    """Give the edges of some tensors, those in functions brought out of them; that adds nodes."""
+    return [
+        _edge(tensor)
+        if tensor.graph is trace.graph
+        else lift(whole, _find_way(trace, tensor), tensor, number)
+        for number, tensor in enumerate(tensors)
+    ]
+
+
+def _check_fed(missing: Sequence[str]) -> None:
+    """Refuse inputs that are needed and not fed."""
+    if missing:
+        raise AddressError(
+            f"the fetches depend on {', '.join(missing)}, which is not among the feeds",
+            hint="feed it too, or fetch only what lies behind the feeds",
+        )
+
+
+def _list_nodes(trace: Trace) -> Iterator[tuple[list[str], set[str]]]:
+    """Give, for each innermost call in the trace's own graph, the nodes of its outputs, and all."""
+    operations = trace.graph.get_operations()
+    around = {call.steps[:-1] for call in trace.calls}
+    for call in trace.calls:
+        if call.graph is trace.graph and not call.is_input and call.steps not in around:
+            outputs = [tensor.op.name for _, tensor in call.outputs]
+            yield outputs, {operation.name for operation in operations[slice(*call.span)]}
+
+
+def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:
+    way = trace.find_way(tensor.graph)
+    if way is None:
+        raise AddressError(
+            f"{tensor.name} lies in a function that runs in several places, and has a value in each"
+        )
+    return way
+
+
+def _edge(tensor: Any) -> str:
+    """A tensor's name as a GraphDef writes it: without the number where that is 0."""
+    return str(tensor.name).removesuffix(":0")

@@ -1,0 +1,104 @@
+"""What is asked for of a model: the tensors to give, and those that are given in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from kprobe.addresses.grammar import names_weight, split_addresses
+from kprobe.errors import AddressError, Hint, KprobeError, Setting, merge_errors
+from kprobe.graphdef.replacement import Replacement, parse_replacement
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Selection:
+    """What is asked for of a model, its texts read.
+
+    Attributes:
+        layers: Addresses, or layers of a model in memory; a text may hold several addresses, with
+            commas. None for every layer call.
+        feeds: The values of inner tensors, upstream of which nothing is run: `ADDRESS=SRC` each, or
+            by address what `kprobe.inputs.spec.SampleSpec.inputs` takes. A source may also be
+            `zero`, `mean` or `noise:STD`, made from the tensor's own value.
+        ragged: Addresses among the layers of which each sample has a tensor of its own shape: for
+            those whose first samples don't show it.
+        sources: What is read for the feeds, by address.
+        replaced: What the values of the other feeds are replaced by, by address.
+
+    Raises:
+        AddressError: Nothing is asked for, or a feed isn't of that form or given twice; all faults
+            are reported.
+    """
+
+    layers: Any
+    feeds: Any = ()
+    ragged: Any = ()
+    sources: Mapping[str, Any] = field(init=False)
+    replaced: Mapping[str, Replacement] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the texts."""
+        errors: list[KprobeError] = []
+        for name, value in (("layers", self.layers), ("ragged", self.ragged)):
+            if value is not None:
+                object.__setattr__(self, name, list_addresses(value))
+        if odd := [address for address in self.ragged if not isinstance(address, str)]:
+            errors.append(AddressError(f"ragged: expected addresses, received {odd[0]!r}"))
+        if self.layers is not None and not self.layers:
+            every = Setting("every", True, "None", "layers")
+            hint = Hint("name some with ", Setting("layers"), ", or ", every)
+            errors.append(AddressError("no layers are asked for", hint=hint))
+        sources: dict[str, Any] = {}
+        replaced: dict[str, Replacement] = {}
+        for address, source in _list_feeds(self.feeds, errors):
+            try:
+                if address in sources or address in replaced:
+                    raise AddressError(f"the feed {address} is given twice")
+                replacement = parse_replacement(source) if isinstance(source, str) else None
+                if replacement is None:
+                    sources[address] = source
+                else:
+                    replaced[address] = replacement
+            except AddressError as error:
+                errors.append(error)
+        object.__setattr__(self, "sources", sources)
+        object.__setattr__(self, "replaced", replaced)
+        if errors:
+            raise merge_errors(errors)
+
+    @property
+    def only_weights(self) -> bool:
+        """Whether weights alone are asked for, as far as their addresses tell."""
+        return bool(self.layers) and all(
+            isinstance(layer, str) and names_weight(layer) for layer in self.layers
+        )
+
+
+def list_addresses(value: Any) -> tuple[Any, ...]:
+    """Give the addresses, or layers, that are asked for; a text may hold several, with commas."""
+    if isinstance(value, str):
+        return tuple(split_addresses(value))
+    if isinstance(value, Sequence | Set | Iterator):
+        return tuple(value)
+    return (value,)
+
+
+def _list_feeds(feeds: Any, errors: list[KprobeError]) -> Iterator[tuple[str, Any]]:
+    """Give each feed's address and source."""
+    texts = [feeds] if isinstance(feeds, str) else feeds
+    if not isinstance(texts, Iterable) or not all(isinstance(text, str) for text in texts):
+        received = type(texts).__name__
+        errors.append(
+            AddressError(f"feeds: expected texts, or sources by address, received {received}")
+        )
+        return
+    if isinstance(texts, Mapping):
+        yield from texts.items()
+        return
+    for text in texts:
+        address, _, source = text.partition("=")
+        if not address or not source:
+            errors.append(AddressError(f"a feed: expected ADDRESS=SRC, received {text}"))
+        else:
+            yield address, source

@@ -1,0 +1,1 @@
+"""The trace of a model: made once, so that every tensor in it has an address."""

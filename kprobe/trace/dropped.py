@@ -1,0 +1,162 @@
+"""Sort out the recorded calls that have no tensor to fetch, and say why."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from kprobe.addresses.calls import DroppedCall
+from kprobe.errors import Command
+from kprobe.graphdef.lift import functions_of
+from kprobe.graphdef.liveness import find_ancestors, find_needed, is_in_vectorized_map
+from kprobe.trace.composite import list_components
+from kprobe.trace.recorder import graphs_around
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from kprobe.addresses.calls import LayerCall
+    from kprobe.trace.recorder import Record
+    from kprobe.trace.trace import Trace
+
+UNUSED = "is called, but no output of the model depends on it"
+SEVERAL = "lies in a function that runs in several places, and has a value in each"
+_CONDITION = "is called in the condition of a loop, whose tensors can't be fetched"
+_NO_TENSOR = "gives no tensor"
+FRAMED = "lies in a loop of TensorFlow 1, whose iterations have no tensors outside of it"
+FRAMED_HINT = "call tf.compat.v1.enable_control_flow_v2() before the model is built"
+VECTORIZED = (
+    "runs in tf.vectorized_map, which computes all rows at once: no tensor of a single call exists"
+)
+
+
+def hint_at_vectorized(address: str) -> str:
+    """Say what can be had instead of what a function gave to `tf.vectorized_map`.
+
+    Args:
+        address: The address of the layer that called it; "" for the model.
+    """
+    command = Command(" ".join(["ls MODEL", *([address] if address else [])]), ["ops"])
+    return f"{command} lists the vectorised operations, named …/pfor/…"
+
+
+class Sorting:
+    """Sorts the recorded calls into those that have tensors to fetch, and the others."""
+
+    def __init__(self, records: Sequence[Record], trace: Trace) -> None:
+        """Prepare.
+
+        Args:
+            records: All calls, in the order they began.
+            trace: The trace they were recorded in.
+        """
+        self._records = records
+        self._trace = trace
+        self._live: dict[tf.Graph, set[tf.Operation]] = {trace.graph: trace.live}
+        self._needed = {"": {operation.name for operation in trace.live}}
+
+    def keep(self) -> list[Record]:
+        """Give the calls that the model's outputs depend on, those around them, and their inputs.
+
+        Some layers call others only to learn a shape (a masked RNN its cell), and Keras builds
+        throw-away graphs of its own.
+        """
+        kept = {
+            id(record)
+            for record in self._records
+            if record.parent is None or any(self._is_live(t) for t in _tensors(record))
+        }
+        for record in reversed(self._records):
+            if id(record) in kept and record.parent is not None:
+                kept.add(id(record.parent))
+        # An input may be there although nothing depends on it.
+        return [r for r in self._records if id(r.parent if r.is_input else r) in kept]
+
+    def describe(self, addressed: Iterable[tuple[Record, LayerCall]]) -> list[DroppedCall]:
+        """Say of each call that wasn't kept where it is, and why it has no tensor.
+
+        Args:
+            addressed: Those that were kept, each as the call that it became.
+        """
+        kept: Mapping[int, LayerCall] = {id(record): call for record, call in addressed}
+        paths = {number: call.steps for number, call in kept.items()}
+        layers = getattr(self._trace.model, "layers", [])
+        positions = {id(layer): number for number, layer in enumerate(layers)}
+        dropped: dict[DroppedCall, None] = {}
+        for record in self._records:
+            if id(record) in kept or record.parent is None or record.is_input:
+                continue
+            # Without numbers: those are for the calls that can be named.
+            path = (*paths.get(id(record.parent), ()), (record.name, None))
+            paths[id(record)] = path
+            reason = self._explain(record)
+            around: Record | None = record.parent
+            while around is not None and id(around) not in kept:
+                around = around.parent
+            hints = {
+                VECTORIZED: hint_at_vectorized(kept[id(around)].address if around else ""),
+                FRAMED: FRAMED_HINT,
+            }
+            call = DroppedCall(
+                steps=path,
+                class_name=type(record.layer).__name__,
+                position=positions.get(id(record.layer)) if len(path) == 1 else None,
+                reason=reason,
+                hint=hints.get(reason),
+                layer=record.layer,
+            )
+            dropped[call] = None
+        return list(dropped)
+
+    def _is_live(self, tensor: tf.Tensor) -> bool:
+        """Tell whether the model's outputs depend on a tensor, wherever it lies."""
+        graph, trace = tensor.graph, self._trace
+        if trace.is_leftover(tensor) or trace.is_framed(tensor):
+            return False
+        if graph is not trace.graph:
+            way = trace.find_way(graph)
+            if way is None:
+                return False
+            places = ["", *(entry.function for entry in way)]
+            if any(e.node not in self._needed_in(p) for p, e in zip(places, way, strict=False)):
+                return False
+        if graph not in self._live:
+            self._live[graph] = find_ancestors(graph.outputs)
+        return tensor.op in self._live[graph]
+
+    def _needed_in(self, name: str) -> set[str]:
+        if name not in self._needed:
+            self._needed[name] = find_needed(self._trace.library[name])
+        return self._needed[name]
+
+    def _explain(self, record: Record) -> str:
+        if not _tensors(record):
+            return _NO_TENSOR
+        if any(self._trace.is_framed(tensor) for tensor in _tensors(record)):
+            return FRAMED
+        if any(is_in_vectorized_map(scope) for scope in record.scopes):
+            return VECTORIZED
+        graphs = list(graphs_around(record.graph))
+        if any(self._trace.runs_in_several_places(graph) for graph in graphs):
+            return SEVERAL
+        if any(getattr(graph, "name", "") in self._conditions for graph in graphs):
+            return _CONDITION
+        return UNUSED
+
+    @cached_property
+    def _conditions(self) -> set[str]:
+        """The names of the functions that are the condition of a loop."""
+        library = self._trace.library.values()
+        return {
+            function.name
+            for nodes in (self._trace.definition.node, *(f.node_def for f in library))
+            for node in nodes
+            for attr, function in functions_of(node)
+            if attr == "cond"
+        }
+
+
+def _tensors(record: Record) -> list[tf.Tensor]:
+    return [part for part in list_components(record.outputs) if isinstance(part, tf.Tensor)]

@@ -1,0 +1,351 @@
+"""Record every layer call while a model is traced."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import itertools
+import re
+import sys
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+from tensorflow.python.ops import while_loop
+
+from kprobe.compat.retrace import functions_traced_anew
+from kprobe.trace.restored import restored_functions_copied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(eq=False)
+class Record:
+    """One call of a layer or operation during a trace.
+
+    Attributes:
+        layer: The Keras layer or operation; for an input, the input layer.
+        name: Its name.
+        parent: The enclosing call; None for the model's own call.
+        graph: The graph the call ran in.
+        inputs: The tensors that went in, flat, in the order of the arguments.
+        outputs: What came out: a tensor, None, or a structure of them.
+        scope: The name scope of its operations; "" for none.
+        span: The positions in `graph` of the operations the call created, as a half-open range.
+        scopes: The name scopes it was called in, of its graph and of those around it.
+        is_input: Whether this stands for an input of a functional model: it isn't called, it is
+            what the enclosing call was given.
+        loops: When a model runs eagerly, for each loop of the enclosing call around this one, the
+            loop's number there and the iteration.
+    """
+
+    layer: Any
+    name: str
+    parent: Record | None
+    graph: tf.Graph
+    inputs: list[tf.Tensor]
+    outputs: Any = None
+    scope: str = ""
+    span: tuple[int, int] = (0, 0)
+    scopes: Sequence[str] = ()
+    is_input: bool = False
+    loops: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(eq=False)
+class Recorder:
+    """Collects the calls of one trace; `records` is in the order in which the calls began.
+
+    Attributes:
+        eager: Whether the calls of a model that runs eagerly are meant, not those of a trace.
+    """
+
+    eager: bool = False
+    records: list[Record] = field(default_factory=list)
+    _open: list[Record] = field(default_factory=list)
+    _loops: list[tuple[int, int]] = field(default_factory=list)
+    _counts: Counter[tuple[int, tuple[tuple[int, int], ...]]] = field(default_factory=Counter)
+
+    def run(
+        self, layer: Any, call: Callable[..., Any], args: Any, kwargs: Any, *, scoped: bool
+    ) -> Any:
+        """Run `call` as a call of `layer` and record it; outside graphs, just run it.
+
+        Args:
+            layer: The layer or operation.
+            call: What to run.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+            scoped: Whether the layer's name scope is open already; else the call opens it.
+        """
+        if tf.executing_eagerly() is not self.eager:
+            return call(*args, **kwargs)
+        graph = tf.compat.v1.get_default_graph()
+        parent = self._open[-1] if self._open else None
+        if parent is not None and not _belongs(layer, parent.layer):
+            return call(*args, **kwargs)
+        given = _tensors((args, kwargs), variables=self.eager)
+        record = Record(layer, layer.name, parent, graph, given)
+        record.scopes = [around.get_name_scope() for around in graphs_around(graph)]
+        record.loops = tuple(self._loops)
+        self.records.append(record)
+        begin = graph.version
+        outer = graph.get_name_scope()
+        self._open.append(record)
+        around, self._loops = self._loops, []
+        try:
+            self._record_inputs(record, args, kwargs)
+            with _direct_calls_recorded(self, layer):
+                outputs = call(*args, **kwargs)
+        finally:
+            self._open.pop()
+            self._loops = around
+        record.outputs = _give_own_tensors(outputs, record.inputs)
+        record.span = (begin, graph.version)
+        record.scope = outer if scoped else _find_scope(record, outer)
+        return record.outputs
+
+    @property
+    def innermost(self) -> Any:
+        """The layer of the innermost running call; None outside of all."""
+        return self._open[-1].layer if self._open else None
+
+    def is_open(self, layer: Any) -> bool:
+        """Tell whether the innermost running call is one of `layer`."""
+        return bool(self._open) and self._open[-1].layer is layer
+
+    def add_input(self, layer: Any, tensor: tf.Tensor) -> None:
+        """Record what the innermost running call was given under the name of an input layer."""
+        around = self._open[-1]
+        record = Record(layer, layer.name, around, around.graph, [], tensor, is_input=True)
+        self.records.append(record)
+
+    def run_loop(self, loop: Callable[..., Any], body: Callable[..., Any]) -> Any:
+        """Run a loop eagerly and count its iterations.
+
+        Args:
+            loop: What runs it, given its body.
+            body: The body.
+        """
+        place = (id(self._open[-1]) if self._open else 0, tuple(self._loops))
+        number = self._counts[place]
+        self._counts[place] += 1
+        iterations = itertools.count()
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._loops.append((number, next(iterations)))
+            try:
+                return body(*args, **kwargs)
+            finally:
+                self._loops.pop()
+
+        return loop(counted)
+
+    def _record_inputs(self, record: Record, args: Any, kwargs: Any) -> None:
+        """Record what a functional model was given under the names of its input layers."""
+        symbols = getattr(record.layer, "inputs", None)
+        if not isinstance(symbols, list):
+            return
+        first = args[0] if args else kwargs.get("inputs")
+        kinds = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
+        if isinstance(first, Mapping):
+            # Its order is that of its keys, the model's that of its inputs.
+            names = [symbol._keras_history[0].name for symbol in symbols]
+            given = [first.get(name) for name in names]
+        else:
+            given = tf.nest.flatten(first)
+        if len(symbols) != len(given):
+            given = [value for value in given if isinstance(value, kinds)]
+        if len(symbols) != len(given):
+            return
+        for symbol, tensor in zip(symbols, given, strict=True):
+            # In the place of an optional input that isn't given there is None.
+            if isinstance(tensor, kinds) and hasattr(symbol, "_keras_history"):
+                self.add_input(symbol._keras_history[0], tensor)
+
+
+def _belongs(operation: Any, enclosing: Any) -> bool:
+    """Tell a layer, or a node of a functional graph, from what keras.ops makes as it goes.
+
+    `keras.ops.pad(x)` inside a layer is an Operation of an invented name that is called once.
+    """
+    if hasattr(operation, "weights"):
+        return True
+    return any(operation is node for node in getattr(enclosing, "operations", ()))
+
+
+_CHANGING = threading.RLock()
+
+
+@contextlib.contextmanager
+def recording(*, eager: bool = False) -> Iterator[Recorder]:
+    """Record the layer calls that are traced inside the block, of keras and of tf_keras.
+
+    Only the libraries already imported are watched. Their classes are put back when the block
+    is left, and no layer keeps anything of it.
+
+    Args:
+        eager: Record what runs eagerly instead, functions and loops among it.
+    """
+    recorder = Recorder(eager)
+    with contextlib.ExitStack() as stack:
+        # The libraries' classes are the whole process's: one thread at a time changes them.
+        stack.enter_context(_CHANGING)
+        stack.enter_context(_run_eagerly(recorder) if eager else functions_traced_anew())
+        stack.enter_context(restored_functions_copied(recorder))
+        for owner in _call_owners():
+            stack.enter_context(_wrapped_call(owner, recorder))
+        yield recorder
+
+
+@contextlib.contextmanager
+def _run_eagerly(recorder: Recorder) -> Iterator[None]:
+    """Run functions eagerly, and tell the recorder of the iterations of loops."""
+    original = while_loop.while_loop
+    parameters = inspect.signature(original)
+
+    @functools.wraps(original)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if not tf.executing_eagerly():
+            return original(*args, **kwargs)
+        given = parameters.bind(*args, **kwargs).arguments
+        body = given.pop("body")
+        return recorder.run_loop(lambda counted: original(body=counted, **given), body)
+
+    eager = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    # tf.while_loop and tf.map_fn look the first up, tf_keras the last.
+    owners = (while_loop, tf.compat.v1, tf.compat.v2.compat.v1)
+    for owner in owners:
+        owner.while_loop = run
+    try:
+        yield
+    finally:
+        for owner in owners:
+            owner.while_loop = original
+        tf.config.run_functions_eagerly(eager)
+
+
+def _call_owners() -> list[type]:
+    """The classes whose `__call__` every layer's call passes through."""
+    owners = []
+    if "keras" in sys.modules:
+        # Layer.__call__ ends in it, and operations of functional graphs (`x + 1`) have only it.
+        owners.append(sys.modules["keras"].Operation)
+    if "tf_keras" in sys.modules:
+        owners.append(sys.modules["tf_keras"].layers.Layer)
+        if tf.compat.v1.executing_eagerly_outside_functions():
+            return owners
+        # Where eager execution is off, layers are of another class, which has its own `__call__`.
+        owners.append(importlib.import_module("tf_keras.src.engine.base_layer_v1").Layer)
+    return owners
+
+
+@contextlib.contextmanager
+def _wrapped_call(owner: type, recorder: Recorder) -> Iterator[None]:
+    original = owner.__call__
+    # Operation.__call__ runs inside Layer.__call__, which has opened the layer's scope.
+    scoped = owner.__name__ == "Operation"
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        bound = functools.partial(original, self)
+        return recorder.run(self, bound, args, kwargs, scoped=scoped)
+
+    owner.__call__ = call  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        owner.__call__ = original  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def _direct_calls_recorded(recorder: Recorder, layer: Any) -> Iterator[None]:
+    """Record the calls that a wrapper makes of its layer past `__call__`.
+
+    Keras 3's TimeDistributed runs `self.layer.call(...)`.
+    """
+    inner = getattr(layer, "layer", None)
+    if type(layer).__name__ != "TimeDistributed" or inner is None:
+        yield
+        return
+    original = inner.call
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if recorder.is_open(inner):
+            return original(*args, **kwargs)
+        return recorder.run(inner, original, args, kwargs, scoped=True)
+
+    own = vars(inner).get("call")
+    # Past Layer.__setattr__, which would track the function as a part of the model.
+    object.__setattr__(inner, "call", call)
+    try:
+        yield
+    finally:
+        if own is None:
+            object.__delattr__(inner, "call")
+        else:  # layers of tf_keras for operations have a `call` of their own
+            object.__setattr__(inner, "call", own)
+
+
+def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:
+    """Replace outputs that are an input itself by a copy in the graph, its mask kept.
+
+    A layer that passes its input on (dropout in inference, a linear activation) has no tensor
+    of its own otherwise, and couldn't be told from the layer before it.
+    """
+    given = {id(tensor) for tensor in inputs}
+
+    def own(output: Any) -> Any:
+        if id(output) not in given:
+            return output
+        copy = tf.identity(output)
+        mask = getattr(output, "_keras_mask", None)
+        if mask is not None:
+            copy._keras_mask = mask
+        return copy
+
+    if outputs is None or not any(id(t) in given for t in tf.nest.flatten(outputs)):
+        return outputs
+    return tf.nest.map_structure(own, outputs)
+
+
+def _find_scope(record: Record, outer: str) -> str:
+    """Find the scope that a call opened, from the names of the operations in it."""
+    prefix = f"{outer}/" if outer else ""
+    pattern = re.compile(re.escape(prefix) + re.escape(record.name) + r"(_\d+)?(?=/)")
+    # Usually that of its outputs tells it: a graph makes a list of all its operations each time.
+    given = [t.op for t in tf.nest.flatten(record.outputs) if tf.is_symbolic_tensor(t)]
+    for operation in given:
+        match = pattern.match(operation.name) if operation.graph is record.graph else None
+        # A graph numbers its source 0 and its sink 1 (tensorflow/core/graph/graph.h).
+        if match and operation._id - 2 in range(*record.span):
+            return match[0]
+    for operation in record.graph.get_operations()[slice(*record.span)]:
+        match = pattern.match(operation.name)
+        if match:
+            return match[0]
+    return outer
+
+
+def graphs_around(graph: tf.Graph) -> Iterator[tf.Graph]:
+    """Give a graph, then the one it is traced from, and so on outwards."""
+    while graph is not None:
+        yield graph
+        graph = getattr(graph, "outer_graph", None)
+
+
+def _tensors(structure: Any, *, variables: bool = False) -> list[tf.Tensor]:
+    """Give the tensors in a structure, and where asked the values of variables."""
+    return [
+        t if isinstance(t, tf.Tensor) else tf.convert_to_tensor(t)
+        for t in tf.nest.flatten(structure)
+        if isinstance(t, tf.Tensor) or (variables and hasattr(t, "assign"))
+    ]

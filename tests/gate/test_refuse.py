@@ -1,0 +1,255 @@
+import pytest
+
+from kprobe.errors import UnsafeModelError
+from kprobe.gate.refuse import check_safe, list_registered_names
+from kprobe.models.file import read_model_file
+
+SOURCE = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 4], "name": "x"}}
+
+
+def sequential(*layers):
+    return {"class_name": "Sequential", "config": {"name": "s", "layers": [SOURCE, *layers]}}
+
+
+def layer(class_name, module=..., registered_name=..., name="a", **config):
+    made = {"class_name": class_name, "config": {"name": name, "trainable": True, **config}}
+    if module is not ...:
+        made["module"] = module
+    if registered_name is not ...:
+        made["registered_name"] = registered_name
+    return made
+
+
+def function(name, module="builtins"):
+    return {
+        "module": module,
+        "class_name": "function",
+        "config": name,
+        "registered_name": "function",
+    }
+
+
+def dense(**config):
+    return layer("Dense", "keras.layers", None, units=3, **config)
+
+
+BYTECODE = ["4wEAAAAAAAAA\n", None, None]
+LAMBDA = {"class_name": "__lambda__", "config": {"code": BYTECODE[0]}}
+NODE = {"name": "w", "op": "WriteFile", "input": ["p", "x"]}
+TYPE = {"class_name": "__typespec__", "config": [], "registered_name": None}
+
+HOSTILE = {
+    "a Lambda layer": layer("Lambda", function=BYTECODE, function_type="lambda"),
+    "a Lambda layer of Keras 3": layer("Lambda", "keras.layers", None, function=LAMBDA),
+    "a registered Lambda": layer("Custom>Lambda"),
+    "a Lambda under a registered name": layer("L", "keras.layers.core", "Lambda"),
+    "a Lambda under another layer's module": layer("Lambda", "tf_keras.src.layers.core"),
+    "a lambda in an argument": dense(activation=LAMBDA),
+    "a lambda deep in a wrapper": layer("TimeDistributed", layer=dense(activation=LAMBDA)),
+    "bytecode in a cell": layer(
+        "RNN", cell=layer("ResidualWrapper", residual_fn=BYTECODE, residual_fn_type="lambda")
+    ),
+    "Python's eval": dense(activation=function("eval")),
+    "a function of the standard library": dense(activation=function("system", "os")),
+    "a function of an unknown module": dense(activation=function("go", "evil")),
+    "a function that isn't a name": dense(activation=function(["x"])),
+    "a layer of the standard library": layer("system", "os", None),
+    "a class of the standard library": dense(
+        kernel_initializer={"module": "subprocess", "class_name": "Popen", "config": {"args": "x"}}
+    ),
+    "an initializer of an unknown module": dense(
+        kernel_initializer={"module": "evil", "class_name": "Ones", "config": {}}
+    ),
+    "keras's downloads": dense(activation=function("get_file", "keras.utils")),
+    "keras's downloads as a layer": layer("get_file", "keras.utils", None),
+    "keras's loader": layer("load_model", "keras.models", None),
+    "keras's switch for safe mode": dense(
+        activation=function("enable_unsafe_deserialization", "keras.config")
+    ),
+    "an application that fetches weights": layer("VGG16", "keras.applications", None),
+    "a module that a real one imports": dense(
+        activation=function("import_module", "keras.src.ops.core.importlib")
+    ),
+    "a module that isn't one of keras's": dense(activation=function("go", "keras.ops.core.go")),
+    "a function that makes any object": dense(
+        activation=function("deserialize_keras_object", "tf_keras.src.losses")
+    ),
+    "a module imported by keras's own": dense(activation=function("tf.io.gfile", "keras.layers")),
+    "a class inside a module's import": layer("tf.Module", "tf_keras.src.layers", None),
+    "a lookalike of keras": dense(activation=function("go", "keras_evil.activations")),
+    "tf.py_function": layer("TFOpLambda", function="py_function"),
+    "tf.io.write_file": layer("TFOpLambda", function="io.write_file"),
+    "tf.io.read_file of TensorFlow 1": layer("TFOpLambda", function="compat.v1.io.read_file"),
+    "tf.raw_ops": layer("SlicingOpLambda", function="raw_ops.WriteFile"),
+    "tf.load_op_library": layer("TFOpLambda", function="load_op_library"),
+    "tf.print, which writes files": layer("TFOpLambda", function="print"),
+    "keras by way of TensorFlow": layer("TFOpLambda", function="keras.utils.get_file"),
+    "a class as a function": layer("TFOpLambda", function="random.Generator"),
+    "no function at all": layer("TFOpLambda", function=None),
+    "an operation that writes": layer("TensorFlowOpLayer", node_def=NODE),
+    "an operation in binary": layer("TensorFlowOpLayer", node_def="\n\x01w"),
+    "any class method": layer("ClassMethod", cls_symbol="io.gfile.GFile", method_name="write"),
+    "any method": layer("InstanceMethod", attr_name="__init__"),
+    "any attribute": layer("InstanceProperty", attr_name="__class__"),
+    "a SavedModel": layer("TFSMLayer", "keras.layers", None, filepath="/tmp/x"),
+    "a pickle": layer("TorchModuleWrapper", "keras.layers", None),
+    "a vocabulary file": layer("StringLookup", vocabulary="/etc/passwd"),
+    "an input type of another module": layer(
+        "InputLayer", type_spec={**TYPE, "spec_name": "Popen", "module": "subprocess"}
+    ),
+    "a nested model's compile_config": {
+        **layer("Sequential", "keras", None, layers=[]),
+        "compile_config": {"loss": function("system", "os")},
+    },
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_file_that_would_run_something_is_refused(write_h5, write_keras, name):
+    for path in (write_h5(sequential(HOSTILE[name])), write_keras(sequential(HOSTILE[name]))):
+        with pytest.raises(UnsafeModelError) as caught:
+            check_safe(read_model_file(path))
+        assert caught.value.exit_code == 4
+        assert "`unsafe=True` opens it all the same" in caught.value.hint
+        assert all("\n" not in fault for fault in caught.value.faults)
+
+
+NODE_ADD = {"name": "add", "op": "AddV2", "input": ["x", "y"]}
+SPEC = {**TYPE, "spec_name": "TensorSpec", "module": "tensorflow.python.framework.tensor"}
+ELLIPSIS = {"class_name": "__ellipsis__", "config": {}}
+HONEST = {
+    "an activation by name": dense(activation="relu"),
+    "an activation as a function": dense(activation=function("relu")),
+    "an activation of its module": dense(activation=function("relu", "keras.activations")),
+    "a function of a submodule": dense(activation=function("gelu", "keras.src.ops.nn")),
+    "a function of Keras 2.12": dense(activation=function("mse", "keras.src.metrics.metrics")),
+    "an initializer": dense(
+        kernel_initializer={"module": "keras.initializers", "class_name": "Zeros", "config": {}}
+    ),
+    "an old initializer": dense(kernel_initializer={"class_name": "VarianceScaling", "config": {}}),
+    "a private class": layer("SeedGenerator", "keras.src.random.seed_generator", "SeedGenerator"),
+    "tf.keras of older days": layer("Dense", "tensorflow.python.keras.layers.core", "Dense"),
+    "an operation": layer("Mean", "keras.src.ops.numpy", "Mean"),
+    "a layer of an application": layer("LayerScale", "keras.src.applications.convnext", "L"),
+    "arithmetic": layer("TFOpLambda", function="__operators__.add"),
+    "a function of tensors": layer("TFOpLambda", function="compat.v1.nn.relu"),
+    "a reshape": layer("TFOpLambda", function="reshape"),
+    "a wrapped operation": layer("TensorFlowOpLayer", node_def=NODE_ADD),
+    "a ragged property": layer("InstanceProperty", attr_name="flat_values"),
+    "an ellipsis": layer("GetItem", "keras.src.ops.numpy", "GetItem", key=ELLIPSIS),
+    "an input type": layer("InputLayer", type_spec=SPEC),
+    "a given vocabulary": layer("StringLookup", vocabulary=["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_file_is_not_refused(write_h5, name):
+    check_safe(read_model_file(write_h5(sequential(HONEST[name]))))
+
+
+@pytest.mark.parametrize("tag", ["k2", "k3"])
+@pytest.mark.parametrize("name", ["big.h5", "big.keras", "plain.h5", "plain.keras"])
+def test_what_keras_saves_is_not_refused(saved, tag, name):
+    check_safe(read_model_file(saved / f"{tag}_{name}"))
+
+
+def test_the_models_own_compile_config_is_left_alone(write_keras):
+    config = {**sequential(), "compile_config": {"loss": function("system", "os")}}
+    check_safe(read_model_file(write_keras(config)))
+
+
+@pytest.mark.parametrize("registered_name", ["ROI", "Custom>ROI"])
+def test_a_custom_layer_needs_to_be_registered(write_keras, registered_name):
+    custom = layer("ROI", "my_layers", registered_name, name="roi")
+    model = read_model_file(write_keras(sequential(custom)))
+    with pytest.raises(UnsafeModelError) as caught:
+        check_safe(model)
+    assert caught.value.exit_code == 4
+    assert caught.value.faults == (
+        "layer 'roi' is of class ROI (module my_layers), which is not Keras's own",
+    )
+    assert caught.value.hint == 'give it with `custom_objects={"ROI": ROI}`'
+    check_safe(model, {"ROI"})
+    check_safe(model, {registered_name})
+    assert registered_name in list_registered_names(model)
+
+
+def test_a_custom_layer_without_a_module_needs_to_be_registered(write_h5):
+    wrapped = layer("TimeDistributed", layer=layer("ROI", name="roi"))
+    model = read_model_file(write_h5(sequential(wrapped)))
+    with pytest.raises(
+        UnsafeModelError, match="layer 'roi' is of class ROI, which is not Keras's own"
+    ):
+        check_safe(model)
+    check_safe(model, ["ROI"])
+
+
+def test_a_custom_function_needs_to_be_registered(write_keras):
+    model = read_model_file(write_keras(sequential(dense(activation=function("swirl")))))
+    with pytest.raises(UnsafeModelError, match="uses the function swirl, which is not Keras's own"):
+        check_safe(model)
+    check_safe(model, {"swirl"})
+
+
+def test_a_subclassed_model_needs_to_be_registered(saved):
+    model = read_model_file(saved / "k3_tower.keras")
+    with pytest.raises(UnsafeModelError, match="the model is of class Tower"):
+        check_safe(model)
+    check_safe(model, {"Tower"})
+
+
+def test_all_faults_are_reported_at_once(write_keras):
+    custom = layer("ROI", "my_layers", None, name="roi")
+    code = layer("Lambda", name="code")
+    name = dense(activation=function("eval"))
+    model = read_model_file(write_keras(sequential(custom, code, code, name)))
+    with pytest.raises(UnsafeModelError) as caught:
+        check_safe(model)
+    assert caught.value.faults == (
+        "layer 'code' has a Lambda, which runs Python code",
+        "layer 'a' names Python's own function eval",
+        "layer 'roi' is of class ROI (module my_layers), which is not Keras's own",
+    )
+    assert caught.value.hint == (
+        'give it with `custom_objects={"ROI": ROI}`; '
+        "`unsafe=True` opens it all the same: only for files you trust"
+    )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"function": LAMBDA, "output_shape": LAMBDA},
+        {"function": BYTECODE, "function_type": "lambda"},
+    ],
+)
+def test_a_lambda_is_one_fault(write_keras, config):
+    model = read_model_file(write_keras(sequential(layer("Lambda", **config))))
+    with pytest.raises(UnsafeModelError) as caught:
+        check_safe(model)
+    assert caught.value.faults == ("layer 'a' has a Lambda, which runs Python code",)
+
+
+def test_registering_a_name_does_not_open_a_lambda(write_h5):
+    model = read_model_file(write_h5(sequential(layer("Lambda"))))
+    with pytest.raises(UnsafeModelError):
+        check_safe(model, {"Lambda"})
+
+
+def test_a_class_that_is_not_looked_up_is_not_made_safe_by_its_name(write_keras):
+    # Where no registered name is given, tf_keras imports the module.
+    custom = layer("ROI", "evil", None, name="roi")
+    model = read_model_file(write_keras(sequential(custom), version="2.15.0"))
+    with pytest.raises(UnsafeModelError, match=r"layer 'roi' is of class ROI \(module evil\)"):
+        check_safe(model, {"ROI"})
+    check_safe(read_model_file(write_keras(sequential(dense()))), {"Dense"})
+
+
+def test_only_the_registered_names_are_accepted(write_keras):
+    custom = layer("ROI", "my_layers", "mine>ROI", name="roi")
+    model = read_model_file(write_keras(sequential(custom)))
+    for name in ("mine>ROI", "ROI"):
+        check_safe(model, {name})
+    for name in ("other>ROI", "my_layers>ROI", "roi", "RO"):
+        with pytest.raises(UnsafeModelError):
+            check_safe(model, {name})

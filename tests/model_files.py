@@ -1,0 +1,66 @@
+"""Fixtures that write model files: by both Kerases, or with a config made by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import pytest
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """A directory of models that both Kerases saved, and truth.json."""
+    directory = tmp_path_factory.mktemp("saved")
+    script = Path(__file__).parent / "models" / "save_models.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(directory)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def truth(saved):
+    return json.loads((saved / "truth.json").read_text())
+
+
+@pytest.fixture
+def write_h5(tmp_path):
+    """Write an HDF5 model file with a hand-made config."""
+
+    def write(config, version="2.15.0", name="model.h5"):
+        path = tmp_path / name
+        with h5py.File(path, "w") as file:
+            text = config if isinstance(config, str) else json.dumps(config)
+            file.attrs["model_config"] = text
+            if version:
+                file.attrs["keras_version"] = version
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_keras(tmp_path):
+    """Write a `.keras` file with a hand-made config."""
+
+    def write(config, version="3.9.0", name="model.keras", compression=zipfile.ZIP_STORED):
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            if version:
+                archive.writestr("metadata.json", json.dumps({"keras_version": version}))
+            text = config if isinstance(config, str | bytes) else json.dumps(config)
+            archive.writestr("config.json", text)
+        return path
+
+    return write
