@@ -10,6 +10,8 @@ from tensorflow.core.protobuf.config_pb2 import ConfigProto
 from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.eager import context
 
+from kprobe.graphdef.functions import CALLS, by_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -30,8 +32,6 @@ UNCHANGED: Options = (("disable_meta_optimizer", True),)
 # (`TransitiveReduction` in dependency_optimizer.cc), and remapping runs again after it.
 SAFE: Options = (("remapping", RewriterConfig.OFF),)
 BFLOAT16: Options = (*SAFE, ("auto_mixed_precision_onednn_bfloat16", RewriterConfig.ON))
-
-_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def set_options(definition: GraphDef, options: Options) -> None:
         definition: The graph, with its library. It is changed.
         options: As for `compiling`.
     """
-    library = {function.signature.name: function for function in definition.library.function}
+    library = by_name(definition)
     calling = {
         name: {inner.name for node in function.node_def for inner in _list_functions(node)}
         for name, function in library.items()
@@ -97,7 +97,7 @@ def _set_calls(nodes: Iterable[NodeDef], options: Options) -> bool:
     """Set the options of all calls among some nodes, and tell whether that changes one."""
     changed = False
     for node in nodes:
-        if node.op in _CALLS:
+        if node.op in CALLS:
             before = node.attr["config_proto"].s
             after = _set_options(before, options).SerializeToString(deterministic=True)
             node.attr["config_proto"].s = after

@@ -12,7 +12,8 @@ from kprobe.engines.engine import Engine
 from kprobe.errors import UnevenError
 from kprobe.graphdef.draws import find_draws, seed_draws
 from kprobe.graphdef.freeze import freeze
-from kprobe.graphdef.lift import find_lifted, nodes_run
+from kprobe.graphdef.functions import nodes_run
+from kprobe.graphdef.lift import find_lifted
 from kprobe.subgraph.state import State, make_key
 
 if TYPE_CHECKING:

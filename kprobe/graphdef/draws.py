@@ -8,12 +8,12 @@ key that is an argument, the operation's name, and in a loop the iteration.
 from __future__ import annotations
 
 import hashlib
-import itertools
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
-from kprobe.graphdef.lift import LOOPS, Body, add_argument, functions_of, nodes_run
+from kprobe.graphdef.functions import LOOPS, Body, Functions, functions_of, nodes_run
 
 # The stateless twin of each operation, and what its attributes are called there. Key, counter and
 # algorithm stand behind the first input (tensorflow/core/ops/stateless_random_ops_v2.cc).
@@ -37,8 +37,6 @@ _OTHERS = {
 _PHILOX = 1  # tf.random.Algorithm.PHILOX
 # Odd, so that different keys stay different (Knuth's MMIX generator).
 _FACTOR = 6364136223846793005
-_SEEDED = "__seeded_"
-_numbers = itertools.count()
 
 
 def find_draws(definition: tf.compat.v1.GraphDef) -> tuple[bool, bool]:
@@ -58,13 +56,12 @@ def seed_draws(definition: tf.compat.v1.GraphDef, key: str) -> None:
         definition: The graph; its nodes are changed, and functions added.
         key: The edge of the key: uint64, shape (1,).
     """
-    _Seeding(definition).run(Body(definition.node, in_function=False), key)
+    _Seeding(definition).run(Body(definition), key)
 
 
 class _Seeding:
     def __init__(self, definition: tf.compat.v1.GraphDef) -> None:
-        self._definition = definition
-        self._library = {f.signature.name: f for f in definition.library.function}
+        self._functions = Functions(definition)
         self._drawing: dict[str, bool] = {}
 
     def run(self, body: Body, key: str) -> None:
@@ -76,10 +73,9 @@ class _Seeding:
 
     def _draws(self, name: str) -> bool:
         if name not in self._drawing:
-            nodes = self._library[name].node_def if name in self._library else ()
             self._drawing[name] = any(
                 node.op in _TWINS or any(self._draws(f.name) for _, f in functions_of(node))
-                for node in nodes
+                for node in self._functions.nodes(name)
             )
         return self._drawing[name]
 
@@ -104,26 +100,17 @@ class _Seeding:
         factor = body.add_constant(_FACTOR, tf.uint64)
         place = body.add_constant(_number(node.name), tf.uint64)
         scaled = body.add("Mul", [key, factor], "z", T=tf.uint64)
-        add_argument(node, body.add("AddV2", [scaled, place], "z", T=tf.uint64), tf.uint64)
-        for attr, function in functions_of(node):
-            function.name = self._copy(function.name, counts=node.op in LOOPS and attr == "body")
+        own = body.add("AddV2", [scaled, place], "z", T=tf.uint64)
+        change = partial(self._change, node.op in LOOPS)
+        self._functions.pass_on(node, [(own, tf.uint64)], change)
 
-    def _copy(self, name: str, counts: bool) -> str:
-        """Copy a function with the key as its last argument; a loop's body gives the next key."""
-        function = self._definition.library.function.add()
-        function.CopyFrom(self._library[name])
-        number = next(_numbers)
-        function.signature.name = f"{name}{_SEEDED}{number}"
-        argument = function.signature.input_arg.add()
-        argument.name, argument.type = f"key_{number}", tf.uint64.as_datatype_enum
-        body = Body(function.node_def, in_function=True, function=function)
-        self.run(body, argument.name)
-        if counts:
+    def _change(self, loops: bool, attr: str, _name: str, body: Body, keys: list[str]) -> None:
+        """Let a function draw from a key; a loop's body gives the next key."""
+        (key,) = keys
+        self.run(body, key)
+        if loops and attr == "body":
             one = body.add_constant([1], tf.uint64)
-            result = function.signature.output_arg.add()
-            result.name, result.type = f"key_after_{number}", tf.uint64.as_datatype_enum
-            function.ret[result.name] = body.add("AddV2", [argument.name, one], "z", T=tf.uint64)
-        return str(function.signature.name)
+            body.add_result(body.add("AddV2", [key, one], "z", T=tf.uint64), tf.uint64)
 
 
 def _number(name: str) -> int:

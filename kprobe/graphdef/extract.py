@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from kprobe.graphdef.lift import BRANCHES, functions_of
+from kprobe.graphdef.functions import by_name, functions_of, node_of, passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,10 +26,10 @@ def extract(
         The nodes, and which of the stops they consume.
     """
     nodes = {node.name: node for node in definition.node}
-    stop_nodes = {edge for edge in stops if nodes[edge.partition(":")[0]].op == "Placeholder"}
+    stop_nodes = {edge for edge in stops if nodes[node_of(edge)].op == "Placeholder"}
     consumed: set[str] = set()
     kept: set[str] = set()
-    pending = [edge.partition(":")[0] for edge in targets if edge not in stops]
+    pending = [node_of(edge) for edge in targets if edge not in stops]
     while pending:
         name = pending.pop()
         if name in kept:
@@ -39,7 +39,7 @@ def extract(
             if edge in stops:
                 consumed.add(edge)
             elif edge.removeprefix("^") not in stop_nodes:
-                pending.append(edge.removeprefix("^").partition(":")[0])
+                pending.append(node_of(edge))
     result = tf.compat.v1.GraphDef()
     result.versions.CopyFrom(definition.versions)
     result.library.CopyFrom(definition.library)
@@ -73,7 +73,7 @@ def find_updates(
     writers = {
         node.name: written
         for node in definition.node
-        if (written := _find_written([node], _library(definition)))
+        if (written := _find_written([node], by_name(definition)))
     }
     updates: set[str] = set()
     while True:
@@ -92,11 +92,7 @@ def find_updates(
 
 def find_written(definition: tf.compat.v1.GraphDef) -> set[str]:
     """Give the edges that hold the handles of variables which a graph writes to."""
-    return _find_written(definition.node, _library(definition))
-
-
-def _library(definition: tf.compat.v1.GraphDef) -> dict[str, Any]:
-    return {function.signature.name: function for function in definition.library.function}
+    return _find_written(definition.node, by_name(definition))
 
 
 def _find_written(nodes: Iterable[Any], library: Mapping[str, Any]) -> set[str]:
@@ -108,8 +104,6 @@ def _find_written(nodes: Iterable[Any], library: Mapping[str, Any]) -> set[str]:
             if named.name in library:
                 function = library[named.name]
                 inside = _find_written(function.node_def, library)
-                # A branch's first input chooses it, and isn't passed on.
-                given = node.input[1:] if node.op in BRANCHES else node.input
-                pairs = zip(function.signature.input_arg, given, strict=False)
+                pairs = zip(function.signature.input_arg, passed_on(node), strict=False)
                 written |= {edge for argument, edge in pairs if argument.name in inside}
     return written

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kprobe.graphdef.lift import BRANCHES, CALLS, Body, add_argument, functions_of
+from kprobe.graphdef.functions import BRANCHES, CALLS, Body, Functions, passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 # The types of operations that are changed.
 _TAKERS = {"ReadVariableOp", *CALLS, *BRANCHES}
 _VALUE = "kprobe_value/"
-_FROZEN = "__frozen_"
-_numbers = itertools.count()
 
 
 def freeze(definition: tf.compat.v1.GraphDef, variables: Mapping[str, tf.DType]) -> dict[str, str]:
@@ -35,8 +33,9 @@ def freeze(definition: tf.compat.v1.GraphDef, variables: Mapping[str, tf.DType])
     """
     taken = {edge for node in definition.node if node.op in _TAKERS for edge in node.input}
     values = {edge: f"{_VALUE}{edge.replace(':', '_')}" for edge in variables if edge in taken}
-    body = Body(definition.node, in_function=False)
-    _Freezing(definition).run(body, {edge: (values[edge], variables[edge]) for edge in values})
+    _Freezing(definition).run(
+        Body(definition), {edge: (values[edge], variables[edge]) for edge in values}
+    )
     return values
 
 
@@ -44,8 +43,7 @@ class _Freezing:
     """Values in the place of variables, by the handles that they stand for."""
 
     def __init__(self, definition: tf.compat.v1.GraphDef) -> None:
-        self._definition = definition
-        self._library = {f.signature.name: f for f in definition.library.function}
+        self._functions = Functions(definition)
 
     def run(self, body: Body, values: Mapping[str, tuple[str, tf.DType]]) -> dict[str, str]:
         """Change the nodes of a body, and give the new names of edges that have others now."""
@@ -63,29 +61,27 @@ class _Freezing:
 
     def _pass_on(self, node: Any, values: Mapping[str, tuple[str, tf.DType]]) -> None:
         """Give a node that runs functions the values as more arguments, besides the handles."""
-        # A branch's first input chooses it, and isn't passed on.
-        given = list(node.input[1:] if node.op in BRANCHES else node.input)
-        taken = {n: values[edge] for n, edge in enumerate(given) if edge in values}
+        taken = {n: values[edge] for n, edge in enumerate(passed_on(node)) if edge in values}
         if taken:
-            for edge, dtype in taken.values():
-                add_argument(node, edge, dtype)
-            for _, function in functions_of(node):
-                function.name = self._copy(function.name, {n: d for n, (_, d) in taken.items()})
+            change = partial(self._change, taken)
+            self._functions.pass_on(node, list(taken.values()), change)
 
-    def _copy(self, name: str, taken: Mapping[int, tf.DType]) -> str:
-        """Copy a function with the values of some of its arguments as further ones."""
-        function = self._definition.library.function.add()
-        function.CopyFrom(self._library[name])
-        function.signature.name = f"{name}{_FROZEN}{next(_numbers)}"
-        values = {}
-        for number, dtype in taken.items():
-            argument = function.signature.input_arg.add()
-            argument.name, argument.type = f"frozen_{next(_numbers)}", dtype.as_datatype_enum
-            values[function.signature.input_arg[number].name] = (argument.name, dtype)
-        body = Body(function.node_def, in_function=True, function=function)
+    def _change(
+        self,
+        taken: Mapping[int, tuple[str, tf.DType]],
+        _attr: str,
+        _name: str,
+        body: Body,
+        given: list[str],
+    ) -> None:
+        """Let a function take the values of some of its arguments as further ones."""
+        handles = body.arguments
+        values = {
+            handles[number]: (edge, dtype)
+            for (number, (_, dtype)), edge in zip(taken.items(), given, strict=True)
+        }
         renamed = self.run(body, values)
-        for node in function.node_def:
+        for node in body.nodes:
             node.input[:] = [renamed.get(edge, edge) for edge in node.input]
-        for result, edge in function.ret.items():
-            function.ret[result] = renamed.get(edge, edge)
-        return str(function.signature.name)
+        for result, edge in body.owner.ret.items():
+            body.owner.ret[result] = renamed.get(edge, edge)

@@ -1,83 +1,28 @@
 """Bring tensors out of loops, branches and functions into the graph around them.
 
-A loop's body, a branch or a function is a function of the graph's library; its tensors can't be
-fetched. Here the node that runs it, and every function on the way to the tensor, gets one more
-argument and result: a list that the body pushes the tensor's value to. The changed functions are
-new ones, under new names.
+The tensors of a function can't be fetched. Here the node that runs it, and every function on the
+way to the tensor, gets one more argument and result: a list that the body pushes the tensor's value
+to.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 
+from kprobe.graphdef.functions import BRANCHES, LOOPS, Body, Functions, add_result
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-# The attributes of nodes that name functions they run.
-LOOPS = {"While", "StatelessWhile"}
-BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
-CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
-_FUNCTIONS = {
-    **dict.fromkeys(LOOPS, ("body",)),
-    **dict.fromkeys(BRANCHES, ("then_branch", "else_branch", "branches")),
-    **dict.fromkeys(CALLS, ("f",)),
-}
+    from kprobe.graphdef.functions import Entry
+
 _COMPILED = "_XlaMustCompile"
-# The types of operations that run functions.
-RUNNERS = frozenset(_FUNCTIONS)
-# New functions are called after those they were made from. The numbers go on for the whole
-# process, since TensorFlow knows functions by name.
-_LIFTED = "__lifted_"
 _PREFIX = "lifted/"
-_numbers = itertools.count()
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The way into a function: the node that runs it, and which of the node's functions it is.
-
-    Attributes:
-        node: The node's name, in the graph or function it stands in.
-        function: The function's name.
-    """
-
-    node: str
-    function: str
-
-
-def find_ways(
-    definition: tf.compat.v1.GraphDef, skipped: Mapping[str, Collection[str]]
-) -> dict[str, tuple[Entry, ...] | None]:
-    """Give, for every function that nodes of a graph run, the way to it from the graph.
-
-    Args:
-        definition: The graph and its library.
-        skipped: The names of nodes that don't count, by function name, "" for the graph's own.
-
-    Returns:
-        By function name, the entries from the outermost inwards; None for a function that is
-        run in several places, whose tensors have several values.
-    """
-    library = {f.signature.name: f for f in definition.library.function}
-    ways: dict[str, tuple[Entry, ...] | None] = {}
-
-    def walk(body: str, nodes: Any, way: tuple[Entry, ...] | None) -> None:
-        for node in nodes:
-            for name in () if node.name in skipped[body] else run_by(node):
-                if name not in library or ways.get(name, ()) is None:
-                    continue
-                once = way is not None and name not in ways
-                ways[name] = (*way, Entry(node.name, name)) if way is not None and once else None
-                walk(name, library[name].node_def, ways[name])
-
-    walk("", definition.node, ())
-    return ways
 
 
 def lift(
@@ -101,9 +46,8 @@ def lift(
 
 class _Lift:
     def __init__(self, definition: tf.compat.v1.GraphDef, tensor: tf.Tensor, prefix: str) -> None:
-        self._definition = definition
-        self._prefix = prefix
-        self._library = {f.signature.name: f for f in definition.library.function}
+        self._graph = Body(definition, prefix)
+        self._functions = Functions(definition, prefix)
         self._tensor = tensor
         self._dtype = tensor.dtype
         self._kinds: list[str] = []
@@ -111,7 +55,7 @@ class _Lift:
         self._shape = None if rank is None else tensor.shape.as_list()
 
     def run(self, way: list[Entry]) -> str:
-        graph = Body(self._definition.node, in_function=False, prefix=self._prefix)
+        graph = self._graph
         start = self._add_list(graph)
         end = self._thread(graph, way, start)
         if any(op in BRANCHES for op in itertools.takewhile(_is_no_loop, self._kinds)):
@@ -141,35 +85,20 @@ class _Lift:
 
     def _change(self, node: Any, entry: Entry, way: list[Entry], values: str) -> None:
         """Give a node, and the functions it runs, the list as one more argument and result."""
-        add_argument(node, values, tf.variant)
         if node.op not in LOOPS:
-            node.attr["Tout"].list.type.append(tf.variant.as_datatype_enum)
-            if "output_shapes" in node.attr and node.attr["output_shapes"].list.shape:
-                node.attr["output_shapes"].list.shape.add()
-        for attr, function in functions_of(node):
-            inside = _original(function.name) == entry.function
-            function.name = self._copy(function.name, way if inside else None, gives=attr != "cond")
+            add_result(node, tf.variant)
+        change = partial(self._change_function, entry, way)
+        self._functions.pass_on(node, [(values, tf.variant)], change)
         # XLA can't compile lists, so that what runs through it is run without (`jit_compile`).
         node.attr.pop(_COMPILED, None)
 
-    def _copy(self, name: str, way: list[Entry] | None, gives: bool) -> str:
-        """Copy a function with the list as its last argument, and where asked its last result."""
-        function = self._definition.library.function.add()
-        function.CopyFrom(self._library[name])
-        function.attr.pop(_COMPILED, None)
-        number = next(_numbers)
-        function.signature.name = f"{_original(name)}{_LIFTED}{number}"
-        self._library[function.signature.name] = function
-        argument = function.signature.input_arg.add()
-        argument.name, argument.type = f"lifted_{number}", tf.variant.as_datatype_enum
-        if gives:
-            nodes = function.node_def
-            body = Body(nodes, in_function=True, function=function, prefix=self._prefix)
-            after = argument.name if way is None else self._thread(body, way, argument.name)
-            result = function.signature.output_arg.add()
-            result.name, result.type = f"result_{number}", tf.variant.as_datatype_enum
-            function.ret[result.name] = after
-        return str(function.signature.name)
+    def _change_function(
+        self, entry: Entry, way: list[Entry], attr: str, name: str, body: Body, values: list[str]
+    ) -> None:
+        body.owner.attr.pop(_COMPILED, None)
+        if attr != "cond":
+            after = self._thread(body, way, values[0]) if name == entry.function else values[0]
+            body.add_result(after, tf.variant)
 
     def _add_list(self, body: Body) -> str:
         return body.add(
@@ -226,59 +155,6 @@ class _Lift:
         raise AssertionError(tensor)
 
 
-class Body:
-    """The nodes of a graph or of a function, which write the edges between them differently."""
-
-    def __init__(
-        self, nodes: Any, *, in_function: bool, function: Any = None, prefix: str = _PREFIX
-    ) -> None:
-        self.nodes = nodes
-        self._prefix = prefix
-        self._in_function = in_function
-        self.arguments = [a.name for a in function.signature.input_arg] if function else []
-
-    def find(self, name: str) -> Any:
-        """Give a node by its name."""
-        return {node.name: node for node in self.nodes}[name]
-
-    def output(self, node: Any, number: int) -> str:
-        """Give the edge of an output of a node that runs functions."""
-        return f"{node.name}:output:{number}" if self._in_function else f"{node.name}:{number}"
-
-    def add(
-        self, op: str, inputs: list[str], result: str, name: str | None = None, **attrs: Any
-    ) -> str:
-        """Add a node, and give the edge of its output, which is called `result`."""
-        node = self.nodes.add()
-        node.name, node.op = name or f"{self._prefix}{op}_{next(_numbers)}", op
-        node.input[:] = inputs
-        for key, value in attrs.items():
-            if isinstance(value, tf.DType):
-                node.attr[key].type = value.as_datatype_enum
-            elif isinstance(value, bool):
-                node.attr[key].b = value
-            else:
-                node.attr[key].i = value
-        return f"{node.name}:{result}:0" if self._in_function else str(node.name)
-
-    def add_constant(self, value: float | list[int], dtype: tf.DType = tf.int32) -> str:
-        """Add a constant and give its edge."""
-        edge = self.add("Const", [], "output", dtype=dtype)
-        proto = tf.make_tensor_proto(np.asarray(value, dtype.as_numpy_dtype))
-        self.nodes[-1].attr["value"].tensor.CopyFrom(proto)
-        return edge
-
-
-def add_argument(node: Any, edge: str, dtype: tf.DType) -> None:
-    """Give a node that runs functions one more argument; a loop gives it as a result, too."""
-    data = [edge for edge in node.input if not edge.startswith("^")]
-    control = [edge for edge in node.input if edge.startswith("^")]
-    node.input[:] = [*data, edge, *control]
-    node.attr["T" if node.op in LOOPS else "Tin"].list.type.append(dtype.as_datatype_enum)
-    if node.op in LOOPS and "output_shapes" in node.attr and node.attr["output_shapes"].list.shape:
-        node.attr["output_shapes"].list.shape.add()
-
-
 def find_lifted(message: str) -> int | None:
     """Give the number of the tensor whose iterations couldn't be stacked, from an error.
 
@@ -288,41 +164,5 @@ def find_lifted(message: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _original(name: str) -> str:
-    """The name of the function that a changed one was made from."""
-    return re.sub(rf"{_LIFTED}\d+$", "", name)
-
-
 def _is_no_loop(op: str) -> bool:
     return op not in LOOPS
-
-
-def run_by(node: Any) -> Iterator[str]:
-    """Give the names of the functions that a node runs, a loop's condition left out."""
-    return (function.name for attr, function in functions_of(node) if attr != "cond")
-
-
-def functions_of(node: Any) -> Iterator[tuple[str, Any]]:
-    """Give the functions that a node names, each with the attribute that does.
-
-    Changing the `name` of what is given changes the node.
-    """
-    for attr in (*_FUNCTIONS.get(node.op, ()), "cond"):
-        if attr in node.attr:
-            value = node.attr[attr]
-            yield from ((attr, function) for function in value.list.func)
-            if value.func.name:
-                yield attr, value.func
-
-
-def nodes_run(definition: tf.compat.v1.GraphDef) -> Iterator[Any]:
-    """Give the nodes of a graph and of all functions that it runs, each once."""
-    library = {function.signature.name: function for function in definition.library.function}
-    seen: set[str] = set()
-    pending = [definition.node]
-    while pending:
-        for node in pending.pop():
-            yield node
-            names = {function.name for _, function in functions_of(node)} & set(library) - seen
-            seen |= names
-            pending += [library[name].node_def for name in names]

@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from kprobe.graphdef.functions import node_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -52,14 +54,14 @@ def find_needed(function: Any) -> set[str]:
     """Give the names of the nodes of a FunctionDef that its results depend on."""
     nodes = {node.name: node for node in function.node_def}
     needed: set[str] = set()
-    pending = [_source(edge) for edge in function.ret.values()]
+    pending = [node_of(edge) for edge in function.ret.values()]
     while pending:
         name = pending.pop()
         if name in nodes and name not in needed:
             needed.add(name)
             edges = nodes[name].input
             blind = nodes[name].op in _BLIND
-            pending += [_source(edge) for edge in edges if edge.startswith("^") or not blind]
+            pending += [node_of(edge) for edge in edges if edge.startswith("^") or not blind]
     return needed
 
 
@@ -73,7 +75,7 @@ def find_leftovers(nodes: Sequence[Any]) -> set[str]:
     for node in nodes:
         for edge in node.input:
             if not edge.startswith("^"):
-                consumers[_source(edge)].append(node.name)
+                consumers[node_of(edge)].append(node.name)
     found: set[str] = set()
     while pending:
         name = pending.pop()
@@ -81,8 +83,3 @@ def find_leftovers(nodes: Sequence[Any]) -> set[str]:
             found.add(name)
             pending += consumers[name]
     return found
-
-
-def _source(edge: str) -> str:
-    """The name of the node or argument that an edge comes from."""
-    return edge.removeprefix("^").partition(":")[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.errors import AddressError
-from kprobe.graphdef.lift import Body
+from kprobe.graphdef.functions import Body
 
 if TYPE_CHECKING:
     from kprobe.graphdef.replacement import Replacement
@@ -33,7 +33,7 @@ def replace(definition: tf.compat.v1.GraphDef, tensor: tf.Tensor, by: Replacemen
         raise AddressError(f"{by.kind} expects {expected}, received {dtype.name}")
     edge = str(tensor.name).removesuffix(":0")
     consumers = list(definition.node)
-    body = Body(definition.node, in_function=False)
+    body = Body(definition)
     if by.kind == "noise":
         shape = body.add("Shape", [edge], "output", T=dtype, out_type=tf.int32)
         # What is drawn follows from this name, which is the same in every run.

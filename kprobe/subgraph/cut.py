@@ -16,7 +16,7 @@ from kprobe.subgraph.state import holds_seed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kprobe.graphdef.lift import Entry
+    from kprobe.graphdef.functions import Entry
     from kprobe.graphdef.replacement import Replacement
     from kprobe.trace.trace import Trace
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kprobe.addresses.calls import DroppedCall
 from kprobe.errors import Command
-from kprobe.graphdef.lift import functions_of
+from kprobe.graphdef.functions import functions_of
 from kprobe.graphdef.liveness import find_ancestors, find_needed, is_in_vectorized_map
 from kprobe.trace.composite import list_components
 from kprobe.trace.recorder import graphs_around

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.errors import AddressError, Command
-from kprobe.graphdef.lift import RUNNERS, run_by
+from kprobe.graphdef.functions import RUNNERS, run_by
 from kprobe.graphdef.liveness import is_in_vectorized_map
 from kprobe.trace.composite import SCOPE
 from kprobe.trace.dropped import (

@@ -19,7 +19,7 @@ from tensorflow.python.ops.resource_variable_ops import variable_accessed
 from tensorflow.python.saved_model import function_deserialization
 from tensorflow.python.saved_model.function_deserialization import RestoredFunction
 
-from kprobe.graphdef.lift import CALLS, functions_of, run_by
+from kprobe.graphdef.functions import CALLS, functions_of, run_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

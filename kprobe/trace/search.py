@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kprobe.errors import AddressError
-from kprobe.graphdef.lift import BRANCHES, LOOPS
+from kprobe.graphdef.functions import BRANCHES, LOOPS
 from kprobe.trace.fetch import find_fetches
 from kprobe.trace.operations import is_passive, open_functions, walk
 

@@ -15,7 +15,7 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 from kprobe.addresses.calls import DroppedCall, LayerCall
 from kprobe.compat.eager_mode import eagerly
 from kprobe.errors import AddressError, Hint, KprobeError, ModelError, Setting
-from kprobe.graphdef.lift import Entry, find_ways
+from kprobe.graphdef.functions import Entry, find_ways
 from kprobe.graphdef.liveness import find_ancestors, find_leftovers
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.composite import list_components, make_plain
