@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import kprobe
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output, is_complete
 from kprobe.dumps.reader import open_dump

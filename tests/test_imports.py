@@ -81,7 +81,7 @@ def test_completing_a_layer_imports_no_tensorflow(find_imports):
 def test_reading_a_dump_imports_no_tensorflow(tmp_path, find_imports):
     import numpy as np
 
-    from kprobe.dumps.layout import Column, Contents
+    from kprobe.dumps.contents import Column, Contents
     from kprobe.dumps.output import OutputSpec
     from kprobe.dumps.writing.writer import Writer
 

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from kprobe.dumps.attributes import set_attributes
+from kprobe.dumps.contents import INDEX
 from kprobe.dumps.dimensions import Dimensions
-from kprobe.dumps.files.extend import find_header, lies_in_one_page
-from kprobe.dumps.ragged import INDEX, inner_shape
+from kprobe.dumps.files.extend import PAGE, find_header, lies_in_one_page
+from kprobe.dumps.ragged import inner_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from kprobe.dumps.layout import Attribute, Column, Contents
+    from kprobe.dumps.attributes import Attribute
+    from kprobe.dumps.contents import Column, Contents
 
 FORMAT = "kprobe dump"
 FORMAT_VERSION = 1
@@ -31,8 +34,6 @@ COMPLETE = np.dtype(np.uint8)
 TIME = np.dtype(np.float64)
 
 _LATE_FACTS = ("committed", "complete", "started", "finished")
-
-_PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def create(path: Path, contents: Contents, width: int) -> Places:
     """
     rows, columns = contents.rows, contents.columns
     with _create_file(path) as file:
-        _set_attributes(file, describe(contents.attrs))
+        set_attributes(file, describe(contents.attrs))
         _create_late_facts(file)
         sample = _create_dataset(file, "sample", (rows,), np.dtype(f"S{width}"))
         dimensions = Dimensions(file, sample)
@@ -71,7 +72,7 @@ def create(path: Path, contents: Contents, width: int) -> Places:
             shape = (rows, *column.shape) if column.value is None else column.shape
             by_sample = column.value is None or column.by_sample
             dataset = _create_dataset(file, column.name, shape, column.dtype)
-            _set_attributes(dataset, column.attrs)
+            set_attributes(dataset, column.attrs)
             dimensions.label(dataset, by_sample=by_sample)
         dimensions.finish()
         without_end = {
@@ -102,7 +103,7 @@ def _create_file(path: Path) -> Any:
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     # The old file format fails at 4,086 datasets on one dimension scale.
     access.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
-    access.set_alignment(_PAGE, _PAGE)
+    access.set_alignment(PAGE, PAGE)
     # The writer has locked the file already.
     access.set_file_locking(False, True)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
@@ -130,7 +131,7 @@ def _create_ragged(file: Any, column: Column, rows: int) -> None:
     untimed = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
     untimed.set_obj_track_times(False)
     group = h5py.Group(h5py.h5g.create(file.id, column.name.encode(), gcpl=untimed))
-    _set_attributes(group, {**column.attrs, "layout": "ragged"})
+    set_attributes(group, {**column.attrs, "layout": "ragged"})
     # Never written to, offsets are 0, and the first one stays so.
     _create_dataset(group, "offsets", (rows + 1,), INDEX)
     _create_dataset(group, "shapes", (rows, len(column.shape)), INDEX)
@@ -165,24 +166,3 @@ def _create_dataset(
 def describe(attrs: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """Give the attributes of a whole dump: those given, and the format's."""
     return {"format": FORMAT, "format_version": FORMAT_VERSION, **attrs}
-
-
-def stored_attribute(value: Attribute) -> Attribute:
-    """Give an attribute as it is stored and read again."""
-    if isinstance(value, list):
-        return [escape(text) for text in value]
-    return escape(value) if isinstance(value, str) else value
-
-
-def _set_attributes(place: Any, attrs: Mapping[str, Attribute]) -> None:
-    for name, attribute in attrs.items():
-        value = stored_attribute(attribute)
-        if isinstance(value, list):
-            place.attrs.create(name, value, shape=(len(value),), dtype=h5py.string_dtype())
-        else:
-            place.attrs[name] = value
-
-
-def escape(text: str) -> str:
-    """Write what HDF5 can't hold as escapes: the bytes of file names that aren't UTF-8, and NUL."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

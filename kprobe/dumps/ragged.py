@@ -14,19 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.contents import INDEX
 from kprobe.dumps.files.disk import WriteBehind, write_at
-from kprobe.dumps.files.extend import extend, find_header, read_size, resize
+from kprobe.dumps.files.extend import PAGE, extend, find_header, read_size, resize
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kprobe.dumps.layout import Column
+    from kprobe.dumps.contents import Column
 
-INDEX = np.dtype(np.int64)
-
-_PAGE = 4096
-_PIECE = 4 << 20  # bytes copied at a time
 # Room for all values, of holes at first. Files on ext4 have 2^44 bytes at the most.
 _ROOM = 1 << 42
 
@@ -161,9 +158,8 @@ class RaggedWriter:
             DumpError: HDF5 laid the dataset out in an unknown way.
         """
         disk = WriteBehind(self._file, self.nbytes)
-        for done in range(0, self.nbytes if start < self._start else 0, _PIECE):
-            piece = os.pread(self._file, min(_PIECE, self.nbytes - done), self._start + done)
-            disk.write(start + done, memoryview(piece))
+        if start < self._start:
+            disk.copy(self._file, self._start, self.nbytes, start)
         # The values before what points at them.
         os.fdatasync(self._file)
         stop = start + self.nbytes
@@ -239,8 +235,8 @@ class RaggedColumns:
 
 def _share(count: int) -> int:
     """The bytes that each of so many datasets has room for."""
-    return _ROOM // count // _PAGE * _PAGE
+    return _ROOM // count // PAGE * PAGE
 
 
 def _to_page(size: int) -> int:
-    return -(-size // _PAGE) * _PAGE
+    return -(-size // PAGE) * PAGE

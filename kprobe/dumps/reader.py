@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.attributes import plain
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
 from kprobe.errors import DumpError
@@ -56,14 +57,14 @@ class Dump(Mapping[str, Any]):
     def __init__(self, path: Path, file: Any) -> None:
         self.path = path
         self._file = file
-        self.attrs = {name: _plain(value) for name, value in file.attrs.items()}
+        self.attrs = {name: plain(value) for name, value in file.attrs.items()}
         self.committed = int(file["committed"][()])
         self.complete = bool(file["complete"][()])
         self.started = float(file["started"][()])
         self.finished = float(file["finished"][()])
         self.rows = len(file["sample"])
         addresses_of = {
-            name: _plain(dataset.attrs["addresses"])
+            name: plain(dataset.attrs["addresses"])
             for name, dataset in file.items()
             if "addresses" in dataset.attrs
         }
@@ -100,7 +101,7 @@ class Dump(Mapping[str, Any]):
         if "label" not in self._file:
             return None
         stored = self._file["label"]
-        classes: np.ndarray[Any, np.dtype[np.str_]] = np.array(_plain(stored.attrs["classes"]))
+        classes: np.ndarray[Any, np.dtype[np.str_]] = np.array(plain(stored.attrs["classes"]))
         labels: np.ndarray[tuple[int], np.dtype[np.str_]] = classes[stored[...]]
         return labels
 
@@ -192,8 +193,3 @@ def _check_format(path: Path, attrs: Any) -> None:
             f"{path}: expected format {FORMAT_VERSION} at most, and it has format {version}",
             hint="it needs a newer version of kprobe",
         )
-
-
-def _plain(value: Any) -> Any:
-    """Return an attribute as str, int, float, bool or a list of them."""
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

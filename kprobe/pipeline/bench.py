@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
+from kprobe.dumps.contents import Contents
 from kprobe.dumps.files.space import free_space
-from kprobe.dumps.layout import Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import explain
 from kprobe.dumps.writing.writer import Writer

@@ -30,7 +30,7 @@ from turns import ratio, take_turns
 
 import kprobe.pipeline.planning.make as planning
 import kprobe.pipeline.running.run as running
-from kprobe.dumps.writing.write_threads import Writes
+from kprobe.dumps.writing.write_threads import WriteThreads
 from kprobe.errors import StoppedError
 from kprobe.models.spec import ModelSpec
 from kprobe.pipeline.planning.job import Job, make_job
@@ -84,9 +84,9 @@ def bench_commits(job: Job, rounds: int) -> None:
     usual = running._COMMIT_SECONDS, running._COMMIT_BYTES
     waits: list[float] = []
     waiting: list[float] = []
-    sync = Writes.sync
+    sync = WriteThreads.sync
 
-    def sync_and_time(writes: Writes) -> None:
+    def sync_and_time(writes: WriteThreads) -> None:
         began = time.perf_counter()
         sync(writes)
         waiting.append(time.perf_counter() - began)
@@ -103,13 +103,13 @@ def bench_commits(job: Job, rounds: int) -> None:
         finally:
             running._COMMIT_SECONDS, running._COMMIT_BYTES = usual
 
-    Writes.sync = sync_and_time
+    WriteThreads.sync = sync_and_time
     try:
         with plan(job) as ready:
             times = take_turns(rounds, {"with": run_with, "without": run_without})
             size = ready.bytes
     finally:
-        Writes.sync = sync
+        WriteThreads.sync = sync
     job.output.path.unlink()
     share = ratio(waits[1:], times["with"])
     print(

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from kprobe.cli import cli
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RUN = """
 import fcntl, os, sys
 import numpy as np
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.files.space import reserve
-from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WRITE_UNTIL_KILLED = """
 import signal, sys
 import numpy as np
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 
@@ -69,7 +69,7 @@ def test_a_kill_at_any_moment_leaves_a_valid_file_with_its_committed_rows(
 WRITE_RAGGED_UNTIL_KILLED = """
 import os, signal, sys
 import numpy as np
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 
@@ -209,7 +209,7 @@ def test_reserving_more_than_the_disk_has_names_both_sizes(tiny_disk: Path) -> N
 UNDER_A_LIMIT = """
 import resource, sys
 import numpy as np
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
@@ -235,7 +235,7 @@ except DumpError as error:
 OPEN_ENDED_UNDER_A_LIMIT = """
 import resource, sys
 import numpy as np
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError

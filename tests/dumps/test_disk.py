@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import kprobe.dumps.files.disk
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.files.disk import WriteBehind
-from kprobe.dumps.layout import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError

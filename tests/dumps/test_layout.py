@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import xarray
 
-from kprobe.dumps.layout import Column, Contents, lay_out
+from kprobe.dumps.contents import Column, Contents
+from kprobe.dumps.layout import lay_out
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ ON_RAMFS = """
 import logging, sys
 import h5py
 import numpy as np
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray
 
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.reader import open_dump
@@ -200,7 +200,7 @@ def test_an_unfinished_run_keeps_its_committed_rows_and_one_may_start_anew(
 MERGE = """
 import sys, tracemalloc
 import numpy as np
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 row = np.ones((1 << 20,), "f4")

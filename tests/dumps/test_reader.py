@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column, Contents, lay_out
+from kprobe.dumps.contents import Column, Contents
+from kprobe.dumps.layout import lay_out
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer

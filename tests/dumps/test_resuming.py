@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.dumps.layout import Column, Contents
+from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output
 from kprobe.dumps.reader import open_dump
@@ -383,7 +383,7 @@ def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     second = (
         "import sys\n"
-        "from kprobe.dumps.layout import Contents\n"
+        "from kprobe.dumps.contents import Contents\n"
         "from kprobe.dumps.output import OutputSpec\n"
         "from kprobe.dumps.writing.writer import Writer\n"
         "from kprobe.errors import DumpError\n"

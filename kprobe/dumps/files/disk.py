@@ -23,6 +23,7 @@ _LEAST_FILE_BYTES = 256 << 20
 # Fewer bytes at a time aren't worth a disk's round.
 _LEAST_BYTES = 256 << 10
 _PART_BYTES = 1 << 20
+_COPIED_BYTES = 4 << 20
 # What may be on its way: more isn't faster, and is longer waited for at a commit.
 _PARTS_UNDER_WAY = 64
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4  # <fcntl.h>
@@ -76,6 +77,22 @@ class WriteBehind:
             if pushes:
                 self._push(place + begin, part.nbytes)
             begin = end
+
+    def copy(self, source: int, begin: int, size: int, place: int) -> None:
+        """Write to an offset what another file, or another place of this one, holds.
+
+        Args:
+            source: Descriptor of the file to read.
+            begin: The byte offset to read from; where both are the same file, behind `place`.
+            size: How many bytes.
+            place: The byte offset to write to.
+
+        Raises:
+            OSError: They can't be read or written, or earlier ones couldn't.
+        """
+        for done in range(0, size, _COPIED_BYTES):
+            piece = os.pread(source, min(_COPIED_BYTES, size - done), begin + done)
+            self.write(place + done, memoryview(piece))
 
     def _push(self, place: int, size: int) -> None:
         self._sync(place, size, _WRITE)

@@ -15,10 +15,10 @@ import h5py
 
 from kprobe.errors import DumpError
 
+PAGE = 4096  # bytes, of memory and so of what the kernel writes at once
 _SUPERBLOCK = 48  # bytes
 _END = 28  # where in it is the end of the file
 _DATASPACE, _LAYOUT = 1, 8
-_PAGE = 4096
 _MASK = 0xFFFFFFFF
 _NOWHERE = (1 << 64) - 1  # the address of what takes no bytes
 
@@ -29,7 +29,7 @@ def lies_in_one_page(dataset: Any) -> bool:
     The kernel copies what is written page by page, and minds signals between them.
     """
     facts = h5py.h5o.get_info(dataset.id)
-    return bool(facts.addr // _PAGE == (facts.addr + facts.hdr.space.total - 1) // _PAGE)
+    return bool(facts.addr // PAGE == (facts.addr + facts.hdr.space.total - 1) // PAGE)
 
 
 def find_header(dataset: Any) -> int:
@@ -93,7 +93,7 @@ def resize(file: int, size: int) -> None:
 
 def _read_header(file: int, place: int) -> tuple[bytearray, dict[int, int]]:
     """Give a header, of one chunk, and where in it the body of each kind of message begins."""
-    content = bytearray(os.pread(file, _PAGE, place))
+    content = bytearray(os.pread(file, PAGE, place))
     flags = content[5]
     width = 1 << (flags & 3)  # of the field that says how large the chunk is
     begin = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from kprobe.dumps.create import describe, stored_attribute
+from kprobe.dumps.attributes import plain, stored_attribute
+from kprobe.dumps.create import describe
 from kprobe.dumps.layout import encode
 from kprobe.dumps.partial import is_complete
 from kprobe.errors import DumpError, Hint, Setting
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from kprobe.dumps.layout import Column, Contents
+    from kprobe.dumps.contents import Column, Contents
 
 # The command's own words, such as a path as it was written (what they led to is compared), how
 # many batches are computed at a time, and what was measured.
@@ -69,9 +70,9 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
     samples, columns = encode(contents.samples), contents.columns
     any_rows = contents.open_ended and is_complete(path)
     with open_afresh(path) as file:
-        before = {name: _plain(value) for name, value in file.attrs.items()}
+        before = {name: plain(value) for name, value in file.attrs.items()}
         now = describe(contents.attrs).items()
-        after = {name: _plain(stored_attribute(value)) for name, value in now}
+        after = {name: plain(stored_attribute(value)) for name, value in now}
         for attributes in (before, after):
             for name in _NOT_COMPARED:
                 attributes.pop(name, None)
@@ -140,7 +141,3 @@ def open_json(value: Any) -> Any:
 def _show(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value

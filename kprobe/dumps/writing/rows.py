@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from kprobe.dumps.create import COMPLETE, TIME, find_offsets
 from kprobe.dumps.partial import explained
 from kprobe.dumps.ragged import RaggedColumns
-from kprobe.dumps.writing.pieces import Batch, Coverage, cut
-from kprobe.dumps.writing.write_threads import Writes
+from kprobe.dumps.writing.batch import Batch, Coverage
+from kprobe.dumps.writing.pieces import cut
+from kprobe.dumps.writing.write_threads import WriteThreads
 from kprobe.errors import DumpError
 from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kprobe.dumps.layout import Contents
+    from kprobe.dumps.contents import Contents
     from kprobe.dumps.writing.claim import Claim
 
 
@@ -43,7 +44,7 @@ class Rows:
             self._offsets = find_offsets(file, contents.columns)
             self._ragged = RaggedColumns(contents.ragged.values(), claim.file, file, kept)
         self._coverage = Coverage(contents.rows, kept)
-        self._writes = Writes(
+        self._writes = WriteThreads(
             claim.file,
             self._path,
             self._offsets,

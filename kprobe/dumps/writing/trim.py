@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.contents import INDEX
 from kprobe.dumps.create import COMMITTED, COMPLETE, TIME, find_offsets
 from kprobe.dumps.files.disk import WriteBehind, write_at
 from kprobe.dumps.layout import lay_out
-from kprobe.dumps.ragged import INDEX, RaggedColumns
+from kprobe.dumps.ragged import RaggedColumns
 from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from kprobe.dumps.layout import Column, Contents
-
-_PIECE = 4 << 20  # bytes copied at a time
+    from kprobe.dumps.contents import Column, Contents
 
 
 def trim(source: Path, target: Path, contents: Contents, finished: float) -> None:
@@ -42,9 +41,7 @@ def trim(source: Path, target: Path, contents: Contents, finished: float) -> Non
             places = find_offsets(theirs, columns)
             disk = WriteBehind(new.fileno(), target.stat().st_size)
             for begin, end, size in _find_parts(ours, theirs, columns, rows):
-                for done in range(0, size, _PIECE):
-                    piece = os.pread(old.fileno(), min(_PIECE, size - done), begin + done)
-                    disk.write(end + done, memoryview(piece))
+                disk.copy(old.fileno(), begin, size, end)
             started = float(ours["started"][()])
         with open_afresh(target) as theirs:
             ragged = RaggedColumns(contents.ragged.values(), new.fileno(), theirs, rows)

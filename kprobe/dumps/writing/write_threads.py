@@ -28,8 +28,8 @@ class _Batch:
     writes: list[Future[None]]
 
 
-class Writes:
-    """Writes to a file, in the background; whoever made it closes it.
+class WriteThreads:
+    """The threads that write to a file, in the background; whoever made it closes it.
 
     Args:
         file: Descriptor of the file.

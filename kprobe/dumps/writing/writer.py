@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kprobe.dumps.layout import Contents, Samples, lay_out
+from kprobe.dumps.layout import lay_out
 from kprobe.dumps.partial import check_output, explained, is_complete, partial_path
 from kprobe.dumps.writing.claim import Claim, claim, claim_earlier
 from kprobe.dumps.writing.resuming import another_run, find_differences, read_kept
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from kprobe.dumps.contents import Contents, SampleNames
     from kprobe.dumps.output import OutputSpec
 
 
@@ -201,7 +202,7 @@ class Writer:
         """The bytes of the values of ragged columns that were handed over."""
         return self._entered.ragged_bytes
 
-    def finish(self, samples: Samples | None = None) -> None:
+    def finish(self, samples: SampleNames | None = None) -> None:
         """Commit all rows, mark the dump as complete and give it its name.
 
         Args:

@@ -13,7 +13,7 @@ from kprobe.pipeline.planning.probe import run_first
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kprobe.dumps.layout import Column
+    from kprobe.dumps.contents import Column
     from kprobe.engines.compute import Compute
     from kprobe.engines.engine import Engine
     from kprobe.inputs.samples import Samples

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.eager_mode import eagerly
-from kprobe.dumps.layout import REASON, VALID, Column
+from kprobe.dumps.contents import REASON, VALID, Column
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.inputs.opening import open_samples
 from kprobe.inputs.samples import Samples

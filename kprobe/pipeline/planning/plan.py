@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kprobe.dumps.layout import Column
+    from kprobe.dumps.contents import Column
     from kprobe.engines.computation import Computation
     from kprobe.inputs.samples import Samples
     from kprobe.pipeline.planning.job import Job

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from kprobe.dumps.layout import Column
+from kprobe.dumps.contents import Column
 from kprobe.dumps.names import check_names, column_name
 from kprobe.engines.computation import Computation, FetchSpec
 from kprobe.errors import AddressError, Hint, InputError, Setting

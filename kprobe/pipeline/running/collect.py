@@ -12,7 +12,7 @@ from kprobe.pipeline.running.sink import Sink, make_columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kprobe.dumps.layout import Column
+    from kprobe.dumps.contents import Column
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.batches import Computed
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from kprobe.dumps.layout import REASON, VALID, Contents
+from kprobe.dumps.contents import REASON, VALID, Contents
 from kprobe.dumps.ragged_rows import encode_texts
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import AddressError, Hint, Setting, StoppedError
@@ -15,7 +15,7 @@ from kprobe.errors import AddressError, Hint, Setting, StoppedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kprobe.dumps.layout import Column
+    from kprobe.dumps.contents import Column
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.batches import Computed
 
