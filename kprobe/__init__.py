@@ -18,6 +18,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from kprobe.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from kprobe.api import activations as activations
     from kprobe.api import dump as dump
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from kprobe.errors import KprobeError as KprobeError
     from kprobe.image_options import ImageOptions as ImageOptions
     from kprobe.preprocessing import Preprocessing as Preprocessing
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Dump": "kprobe.dumps.reader",

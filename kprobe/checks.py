@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
+
+from kprobe.naming import suggest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,6 @@ def check_choice(name: str, value: Any, choices: Sequence[str | None]) -> Iterat
         return
     *others, last = ["None" if choice is None else repr(choice) for choice in choices]
     known = [choice for choice in choices if choice is not None]
-    near = get_close_matches(value.lower(), known, n=1) if isinstance(value, str) else []
-    meant = f"; did you mean {near[0]!r}?" if near else ""
+    near = suggest_name(value.lower(), known, "{!r}") if isinstance(value, str) else None
+    meant = f"; {near}" if near else ""
     yield f"{name}: expected {', '.join(others)} or {last}, received {value!r}{meant}"

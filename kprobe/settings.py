@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar
+
+from kprobe.naming import suggest_name
 
 if TYPE_CHECKING:
     import os
@@ -109,8 +110,8 @@ def spelling_out(settings: type, *parts: type) -> Callable[[Callable[P, R]], Cal
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             for name in kwargs:
                 if name not in names:
-                    near = get_close_matches(name, names, n=1)
-                    meant = f"; did you mean {near[0]!r}?" if near else ""
+                    near = suggest_name(name, names, "{!r}")
+                    meant = f"; {near}" if near else ""
                     raise TypeError(
                         f"{function.__name__}() received an unknown keyword {name!r}{meant}"
                     )

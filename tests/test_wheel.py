@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 
+import kprobe
+
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture(scope="module")
@@ -44,4 +44,4 @@ def test_a_wheel_has_the_command_and_the_versions_of_python(wheel):
     assert {*told["Requires-Python"].split(",")} == {">=3.11", "<3.14"}
     tried = [f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)]
     assert [each for each in told.get_all("Classifier") if ":: 3." in each] == tried
-    assert told["Version"] == PROJECT["version"]
+    assert told["Version"] == kprobe.__version__

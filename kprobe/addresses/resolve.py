@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from kprobe.addresses.calls import DroppedCall, LayerCall
+from kprobe.addresses.globs import compile_glob
 from kprobe.addresses.grammar import Address, Step, parse_address, split_alias
 from kprobe.errors import AddressError, KprobeError, merge_errors
+from kprobe.naming import find_nearest, list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -179,8 +179,7 @@ def _matches(pattern: Sequence[Step], path: Sequence[tuple[str, int | None]]) ->
 def _name_matches(step: Step, name: str) -> bool:
     if not step.is_glob:
         return step.name == name
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in step.name)
-    return re.fullmatch("".join(parts), name, re.DOTALL) is not None
+    return compile_glob(step.name).fullmatch(name) is not None
 
 
 def _leaves_call_open(pattern: Sequence[Step], path: Sequence[tuple[str, int | None]]) -> bool:
@@ -200,10 +199,11 @@ def _path_text(steps: Sequence[Step]) -> str:
 def _ambiguous(address: Address, found: Sequence[LayerCall]) -> AddressError:
     names = [call.address for call in found]
     every = "/".join(name if number is None else f"{name}@*" for name, number in found[0].steps)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     same = all([n for n, _ in c.steps] == [n for n, _ in found[0].steps] for c in found)
     hint = f"name one of them, or all with {every}" if same and every != address.text else None
-    return AddressError(f"{address.text!r} fits {len(names)} calls: {shown}", hint=hint)
+    return AddressError(
+        f"{address.text!r} fits {len(names)} calls: {list_names(names, 8)}", hint=hint
+    )
 
 
 def _unmatched(
@@ -255,11 +255,11 @@ def nearest(name: str, calls: Sequence[LayerCall]) -> list[str]:
     """Give up to three addresses that look like `name`, the likeliest first."""
     by_last = {call.steps[-1][0]: call.address for call in calls}
     by_path = {call.address: call.address for call in calls}
-    close = difflib.get_close_matches(name, [*by_path, *by_last], n=6, cutoff=0.6)
+    close = find_nearest(name, [*by_path, *by_last], 6)
     return list(dict.fromkeys(by_path.get(text) or by_last[text] for text in close))[:3]
 
 
 def nearest_classes(name: str, calls: Sequence[LayerCall]) -> list[str]:
     """Give up to three classes of layers that look like `name`, the likeliest first."""
     by_lower = {call.class_name.lower(): call.class_name for call in calls}
-    return [by_lower[text] for text in difflib.get_close_matches(name.lower(), by_lower)]
+    return [by_lower[text] for text in find_nearest(name.lower(), by_lower, 3)]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import kprobe
 from kprobe.cli.commands.bench import bench
 from kprobe.cli.commands.dump import dump
 from kprobe.cli.commands.find import find
@@ -19,6 +18,7 @@ from kprobe.cli.commands.show import show
 from kprobe.cli.errors import reporting
 from kprobe.cli.usage import explain_command
 from kprobe.errors import KprobeError
+from kprobe.version import __version__
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -58,7 +58,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: kprobe ls MODEL. Then: kprobe dump MODEL --layers NAME,NAME",
 )
-@click.version_option(kprobe.__version__, prog_name="kprobe")
+@click.version_option(__version__, prog_name="kprobe")
 def cli() -> None:
     """Dump the activations of any layer of a saved Keras model to HDF5."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 
 from kprobe.cli.options import File
 from kprobe.errors import DumpError, KprobeError
+from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,10 +96,8 @@ def _take_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
     defaults, faults = {}, []
     for key, value in values.items():
         if key not in params:
-            nearest = get_close_matches(key, params, n=1) or get_close_matches(
-                key.replace("_", "-"), params, n=1
-            )
-            meant = f", nearest: {nearest[0]}" if nearest else ""
+            near = name_nearest(key, params) or name_nearest(key.replace("_", "-"), params)
+            meant = f", {near}" if near else ""
             faults.append(f"--config {path}: {key} is no option{meant}")
         elif (fault := _find_fault(params[key], value)) is not None:
             faults.append(f"--config {path}: {key}: {fault}, received {value!r}")

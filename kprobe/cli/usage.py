@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 import click
+
+from kprobe.naming import name_nearest
 
 # What click's types say of a value: 'x' is not …, or 0 is not in the range ….
 _REFUSED = re.compile(r"'(?P<text>.*)' is not |(?P<number>\S+) is not in the range ", re.DOTALL)
@@ -37,16 +38,14 @@ def explain_usage(error: click.ClickException) -> str:
 
 def explain_command(name: str, commands: list[str]) -> str:
     """Say that there is no such command."""
-    nearest = get_close_matches(name, commands, n=1)
-    hint = f"nearest: {nearest[0]}" if nearest else f"there are {', '.join(commands)}"
+    hint = name_nearest(name, commands) or f"there are {', '.join(commands)}"
     return f"there is no command {name!r}; {hint}"
 
 
 def _explain_option(error: click.NoSuchOption, path: str) -> str:
     params = error.ctx.command.get_params(error.ctx) if error.ctx is not None else []
     known = [name for param in params for name in param.opts if name.startswith("--")]
-    nearest = get_close_matches(error.option_name, known, n=1)
-    hint = f"nearest: {nearest[0]}" if nearest else f"`{path} --help` lists what there is"
+    hint = name_nearest(error.option_name, known) or f"`{path} --help` lists what there is"
     command = path.partition(" ")[2]
     has = f"{command} has" if command else "there is"
     return f"{has} no option {error.option_name}; {hint}"

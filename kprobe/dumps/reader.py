@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
 from kprobe.errors import DumpError
 from kprobe.hdf5 import open_afresh
+from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
     import os
@@ -114,8 +114,7 @@ class Dump(Mapping[str, Any]):
         column = self._column_of.get(key, key)
         if column not in self.columns:
             known = dict.fromkeys([*self._column_of, *self.columns])
-            nearest = get_close_matches(str(key), known, n=3)
-            hint = f"nearest: {', '.join(nearest)}" if nearest else f"it has {', '.join(known)}"
+            hint = name_nearest(str(key), known, 3) or f"it has {', '.join(known)}"
             raise UnknownAddressError(f"{self.path}: has no address '{key}'", hint=hint)
         if is_ragged(self._file[column]):
             return RaggedRows(self._file[column])

@@ -38,7 +38,7 @@ from kprobe.inputs.images.rows import Images
 from kprobe.inputs.locating import Location
 from kprobe.inputs.python.datasets import is_saved, open_saved
 from kprobe.inputs.python.generated import open_callable
-from kprobe.inputs.sources.faults import suggest_name
+from kprobe.naming import suggest_name
 
 if TYPE_CHECKING:
     from io import BufferedIOBase

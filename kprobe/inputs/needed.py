@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, InputError, Setting
-from kprobe.inputs.sources.faults import Faults, list_names
+from kprobe.inputs.sources.faults import Faults
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -11,14 +11,15 @@ from kprobe.inputs.files import open_location
 from kprobe.inputs.images.rows import ImageRows
 from kprobe.inputs.locating import Location, locate, parse_location
 from kprobe.inputs.sources.container import Container
-from kprobe.inputs.sources.faults import Faults, list_names, suggest_name
 from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.inputs.sources.source import Source, Unfitted, fit_rows
+from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from kprobe.inputs.given import Given
+    from kprobe.inputs.sources.faults import Faults
 
 # What the only input of a model is called where neither the model nor the user names it.
 ONLY_INPUT = "inputs"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import difflib
 import inspect
 import os
 import re
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import Hint, KprobeError, ModelCodeError, ModelError, Setting
 from kprobe.importing import find_file, import_source, looking_beside
+from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,10 +137,9 @@ def _find_target(code: Code) -> Any:
         return reduce(getattr, code.name.split("."), module)
     except AttributeError:
         names = [name for name, value in vars(module).items() if callable(value)]
-        near = difflib.get_close_matches(code.name, names, 3)
         raise ModelError(
             f"{code}: {code.source} has no {code.name}",
-            hint=f"nearest: {', '.join(near)}" if near else None,
+            hint=name_nearest(code.name, names, 3),
         ) from None
 
 

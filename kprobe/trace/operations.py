@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from kprobe.addresses.globs import compile_glob
 from kprobe.errors import AddressError, Command
 from kprobe.graphdef.functions import RUNNERS, run_by
 from kprobe.graphdef.liveness import is_in_vectorized_map
+from kprobe.naming import find_nearest
 from kprobe.trace.composite import SCOPE
 from kprobe.trace.dropped import (
     FRAMED,
@@ -120,8 +120,7 @@ def match_operations(listed: Iterable[Operation], wanted: str) -> list[Operation
     """Give the operations that a name or a glob means; in a glob `*` crosses slashes, too."""
     if "*" not in wanted and "?" not in wanted:
         return [entry for entry in listed if entry.name == wanted]
-    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in wanted)
-    pattern = re.compile("".join(parts), re.DOTALL)
+    pattern = compile_glob(wanted)
     found = [entry for entry in listed if pattern.fullmatch(entry.name)]
     # `*Suppression*` means the operation, not the constants among its arguments.
     return [entry for entry in found if not is_passive(entry.operation)] or found
@@ -138,7 +137,7 @@ def _nearest(wanted: str, listed: Iterable[Operation]) -> list[str]:
     last = wanted.replace("*", "").replace("?", "").rpartition("/")[2].lower()
     holding = [name for name in names if last and last in name.lower()]
     by_end = {name.rpartition("/")[2].lower(): name for name in reversed(names)}
-    alike = difflib.get_close_matches(last, by_end, n=3, cutoff=0.6)
+    alike = find_nearest(last, by_end, 3)
     return list(dict.fromkeys([*holding, *(by_end[end] for end in alike)]))[:3]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from kprobe.addresses.globs import compile_glob
 from kprobe.errors import AddressError
+from kprobe.naming import find_nearest, list_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -106,7 +106,7 @@ def find_weights(
         if len(several) > 1:
             texts = [f"{weight.call.address}:{weight.name}" for weight in several.values()]
             raise AddressError(
-                f"{address.text!r} fits {len(texts)} weights: {_list(texts)}",
+                f"{address.text!r} fits {len(texts)} weights: {list_names(texts, 8)}",
                 hint="name one of them",
             )
     place = calls[0].address if len(calls) == 1 else address.text.removesuffix(f":{wanted}")
@@ -117,8 +117,8 @@ def _match(wanted: str, paths: Collection[str]) -> list[str]:
     """Give the path that a name is, or else those whose last steps a name or a glob is."""
     if wanted in paths:
         return [wanted]
-    # What else fnmatch knows, brackets, isn't in the address of a weight.
-    return [path for path in paths if fnmatchcase(f"/{path}", f"*/{wanted}")]
+    glob = compile_glob(f"*/{wanted}")
+    return [path for path in paths if glob.fullmatch(f"/{path}")]
 
 
 def _keep_innermost(weights: Sequence[Weight]) -> list[Weight]:
@@ -143,12 +143,8 @@ def _unknown(
     # What several layers have in common is the last step.
     own = [w.name if len(calls) == 1 else w.path.rpartition("/")[2] for w in weights]
     names = list(dict.fromkeys([*own, *(port for port, there in ports.items() if there)]))
-    near = difflib.get_close_matches(address.weight or "", names)
-    shown = _list([f":{name}" for name in dict.fromkeys([*near, *names])])
+    near = find_nearest(address.weight or "", names, 3)
+    shown = list_names([f":{name}" for name in dict.fromkeys([*near, *names])], 8)
     if len(calls) == 1:
         return AddressError(f"{calls[0].address!r} has no :{address.weight}; it has {shown}")
     return AddressError(f"{address.text!r} names no weight; these layers have {shown}")
-
-
-def _list(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:8]) + (f" and {len(texts) - 8} more" if len(texts) > 8 else "")

@@ -13,8 +13,8 @@ from kprobe.errors import InputError
 from kprobe.hdf5 import open_for_reading
 from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.sources.container import Container
-from kprobe.inputs.sources.faults import list_names, suggest_name
 from kprobe.inputs.sources.source import Source
+from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from pathlib import Path

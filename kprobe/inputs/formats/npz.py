@@ -14,8 +14,8 @@ from kprobe.inputs.formats.npy_header import read_npy_header
 from kprobe.inputs.formats.npy_rows import open_npy
 from kprobe.inputs.formats.npy_stream import NpyStream
 from kprobe.inputs.sources.container import Container
-from kprobe.inputs.sources.faults import list_names, suggest_name
 from kprobe.inputs.sources.source import ArraySource, Source
+from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from io import BufferedIOBase

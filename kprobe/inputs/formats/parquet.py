@@ -12,8 +12,8 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.inputs.formats.encoded import EncodedRows
 from kprobe.inputs.sources.container import Container
-from kprobe.inputs.sources.faults import list_names, suggest_name
 from kprobe.inputs.sources.value_rows import Values
+from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.images.header import find_kind, read_header, read_kind
-from kprobe.inputs.sources.faults import list_names
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,8 +13,8 @@ from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.python.tensors import as_array
 from kprobe.inputs.python.user_code import call_user, find_callable, hash_place, iterate_user
 from kprobe.inputs.sources.container import Container
-from kprobe.inputs.sources.faults import list_names
 from kprobe.inputs.sources.source import Source
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

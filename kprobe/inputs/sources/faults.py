@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from kprobe.errors import InputError, join_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from kprobe.errors import Hint
-
-_LISTED = 12
 
 
 class Faults:
@@ -54,24 +51,3 @@ class Faults:
         """
         if self._texts:
             raise InputError(*self._texts, hint=join_hints(self._hints))
-
-
-def list_names(names: Iterable[str]) -> str:
-    """Join names for a message, the first dozen of them."""
-    names = list(names)
-    listed = ", ".join(names[:_LISTED])
-    if len(names) > _LISTED:
-        listed += f" and {len(names) - _LISTED} more"
-    return listed or "none"
-
-
-def suggest_name(wrong: str, names: Iterable[str], form: str = "{}") -> str | None:
-    """Give "did you mean ...?" for a misspelt name, or None when nothing comes near.
-
-    Args:
-        wrong: What was asked for.
-        names: What there is.
-        form: How the name is to be written, with "{}" for it.
-    """
-    near = get_close_matches(wrong, list(names), n=1)
-    return f"did you mean {form.format(near[0])}?" if near else None

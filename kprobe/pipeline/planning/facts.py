@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-import kprobe
 from kprobe.pipeline.planning.provenance import record_job
 from kprobe.trace.signature import library_of
+from kprobe.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def collect_facts(
     endless = samples.rows is None and job.samples.limit is not None
     return {
         **({"limit": job.samples.limit} if endless else {}),
-        "kprobe_version": kprobe.__version__,
+        "kprobe_version": __version__,
         "keras": f"{library.__name__} {library.__version__}",
         "tensorflow_version": tf.__version__,
         "model": getattr(model.model, "name", None) or Path(model.model).name,
