@@ -10,8 +10,7 @@ import numpy as np
 
 from kprobe.errors import KprobeError, ModelError
 from kprobe.models.code import is_model_of
-from kprobe.models.matching import Assignment, match_layers
-from kprobe.models.stored import (
+from kprobe.models.stored_weights import (
     Shape,
     StoredWeights,
     Tree,
@@ -19,6 +18,7 @@ from kprobe.models.stored import (
     name_places,
     open_weights,
 )
+from kprobe.models.weight_matching import Assignment, match_layers
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from kprobe.models.matching import Shapes
+    from kprobe.models.weight_matching import Shapes
 
 _ITSELF = "the model itself"
 # Each time, a session gets new operations, which takes it long in a large graph; it holds what it

@@ -11,7 +11,7 @@ from kprobe.errors import ModelError
 from kprobe.models.file import choose_signature
 from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape
 from kprobe.models.shapes import LEAF_CLASSES, Shapes, infer_shape
-from kprobe.models.weights import WeightList, list_weights
+from kprobe.models.weight_list import WeightList, list_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,7 +23,7 @@ from kprobe.models.file import ModelFile, choose_signature, read_model_file
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.network import read_network
 from kprobe.models.spec import ModelSpec
-from kprobe.models.stored import holds_weights
+from kprobe.models.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:

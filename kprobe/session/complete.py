@@ -14,7 +14,7 @@ from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.assign import assign_weights
 from kprobe.models.code import Code
 from kprobe.models.file import ModelFile
-from kprobe.models.stored import holds_weights
+from kprobe.models.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.graph_mode import is_graph_mode
 from kprobe.trace.graph_mode_variables import initialize_large

@@ -14,7 +14,7 @@ import numpy as np
 from kprobe.errors import ModelError
 from kprobe.models import load as models
 from kprobe.models.code import Code
-from kprobe.models.stored import check_weights
+from kprobe.models.stored_weights import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from kprobe.errors import ModelError
 from kprobe.models.assign import assign_weights
-from kprobe.models.stored import open_weights
+from kprobe.models.stored_weights import open_weights
 
 KERASES = [keras, tf_keras]
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")

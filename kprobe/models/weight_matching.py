@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.models.stored import Shape
+from kprobe.models.stored_weights import Shape
 
 # How many layers an error or a report names.
 _SHOWN = 8

@@ -13,7 +13,7 @@ from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
 from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
 from kprobe.models.network import read_network
-from kprobe.models.weights import TRAINING_GROUPS, read_names, to_snake_case
+from kprobe.models.weight_list import TRAINING_GROUPS, read_names, to_snake_case
 
 if TYPE_CHECKING:
     import os
