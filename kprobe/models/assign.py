@@ -105,7 +105,7 @@ def _assign_by_layer(
         dict(zip(names, arrays, strict=True)) if same_count else None,
         shapes,
     )
-    if not (result.whole or partial):
+    if not (result.complete or partial):
         raise result.explain()
     pairs: list[tuple[Any, npt.NDArray[Any]]] = []
     held = 0
@@ -209,10 +209,10 @@ def _assign_by_place(
         shapes,
         ordered_how="in order" if numbered else "by attribute",
     )
-    if not (result.whole or partial):
+    if not (result.complete or partial):
         raise result.explain()
     sources = {labels[layer]: source for layer, source in result.pairs.items()}
-    left = {} if result.whole else _read_own(model, library, sources)
+    left = {} if result.complete else _read_own(model, library, sources)
     _load_places(model, stored, sources, left, library)
     return result
 

@@ -117,7 +117,7 @@ def make_model(
         model = _take_model(target)
         if model is None:
             if not callable(target):
-                raise ModelError(f"{code} is {_describe(target)}, expected a callable")
+                raise ModelError(f"{code} is {describe_kind(target)}, expected a callable")
             _check_arguments(code, target, arguments)
             with around() if around else contextlib.nullcontext():
                 made = _run(code, "raised", lambda: target(**arguments))
@@ -260,11 +260,12 @@ def _reject(code: Code, made: Any) -> ModelError:
     elif type(made).__module__.startswith("tensorflow.python.keras"):
         hint = "import `tensorflow.keras`: tensorflow.python.keras is TensorFlow's own copy"
     return ModelError(
-        f"{code} returned {_describe(made)}, expected a model of keras or tf_keras, or an object "
-        f"that holds one as {' or '.join(f'.{name}' for name in _HOLDERS)}",
+        f"{code} returned {describe_kind(made)}, expected a model of keras or tf_keras, or an "
+        f"object that holds one as {' or '.join(f'.{name}' for name in _HOLDERS)}",
         hint=hint,
     )
 
 
-def _describe(value: Any) -> str:
+def describe_kind(value: Any) -> str:
+    """Say what was received where something else was expected."""
     return "None" if value is None else f"an object of type {type(value).__name__}"

@@ -88,7 +88,7 @@ def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
     if isinstance(given, str | os.PathLike | Mapping):
         given = [given]
     elif not isinstance(given, Sequence):
-        raise ModelError(f"{_EXPECTED} {_describe(given)}")
+        raise ModelError(f"{_EXPECTED} {_name_type(given)}")
     parts: list[str | Mapping[str, Any]] = []
     faults: list[str] = []
     for part in given:
@@ -97,7 +97,7 @@ def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
             if part:
                 parts.append(dict(part))
         elif not isinstance(part, str | os.PathLike):
-            faults.append(f"{_EXPECTED} {_describe(part)}")
+            faults.append(f"{_EXPECTED} {_name_type(part)}")
         elif text := os.fspath(part):
             parts.append(text)
         else:
@@ -131,7 +131,7 @@ def _full_name(value: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _describe(value: Any) -> str:
+def _name_type(value: Any) -> str:
     return value.__name__ if isinstance(value, type) else type(value).__name__
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.checks import check_switch
 from kprobe.errors import Hint, KprobeError, ModelError, Setting, merge_errors
-from kprobe.models.code import Code, find_code, is_model
+from kprobe.models.code import Code, describe_kind, find_code, is_model
 from kprobe.models.custom import CustomObjects, read_custom_objects
 from kprobe.saved_signature import SavedSignature
 
@@ -100,12 +100,12 @@ class ModelSpec:
         if self.in_memory and not (is_model(model) or isinstance(model, SavedSignature)):
             faults.append(
                 "model: expected a model file, code such as FILE.py:CALLABLE, or a built model of "
-                f"keras or tf_keras, received {_describe(model)}"
+                f"keras or tf_keras, received {describe_kind(model)}"
             )
         elif not self.in_memory and not os.fspath(model):
             faults.append("model: expected a model file or code, received an empty text")
         if self.weights is not None and not isinstance(self.weights, str | os.PathLike):
-            faults.append(f"weights: expected a file, received {_describe(self.weights)}")
+            faults.append(f"weights: expected a file, received {describe_kind(self.weights)}")
         if self.keras is not None and (self.keras not in (2, 3) or isinstance(self.keras, float)):
             faults.append(f"keras: expected 2 or 3, received {self.keras!r}")
         if self.signature is not None and not isinstance(self.signature, str):
@@ -114,7 +114,7 @@ class ModelSpec:
         faults += check_switch("unsafe", self.unsafe)
         if not isinstance(self.arguments, Mapping):
             faults.append(
-                f"arguments: expected values by keyword, received {_describe(self.arguments)}"
+                f"arguments: expected values by keyword, received {describe_kind(self.arguments)}"
             )
         else:
             faults += [
@@ -165,7 +165,3 @@ class ModelSpec:
                 )
             )
         return errors
-
-
-def _describe(value: Any) -> str:
-    return "None" if value is None else f"an object of type {type(value).__name__}"

@@ -24,8 +24,8 @@ TRAINING_GROUPS = frozenset({"optimizer", "metrics", "loss_tracker", "compile_me
 
 
 @dataclass(frozen=True)
-class Weight:
-    """One stored array.
+class ListedWeight:
+    """One array that a model file holds.
 
     Attributes:
         layer: The names of the enclosing models and the layer that owns it, from the top.
@@ -57,7 +57,7 @@ class WeightList:
         layers: The paths of the layers whose weights, or lack of weights, the file tells.
     """
 
-    weights: list[Weight]
+    weights: list[ListedWeight]
     layers: frozenset[tuple[str, ...]]
 
 
@@ -100,7 +100,7 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
 def _list_saved(saved: SavedModel) -> WeightList:
     layers = saved.find_layers()
     weights = [
-        Weight(layer.path, name, shape, dtype)
+        ListedWeight(layer.path, name, shape, dtype)
         for layer in layers
         for name, (shape, dtype) in layer.weights.items()
     ]
@@ -178,7 +178,7 @@ def _list_by_name(group: Any, network: Network | None) -> WeightList:
         return WeightList([], frozenset())
     arrays, _ = _collect(group)
     nested = {layer.name: layer.network for layer in network.layers} if network else {}
-    weights: list[Weight] = []
+    weights: list[ListedWeight] = []
     told: set[tuple[str, ...]] = set()
     for layer in read_names(group, "layer_names"):
         told.add((layer,))
@@ -186,7 +186,7 @@ def _list_by_name(group: Any, network: Network | None) -> WeightList:
         for name in read_names(group[layer], "weight_names"):
             shape, dtype = arrays[f"{layer}/{name}"]
             path = _find_owner(name.split("/")[:-1], (layer,), nested.get(layer))
-            own.append(Weight(path, name.rpartition("/")[2], shape, dtype))
+            own.append(ListedWeight(path, name.rpartition("/")[2], shape, dtype))
         weights.extend(own)
         inner = nested.get(layer)
         # A weight that no inner layer's name fits leaves the inner layers' counts unknown.
@@ -232,7 +232,7 @@ def _list_by_group(root: Any, network: Network | None, keras_major: int) -> Weig
     """List the weights of a `.keras` file, where groups are numbered by class."""
     arrays, paths = _collect(root)
     groups = _Groups(root, paths if keras_major >= 3 else [])
-    weights: list[Weight] = []
+    weights: list[ListedWeight] = []
     told: set[tuple[str, ...]] = set()
     if network is None:
         _assign_named_groups(arrays, groups.names, weights, told)
@@ -249,7 +249,7 @@ def _assign_groups(
     path: tuple[str, ...],
     arrays: _Arrays,
     groups: _Groups,
-    weights: list[Weight],
+    weights: list[ListedWeight],
     told: set[tuple[str, ...]],
 ) -> None:
     """Find each layer's group: by class and order, else by the noted name.
@@ -278,7 +278,7 @@ def _assign_groups(
             if layer.network is not None and name.startswith(nested + "/"):
                 continue
             label = "/".join(part for part in name[len(group) + 1 :].split("/") if part != "vars")
-            weights.append(Weight(here, label, *arrays[name]))
+            weights.append(ListedWeight(here, label, *arrays[name]))
         if layer.network is not None:
             own = {name: arrays[name] for name in inside.get(group, [])}
             _assign_groups(layer.network, nested, here, own, groups, weights, told)
@@ -296,7 +296,7 @@ def _count_groups(layers: Sequence[Layer], prefix: str) -> dict[str, str]:
 
 
 def _assign_named_groups(
-    arrays: _Arrays, names: dict[str, str], weights: list[Weight], told: set[tuple[str, ...]]
+    arrays: _Arrays, names: dict[str, str], weights: list[ListedWeight], told: set[tuple[str, ...]]
 ) -> None:
     """Assign a subclassed model's weights to its outermost layers that the file names."""
     outermost: list[str] = []
@@ -311,7 +311,7 @@ def _assign_named_groups(
         for name in arrays:
             if name.startswith(group + "/"):
                 label = "/".join(p for p in name[len(group) + 1 :].split("/") if p != "vars")
-                weights.append(Weight((names[group],), label, *arrays[name]))
+                weights.append(ListedWeight((names[group],), label, *arrays[name]))
 
 
 def to_snake_case(name: str) -> str:

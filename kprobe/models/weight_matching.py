@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.models.stored_weights import Shape
+from kprobe.naming import list_names
 
 # How many layers an error or a report names.
 _SHOWN = 8
@@ -35,7 +36,7 @@ class Assignment:
     unused: Sequence[str] = ()
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether every layer of the model is given its weights."""
         return not self.missing and not self.misfits
 
@@ -45,9 +46,9 @@ class Assignment:
         line = f"{self.path}: weights of {count} layer{'' if count == 1 else 's'}, {self.how}"
         left = [*self.missing, *self.misfits]
         if left:
-            line += f"; left as they were: {_list(left)}"
+            line += f"; left as they were: {list_names(left, _SHOWN)}"
         if self.unused:
-            line += f"; not the model's: {_list(self.unused)}"
+            line += f"; not the model's: {list_names(self.unused, _SHOWN)}"
         return line
 
     def explain(self) -> ModelError:
@@ -59,9 +60,9 @@ class Assignment:
         if len(self.misfits) > _SHOWN:
             faults.append(f"{self.path}: {len(self.misfits) - _SHOWN} more layers don't fit")
         if self.missing:
-            faults.append(f"{self.path} has no weights for {_list(self.missing)}")
+            faults.append(f"{self.path} has no weights for {list_names(self.missing, _SHOWN)}")
             if self.unused:
-                faults[-1] += f"; it has some for {_list(self.unused)}"
+                faults[-1] += f"; it has some for {list_names(self.unused, _SHOWN)}"
         leaves = Hint(
             "`", Setting("random_weights", True), "` leaves these layers with the weights they have"
         )
@@ -103,15 +104,10 @@ def match_layers(
         )
 
     named = check("by name", by_name)
-    if named.whole or in_order is None:
+    if named.complete or in_order is None:
         return named
     ordered = check(ordered_how, in_order)
-    return ordered if ordered.whole or not by_name else named
-
-
-def _list(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ordered if ordered.complete or not by_name else named
 
 
 def _join(shapes: Shapes) -> str:

@@ -88,7 +88,7 @@ def test_empty_cells_are_damaged_rows():
 def test_what_cannot_be_read_is_said(table):
     Path("cut.parquet").write_bytes(Path("a.parquet").read_bytes()[:-30])
     for text, fault in [
-        ("a.parquet:nmber", r"no column 'nmber'; it has nested, flat, number"),
+        ("a.parquet:nmber", r"no column 'nmber'; it holds nested, flat, number"),
         ("a.parquet:day", r"expected a column of numbers, lists of numbers, texts or bytes"),
         ("cut.parquet:flat", r"cut.parquet: expected a Parquet file, received a damaged one"),
         ("a.parquet:text", r"expected encoded images, serialized tensors, or the bytes of x"),

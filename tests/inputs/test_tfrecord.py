@@ -142,7 +142,7 @@ def test_what_cannot_be_read_is_said():
     with tf.io.TFRecordWriter("other.tfrecord") as writer:
         writer.write(b"\xff no example")
     for text, fault in [
-        ("a.tfrecord:flaots", r"no feature 'flaots' in the first record, which has bytes, floats"),
+        ("a.tfrecord:flaots", r"no feature 'flaots' in the first record; it holds bytes, floats"),
         ("a.tfrecord", r"expected one array, or one named x, received bytes, floats, label"),
         (
             "cut.tfrecord:floats",

@@ -14,7 +14,6 @@ from kprobe.hdf5 import open_for_reading
 from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.sources.container import Container
 from kprobe.inputs.sources.source import Source
-from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,10 +66,7 @@ class Hdf5File(Container):
             thing = file.get(key) if key else file
             if not isinstance(thing, h5py.Dataset):
                 kind = "no dataset" if thing is None else "a group, no dataset, at"
-                raise InputError(
-                    f"{self.label}: {kind} '/{key}'; it holds {list_names(self.keys())}",
-                    hint=suggest_name(key, self.keys(), f"{self.label}:{{}}"),
-                )
+                raise self.refuse(f"{kind} '/{key}'", key)
             label = f"{self.label}:{key}"
             _check_dataset(thing, label, self._path.parent)
             identity = {**self._identity, "source": f"{self._identity['source']}:/{key}"}

@@ -15,7 +15,7 @@ from kprobe.inputs.formats.npy_rows import open_npy
 from kprobe.inputs.formats.npy_stream import NpyStream
 from kprobe.inputs.sources.container import Container
 from kprobe.inputs.sources.source import ArraySource, Source
-from kprobe.naming import list_names, suggest_name
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from io import BufferedIOBase
@@ -67,10 +67,7 @@ class NpzFile(Container):
         """Open an array: at its place if stored as it is, else as a stream."""
         member = self._members.get(key)
         if member is None:
-            raise InputError(
-                f"{self.label}: no array '{key}'; it holds {list_names(self._members)}",
-                hint=suggest_name(key, self._members, f"{self.label}:{{}}"),
-            )
+            raise self.refuse(f"no array '{key}'", key)
         label = f"{self.label}:{key}"
         identity = {**self._identity, "source": f"{self._identity['source']}:{key}"}
         if member.flag_bits & 0x1:

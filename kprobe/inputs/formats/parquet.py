@@ -13,7 +13,6 @@ from kprobe.errors import InputError
 from kprobe.inputs.formats.encoded import EncodedRows
 from kprobe.inputs.sources.container import Container
 from kprobe.inputs.sources.value_rows import Values
-from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,10 +67,7 @@ class ParquetFile(Container):
         from pyarrow import types
 
         if key not in self.keys():
-            raise InputError(
-                f"{self.label}: no column '{key}'; it has {list_names(self.keys())}",
-                hint=suggest_name(key, self.keys(), f"{self.label}:{{}}"),
-            )
+            raise self.refuse(f"no column '{key}'", key)
         kind = self._schema.field(key).type
         field = None
         if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:

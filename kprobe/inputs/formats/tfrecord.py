@@ -17,7 +17,6 @@ from kprobe.inputs.formats.encoded import EncodedRows
 from kprobe.inputs.sources.container import Container
 from kprobe.inputs.sources.source import Unfitted
 from kprobe.inputs.sources.value_rows import Values
-from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,11 +88,7 @@ class TfRecordFile(Container):
         """Open a feature, which the first record must have."""
         feature = (self._first or {}).get(key)
         if feature is None:
-            raise InputError(
-                f"{self.label}: no feature '{key}' in the first record, which has "
-                f"{list_names(self.keys())}",
-                hint=suggest_name(key, self.keys(), f"{self.label}:{{}}"),
-            )
+            raise self.refuse(f"no feature '{key}' in the first record", key)
         identity = {**self._identity, "source": f"{self._identity['source']}:{key}"}
         rows = _Features if feature.WhichOneof("kind") in _KINDS else _ByteFeatures
         return rows(self._open_records(), key, f"{self.label}:{key}", identity)
