@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.closing import Closing
 from kprobe.dumps.attributes import plain
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
@@ -19,7 +20,6 @@ from kprobe.naming import name_nearest
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-    from types import TracebackType
 
 _SHOWN = 4  # columns in a repr
 
@@ -31,7 +31,7 @@ class UnknownAddressError(DumpError, KeyError):
         return DumpError.__str__(self)  # KeyError would show the repr
 
 
-class Dump(Mapping[str, Any]):
+class Dump(Closing, Mapping[str, Any]):
     """An open dump: a mapping from address to array, and a context manager.
 
     `dump[key]` takes an address that was asked for, or else the name of a column, which is the
@@ -125,17 +125,6 @@ class Dump(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._column_of)
-
-    def __enter__(self) -> Dump:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         shown = ", ".join(self.columns[:_SHOWN]) + (", …" if len(self.columns) > _SHOWN else "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from kprobe.closing import Closing
 from kprobe.errors import Hint, InputError, SampleError, Setting
 from kprobe.inputs.fitting import check_bounds, find_integer_bounds
 from kprobe.inputs.needed import check_needed, check_rows
@@ -20,7 +21,6 @@ from kprobe.inputs.sources.uneven import stack_alike
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from types import TracebackType
 
     from kprobe.inputs.labels import Labels
     from kprobe.inputs.sources.model_input import ModelInput
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Batch = dict[str, npt.NDArray[Any]]
 
 
-class Samples:
+class Samples(Closing):
     """Equally many rows from a source for each input, read together in order.
 
     Use it as a context manager, or close it: files stay open while it reads.
@@ -228,17 +228,6 @@ class Samples:
         """Close the files."""
         for source in self.sources.values():
             source.close()
-
-    def __enter__(self) -> Samples:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _count(self) -> int | None:
         if not self.sources:

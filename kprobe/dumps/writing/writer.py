@@ -18,7 +18,6 @@ from kprobe.errors import DumpError, Hint, Setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from kprobe.dumps.contents import Contents, SampleNames
     from kprobe.dumps.output import OutputSpec
@@ -222,12 +221,7 @@ class Writer:
         claimed.publish()
         self._finished = True
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         rows, claimed = self._entered, self._claimed
         try:
             if not self._finished:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from kprobe.closing import Closing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -21,7 +23,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Closing):
     """A job made ready: what will be computed, and what will be written.
 
     A context manager that closes the samples and leaves the model as it was.
@@ -58,10 +60,8 @@ class Plan:
     attrs: Mapping[str, Any]
     notes: Sequence[str] = ()
 
-    def __enter__(self) -> Plan:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """Close the samples and leave the model as it was."""
         self.samples.close()
         self.computation.restore()
 
