@@ -9,8 +9,6 @@ from kprobe.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kprobe.models.file import ModelFile
-
 # What Keras 2 calls the classes and arguments of Keras 1, from keras/legacy/interfaces.py of
 # Keras 2.0. Initializers, regularizers and constraints are left out: the weights are in the file.
 _CLASSES = {
@@ -143,22 +141,23 @@ def _refuse(what: str, config: dict[str, Any]) -> ModelError:
     )
 
 
-def restore_behaviour(model: Any, file: ModelFile) -> None:
+def restore_behaviour(model: Any, keras_version: str | None, backend: str | None) -> None:
     """Make a loaded model of tf_keras compute what the version that saved it did.
 
     Args:
         model: The model, its weights loaded.
-        file: The file it is from.
+        keras_version: The version that saved it; None where its file doesn't say.
+        backend: What its file says its Keras ran on; None where it doesn't.
     """
-    if file.keras_version is None:
+    if keras_version is None:
         return
-    version = tuple(int(part) for part in file.keras_version.split(".")[:2] if part.isdecimal())
+    version = tuple(int(part) for part in keras_version.split(".")[:2] if part.isdecimal())
     # Where its input is masked, the `Bidirectional` of Keras by itself, whose last version is
     # 2.3.1, repeats what came before, and that of tf_keras gives zeros.
-    repeats = "tf" not in file.keras_version and version <= (2, 3)
+    repeats = "tf" not in keras_version and version <= (2, 3)
     for layer in _list_all(model):
         kind = type(layer).__name__
-        if file.backend == "theano" and kind in _CONVOLUTIONS:
+        if backend == "theano" and kind in _CONVOLUTIONS:
             _flip_kernels(layer, kind)
         if kind == "Bidirectional" and repeats:
             for half in (layer.forward_layer, layer.backward_layer):

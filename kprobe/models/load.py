@@ -156,7 +156,7 @@ def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe
                     name, custom_objects=objects, compile=False, safe_mode=not unsafe
                 )
             if file.format == "h5" and major < 3:
-                restore_behaviour(model, file)
+                restore_behaviour(model, file.keras_version, file.backend)
             return model
         # What a loader raises on a file that doesn't fit it has no common class.
         except Exception as error:

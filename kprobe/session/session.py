@@ -20,8 +20,8 @@ from kprobe.subgraph.apply_preprocessing import prepare
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.trace.fetch import Fetch, find_fetches
 from kprobe.trace.graph_mode import is_graph_mode
+from kprobe.trace.run_symbolically import trace
 from kprobe.trace.signature import arrange_inputs, library_of, list_optional, read_signature
-from kprobe.trace.trace import Trace, trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.samples import Samples
     from kprobe.inputs.spec import SampleSpec
     from kprobe.session.loading import Loaded
+    from kprobe.trace.trace import Trace
 
 # Freezing costs up to a second, which fewer rows don't win back.
 _FREEZE_ROWS = 256

@@ -21,7 +21,8 @@ from kprobe.errors import ModelError
 from kprobe.graphdef.extract import extract
 from kprobe.graphdef.liveness import find_ancestors
 from kprobe.trace.graph_mode_variables import find_variables, take_values
-from kprobe.trace.recorder import Record, recording
+from kprobe.trace.recorder import Record
+from kprobe.trace.watch import recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

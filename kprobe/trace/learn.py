@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from kprobe.errors import Hint, InputError, Setting
+from kprobe.trace.run_symbolically import describe_failure
 from kprobe.trace.signature import Keywords, Learned, call_model, library_of, remember
-from kprobe.trace.trace import describe_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

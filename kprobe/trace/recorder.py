@@ -1,25 +1,17 @@
-"""Record every layer call while a model is traced."""
+"""What is recorded of a layer's call, and the recorder that collects the calls of one trace."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
-import inspect
 import itertools
 import re
-import sys
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.ops import while_loop
-
-from kprobe.compat.retrace import functions_traced_anew
-from kprobe.trace.restored import restored_functions_copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -178,91 +170,6 @@ def _belongs(operation: Any, enclosing: Any) -> bool:
     if hasattr(operation, "weights"):
         return True
     return any(operation is node for node in getattr(enclosing, "operations", ()))
-
-
-_CHANGING = threading.RLock()
-
-
-@contextlib.contextmanager
-def recording(*, eager: bool = False) -> Iterator[Recorder]:
-    """Record the layer calls that are traced inside the block, of keras and of tf_keras.
-
-    Only the libraries already imported are watched. Their classes are put back when the block
-    is left, and no layer keeps anything of it.
-
-    Args:
-        eager: Record what runs eagerly instead, functions and loops among it.
-    """
-    recorder = Recorder(eager)
-    with contextlib.ExitStack() as stack:
-        # The libraries' classes are the whole process's: one thread at a time changes them.
-        stack.enter_context(_CHANGING)
-        stack.enter_context(_run_eagerly(recorder) if eager else functions_traced_anew())
-        stack.enter_context(restored_functions_copied(recorder))
-        for owner in _call_owners():
-            stack.enter_context(_wrapped_call(owner, recorder))
-        yield recorder
-
-
-@contextlib.contextmanager
-def _run_eagerly(recorder: Recorder) -> Iterator[None]:
-    """Run functions eagerly, and tell the recorder of the iterations of loops."""
-    original = while_loop.while_loop
-    parameters = inspect.signature(original)
-
-    @functools.wraps(original)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if not tf.executing_eagerly():
-            return original(*args, **kwargs)
-        given = parameters.bind(*args, **kwargs).arguments
-        body = given.pop("body")
-        return recorder.run_loop(lambda counted: original(body=counted, **given), body)
-
-    eager = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    # tf.while_loop and tf.map_fn look the first up, tf_keras the last.
-    owners = (while_loop, tf.compat.v1, tf.compat.v2.compat.v1)
-    for owner in owners:
-        owner.while_loop = run
-    try:
-        yield
-    finally:
-        for owner in owners:
-            owner.while_loop = original
-        tf.config.run_functions_eagerly(eager)
-
-
-def _call_owners() -> list[type]:
-    """The classes whose `__call__` every layer's call passes through."""
-    owners = []
-    if "keras" in sys.modules:
-        # Layer.__call__ ends in it, and operations of functional graphs (`x + 1`) have only it.
-        owners.append(sys.modules["keras"].Operation)
-    if "tf_keras" in sys.modules:
-        owners.append(sys.modules["tf_keras"].layers.Layer)
-        if tf.compat.v1.executing_eagerly_outside_functions():
-            return owners
-        # Where eager execution is off, layers are of another class, which has its own `__call__`.
-        owners.append(importlib.import_module("tf_keras.src.engine.base_layer_v1").Layer)
-    return owners
-
-
-@contextlib.contextmanager
-def _wrapped_call(owner: type, recorder: Recorder) -> Iterator[None]:
-    original = owner.__call__
-    # Operation.__call__ runs inside Layer.__call__, which has opened the layer's scope.
-    scoped = owner.__name__ == "Operation"
-
-    @functools.wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        bound = functools.partial(original, self)
-        return recorder.run(self, bound, args, kwargs, scoped=scoped)
-
-    owner.__call__ = call  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        owner.__call__ = original  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager

@@ -1,29 +1,23 @@
-"""Trace a model once, so that every tensor in it has an address."""
+"""What a trace is: a model's graph, and the calls of layers in it with their tensors."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from kprobe.addresses.calls import DroppedCall, LayerCall
-from kprobe.compat.eager_mode import eagerly
-from kprobe.errors import AddressError, Hint, KprobeError, ModelError, Setting
+from kprobe.errors import AddressError
 from kprobe.graphdef.functions import Entry, find_ways
 from kprobe.graphdef.liveness import find_ancestors, find_leftovers
-from kprobe.saved_signature import SavedSignature
-from kprobe.trace.composite import list_components, make_plain
-from kprobe.trace.dropped import Sorting
-from kprobe.trace.graph_mode import is_graph_mode, trace_session
-from kprobe.trace.recorder import Record, recording
-from kprobe.trace.run_signature import run_signature
-from kprobe.trace.signature import call_model
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import tensorflow as tf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,187 +207,3 @@ class Trace:
             if hasattr(function, "_cached_graph"):
                 names[id(function._cached_graph)].append(name)
         return names
-
-
-@eagerly
-def trace(
-    model: Any,
-    specs: Mapping[str, tf.TensorSpec],
-    arrange: Callable[[Mapping[str, tf.Tensor]], Any],
-    *,
-    training: bool = False,
-) -> Trace:
-    """Run a built model symbolically, once, and record its layer calls.
-
-    Args:
-        model: A built model of keras or tf_keras, or a SavedSignature. It is left as it was.
-        specs: Shape (batch axis first) and dtype of the data for each input, by name.
-        arrange: Gives, from the placeholder of each input, the model's first argument; what it
-            computes on the way (a cast, preprocessing) becomes a part of the graph.
-        training: Whether the layers are to behave as in training: dropout active, statistics
-            of the batch.
-
-    Returns:
-        The trace.
-
-    Raises:
-        ModelError: A layer's own code fails on such inputs.
-    """
-    if is_graph_mode(model):
-        return _trace_session(model, specs, arrange, training)
-    names = list(specs)
-    outputs: list[Any] = []
-
-    def run(*tensors: tf.Tensor) -> Any:
-        given = arrange(dict(zip(names, tensors, strict=True)))
-        if isinstance(model, SavedSignature):
-            outputs[:] = run_signature(model, given, recorder, training=training)
-        else:
-            outputs[:] = list_components(call_model(model, given, training=training))
-        return outputs
-
-    with recording() as recorder:
-        try:
-            # A tf.function, since it puts reads and writes of a variable in their order: a seed
-            # that is drawn from twice is another one the second time.
-            function = tf.function(run, autograph=False).get_concrete_function(
-                *(tf.TensorSpec(spec.shape, spec.dtype) for spec in specs.values())
-            )
-        except KprobeError:
-            raise
-        # What a layer's own code raises has no common class, and it may end the program.
-        except (Exception, SystemExit) as error:
-            raise ModelError(
-                f"the model can't be traced: {describe_failure(error)}",
-                hint=Hint(Setting("eager", True), " runs it all the same"),
-            ) from error
-    result = Trace(
-        model=model,
-        function=function,
-        inputs=dict(zip(names, function.graph.inputs[: len(names)], strict=True)),
-        outputs=[tensor for tensor in outputs if tensor is not None],
-        calls=[],
-    )
-    return _sort(recorder.records, result)
-
-
-def _trace_session(
-    model: Any,
-    specs: Mapping[str, tf.TensorSpec],
-    arrange: Callable[[Mapping[str, tf.Tensor]], Any],
-    training: bool,
-) -> Trace:
-    """Copy a model that was built with eager execution off out of its session's graph."""
-    session = trace_session(model, specs, arrange, training=training)
-    result = Trace(
-        model=model,
-        function=session.function,
-        inputs=dict(zip(specs, session.function.graph.inputs, strict=False)),
-        outputs=session.outputs,
-        calls=[],
-        variables=session.variables,
-        framed=session.framed,
-        origin=model.outputs[0].graph,
-    )
-    return _sort(session.records, result)
-
-
-def _sort(records: Sequence[Record], result: Trace) -> Trace:
-    """Give a trace its calls, and those that have no tensor."""
-    sorting = Sorting(records, result)
-    kept = sorting.keep()
-    for record in kept:
-        record.outputs = make_plain(record.outputs, result.ragged, result.graph)
-    result.calls.extend(number_calls(kept, result.model))
-    addressed = zip([r for r in kept if r.parent is not None], result.calls, strict=True)
-    result.dropped.extend(sorting.describe(addressed))
-    return result
-
-
-def describe_failure(error: BaseException) -> str:
-    """Give the class of what a model's own code raised, and the line that says what."""
-    # A KeyError writes its message as Python would, on one line.
-    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in text.splitlines()]
-    said = [line for line in lines if line] or [""]
-    # Keras puts the layer in front, and the arguments behind.
-    match = re.match("Exception encountered when calling (.*?)[.]?$", said[0])
-    if match and len(said) > 1:
-        return f"{type(error).__name__} in {match[1]}: {said[1]}"
-    return f"{type(error).__name__}: {said[0]}"
-
-
-def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
-    """Give each call its path, counting the calls of each name within their enclosing call."""
-    totals = Counter((id(record.parent), record.name) for record in records)
-    positions = {id(layer): i for i, layer in enumerate(getattr(model, "layers", []))}
-    steps: dict[int, tuple[tuple[str, int | None], ...]] = {}
-    counts: Counter[tuple[int, str]] = Counter()
-    orders: dict[tuple[int, int], list[int]] = {}
-    calls = []
-    for record in records:
-        if record.parent is None:
-            steps[id(record)] = ()
-            continue
-        key = (id(record.parent), record.name)
-        number = counts[key]
-        counts[key] += 1
-        if totals[key] > 1 and not (record.parent.layer is model and is_graph_mode(model)):
-            pair = id(record.parent.layer), id(record.layer)
-            if pair not in orders:
-                orders[pair] = _find_order(record.parent.layer, record.layer)
-            order = orders[pair]
-            number = order[number] if len(order) == totals[key] else number
-        step = (record.name, number if totals[key] > 1 else None)
-        path = (*steps[id(record.parent)], step)
-        steps[id(record)] = path
-        calls.append(
-            TracedCall(
-                steps=path,
-                class_name=type(record.layer).__name__,
-                position=positions.get(id(record.layer)) if len(path) == 1 else None,
-                inputs=record.inputs,
-                outputs=_flat(record.outputs),
-                graph=record.graph,
-                scope=record.scope,
-                span=record.span,
-                layer=record.layer,
-                is_input=record.is_input,
-            )
-        )
-    return calls
-
-
-def _find_order(model: Any, layer: Any) -> list[int]:
-    """Give, for each call of a layer that a functional model makes, its number in the model.
-
-    They are made by depth, while `get_output_at` and the model's file count them in the order in
-    which the model was put together. (With eager execution off that is when they were recorded.)
-    """
-    network = getattr(model, "_functional", None) or model
-    by_depth = getattr(network, "_nodes_by_depth", {})
-    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    own = [n for n in nodes if getattr(n, "operation", getattr(n, "layer", None)) is layer]
-    made = {id(node): number for number, node in enumerate(getattr(layer, "_inbound_nodes", ()))}
-    places = sorted(made[id(node)] for node in own)
-    ranks = {place: number for number, place in enumerate(places)}
-    return [ranks[made[id(node)]] for node in own]
-
-
-def _flat(outputs: Any) -> list[tuple[int | str | None, tf.Tensor]]:
-    """The tensors of a layer's output, each under its key."""
-    if isinstance(outputs, tf.Tensor):
-        return [(None, outputs)]
-    return list(_parts(outputs))
-
-
-def _parts(outputs: Any) -> Iterator[tuple[int | str, tf.Tensor]]:
-    if isinstance(outputs, Mapping):
-        for key, part in outputs.items():
-            inner = _flat(part)
-            for number, tensor in inner:
-                yield (str(key) if number is None else f"{key}.{number}"), tensor
-    else:
-        for number, tensor in enumerate(tf.nest.flatten(outputs)):
-            if isinstance(tensor, tf.Tensor):
-                yield number, tensor

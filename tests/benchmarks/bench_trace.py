@@ -15,14 +15,19 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+from typing import TYPE_CHECKING
+
 import keras
 import tensorflow as tf
 from turns import ratio, take_turns
 
 from kprobe.trace.fetch import find_fetches
+from kprobe.trace.run_symbolically import trace
 from kprobe.trace.search import search_upstream
 from kprobe.trace.signature import arrange_inputs, read_signature
-from kprobe.trace.trace import Trace, trace
+
+if TYPE_CHECKING:
+    from kprobe.trace.trace import Trace
 
 OPERATIONS = 100_000
 

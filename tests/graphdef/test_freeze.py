@@ -10,8 +10,8 @@ import tensorflow as tf
 from kprobe.engines.compute import Compute
 from kprobe.engines.tensorflow import Subgraph
 from kprobe.subgraph.cut import cut_out
+from kprobe.trace.run_symbolically import trace
 from kprobe.trace.signature import arrange_inputs, read_signature
-from kprobe.trace.trace import trace
 
 
 class Plain(keras.layers.Layer):

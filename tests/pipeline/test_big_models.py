@@ -13,8 +13,8 @@ from kprobe.engines.compute import Compute
 from kprobe.engines.tensorflow import Subgraph
 from kprobe.subgraph.cut import cut_out
 from kprobe.trace.fetch import find_fetches
+from kprobe.trace.run_symbolically import trace
 from kprobe.trace.signature import arrange_inputs, read_signature
-from kprobe.trace.trace import trace
 
 if TYPE_CHECKING:
     from types import ModuleType
