@@ -7,8 +7,12 @@ import functools
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import tensorflow as tf
-from tensorflow.python.eager import context
-from tensorflow.python.framework import ops, tensor_shape
+
+from kprobe.compat.tensorflow_names import (
+    DISABLE_EAGER_EXECUTION,
+    EAGER_MODE,
+    SHAPES_OF_NUMBERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,28 +39,23 @@ def when_switched_off(begin: Callable[[], None]) -> Iterator[None]:
     Args:
         begin: What to call, once.
     """
-    if not context.executing_eagerly():
+    if not tf.executing_eagerly():
         begin()
         yield
         return
-    original = ops.disable_eager_execution
+    original = DISABLE_EAGER_EXECUTION.find()
 
     @functools.wraps(original)
     def disable() -> None:
-        before = context.executing_eagerly()
+        before = tf.executing_eagerly()
         original()
-        if before and not context.executing_eagerly():
+        if before and not tf.executing_eagerly():
             begin()
 
-    # `disable_v2_behavior` looks the first up, users' code the others.
-    owners = (ops, tf.compat.v1, tf.compat.v2.compat.v1)
-    for owner in owners:
-        owner.disable_eager_execution = disable
-    try:
+    # `disable_v2_behavior` looks the private one up, users' code the others.
+    owners = (tf.compat.v1, tf.compat.v2.compat.v1)
+    with DISABLE_EAGER_EXECUTION.patched(disable, also=owners):
         yield
-    finally:
-        for owner in owners:
-            owner.disable_eager_execution = original
 
 
 @contextlib.contextmanager
@@ -65,13 +64,8 @@ def _eager_execution() -> Iterator[None]:
 
     Of the latter only the sizes in shapes, which it makes objects instead of numbers.
     """
-    if context.executing_eagerly():
+    if tf.executing_eagerly():
         yield
         return
-    shapes = tensor_shape._TENSORSHAPE_V2_OVERRIDE
-    tensor_shape._TENSORSHAPE_V2_OVERRIDE = True
-    try:
-        with context.eager_mode():
-            yield
-    finally:
-        tensor_shape._TENSORSHAPE_V2_OVERRIDE = shapes
+    with SHAPES_OF_NUMBERS.patched(True), EAGER_MODE.find()():
+        yield

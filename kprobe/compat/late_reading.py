@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.compat.keras_names import (
+    IS_MEMORY_SUFFICIENT,
+    READ_NAMES_OF_OLD_WEIGHTS,
+    READ_OLD_WEIGHTS,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -41,15 +47,13 @@ def read_late(
         backend: What an HDF5 file says its Keras ran on; None where it doesn't.
     """
     if library.__name__ == "keras" and kind == "keras":
-        saving = library.src.saving.saving_lib
-        sufficient = saving.is_memory_sufficient
-        saving.is_memory_sufficient = lambda model: (
-            path.stat().st_size < _WHOLE_BYTES and sufficient(model)
-        )
-        try:
+        sufficient = IS_MEMORY_SUFFICIENT.find()
+
+        def decide(model: Any) -> bool:
+            return path.stat().st_size < _WHOLE_BYTES and bool(sufficient(model))
+
+        with IS_MEMORY_SUFFICIENT.patched(decide):
             yield
-        finally:
-            saving.is_memory_sufficient = sufficient
         return
     version = version or "1"
     if library.__name__ != "tf_keras" or kind != "h5" or version.startswith("1"):
@@ -58,18 +62,15 @@ def read_late(
     if backend not in (None, "tensorflow"):
         yield
         return
-    module = library.src.saving.legacy.hdf5_format
-    original = module.load_subset_weights_from_hdf5_group
+    original = READ_OLD_WEIGHTS.find()
+    read_names = READ_NAMES_OF_OLD_WEIGHTS.find()
 
     def load(group: Any) -> list[Any]:
-        names = module.load_attributes_from_hdf5_group(group, "weight_names")
+        names = read_names(group, "weight_names")
         if any("recurrent_kernel" in name for name in names):
             return list(original(group))
         stored = [group[name] for name in names]
         return [item if item.nbytes >= _LARGE_BYTES else np.asarray(item) for item in stored]
 
-    module.load_subset_weights_from_hdf5_group = load
-    try:
+    with READ_OLD_WEIGHTS.patched(load):
         yield
-    finally:
-        module.load_subset_weights_from_hdf5_group = original

@@ -7,7 +7,9 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.eager.polymorphic_function.polymorphic_function import Function
+
+from kprobe.compat.patching import patched
+from kprobe.compat.tensorflow_names import CLONE, FUNCTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,18 +23,16 @@ def functions_traced_anew() -> Iterator[None]:
     tensor has several values, and nothing of its Python, layers among it, would run again. The
     functions themselves stay as they were.
     """
-    original = Function.__call__
+    function_class = FUNCTION.find()
+    original = function_class.__call__
 
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         # A function restored from a SavedModel is of a subclass, and has no Python to trace.
-        if type(self) is Function and not tf.executing_eagerly():
+        if type(self) is function_class and not tf.executing_eagerly():
             # With its signature, jit_compile and the like, but without its traces.
-            self = self._clone(None)
+            self = CLONE.find(self)(None)
         return original(self, *args, **kwargs)
 
-    Function.__call__ = call
-    try:
+    with patched("__call__", call, function_class):
         yield
-    finally:
-        Function.__call__ = original

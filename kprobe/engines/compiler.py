@@ -6,18 +6,19 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING
 
-from tensorflow.core.protobuf.config_pb2 import ConfigProto
-from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
-from tensorflow.python.eager import context
+import tensorflow as tf
+
+from kprobe.compat.tensorflow_names import CALL_OPTIONS, EAGER_CONTEXT, FUNCTION_CALL_OPTIONS
 
 from kprobe.graphdef.functions import CALLS, by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tensorflow.core.framework.attr_value_pb2 import NameAttrList
-    from tensorflow.core.framework.graph_pb2 import GraphDef
-    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.compat.v1 import GraphDef, NameAttrList, NodeDef
+
+# Its module isn't public, but what it describes is a part of what is.
+_RewriterConfig = type(tf.compat.v1.ConfigProto().graph_options.rewrite_options)
 
 Options = tuple[tuple[str, int], ...]
 
@@ -30,8 +31,8 @@ UNCHANGED: Options = (("disable_meta_optimizer", True),)
 # another node aren't fused (`HasControlFaninOrFanout` in TensorFlow's
 # core/grappler/optimizers/remapper.cc), but a later pass takes most such edges away
 # (`TransitiveReduction` in dependency_optimizer.cc), and remapping runs again after it.
-SAFE: Options = (("remapping", RewriterConfig.OFF),)
-BFLOAT16: Options = (*SAFE, ("auto_mixed_precision_onednn_bfloat16", RewriterConfig.ON))
+SAFE: Options = (("remapping", _RewriterConfig.OFF),)
+BFLOAT16: Options = (*SAFE, ("auto_mixed_precision_onednn_bfloat16", _RewriterConfig.ON))
 
 
 @contextlib.contextmanager
@@ -45,15 +46,12 @@ def compiling(options: Options) -> Iterator[None]:
     Args:
         options: Fields of `RewriterConfig`, and their values.
     """
-    own = context.context().function_call_options
+    context = EAGER_CONTEXT.find()()
+    own = FUNCTION_CALL_OPTIONS.find(context)
     config = _set_options(own.config_proto_serialized, options)
-    context.context().function_call_options = context.FunctionCallOptions(
-        executor_type=own.executor_type, config_proto=config
-    )
-    try:
+    changed = CALL_OPTIONS.find()(executor_type=own.executor_type, config_proto=config)
+    with FUNCTION_CALL_OPTIONS.patched(context, changed):
         yield
-    finally:
-        context.context().function_call_options = own
 
 
 def set_options(definition: GraphDef, options: Options) -> None:
@@ -106,8 +104,8 @@ def _set_calls(nodes: Iterable[NodeDef], options: Options) -> bool:
 
 
 @functools.lru_cache
-def _set_options(serialized: bytes, options: Options) -> ConfigProto:
-    config = ConfigProto.FromString(serialized)
+def _set_options(serialized: bytes, options: Options) -> tf.compat.v1.ConfigProto:
+    config = tf.compat.v1.ConfigProto.FromString(serialized)
     for name, value in options:
         setattr(config.graph_options.rewrite_options, name, value)
     return config

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.engines.engine import Engine
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
@@ -94,7 +95,7 @@ def _find_state(model: Any, *, seed: int, stateful: bool) -> State:
     # The states of RNNs aren't among a model's variables.
     states = [
         variable
-        for layer in model._flatten_layers()
+        for layer in FLATTEN_LAYERS.find(model)()
         for variable in tf.nest.flatten(getattr(layer, "states", None))
         if hasattr(variable, "assign")
     ]

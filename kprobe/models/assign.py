@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.compat.keras_names import (
+    CONVERT_OLD_WEIGHTS,
+    FLATTEN_LAYERS,
+    FUNCTIONAL_MODEL,
+    LOAD_STATE,
+    SAVE_STATE,
+    WEIGHT_STORE,
+)
 from kprobe.errors import KprobeError, ModelError
 from kprobe.models.code import is_model_of
 from kprobe.models.stored_weights import (
@@ -118,7 +126,7 @@ def _assign_by_layer(
             pairs.clear()
             held = 0
     _assign(pairs, library)
-    for layer in model._flatten_layers():
+    for layer in FLATTEN_LAYERS.find(model)():
         if hasattr(layer, "finalize_state") and layer.built:
             layer.finalize_state()
     return result
@@ -150,7 +158,7 @@ def _convert(
     """Give the arrays of older versions the shapes and the order of today, where tf_keras can."""
     if layer is None or library.__name__ != "tf_keras":
         return values
-    convert = library.src.saving.legacy.hdf5_format.preprocess_weights_for_loading
+    convert = CONVERT_OLD_WEIGHTS.find()
     try:
         converted: list[npt.NDArray[Any]] = convert(layer, values, stored.version, stored.backend)
     # Arrays that don't fit the layer fail in many ways, and are reported with their shapes.
@@ -219,7 +227,7 @@ def _assign_by_place(
 
 def _list_tree(model: Any, library: ModuleType) -> Tree:
     """List the layers of a model that numbers them by class, as functional and sequential ones."""
-    kinds = (library.Sequential, library.src.models.Functional)
+    kinds = (library.Sequential, FUNCTIONAL_MODEL.find(library))
     if not isinstance(model, kinds):
         return []
     return [
@@ -258,7 +266,7 @@ def _save_places(
         return places[path]
 
     store = _make_store(library, make=make)
-    library.src.saving.saving_lib._save_state(model, store, None, "", set())
+    SAVE_STATE.find(library)(model, store, None, "", set())
     return places
 
 
@@ -304,7 +312,7 @@ def _load_places(
         return any(f"{known}/".startswith(f"{path}/") for known in (*sources, *left))
 
     store = _make_store(library, get=get, has_path=has_path)
-    load = library.src.saving.saving_lib._load_state
+    load = LOAD_STATE.find(library)
     if library.__name__ == "keras":
         failed: dict[int, tuple[Any, Exception]] = {}
         load(model, store, None, "", False, set(), set(), failed)
@@ -322,6 +330,6 @@ def _load_places(
 
 def _make_store(library: ModuleType, **methods: Callable[..., Any]) -> Any:
     """Make a store for the library's saving, which accepts no other class than its own."""
-    own = library.src.saving.saving_lib.H5IOStore
+    own = WEIGHT_STORE.find(library)
     blank = {"__init__": lambda _self: None, "__bool__": lambda _self: True}
     return type("Store", (own,), {**blank, **methods})()

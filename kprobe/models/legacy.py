@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import ModelError
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def restore_behaviour(model: Any, keras_version: str | None, backend: str | None
 
 def _list_all(model: Any) -> Iterator[Any]:
     # Once each, as `_flatten_layers` in tf_keras/src/engine/base_layer.py doesn't promise.
-    yield from {id(layer): layer for layer in model._flatten_layers()}.values()
+    yield from {id(layer): layer for layer in FLATTEN_LAYERS.find(model)()}.values()
 
 
 def _flip_kernels(layer: Any, kind: str) -> None:

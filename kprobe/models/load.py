@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
 from kprobe.compat.late_reading import read_late
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.refuse import check_safe, hint_at_custom, list_registered_names
@@ -191,7 +192,7 @@ def _make_architecture(
     # Compiling would make what `check_safe` doesn't look at.
     left_out |= {"compile_config"}
     config = {key: value for key, value in file.config.items() if key not in left_out}
-    with library.src.saving.serialization_lib.SafeModeScope(not unsafe):
+    with SAFE_MODE.find(library)(not unsafe):
         try:
             if "module" in config:
                 return library.saving.deserialize_keras_object(
@@ -260,9 +261,7 @@ def _load_adapted(file: ModelFile, library: ModuleType, objects: dict[str, Any])
     """Load as `load_model_from_hdf5` of tf_keras does, with another config than the file's."""
     model = library.models.model_from_config(file.config, custom_objects=objects)
     with open_for_reading(file.path) as root:
-        library.src.saving.legacy.hdf5_format.load_weights_from_hdf5_group(
-            root["model_weights"], model
-        )
+        LOAD_OLD_WEIGHTS.find(library)(root["model_weights"], model)
     return model
 
 
@@ -272,7 +271,7 @@ def _legacy_lambdas(library: ModuleType, unsafe: bool) -> Iterator[None]:
     if not unsafe or library.__name__ != "keras":
         yield
         return
-    with library.src.saving.serialization_lib.SafeModeScope(False):
+    with SAFE_MODE.find(library)(False):
         yield
 
 

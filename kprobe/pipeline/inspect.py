@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.resolve import resolve
+from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.engines.compute import Compute
 from kprobe.errors import AddressError
 from kprobe.inputs.spec import SampleSpec
@@ -55,7 +56,7 @@ def _find_layer(model: Any, names: Sequence[str], inside: dict[int, dict[str, An
     layer = model
     for name in names:
         if id(layer) not in inside:
-            found = layer._flatten_layers(recursive=False, include_self=False)
+            found = FLATTEN_LAYERS.find(layer)(recursive=False, include_self=False)
             # Of several with one name the first is meant.
             inside[id(layer)] = {inner.name: inner for inner in reversed([*found])}
         layer = inside[id(layer)].get(name)

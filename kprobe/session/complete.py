@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
+from kprobe.compat.keras_names import NODES_BY_DEPTH
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.inputs.given import list_given_names
 from kprobe.inputs.opening import open_samples
@@ -75,7 +76,7 @@ def needs_sample(model: Any, spec: SampleSpec) -> bool:
     """
     if isinstance(model, SavedSignature):
         return False
-    if not (tf.executing_eagerly() or hasattr(model, "_nodes_by_depth")):
+    if not (tf.executing_eagerly() or NODES_BY_DEPTH.is_in(model)):
         raise ModelError(
             f"the model ({type(model).__name__}) is subclassed or isn't built, and its code "
             "switched eager execution off, so that it has no inputs to begin at",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.composite_tensor import CompositeTensor
+
+from kprobe.compat.tensorflow_names import COMPOSITE_TENSOR
 
 # Under this name, which no layer has, stands what isn't the model's.
 SCOPE = "kprobe.plain"
@@ -48,6 +49,7 @@ def make_plain(structure: Any, ragged: set[int], graph: tf.Graph | None = None) 
         ragged.add(id(dense))
         return dense
 
-    if not any(isinstance(part, CompositeTensor) for part in tf.nest.flatten(structure)):
+    kind = COMPOSITE_TENSOR.find()
+    if not any(isinstance(part, kind) for part in tf.nest.flatten(structure)):
         return structure
     return tf.nest.map_structure(replace, structure)

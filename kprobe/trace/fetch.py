@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kprobe.addresses.grammar import Address, Step
 from kprobe.addresses.resolve import Target, resolve
+from kprobe.compat.keras_names import MASK
 from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.trace.dropped import VECTORIZED, hint_at_vectorized
 from kprobe.trace.operations import find_operations
@@ -161,7 +162,7 @@ def _port(call: TracedCall, port: str) -> Sequence[Part]:
     if port == "in":
         keys = range(len(call.inputs)) if len(call.inputs) > 1 else [None]
         return list(zip(keys, call.inputs, strict=False))
-    masks = [(key, getattr(tensor, "_keras_mask", None)) for key, tensor in call.outputs]
+    masks = [(key, MASK.read(tensor)) for key, tensor in call.outputs]
     return [(key, mask) for key, mask in masks if mask is not None]
 
 

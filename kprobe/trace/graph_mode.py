@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import when_switched_off
+from kprobe.compat.keras_names import HISTORY, MASK, NODES_BY_DEPTH
+from kprobe.compat.tensorflow_names import CONTROL_FLOW_CONTEXT
 from kprobe.errors import ModelError
 from kprobe.graphdef.extract import extract
 from kprobe.graphdef.liveness import find_ancestors
@@ -174,7 +176,7 @@ def _list_records(model: Any) -> list[Record]:
     whole.span = (0, graph.version)
     inputs = []
     for part in model.inputs:
-        layer = part._keras_history[0]
+        layer = HISTORY.find(part)[0]
         inputs.append(Record(layer, layer.name, whole, graph, [], outputs=part, is_input=True))
     recorded: list[Record] = graph.get_collection(_CALLS)
     known = {id(tensor) for record in recorded for tensor in tf.nest.flatten(record.outputs)}
@@ -198,7 +200,7 @@ def _find_nodes(model: Any) -> Iterator[Record]:
     graph = model.outputs[0].graph
     positions = {op.name: number for number, op in enumerate(graph.get_operations())}
     names = sorted(positions)
-    for nodes in model._nodes_by_depth.values():
+    for nodes in NODES_BY_DEPTH.find(model).values():
         for node in nodes:
             outputs = tf.nest.flatten(node.outputs)
             if node.is_input:
@@ -234,7 +236,7 @@ def _cut_out(
     for record in records:
         outputs = [t for t in tf.nest.flatten(record.outputs) if isinstance(t, tf.Tensor)]
         if any(tensor.op in live for tensor in outputs):
-            masks = [getattr(tensor, "_keras_mask", None) for tensor in outputs]
+            masks = [MASK.read(tensor) for tensor in outputs]
             tensors = [t for t in (*outputs, *masks, *record.inputs) if t is not None]
             wanted |= {_edge(tensor): None for tensor in tensors if tensor.graph is graph}
     stops = {node.name for node in whole.node if node.op == "VarHandleOp"} - set(lost)
@@ -326,15 +328,15 @@ class _Copy:
         if tensor.op.name not in self._operations:
             return tensor
         copy = self._operations[tensor.op.name].outputs[tensor.value_index]
-        mask = getattr(tensor, "_keras_mask", None)
+        mask = MASK.read(tensor)
         if mask is not None:
-            copy._keras_mask = self._tensor(mask)
+            MASK.write(copy, self._tensor(mask))
         return copy
 
 
 def _is_framed(operation: tf.Operation) -> bool:
     """Tell whether an operation lies in a loop as TensorFlow 1 wrote them, in the graph itself."""
-    around = operation._get_control_flow_context()
+    around = CONTROL_FLOW_CONTEXT.find(operation)()
     while around is not None and not around.IsWhileContext():
         around = around.outer_context
     return around is not None

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from kprobe.compat.keras_names import INITIALIZED, INITIALIZED_SESSION, SESSION
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,8 +23,6 @@ def initialize_large(model: Any) -> None:
 
     Keras runs all initialisers at once, and the session holds twice the memory of the model then.
     """
-    from tf_keras.src import backend
-
     graph = model.outputs[0].graph
     with graph.as_default():
         large = [
@@ -30,12 +30,12 @@ def initialize_large(model: Any) -> None:
             for variable in model.variables
             if variable.graph is graph and variable.initializer is not None
             if (variable.shape.num_elements() or 0) * variable.dtype.size >= _LARGE_BYTES
-            if not getattr(variable, "_keras_initialized", False)
+            if not INITIALIZED.read(variable, False)
         ]
         if not large:
             return
         # `get_session` initialises all.
-        session = backend._get_session()
+        session = SESSION.find()()
         there = session.run([tf.compat.v1.is_variable_initialized(v) for v in large])
         for variable, initialized in zip(large, there, strict=True):
             if not initialized:
@@ -61,10 +61,8 @@ def take_values(graph: tf.Graph, operations: Mapping[str, tf.Operation]) -> dict
     Returns:
         The variables by the same names, without those that the session hasn't initialised.
     """
-    from tf_keras.src import backend
-
     with graph.as_default():
-        session = backend.get_session()
+        session = INITIALIZED_SESSION.find()()
         reads = {name: _read(operation) for name, operation in operations.items()}
         try:
             values = dict(zip(reads, _take(session, list(reads.values())), strict=True))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.trace.run_symbolically import describe_failure
 from kprobe.trace.signature import Keywords, Learned, call_model, library_of, remember
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def is_whole(model: Any) -> bool:
     """Tell whether all of a model is built: whatever it calls has its weights."""
     library_of(model)
-    return bool(model.built) and all(layer.built for layer in model._flatten_layers())
+    return bool(model.built) and all(layer.built for layer in FLATTEN_LAYERS.find(model)())
 
 
 def learn_signature(model: Any, sample: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from kprobe.compat.keras_names import HISTORY, MASK
+from kprobe.compat.patching import patched
+from kprobe.compat.tensorflow_names import OPERATION_NUMBER
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -148,7 +152,7 @@ class Recorder:
         kinds = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
         if isinstance(first, Mapping):
             # Its order is that of its keys, the model's that of its inputs.
-            names = [symbol._keras_history[0].name for symbol in symbols]
+            names = [HISTORY.find(symbol)[0].name for symbol in symbols]
             given = [first.get(name) for name in names]
         else:
             given = tf.nest.flatten(first)
@@ -158,8 +162,8 @@ class Recorder:
             return
         for symbol, tensor in zip(symbols, given, strict=True):
             # In the place of an optional input that isn't given there is None.
-            if isinstance(tensor, kinds) and hasattr(symbol, "_keras_history"):
-                self.add_input(symbol._keras_history[0], tensor)
+            if isinstance(tensor, kinds) and HISTORY.is_in(symbol):
+                self.add_input(HISTORY.find(symbol)[0], tensor)
 
 
 def _belongs(operation: Any, enclosing: Any) -> bool:
@@ -190,16 +194,8 @@ def _direct_calls_recorded(recorder: Recorder, layer: Any) -> Iterator[None]:
             return original(*args, **kwargs)
         return recorder.run(inner, original, args, kwargs, scoped=True)
 
-    own = vars(inner).get("call")
-    # Past Layer.__setattr__, which would track the function as a part of the model.
-    object.__setattr__(inner, "call", call)
-    try:
+    with patched("call", call, inner):
         yield
-    finally:
-        if own is None:
-            object.__delattr__(inner, "call")
-        else:  # layers of tf_keras for operations have a `call` of their own
-            object.__setattr__(inner, "call", own)
 
 
 def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:
@@ -214,9 +210,9 @@ def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:
         if id(output) not in given:
             return output
         copy = tf.identity(output)
-        mask = getattr(output, "_keras_mask", None)
+        mask = MASK.read(output)
         if mask is not None:
-            copy._keras_mask = mask
+            MASK.write(copy, mask)
         return copy
 
     if outputs is None or not any(id(t) in given for t in tf.nest.flatten(outputs)):
@@ -233,7 +229,7 @@ def _find_scope(record: Record, outer: str) -> str:
     for operation in given:
         match = pattern.match(operation.name) if operation.graph is record.graph else None
         # A graph numbers its source 0 and its sink 1 (tensorflow/core/graph/graph.h).
-        if match and operation._id - 2 in range(*record.span):
+        if match and OPERATION_NUMBER.find(operation) - 2 in range(*record.span):
             return match[0]
     for operation in record.graph.get_operations()[slice(*record.span)]:
         match = pattern.match(operation.name)

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.eager.polymorphic_function import function_type_utils
-from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
-from tensorflow.python.ops.resource_variable_ops import variable_accessed
-from tensorflow.python.saved_model import function_deserialization
-from tensorflow.python.saved_model.function_deserialization import RestoredFunction
 
+from kprobe.compat.keras_names import FLATTEN_LAYERS
+from kprobe.compat.restored_calls import restored_calls_replaced
+from kprobe.compat.tensorflow_names import FUNCTION_DEF_TO_GRAPH, VARIABLE_ACCESSED
 from kprobe.graphdef.functions import CALLS, functions_of, run_by
 
 if TYPE_CHECKING:
@@ -52,43 +50,8 @@ def restored_functions_copied(recorder: Recorder) -> Iterator[None]:
     Args:
         recorder: Hears of the layer calls in them.
     """
-    original = function_deserialization._call_concrete_function
-
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if tf.executing_eagerly():
-            return super(RestoredFunction, self).__call__(*args, **kwargs)
-        # As `Function` does before it traces; its Python then chooses a concrete function.
-        bound = function_type_utils.canonicalize_function_inputs(
-            args, kwargs, self.function_type, self._default_values
-        )
-        return self.python_function(*bound.args, **bound.kwargs)
-
-    def call_concrete(function: Any, inputs: Any) -> Any:
-        if tf.executing_eagerly():
-            return original(function, inputs)
-        return original(_Copied(function, recorder), inputs)
-
-    RestoredFunction.__call__ = call
-    function_deserialization._call_concrete_function = call_concrete
-    try:
+    with restored_calls_replaced(lambda function, given: copy_function(function, given, recorder)):
         yield
-    finally:
-        del RestoredFunction.__call__
-        function_deserialization._call_concrete_function = original
-
-
-class _Copied:
-    """Stands for a concrete function where `_call_concrete_function` calls it."""
-
-    def __init__(self, function: Any, recorder: Recorder) -> None:
-        self.graph = function.graph
-        self.captured_inputs = function.captured_inputs
-        self._function = function
-        self._recorder = recorder
-
-    def _call_flat(self, tensors: Sequence[tf.Tensor], captured: Sequence[tf.Tensor]) -> Any:
-        outputs = copy_function(self._function, [*tensors, *captured], self._recorder)
-        return self._function.function_type.pack_output(outputs)
 
 
 def copy_function(function: Any, given: Sequence[tf.Tensor], recorder: Recorder) -> list[tf.Tensor]:
@@ -106,8 +69,9 @@ def copy_function(function: Any, given: Sequence[tf.Tensor], recorder: Recorder)
         The function's results, flat.
     """
     graph = tf.compat.v1.get_default_graph()
+    tell_graph = VARIABLE_ACCESSED.find()
     for variable in function.graph.variables:
-        variable_accessed(variable)  # so that the graph knows it by more than its handle
+        tell_graph(variable)  # so that the graph knows it by more than its handle
     library = function.graph.as_graph_def().library
     tf.graph_util.import_graph_def(tf.compat.v1.GraphDef(library=library), name="")
     copier = _Copier(graph, {f.signature.name: f for f in library.function}, recorder)
@@ -175,7 +139,7 @@ class _Copier:
         last: list[tf.Operation] = []
 
         def run(*_: Any) -> list[tf.Tensor]:
-            results, after = self.copy(function_def_to_graph(function), given, before)
+            results, after = self.copy(FUNCTION_DEF_TO_GRAPH.find()(function), given, before)
             last.extend(after)
             return results
 
@@ -206,7 +170,7 @@ class _Copier:
     def _find_layer(self, name: str) -> Any:
         """Find the layer that a call is of among those inside the layer that makes the call."""
         around = self._recorder.innermost
-        inside = around._flatten_layers() if hasattr(around, "_flatten_layers") else ()
+        inside = FLATTEN_LAYERS.find(around)() if FLATTEN_LAYERS.is_in(around) else ()
         return next((layer for layer in inside if layer.name == name), RestoredLayer(name))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kprobe.compat.tensorflow_names import ARGUMENT_NAMES
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.trace.restored import copy_function
 
@@ -63,7 +64,7 @@ def run_signature(
     def call(given: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
         for name, tensor in given.items():
             recorder.add_input(Input(name), tensor)
-        arguments = [given[name] for name in function._arg_keywords]
+        arguments = [given[name] for name in ARGUMENT_NAMES.find(function)]
         results = copy_function(function, [*arguments, *function.captured_inputs], recorder)
         return [
             recorder.run(Output(name), lambda result: result, (result,), {}, scoped=True)

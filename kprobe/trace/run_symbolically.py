@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
+from kprobe.compat.keras_names import FUNCTIONAL, INBOUND_NODES, NODES_BY_DEPTH
 from kprobe.errors import Hint, KprobeError, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.composite import list_components, make_plain
@@ -179,11 +180,11 @@ def _find_order(model: Any, layer: Any) -> list[int]:
     They are made by depth, while `get_output_at` and the model's file count them in the order in
     which the model was put together. (With eager execution off that is when they were recorded.)
     """
-    network = getattr(model, "_functional", None) or model
-    by_depth = getattr(network, "_nodes_by_depth", {})
+    network = FUNCTIONAL.read(model) or model
+    by_depth = NODES_BY_DEPTH.read(network, {})
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     own = [n for n in nodes if getattr(n, "operation", getattr(n, "layer", None)) is layer]
-    made = {id(node): number for number, node in enumerate(getattr(layer, "_inbound_nodes", ()))}
+    made = {id(node): number for number, node in enumerate(INBOUND_NODES.read(layer, ()))}
     places = sorted(made[id(node)] for node in own)
     ranks = {place: number for number, place in enumerate(places)}
     return [ranks[made[id(node)]] for node in own]

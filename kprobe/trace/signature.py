@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
+from kprobe.compat.keras_names import FUNCTIONAL, HISTORY, INPUT_STRUCTURE, NESTED_INPUTS
+from kprobe.compat.tensorflow_names import ARGUMENT_NAMES
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
 
@@ -110,7 +112,7 @@ def list_optional(model: Any) -> set[str]:
         name
         for name, symbol in zip(names, symbols, strict=False)
         # Keras 3 notes it at the layer, keras/src/layers/core/input_layer.py.
-        if getattr(getattr(symbol, "_keras_history", [None])[0], "optional", False)
+        if getattr(HISTORY.read(symbol, [None])[0], "optional", False)
     }
 
 
@@ -132,7 +134,7 @@ def _read_saved(signature: SavedSignature) -> dict[str, tf.TensorSpec]:
     specs = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype)
         for name, tensor in zip(
-            signature.function._arg_keywords, signature.function.inputs, strict=False
+            ARGUMENT_NAMES.find(signature.function), signature.function.inputs, strict=False
         )
     }
     for name, spec in specs.items():
@@ -189,8 +191,8 @@ def arrange_inputs(model: Any, tensors: Mapping[str, tf.Tensor]) -> Any:
             flat[number] = _make_composite(symbol, flat[number])
     # The symbolic inputs as they were given when the model was made: one, a list or a dict.
     # Keras warns of any other structure, even of a bare tensor for a list of one.
-    network = getattr(model, "_functional", None) or model
-    structure = getattr(network, "_inputs_struct", getattr(network, "_nested_inputs", None))
+    network = FUNCTIONAL.read(model) or model
+    structure = INPUT_STRUCTURE.read(network, NESTED_INPUTS.read(network))
     if structure is None and isinstance(_build_config(model).get("input_shape"), Mapping):
         return dict(zip(signature, flat, strict=True))
     if structure is None and not getattr(model, "inputs", None):

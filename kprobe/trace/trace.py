@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
-
 from kprobe.addresses.calls import DroppedCall, LayerCall
+from kprobe.compat.keras_names import MASK
+from kprobe.compat.tensorflow_names import CACHED_GRAPH, FUNCTION_DEF_TO_GRAPH, FUNCTIONS
 from kprobe.errors import AddressError
 from kprobe.graphdef.functions import Entry, find_ways
 from kprobe.graphdef.liveness import find_ancestors, find_leftovers
@@ -105,7 +105,7 @@ class Trace:
             ends = [] if whole else [*graph.outputs]
             for call in self.calls:
                 given = [tensor for _, tensor in call.outputs if tensor.graph is graph]
-                masks = [getattr(tensor, "_keras_mask", None) for tensor in given]
+                masks = [MASK.read(tensor) for tensor in given]
                 ends += [*given, *(mask for mask in masks if mask is not None)]
             found = find_ancestors(ends, self.live if whole else ())
             leftovers = self._leftovers_in(graph)
@@ -135,7 +135,7 @@ class Trace:
         """Give the graph of a function in the library, by its name."""
         if name not in self._opened:
             function = self.library.get(name)
-            self._opened[name] = function_def_to_graph(function) if function else None
+            self._opened[name] = FUNCTION_DEF_TO_GRAPH.find()(function) if function else None
             self._names[id(self._opened[name])] = [name]
         return self._opened[name]
 
@@ -202,8 +202,8 @@ class Trace:
         the gradient needs.
         """
         names: dict[int, list[str]] = defaultdict(list)
-        for name, function in (self.origin or self.graph)._functions.items():
+        for name, function in FUNCTIONS.find(self.origin or self.graph).items():
             # Those that came with a copied graph weren't traced.
-            if hasattr(function, "_cached_graph"):
-                names[id(function._cached_graph)].append(name)
+            if CACHED_GRAPH.is_in(function):
+                names[id(CACHED_GRAPH.find(function))].append(name)
         return names

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import inspect
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.ops import while_loop
 
+from kprobe.compat.keras_names import LAYER_OF_GRAPH_MODE
+from kprobe.compat.patching import patched
 from kprobe.compat.retrace import functions_traced_anew
+from kprobe.compat.tensorflow_names import WHILE_LOOP
 from kprobe.trace.recorder import Recorder
 from kprobe.trace.restored import restored_functions_copied
 
@@ -47,7 +48,7 @@ def recording(*, eager: bool = False) -> Iterator[Recorder]:
 @contextlib.contextmanager
 def _run_eagerly(recorder: Recorder) -> Iterator[None]:
     """Run functions eagerly, and tell the recorder of the iterations of loops."""
-    original = while_loop.while_loop
+    original = WHILE_LOOP.find()
     parameters = inspect.signature(original)
 
     @functools.wraps(original)
@@ -60,15 +61,11 @@ def _run_eagerly(recorder: Recorder) -> Iterator[None]:
 
     eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
-    # tf.while_loop and tf.map_fn look the first up, tf_keras the last.
-    owners = (while_loop, tf.compat.v1, tf.compat.v2.compat.v1)
-    for owner in owners:
-        owner.while_loop = run
+    # tf.while_loop and tf.map_fn look the private one up, tf_keras the last.
     try:
-        yield
+        with WHILE_LOOP.patched(run, also=(tf.compat.v1, tf.compat.v2.compat.v1)):
+            yield
     finally:
-        for owner in owners:
-            owner.while_loop = original
         tf.config.run_functions_eagerly(eager)
 
 
@@ -83,7 +80,7 @@ def _call_owners() -> list[type]:
         if tf.compat.v1.executing_eagerly_outside_functions():
             return owners
         # Where eager execution is off, layers are of another class, which has its own `__call__`.
-        owners.append(importlib.import_module("tf_keras.src.engine.base_layer_v1").Layer)
+        owners.append(LAYER_OF_GRAPH_MODE.find())
     return owners
 
 
@@ -98,8 +95,5 @@ def _wrapped_call(owner: type, recorder: Recorder) -> Iterator[None]:
         bound = functools.partial(original, self)
         return recorder.run(self, bound, args, kwargs, scoped=scoped)
 
-    owner.__call__ = call  # type: ignore[method-assign]
-    try:
+    with patched("__call__", call, owner):
         yield
-    finally:
-        owner.__call__ = original  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from kprobe.compat.tensorflow_names import TENSOR_PROTO
 from kprobe.errors import InputError
 from kprobe.inputs.images.files import explain_content
 from kprobe.inputs.images.header import find_kind, read_header
@@ -189,10 +190,9 @@ def _is_image(content: bytes) -> bool:
 def _parse_tensor(content: bytes) -> npt.NDArray[Any] | None:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
-    from tensorflow.core.framework.tensor_pb2 import TensorProto
 
     try:
-        proto = TensorProto.FromString(content)
+        proto = TENSOR_PROTO.find().FromString(content)
         if not proto.dtype or not proto.HasField("tensor_shape"):
             return None
         array: npt.NDArray[Any] = tf.make_ndarray(proto)

@@ -236,11 +236,11 @@ def _index(
 
 def _parse(record: bytes) -> Any:
     """Give the features of an example by name, or None if it is none."""
+    import tensorflow as tf
     from google.protobuf.message import DecodeError
-    from tensorflow.core.example.example_pb2 import Example
 
     try:
-        return dict(Example.FromString(record).features.feature)
+        return dict(tf.train.Example.FromString(record).features.feature)
     except DecodeError:
         return None
 

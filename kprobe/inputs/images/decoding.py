@@ -8,7 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.eager import context
+
+from kprobe.compat.tensorflow_names import EAGER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +47,7 @@ def decode_all(
     ahead = max(2, min(_AHEAD_ROWS, _AHEAD_BYTES // row_bytes))
     threads = len(os.sched_getaffinity(0))
     # Models built with eager execution off leave it off, for this thread too.
-    with contextlib.nullcontext() if context.executing_eagerly() else context.eager_mode():
+    with contextlib.nullcontext() if tf.executing_eagerly() else EAGER_MODE.find()():
         images = iter(
             items.map(
                 tf.autograph.experimental.do_not_convert(lambda item: make_row(read(item), form)),
@@ -56,7 +57,7 @@ def decode_all(
             ).prefetch(ahead)
         )
     while True:
-        with contextlib.nullcontext() if context.executing_eagerly() else context.eager_mode():
+        with contextlib.nullcontext() if tf.executing_eagerly() else EAGER_MODE.find()():
             try:
                 image = next(images, None)
             except tf.errors.OpError:

@@ -15,8 +15,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+from kprobe.compat.tensorflow_names import PROFILE
 from kprobe.errors import InputError, KprobeError
 from kprobe.pipeline.running.estimate import time_batches
 
@@ -84,7 +84,7 @@ def profile(plan: Plan, folder: Path) -> list[LayerCost] | None:
     on_gpu = plan.job.compute.device != "cpu" and tf.config.list_logical_devices("GPU")
     if not files or traced is None or on_gpu:
         return None
-    space = xplane_pb2.XSpace()
+    space = PROFILE.find()()
     space.ParseFromString(files.pop().read_bytes())
     return _sum_up(traced, space, batches=(1 + _TIMES) * plan.streams, size=plan.batch_size)
 
