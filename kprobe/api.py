@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from kprobe.dumps.output import OutputSpec
 from kprobe.engines.compute import Compute
 from kprobe.inputs.spec import SampleSpec
-from kprobe.models.spec import ModelSpec
-from kprobe.settings import (
+from kprobe.keywords import (
     DumpSettings,
     FunctionSettings,
     ModelSettings,
     RunSettings,
     spelling_out,
 )
+from kprobe.models.spec import ModelSpec
 from kprobe.subgraph.selection import Selection
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def load_model(
     parts = make_parts({**settings, "model": model, "inputs": inputs}, "model", "samples")
     spec, samples = parts["model"], parts["samples"]
     loaded = load(spec)
-    from kprobe.session.complete import build, needs_sample
+    from kprobe.session.complete import build_model, needs_sample
 
     bare = spec.code is not None and spec.weights is None and not samples.given
     if not (needs_sample(loaded.model, samples) and bare):
-        _, first = build(loaded, samples)
+        _, first = build_model(loaded, samples)
         if first is not None:
             first.close()
     return loaded.model
@@ -168,11 +168,11 @@ def dump(
         TypeError: There is no such setting.
     """
     from kprobe.pipeline.planning.job import make_job
-    from kprobe.pipeline.planning.make import plan
+    from kprobe.pipeline.planning.plan_job import plan_job
     from kprobe.pipeline.running.run import run
 
     job = make_job(**settings, model=model, layers=layers, inputs=inputs, output=output)
-    with plan(job) as ready:
+    with plan_job(job) as ready:
         return run(ready)
 
 
@@ -202,8 +202,8 @@ def activations(
         TypeError: There is no such setting.
     """
     from kprobe.pipeline.planning.job import make_job
-    from kprobe.pipeline.planning.make import plan
+    from kprobe.pipeline.planning.plan_job import plan_job
     from kprobe.pipeline.running.collect import collect
 
-    with plan(make_job(**settings, model=model, layers=layers, inputs=inputs)) as ready:
+    with plan_job(make_job(**settings, model=model, layers=layers, inputs=inputs)) as ready:
         return collect(ready)

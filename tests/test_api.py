@@ -16,13 +16,13 @@ import tensorflow as tf
 import tf_keras
 
 import kprobe
-from kprobe import settings
+from kprobe import keywords
 from kprobe.dumps.output import OutputSpec
 from kprobe.engines.compute import Compute
 from kprobe.inputs.spec import SampleSpec
 from kprobe.models.spec import ModelSpec
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.subgraph.selection import Selection
 
 # NumPy says so of every model that Keras 3 saves.
@@ -65,10 +65,10 @@ def close(values, expected):
 # --- Keywords ----------------------------------------------------------------------------------
 
 FUNCTIONS = {
-    "load_model": (settings.ModelSettings, (ModelSpec,)),
-    "function": (settings.FunctionSettings, (ModelSpec, SampleSpec, Compute)),
-    "activations": (settings.RunSettings, (ModelSpec, Selection, SampleSpec, Compute)),
-    "dump": (settings.DumpSettings, (ModelSpec, Selection, SampleSpec, Compute, OutputSpec)),
+    "load_model": (keywords.ModelSettings, (ModelSpec,)),
+    "function": (keywords.FunctionSettings, (ModelSpec, SampleSpec, Compute)),
+    "activations": (keywords.RunSettings, (ModelSpec, Selection, SampleSpec, Compute)),
+    "dump": (keywords.DumpSettings, (ModelSpec, Selection, SampleSpec, Compute, OutputSpec)),
 }
 
 
@@ -102,7 +102,7 @@ def test_every_setting_that_a_part_has_is_a_keyword():
     own = {"model", "layers", "inputs", "path"}  # arguments of the functions themselves
     _, parts = FUNCTIONS["dump"]
     known = {field.name for part in parts for field in fields(part) if field.init}
-    assert set(settings.DumpSettings.__annotations__) == known - own
+    assert set(keywords.DumpSettings.__annotations__) == known - own
 
 
 @pytest.mark.parametrize(
@@ -453,9 +453,9 @@ def test_functions_plans_and_dumps_say_what_they_are(model, elsewhere):
         assert repr(function) == "<Function of Functional small: (x) -> a, b:kernel>"
         close(function(DATA)["a"], EXPECTED)
     path = elsewhere / "a.h5"
-    with plan(make_job(model=model, layers=None, inputs=DATA, output=path)) as ready:
+    with plan_job(make_job(model=model, layers=None, inputs=DATA, output=path)) as ready:
         assert repr(ready) == f"<Plan {path}: a, b; 7 samples>"
-    with plan(make_job(model=model, layers="a", inputs=iter([DATA]))) as ready:
+    with plan_job(make_job(model=model, layers="a", inputs=iter([DATA]))) as ready:
         assert repr(ready) == "<Plan memory: a; a stream of samples>"
     receipt = kprobe.dump(model, "a,b", inputs=DATA, output=path)
     assert receipt.output == path

@@ -103,7 +103,7 @@ def _find_state(model: Any, *, seed: int, stateful: bool) -> State:
     return State(changing, dict(enumerate(seeds)), seed=seed, stateful=stateful)
 
 
-class EagerRun(Engine):
+class EagerEngine(Engine):
     """What gives some tensors of a model by running all of it eagerly, batch by batch."""
 
     def __init__(

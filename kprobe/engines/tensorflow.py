@@ -1,4 +1,4 @@
-"""A cut-out part of a trace as a function: `K.function`, for every Keras."""
+"""Run a cut-out part of a trace on TensorFlow: `K.function`, for every Keras."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KEY = "kprobe_key"
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
-class Subgraph(Engine):
+class TensorFlowEngine(Engine):
     """What computes some tensors of a trace from others, on TensorFlow."""
 
     def __init__(

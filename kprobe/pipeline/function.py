@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
-from kprobe.engines.tensorflow import Subgraph
+from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.graphdef.replacement import parse_replacement
 from kprobe.subgraph.feeding import check_used, find_feeds
@@ -197,7 +197,9 @@ class _Part:
             given, {name: (fetch.tensor, by) for name, (fetch, by) in replaced.items()}
         ).cut([fetch.tensor for fetch in computed])
         check_used(cut, [*fed, *(fetch for fetch, _ in replaced.values())])
-        self._subgraph = Subgraph(cut, session.compute, names=[fetch.address for fetch in computed])
+        self._subgraph = TensorFlowEngine(
+            cut, session.compute, names=[fetch.address for fetch in computed]
+        )
         self.specs = dict(cut.specs)
         self.feeds = [name for name in self.known if name in cut.specs]
         self.addresses = [fetch.name for fetch in fetches]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kprobe.session.loading import Loaded
 
 
-def build(
+def build_model(
     loaded: Loaded,
     spec: SampleSpec,
     samples: Samples | None = None,
@@ -129,7 +129,7 @@ def complete(loaded: Loaded, samples: Samples | None, batch_size: int | None = N
     Args:
         loaded: The model; built, if there are no samples.
         samples: The samples of a model that needs one.
-        batch_size: As for `build`.
+        batch_size: As for `build_model`.
 
     Returns:
         What the user should know about the weights, a line each.

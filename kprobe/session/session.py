@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from kprobe.addresses.calls import DroppedCall
 from kprobe.compat.eager_mode import eagerly
-from kprobe.engines.eager import EagerRun, run_eagerly
-from kprobe.engines.tensorflow import Subgraph
+from kprobe.engines.eager import EagerEngine, run_eagerly
+from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
 from kprobe.inputs.opening import open_samples
 from kprobe.preprocessing import Preprocessing
-from kprobe.session.complete import build, describe_inputs
+from kprobe.session.complete import build_model, describe_inputs
 from kprobe.subgraph.apply_preprocessing import prepare
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.trace.fetch import Fetch, find_fetches
@@ -164,10 +164,10 @@ class Session:
         tensors = [fetch.tensor for fetch in fetches]
         if self.compute.eager:
             dtypes = [tensor.dtype for tensor in tensors] if dtypes is None else dtypes
-            return EagerRun(self.model, self.specs, self.arrange, names, dtypes, self.compute)
+            return EagerEngine(self.model, self.specs, self.arrange, names, dtypes, self.compute)
         cut = self.cut(tensors)
         pays = rows >= _FREEZE_ROWS and cut.weight_bytes <= _FREEZE_WEIGHT_BYTES
-        return Subgraph(cut, self.compute, names=names, dtypes=dtypes, frozen=pays)
+        return TensorFlowEngine(cut, self.compute, names=names, dtypes=dtypes, frozen=pays)
 
 
 def open_session(
@@ -198,7 +198,7 @@ def open_session(
     with contextlib.ExitStack() as stack:
         if samples is not None:
             stack.callback(samples.close)
-        notes, first = build(loaded, spec, samples, compute.batch_size)
+        notes, first = build_model(loaded, spec, samples, compute.batch_size)
         if first is not None and samples is None:
             samples = first
             stack.callback(samples.close)

@@ -29,7 +29,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from turns import ratio, slowest, take_turns
 
 from kprobe.pipeline.planning.job import Job, make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.run import run
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def bench_arrays(directory: Path, name: str, rows: int, rounds: int) -> None:
         with h5py.File(directory / "predicted.h5", "w") as file:
             file[LAYERS[name]] = part.predict(images, batch_size=BATCH, verbose=0)
 
-    with plan(describe(model, LAYERS[name], f"{directory}/images.h5:/images", directory)) as ready:
+    with plan_job(
+        describe(model, LAYERS[name], f"{directory}/images.h5:/images", directory)
+    ) as ready:
         candidates = {
             "bare": make_bare(part, rows),
             "alike": make_bare(part, rows, ready.batch_size),
@@ -136,7 +138,7 @@ def bench_files(directory: Path, rounds: int) -> None:
     folder = directory / "images"
     folder.mkdir()
     paths = write_images(folder)
-    with plan(describe(model, LAYERS["ResNet50"], str(folder), directory)) as ready:
+    with plan_job(describe(model, LAYERS["ResNet50"], str(folder), directory)) as ready:
         candidates = {
             "computing": make_bare(part, len(paths)),
             "decoding": lambda: run_bare(paths),

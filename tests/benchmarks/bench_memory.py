@@ -25,7 +25,7 @@ import numpy as np
 
 from kprobe.cli.memory import keep_memory
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.run import run
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def measure_samples(directory: Path) -> None:
         inputs=[f"{directory}/scans.npy"],
         output=directory / "acts.h5",
     )
-    with plan(job) as ready:
+    with plan_job(job) as ready:
         run(ready, watch)
     few, many = resident.values()
     print(
@@ -102,7 +102,7 @@ def measure_layers(directory: Path) -> None:
         output=directory / "acts.h5",
     )
     try:
-        with plan(job) as ready:
+        with plan_job(job) as ready:
             planned = peak[0]
             run(ready)
             batch = ready.row_bytes * ready.batch_size

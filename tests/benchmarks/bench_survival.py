@@ -28,13 +28,13 @@ import keras
 import numpy as np
 from turns import ratio, take_turns
 
-import kprobe.pipeline.planning.make as planning
+import kprobe.pipeline.planning.plan_job as planning
 import kprobe.pipeline.running.run as running
 from kprobe.dumps.writing.write_threads import WriteThreads
 from kprobe.errors import StoppedError
 from kprobe.models.spec import ModelSpec
 from kprobe.pipeline.planning.job import Job, make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.run import run
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def bench_commits(job: Job, rounds: int) -> None:
 
     WriteThreads.sync = sync_and_time
     try:
-        with plan(job) as ready:
+        with plan_job(job) as ready:
             times = take_turns(rounds, {"with": run_with, "without": run_without})
             size = ready.bytes
     finally:
@@ -145,7 +145,7 @@ def bench_resuming(job: Job, rounds: int) -> None:
 
         planning.load = load_and_look
         try:
-            with suppress(StoppedError), plan(job) as ready:
+            with suppress(StoppedError), plan_job(job) as ready:
                 run(ready, watch)
         finally:
             planning.load = load
@@ -154,7 +154,7 @@ def bench_resuming(job: Job, rounds: int) -> None:
 
     resumed, anew = [], []
     for _ in range(rounds):
-        with suppress(StoppedError), plan(job) as ready:
+        with suppress(StoppedError), plan_job(job) as ready:
             run(ready, stop)
         resumed.append(
             measure(replace(job, output=replace(job.output, resume=True, overwrite=False)))

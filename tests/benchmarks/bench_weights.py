@@ -89,7 +89,7 @@ def main() -> None:
             path = folder / file
             run(MAKE.format(library=library, units=units, layers=layers), path)
             imports = IMPORT.format(library=library)
-            bare = run(imports + "import kprobe.pipeline.planning.make")
+            bare = run(imports + "import kprobe.pipeline.planning.plan_job")
             dump = run(DUMP, path, last, output) - bare
             own = run(LOAD.format(library=library), path) - run(imports)
             print(f"{file} of {library}: a dump {dump} MB, its own loader {own} MB")

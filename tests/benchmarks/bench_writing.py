@@ -26,7 +26,7 @@ import numpy as np
 from turns import ratio, slowest, take_turns
 
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.batches import run_batch
 from kprobe.pipeline.running.run import run
 
@@ -71,7 +71,7 @@ def bench(
             file[layer] = part.predict(np.load(source), verbose=0)
         sync(directory / "predicted.h5")
 
-    with plan(job) as ready:
+    with plan_job(job) as ready:
         times = take_turns(
             rounds,
             {

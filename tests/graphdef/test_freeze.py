@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kprobe.engines.compute import Compute
-from kprobe.engines.tensorflow import Subgraph
+from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.subgraph.cut import cut_out
 from kprobe.trace.run_symbolically import trace
 from kprobe.trace.signature import arrange_inputs, read_signature
@@ -119,4 +119,4 @@ def make_frozen(model, **options):
         lambda tensors: arrange_inputs(model, tensors),
         training=compute.training,
     )
-    return Subgraph(cut_out(traced, traced.inputs, traced.outputs), compute, frozen=True)
+    return TensorFlowEngine(cut_out(traced, traced.inputs, traced.outputs), compute, frozen=True)

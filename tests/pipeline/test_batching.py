@@ -15,7 +15,7 @@ import tensorflow as tf
 import kprobe
 from kprobe.pipeline import estimate
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 
 
 def make_model(size, filters=64, **options):
@@ -38,7 +38,7 @@ def choose(model, folder, layers="pool", rows=40, **options):
         output=folder / "a.h5",
         **options,
     )
-    with plan(job) as ready:
+    with plan_job(job) as ready:
         assert ready.attrs["batch_size"] == ready.batch_size
         assert ready.attrs["streams"] == ready.streams
         return ready.batch_size, ready.streams
@@ -120,7 +120,7 @@ def second_a_sample(monkeypatch):
 def test_an_estimate_counts_the_samples(tmp_path, second_a_sample, batch_size, streams):
     given = {"model": make_model(8, 4), "layers": ["pool"], "random": 64}
     options = {"output": tmp_path / "a.h5", "batch_size": batch_size, "streams": streams}
-    with plan(make_job(**given, **options)) as ready:
+    with plan_job(make_job(**given, **options)) as ready:
         assert estimate.estimate_seconds(ready) == 64
 
 
@@ -130,7 +130,7 @@ def test_an_estimate_counts_the_samples_of_many_shapes(tmp_path, second_a_sample
     uneven = [np.zeros((200 + row, 200, 3), "uint8") for row in range(64)]
     given = {"model": model, "layers": ["wide"], "inputs": {"image": uneven}}
     options = {"output": tmp_path / "a.h5", "batch_size": 64, "streams": 1}
-    with plan(make_job(**given, **options)) as ready:
+    with plan_job(make_job(**given, **options)) as ready:
         assert estimate.estimate_seconds(ready) == 64
 
 

@@ -80,11 +80,13 @@ def sums_batch(k):
 @KERASES
 def test_what_a_pattern_names_and_has_no_rows_is_left_out_and_said(k, tmp_path):
     from kprobe.pipeline.planning.job import make_job
-    from kprobe.pipeline.planning.make import plan
+    from kprobe.pipeline.planning.plan_job import plan_job
 
     model, data = sums_batch(k), STEPS[:, 0]
     assert set(dump(model, None, tmp_path, inputs=data)) == {"relu"}
-    with plan(make_job(model=model, layers=None, output=tmp_path / "x.h5", inputs=data)) as ready:
+    with plan_job(
+        make_job(model=model, layers=None, output=tmp_path / "x.h5", inputs=data)
+    ) as ready:
         assert ready.left_out == [
             "whole has shape (4,) for one sample and (4,) for two: not a row for each sample"
         ]

@@ -16,7 +16,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from kprobe.errors import InputError, KprobeError
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.profile import _sum_up, profile
 
 
@@ -44,7 +44,7 @@ def ready(tmp_path):
 
     def make(model, layers, **options):
         given = {"random": 40, "batch_size": 8, "output": tmp_path / "a.h5", **options}
-        plans.append(plan(make_job(model=model, layers=layers, **given)))
+        plans.append(plan_job(make_job(model=model, layers=layers, **given)))
         return plans[-1]
 
     yield make

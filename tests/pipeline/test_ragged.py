@@ -10,7 +10,7 @@ import tf_keras
 
 import kprobe
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 RNG = np.random.default_rng(0)
@@ -116,7 +116,9 @@ def test_what_has_one_shape_for_all_samples_is_dense(k, tmp_path):
         )
         np.testing.assert_array_equal(file["statistics//largest"], DATA)
         np.testing.assert_array_equal(file["statistics//c"], [[1, 2]] * 40)
-    with plan(make_job(model=model, layers=layers.split(","), inputs=DATA, output="x.h5")) as ready:
+    with plan_job(
+        make_job(model=model, layers=layers.split(","), inputs=DATA, output="x.h5")
+    ) as ready:
         assert ready.one_by_one["statistics//total"] == (
             "has shape () for one sample and () for two: not a row for each sample"
         )

@@ -16,7 +16,7 @@ import tf_keras
 import kprobe
 import kprobe.pipeline.running.run
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 
 KINDS = ("plain", "ragged", "stream", "ragged stream", "training")
 
@@ -159,7 +159,7 @@ def test_values_of_rows_that_differ_in_shape_count_as_written(model, tmp_path, m
         lambda self, rows: (commits.append(rows), commit(self, rows)),
     )
     job = make_job(model=model, layers=["d"], **options)
-    with plan(job) as ready, pytest.raises(kprobe.KprobeError):
+    with plan_job(job) as ready, pytest.raises(kprobe.KprobeError):
         kprobe.pipeline.running.run.run(ready, stop)
     assert done == [12 * row for row in range(9)]
     assert commits[:2] == [4, 8]

@@ -10,7 +10,7 @@ import tf_keras
 
 import kprobe
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 STEPS = np.random.default_rng(0).normal(size=(5, 7, 4)).astype("float32")
@@ -48,7 +48,7 @@ def test_what_a_pattern_names_and_cannot_be_stacked_is_left_out_alone(k, inlined
     layers = ["probe//*grown", "probe//*other", "probe//*even", "probe"]
     inner = "PartitionedCall/while" if inlined else "while"
     job = make_job(model=model, layers=layers, inputs=data, output=tmp_path / "acts.h5")
-    with plan(job) as ready:
+    with plan_job(job) as ready:
         assert ready.computation.engine.frozen == (rows == 300)
         assert sorted(ready.left_out) == [
             f"probe//{inner}/grown {REASON}",

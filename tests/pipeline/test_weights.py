@@ -13,7 +13,7 @@ import kprobe
 from kprobe.errors import AddressError, InputError
 from kprobe.models.file import read_model_file
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.planning.precheck import precheck
 
 
@@ -89,7 +89,7 @@ def test_no_samples_are_looked_for_where_weights_alone_are_asked_for(tmp_path):
 
 
 def test_weights_are_not_computed(digits_cnn, tmp_path):
-    with plan(
+    with plan_job(
         make_job(model=digits_cnn, layers=["conv1:kernel", "scan"], output=tmp_path / "a")
     ) as ready:
         assert ready.computation.engine.weight_bytes == 0
@@ -166,7 +166,9 @@ def test_weights_are_stored_in_the_dtypes_of_activations(dtype, small, tmp_path)
 def test_a_large_weight_is_written_without_a_copy_of_it(tmp_path):
     i = keras.Input((1000,), name="x")
     model = keras.Model(i, keras.layers.Dense(1000, use_bias=False, name="dense")(i))
-    with plan(make_job(model=model, layers=["dense:kernel"], output=tmp_path / "a.h5")) as ready:
+    with plan_job(
+        make_job(model=model, layers=["dense:kernel"], output=tmp_path / "a.h5")
+    ) as ready:
         variable = model.get_layer("dense").kernel.value
         assert np.shares_memory(ready.columns[0].value, np.asarray(variable.value()))
 

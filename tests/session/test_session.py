@@ -14,7 +14,7 @@ import kprobe
 from kprobe.cli import cli
 from kprobe.pipeline.bench import bench
 from kprobe.pipeline.planning.job import make_job
-from kprobe.pipeline.planning.make import plan
+from kprobe.pipeline.planning.plan_job import plan_job
 
 # NumPy says so of every model that Keras 3 saves.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -137,7 +137,7 @@ def test_the_command_line_asks_for_no_more(kind, tmp_path, monkeypatch):
 
 def test_a_bench_reads_what_is_needed():
     make, layer, needed, data, *_ = KINDS["siamese"]
-    with plan(make_job(model=make(keras), layers=layer, inputs={needed: data})) as ready:
+    with plan_job(make_job(model=make(keras), layers=layer, inputs={needed: data})) as ready:
         (measured,) = bench(ready, [2], seconds=0.01)
     assert measured.reading.bytes == measured.reading.samples * data[0].nbytes
 

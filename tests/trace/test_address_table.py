@@ -14,7 +14,7 @@ import tf_keras
 from address_table import TABLE
 
 from kprobe.engines.compute import Compute
-from kprobe.engines.tensorflow import Subgraph
+from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import KprobeError
 from kprobe.subgraph.cut import cut_out
 from kprobe.trace.fetch import find_fetches
@@ -67,7 +67,7 @@ def compute(k, construction):
         except KprobeError as error:
             errors[address] = error
     tensors = list({id(f.tensor): f.tensor for part in found.values() for f in part}.values())
-    subgraph = Subgraph(cut_out(traced, traced.inputs, tensors), Compute(exact=True))
+    subgraph = TensorFlowEngine(cut_out(traced, traced.inputs, tensors), Compute(exact=True))
     computed = subgraph(data if isinstance(data, dict) else {next(iter(traced.inputs)): data})
     values = {id(t): to_numpy(v) for t, v in zip(tensors, computed, strict=True)}
     return traced, reference, found, errors, values

@@ -119,7 +119,7 @@ def bench(model: str, **options: Any) -> None:
     keep_memory()
 
     from kprobe.pipeline.planning.job import make_job
-    from kprobe.pipeline.planning.make import plan
+    from kprobe.pipeline.planning.plan_job import plan_job
 
     sizes = options["batch_sizes"]
     settings = collect_settings({**options, "model": model})
@@ -136,7 +136,7 @@ def bench(model: str, **options: Any) -> None:
         }
     )
     with showing_status(f"loading {model}", quiet=False):
-        planned = plan(job)
+        planned = plan_job(job)
     with planned as ready:
         # It imports TensorFlow, which a plan sets up before.
         from kprobe.pipeline.bench import bench as measure

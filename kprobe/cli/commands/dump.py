@@ -197,7 +197,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
     keep_memory()
 
     from kprobe.pipeline.planning.job import make_job
-    from kprobe.pipeline.planning.make import plan
+    from kprobe.pipeline.planning.plan_job import plan_job
     from kprobe.pipeline.running.run import run
 
     quiet = options["quiet"]
@@ -207,7 +207,7 @@ def dump(ctx: click.Context, /, model: str, **options: Any) -> None:
         settings = collect_settings({**options, "model": model, "overwrite": overwrite})
         job = make_job(**{**settings, "output": output})
         with showing_status(f"loading {model}", quiet):
-            planned = plan(job)
+            planned = plan_job(job)
         with planned as ready:
             if not quiet:
                 announce(ready)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.engines.computation import Computation
-from kprobe.engines.tensorflow import Subgraph
+from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import AddressError, ModelError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def audit(
         raise ModelError("the audit needs an output that can be computed from what is fed")
     results = []
     for wanted in (outputs, [*outputs, *fetches]):
-        subgraph = Subgraph(session.cut(wanted), session.compute, frozen=frozen)
+        subgraph = TensorFlowEngine(session.cut(wanted), session.compute, frozen=frozen)
         results.append(subgraph(batch)[: len(outputs)])
         subgraph.restore()
     return max(

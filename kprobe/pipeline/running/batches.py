@@ -46,7 +46,7 @@ class Computed:
     faults: Mapping[int, str]
 
 
-def compute(
+def compute_batches(
     plan: Plan, start: int, stop: int, waits: dict[str, float], ahead: queue.Queue[Any]
 ) -> Generator[Computed | None, None, None]:
     """Compute some rows of a plan, batch by batch, in order.

@@ -14,7 +14,7 @@ import numpy as np
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, Hint, Setting, StoppedError, join_hints
 from kprobe.pipeline.planning.size import check_size
-from kprobe.pipeline.running.batches import compute
+from kprobe.pipeline.running.batches import compute_batches
 from kprobe.pipeline.running.progress import Progress
 from kprobe.pipeline.running.sink import DumpSink
 
@@ -175,7 +175,7 @@ def run_range(
     tell = _make_teller(plan, sink, start, stop, waits, ahead, progress)
     done = start
     tell(done)
-    with contextlib.closing(compute(plan, start, stop, waits, ahead)) as batches:
+    with contextlib.closing(compute_batches(plan, start, stop, waits, ahead)) as batches:
         for batch in batches:
             computed = time.perf_counter()
             if batch is not None:

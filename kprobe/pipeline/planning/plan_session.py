@@ -1,4 +1,4 @@
-"""Build a plan: cut out of a session what a job asks for, and learn the shapes of its results."""
+"""From a traced model to a plan: cut out what is asked for, and learn the shapes of results."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 
 @eagerly
-def build(job: Job, session: Session, samples: Samples | None, facts: Mapping[str, Any]) -> Plan:
-    """Build the plan of a job.
+def plan_session(
+    job: Job, session: Session, samples: Samples | None, facts: Mapping[str, Any]
+) -> Plan:
+    """Plan what a job asks of a session.
 
     Args:
         job: The job.

@@ -1,4 +1,4 @@
-"""Plan a job: find out all that can go wrong, and how large everything is, before it runs."""
+"""From a job to a plan: check the files, load the model, trace it, and plan the session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kprobe.pipeline.planning.plan import Plan
 
 
-def plan(job: Job) -> Plan:
+def plan_job(job: Job) -> Plan:
     """Make a job ready to run.
 
     Args:
@@ -33,7 +33,7 @@ def plan(job: Job) -> Plan:
             stack.callback(samples.close)
         loaded = load(job.model, job.compute, source)
         # They import TensorFlow, which was set up for the model by now.
-        from kprobe.pipeline.planning.build import build
+        from kprobe.pipeline.planning.plan_session import plan_session
         from kprobe.session.session import open_session
 
         stack.pop_all()
@@ -45,4 +45,4 @@ def plan(job: Job) -> Plan:
             # Before eager execution is on: the weights of TF1's models live in a session.
             facts = loaded.identify()
             opened.pop_all()
-        return build(job, session, samples, facts)
+        return plan_session(job, session, samples, facts)
