@@ -1,4 +1,4 @@
-"""What is known of a result: learnt once, and the same from then on."""
+"""From the results of an engine to rows: where the samples are is learnt once, and kept."""
 
 from __future__ import annotations
 
@@ -17,26 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class FetchSpec:
-    """What is known of a tensor that is computed, batch by batch.
+class SampleAxis:
+    """Where in a result, as the model has it, the samples are.
 
     Attributes:
-        address: The address that it was asked for by.
-        tensor: The tensor of the trace.
-        dtype: What it is given as.
-        axis: Its axis of samples. None where it has none: it belongs to the batch as a whole; or
-            where it is always empty, since its loop never runs.
-        whole: Whether it belongs to the batch as a whole. Such a batch is of one sample, and the
-            tensor is its row.
+        place: The axis. None where there is none: the result is always empty, since its loop never
+            runs; or it is stored whole.
+        whole: Whether it is stored whole: the batch is of one sample, and the tensor is its row.
     """
 
-    address: str
-    tensor: tf.Tensor
-    dtype: tf.DType
-    axis: int | None = 0
+    place: int | None = 0
     whole: bool = False
 
-    def arrange(self, result: tf.Tensor, rows: int) -> tf.Tensor:
+    def put_first(self, result: tf.Tensor, rows: int) -> tf.Tensor:
         """Put the axis of samples in front.
 
         Args:
@@ -45,12 +38,12 @@ class FetchSpec:
         """
         if self.whole:
             return result[tf.newaxis]
-        if self.axis == 0:
+        if self.place == 0:
             return result
         shape = result.shape.as_list()
-        if self.axis is not None:
-            others = (place for place in range(len(shape)) if place != self.axis)
-            return tf.transpose(result, [self.axis, *others])
+        if self.place is not None:
+            others = (place for place in range(len(shape)) if place != self.place)
+            return tf.transpose(result, [self.place, *others])
         if 0 not in shape:
             return result
         # [iteration, sample, …]: neither is there. Else the samples have no axis to begin with.
@@ -60,15 +53,15 @@ class FetchSpec:
 
 @dataclass(frozen=True, eq=False)
 class Computation:
-    """What computes rows: an engine, and what is known of each of its results.
+    """What computes rows: an engine, and where in each of its results the samples are.
 
     Attributes:
         engine: What runs the sub-graph.
-        fetches: What is known of its results, in their order.
+        axes: The axis of samples of each of its results, in their order.
     """
 
     engine: Engine
-    fetches: Sequence[FetchSpec]
+    axes: Sequence[SampleAxis]
 
     @eagerly
     def __call__(self, feeds: Mapping[str, Any], row: int = 0) -> list[tf.Tensor]:
@@ -76,7 +69,7 @@ class Computation:
         results = self.engine(feeds, row)
         rows = len(feeds[self.engine.feeds[0]]) if self.engine.feeds else 0
         return [
-            spec.arrange(result, rows) for spec, result in zip(self.fetches, results, strict=True)
+            axis.put_first(result, rows) for axis, result in zip(self.axes, results, strict=True)
         ]
 
     def restore(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kprobe.compat.keras_names import FLATTEN_LAYERS
-from kprobe.engines.engine import Engine
+from kprobe.engines.engine import Engine, cast
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
 from kprobe.subgraph.state import State, holds_seed, make_key
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kprobe.engines.compute import Compute
+    from kprobe.engines.engine import FetchSpec
 
 
 def run_eagerly(
@@ -111,8 +112,7 @@ class EagerEngine(Engine):
         model: Any,
         specs: Mapping[str, tf.TensorSpec],
         arrange: Callable[[Mapping[str, tf.Tensor]], Any],
-        addresses: Sequence[str],
-        dtypes: Sequence[tf.DType],
+        fetches: Sequence[FetchSpec],
         compute: Compute,
     ) -> None:
         """Prepare the runs.
@@ -121,17 +121,15 @@ class EagerEngine(Engine):
             model: A built model of keras or tf_keras.
             specs: Shape (batch axis first) and dtype of the data for each input, by name.
             arrange: As for `trace`.
-            addresses: What to fetch, each the address of one tensor.
-            dtypes: What to cast each fetch to.
+            fetches: What to fetch; the address of each is that of one tensor.
             compute: How it is to be computed.
         """
         self._model = model
         self._arrange = arrange
-        self._addresses = addresses
-        self._dtypes = dtypes
         self._training = compute.training
         self._seed = compute.seed
         super().__init__(
+            fetches,
             specs,
             batch_size=next((spec.shape[0] for spec in specs.values()), None),
             state=_find_state(model, seed=compute.seed, stateful=compute.stateful),
@@ -146,9 +144,9 @@ class EagerEngine(Engine):
         tensors = dict(zip(self.feeds, arguments, strict=True))
         with _seeded(int(make_key(self._seed, row)[0] >> np.uint64(33))):
             run = _run(self._model, tensors, self._arrange, self._training)
-        found = {f.address: f.tensor for f in find_fetches(run, self._addresses)}
-        pairs = zip(self._addresses, self._dtypes, strict=True)
-        return [tf.cast(found[address], dtype) for address, dtype in pairs]
+        addresses = [fetch.address for fetch in self.fetches]
+        found = {fetch.address: fetch.tensor for fetch in find_fetches(run, addresses)}
+        return cast([found[address] for address in addresses], self.fetches)
 
 
 @contextlib.contextmanager

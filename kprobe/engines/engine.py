@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -18,10 +19,26 @@ if TYPE_CHECKING:
     from kprobe.trace.trace import Trace
 
 
+@dataclass(frozen=True, eq=False)
+class FetchSpec:
+    """A tensor that an engine gives.
+
+    Attributes:
+        address: The address that it was asked for by, which errors name.
+        tensor: The tensor of the trace.
+        dtype: What it is given as; None for its own.
+    """
+
+    address: str
+    tensor: tf.Tensor
+    dtype: tf.DType | None = None
+
+
 class Engine(ABC):
     """What gives some tensors of a model, as the model has them.
 
     Attributes:
+        fetches: The tensors that it gives, in their order.
         feeds: The names of the tensors to supply.
         specs: Shape (batch axis first, None) and dtype of each of them.
         batch_size: The only batch size it takes; None if it takes any.
@@ -30,6 +47,7 @@ class Engine(ABC):
         reproducible: Whether all that it draws at random follows from the seed.
         runs_python: Whether operations of its graph call Python, such as `tf.py_function`.
         trace: What it was cut from; None where the model isn't traced.
+        replaced: The names of the tensors on the way whose values are replaced.
     """
 
     trace: Trace | None = None
@@ -37,10 +55,17 @@ class Engine(ABC):
     frozen: bool = False
     reproducible: bool = True
     runs_python: bool = False
+    replaced: Sequence[str] = ()
 
     def __init__(
-        self, specs: Mapping[str, tf.TensorSpec], *, batch_size: int | None, state: State
+        self,
+        fetches: Sequence[FetchSpec],
+        specs: Mapping[str, tf.TensorSpec],
+        *,
+        batch_size: int | None,
+        state: State,
     ) -> None:
+        self.fetches = fetches
         self.feeds = list(specs)
         self.specs = list(specs.values())
         self.batch_size = batch_size
@@ -53,7 +78,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
-        """Compute the fetches from a tensor for each feed."""
+        """Compute the fetches from a tensor for each feed, as what they are given as."""
 
     def find_largest(self) -> int | None:
         """Give the bytes of one sample in the largest tensor on the way; None if nobody knows."""
@@ -99,6 +124,14 @@ class Engine(ABC):
             raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
         finally:
             self._state.end()
+
+
+def cast(results: Sequence[tf.Tensor], fetches: Sequence[FetchSpec]) -> list[tf.Tensor]:
+    """Give results as what they are given as."""
+    return [
+        result if fetch.dtype is None else tf.cast(result, fetch.dtype)
+        for result, fetch in zip(results, fetches, strict=True)
+    ]
 
 
 def _shorten(error: tf.errors.OpError) -> str:

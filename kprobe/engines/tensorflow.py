@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.engines.compiler import BFLOAT16, SAFE, UNCHANGED, compiling, set_options
-from kprobe.engines.engine import Engine
+from kprobe.engines.engine import Engine, cast
 from kprobe.errors import UnevenError
 from kprobe.graphdef.draws import find_draws, seed_draws
 from kprobe.graphdef.freeze import freeze
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from kprobe.engines.compute import Compute
+    from kprobe.engines.engine import FetchSpec
     from kprobe.subgraph.cut import Cut
 
 
@@ -38,27 +39,26 @@ class TensorFlowEngine(Engine):
     def __init__(
         self,
         cut: Cut,
+        fetches: Sequence[FetchSpec],
         compute: Compute,
         *,
-        names: Sequence[str] | None = None,
-        dtypes: Sequence[tf.DType] | None = None,
         frozen: bool = False,
     ) -> None:
         """Make the function; its graph is made when it is called first.
 
         Args:
             cut: What was cut out of the trace.
+            fetches: The tensors that it was cut out for.
             compute: How it is to be computed.
-            names: What errors call the fetches; None for their edges.
-            dtypes: What to cast each fetch to; None for the dtypes they have.
             frozen: Whether to turn variables into constants, so that the graph compiler can fold
                 and pack them. It moves results by 1e-7 to 1e-6 of their magnitude, and isn't done
                 where they are to be exact, or where the model has a state that changes.
         """
         state = State(cut.written, cut.seeds, seed=compute.seed, stateful=compute.stateful)
         batch_size = next((tensor.shape[0] for tensor in cut.trace.inputs.values()), None)
-        super().__init__(cut.specs, batch_size=batch_size, state=state)
+        super().__init__(fetches, cut.specs, batch_size=batch_size, state=state)
         self.trace = cut.trace
+        self.replaced = cut.replaced
         self.lifted = cut.lifted
         self.frozen = frozen and not compute.exact and not state
         self.runs_python = any(node.op in _PYTHON for node in nodes_run(cut.definition))
@@ -74,13 +74,6 @@ class TensorFlowEngine(Engine):
             seed_draws(self._definition, _KEY)
         self._cut = cut
         self._seed = compute.seed
-        self._names = cut.wanted if names is None else names
-        self._dtypes = dtypes
-
-    @property
-    def weight_bytes(self) -> int:
-        """The size of the variables that the fetches depend on, in bytes."""
-        return self._cut.weight_bytes
 
     def find_largest(self) -> int:
         """Give the bytes of one sample in the largest tensor whose shape is known in advance."""
@@ -158,7 +151,7 @@ class TensorFlowEngine(Engine):
         if self._cut.updates:
             with tf.control_dependencies(imported[len(computed) :]):
                 results = [tf.identity(result) for result in results]
-        return results if self._dtypes is None else [*map(tf.cast, results, self._dtypes)]
+        return cast(results, self.fetches)
 
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         key = [tf.constant(make_key(self._seed, row))] if self._draws else []
@@ -169,4 +162,4 @@ class TensorFlowEngine(Engine):
             number = find_lifted(error.message)
             if number is None:
                 raise
-            raise UnevenError(self._names[number], number) from error
+            raise UnevenError(self.fetches[number].address, number) from error

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
-from kprobe.engines.tensorflow import TensorFlowEngine
+from kprobe.engines.engine import FetchSpec
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.graphdef.replacement import parse_replacement
 from kprobe.subgraph.feeding import check_used, find_feeds
@@ -193,22 +193,21 @@ class _Part:
         self._weights = {fetch.name: fetch for fetch in fetches if fetch.is_weight}
         computed = [fetch for fetch in fetches if not fetch.is_weight]
         self._computed = [fetch.name for fetch in computed]
-        cut = session.feed(
+        # Not frozen: nobody knows how often it will be called, and its weights may be changed.
+        self._engine = session.feed(
             given, {name: (fetch.tensor, by) for name, (fetch, by) in replaced.items()}
-        ).cut([fetch.tensor for fetch in computed])
-        check_used(cut, [*fed, *(fetch for fetch, _ in replaced.values())])
-        self._subgraph = TensorFlowEngine(
-            cut, session.compute, names=[fetch.address for fetch in computed]
-        )
-        self.specs = dict(cut.specs)
-        self.feeds = [name for name in self.known if name in cut.specs]
+        ).make_engine([FetchSpec(fetch.address, fetch.tensor) for fetch in computed], frozen=False)
+        self.specs = dict(zip(self._engine.feeds, self._engine.specs, strict=True))
+        used = {*self.specs, *self._engine.replaced}
+        check_used(used, [*fed, *(fetch for fetch, _ in replaced.values())])
+        self.feeds = [name for name in self.known if name in self.specs]
         self.addresses = [fetch.name for fetch in fetches]
 
     def run(self, arrays: Mapping[str, npt.NDArray[Any]], row: int) -> dict[str, npt.NDArray[Any]]:
         """Run it on an array for each of `feeds`."""
         tensors = {name: fetch.read() for name, fetch in self._weights.items()}
         if self._computed:
-            tensors |= zip(self._computed, self._subgraph(arrays, row), strict=True)
+            tensors |= zip(self._computed, self._engine(arrays, row), strict=True)
         return {address: _to_array(tensors[address]) for address in self.addresses}
 
 

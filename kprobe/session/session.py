@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kprobe.engines.compute import Compute
-    from kprobe.engines.engine import Engine
+    from kprobe.engines.engine import Engine, FetchSpec
     from kprobe.graphdef.replacement import Replacement
     from kprobe.inputs.samples import Samples
     from kprobe.inputs.spec import SampleSpec
@@ -151,23 +151,22 @@ class Session:
         return self.cut(tensors).specs
 
     def make_engine(
-        self, fetches: Sequence[Fetch], dtypes: Sequence[tf.DType] | None, rows: float
+        self, fetches: Sequence[FetchSpec], *, rows: float = 0, frozen: bool | None = None
     ) -> Engine:
-        """Give what computes some tensors, frozen where that pays.
+        """Give what computes some tensors: the one place where engines are made.
 
         Args:
             fetches: The tensors.
-            dtypes: What to cast each to; None for what they have.
             rows: How many rows it will be run on, at the most.
+            frozen: Whether to turn variables into constants, where that may be; None to do it where
+                so many rows win back what it costs.
         """
-        names = [fetch.address for fetch in fetches]
-        tensors = [fetch.tensor for fetch in fetches]
         if self.compute.eager:
-            dtypes = [tensor.dtype for tensor in tensors] if dtypes is None else dtypes
-            return EagerEngine(self.model, self.specs, self.arrange, names, dtypes, self.compute)
-        cut = self.cut(tensors)
-        pays = rows >= _FREEZE_ROWS and cut.weight_bytes <= _FREEZE_WEIGHT_BYTES
-        return TensorFlowEngine(cut, self.compute, names=names, dtypes=dtypes, frozen=pays)
+            return EagerEngine(self.model, self.specs, self.arrange, fetches, self.compute)
+        cut = self.cut([fetch.tensor for fetch in fetches])
+        if frozen is None:
+            frozen = rows >= _FREEZE_ROWS and cut.weight_bytes <= _FREEZE_WEIGHT_BYTES
+        return TensorFlowEngine(cut, fetches, self.compute, frozen=frozen)
 
 
 def open_session(

@@ -8,9 +8,8 @@ from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.trace.fetch import Fetch, find_fetches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from kprobe.subgraph.cut import Cut
     from kprobe.trace.trace import Trace
 
 
@@ -67,13 +66,16 @@ def _check_feedable(trace: Trace, fetch: Fetch) -> None:
         raise AddressError(f"{fetch.address} has no row for each sample to be fed")
 
 
-def check_used(cut: Cut, feeds: Sequence[Fetch]) -> None:
+def check_used(used: Collection[str], feeds: Sequence[Fetch]) -> None:
     """Check that all that is fed is needed.
+
+    Args:
+        used: The names of the feeds and replaced tensors that what is asked for depends on.
+        feeds: The tensors that are fed or replaced.
 
     Raises:
         AddressError: Nothing that is asked for depends on one of the feeds.
     """
-    used = {*cut.specs, *cut.replaced}
     idle = [feed.address for feed in feeds if feed.name not in used]
     if idle:
         raise AddressError(

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kprobe.engines.compute import Compute
+from kprobe.engines.engine import FetchSpec
 from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.subgraph.cut import cut_out
 from kprobe.trace.run_symbolically import trace
@@ -119,4 +120,6 @@ def make_frozen(model, **options):
         lambda tensors: arrange_inputs(model, tensors),
         training=compute.training,
     )
-    return TensorFlowEngine(cut_out(traced, traced.inputs, traced.outputs), compute, frozen=True)
+    cut = cut_out(traced, traced.inputs, traced.outputs)
+    specs = [FetchSpec(tensor.name, tensor) for tensor in traced.outputs]
+    return TensorFlowEngine(cut, specs, compute, frozen=True)

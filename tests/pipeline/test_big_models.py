@@ -10,6 +10,7 @@ import pytest
 import tf_keras
 
 from kprobe.engines.compute import Compute
+from kprobe.engines.engine import FetchSpec
 from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.subgraph.cut import cut_out
 from kprobe.trace.fetch import find_fetches
@@ -44,7 +45,8 @@ def test_of_many_layers_all_are_found_and_only_what_is_needed_is_kept(library):
     assert [fetch.address for fetch in find_fetches(traced, operations)] == operations
     # Two variables of dense_0, four of bn_0.
     tensor = find_fetches(traced, ["relu_0"])[0].tensor
-    early = TensorFlowEngine(cut_out(traced, traced.inputs, [tensor]), Compute())
+    cut = cut_out(traced, traced.inputs, [tensor])
+    early = TensorFlowEngine(cut, [FetchSpec("relu_0", tensor)], Compute())
     assert len(early._function.graph.captures) == 6
     rows = np.random.default_rng(0).normal(size=(3, 8)).astype("float32")
     (result,) = early(dict.fromkeys(early.feeds, rows))

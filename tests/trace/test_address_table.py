@@ -14,6 +14,7 @@ import tf_keras
 from address_table import TABLE
 
 from kprobe.engines.compute import Compute
+from kprobe.engines.engine import FetchSpec
 from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import KprobeError
 from kprobe.subgraph.cut import cut_out
@@ -67,7 +68,9 @@ def compute(k, construction):
         except KprobeError as error:
             errors[address] = error
     tensors = list({id(f.tensor): f.tensor for part in found.values() for f in part}.values())
-    subgraph = TensorFlowEngine(cut_out(traced, traced.inputs, tensors), Compute(exact=True))
+    cut = cut_out(traced, traced.inputs, tensors)
+    specs = [FetchSpec(tensor.name, tensor) for tensor in tensors]
+    subgraph = TensorFlowEngine(cut, specs, Compute(exact=True))
     computed = subgraph(data if isinstance(data, dict) else {next(iter(traced.inputs)): data})
     values = {id(t): to_numpy(v) for t, v in zip(tensors, computed, strict=True)}
     return traced, reference, found, errors, values

@@ -15,6 +15,7 @@ from constructions import CONSTRUCTIONS, hook_eagerly
 
 import kprobe
 from kprobe.engines.compute import Compute
+from kprobe.engines.engine import FetchSpec
 from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.subgraph.cut import cut_out
 from kprobe.trace.fetch import find_fetches
@@ -61,7 +62,8 @@ def test_frozen_it_gives_the_same(k, construction):
     traced = trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))
     fetches = find_fetches(traced, ["**"])
     cut = cut_out(traced, traced.inputs, [fetch.tensor for fetch in fetches])
-    subgraph = TensorFlowEngine(cut, Compute(), frozen=True)
+    specs = [FetchSpec(fetch.address, fetch.tensor) for fetch in fetches]
+    subgraph = TensorFlowEngine(cut, specs, Compute(), frozen=True)
     computed = subgraph(data if isinstance(data, dict) else {subgraph.feeds[0]: data})
     for fetch, tensor in zip(fetches, computed, strict=True):
         if tensor.dtype == tf.string:

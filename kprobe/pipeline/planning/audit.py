@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kprobe.engines.computation import Computation
-from kprobe.engines.tensorflow import TensorFlowEngine
+from kprobe.engines.engine import FetchSpec
 from kprobe.errors import AddressError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import tensorflow as tf
 
-    from kprobe.pipeline.planning.settle import Settled
+    from kprobe.engines.engine import Engine
     from kprobe.session.session import Session
 
 
 def audit(
     session: Session,
-    fetches: Sequence[tf.Tensor],
+    engine: Engine,
     batch: Mapping[str, Any],
-    *,
-    frozen: bool,
 ) -> int:
     """Compare the model's outputs on a batch, computed with the fetches and without.
 
     Args:
         session: The model.
-        fetches: The tensors of the dump.
+        engine: What computes the tensors of the dump.
         batch: An array for each feed.
-        frozen: Whether the dump's sub-graph is frozen.
 
     Returns:
         The largest difference, in units in the last place of the outputs' dtype.
@@ -41,17 +39,18 @@ def audit(
     Raises:
         ModelError: The model has no floating-point output that follows from the batch.
     """
-    outputs = [tensor for tensor in session.traced.outputs if tensor.dtype.is_floating]
-    if not outputs:
+    floating = [tensor for tensor in session.traced.outputs if tensor.dtype.is_floating]
+    if not floating:
         raise ModelError("the audit compares floating-point outputs, and the model has none")
-    outputs = [output for output in outputs if _follows(session, output, batch)]
+    outputs = [FetchSpec(t.name, t) for t in floating if _follows(session, t, batch)]
     if not outputs:
         raise ModelError("the audit needs an output that can be computed from what is fed")
     results = []
+    fetches = [replace(fetch, dtype=None) for fetch in engine.fetches]
     for wanted in (outputs, [*outputs, *fetches]):
-        subgraph = TensorFlowEngine(session.cut(wanted), session.compute, frozen=frozen)
-        results.append(subgraph(batch)[: len(outputs)])
-        subgraph.restore()
+        audited = session.make_engine(wanted, frozen=engine.frozen)
+        results.append(audited(batch)[: len(outputs)])
+        audited.restore()
     return max(
         count_ulps(np.asarray(one), np.asarray(other)) for one, other in zip(*results, strict=True)
     )
@@ -65,24 +64,22 @@ def _follows(session: Session, output: tf.Tensor, batch: Mapping[str, Any]) -> b
 
 
 def measure_error(
-    session: Session, settled: Settled, batch: Mapping[str, Any], rows: float
+    session: Session, computation: Computation, batch: Mapping[str, Any], rows: float
 ) -> float:
     """Compare what will be stored of a batch with what float32 gives.
 
     Args:
         session: The model.
-        settled: What will be computed, in another precision.
+        computation: What will compute it, in another precision.
         batch: An array for each feed.
         rows: How many rows there will be, at the most.
 
     Returns:
         The largest difference, in parts of the largest magnitude of its tensor.
     """
-    computation = settled.computation
-    fetches = [group[0] for group in settled.groups]
-    dtypes = [spec.dtype for spec in computation.fetches]
-    engine = session.recompute(precision="float32").make_engine(fetches, dtypes, rows)
-    exact = Computation(engine, computation.fetches)
+    session = session.recompute(precision="float32")
+    engine = session.make_engine(computation.engine.fetches, rows=rows)
+    exact = Computation(engine, computation.axes)
     errors = [0.0]
     for one, other in zip(exact(batch), computation(batch), strict=True):
         if one.dtype.is_floating and one.shape == other.shape and one.shape.num_elements():

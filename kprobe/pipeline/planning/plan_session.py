@@ -26,8 +26,6 @@ from kprobe.trace.dropped import UNUSED
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import tensorflow as tf
-
     from kprobe.pipeline.planning.job import Job
     from kprobe.pipeline.planning.settle import Group, Settled
     from kprobe.session.session import Session
@@ -133,7 +131,8 @@ def _feed(job: Job, session: Session, groups: Sequence[Group]) -> tuple[Session,
         {feed.address: feed.tensor for feed in supplied},
         {f.address: (f.tensor, by) for f, by in zip(changed, replaced.values(), strict=True)},
     )
-    check_used(session.cut([group[0].tensor for group in groups]), fed)
+    cut = session.cut([group[0].tensor for group in groups])
+    check_used({*cut.specs, *cut.replaced}, fed)
     addresses = [feed.address for feed in supplied]
     return session, dict(zip(addresses, sources.values(), strict=True))
 
@@ -255,12 +254,10 @@ def _measure(
     attrs: dict[str, Any] = {}
     if settled.one_by_one:
         attrs["one_by_one"] = list(settled.one_by_one)
-    tensors: list[tf.Tensor] = [group[0].tensor for group in settled.groups]
-    if job.compute.precision == "bfloat16" and tensors:
+    computation = settled.computation
+    if job.compute.precision == "bfloat16" and settled.groups:
         batch = samples.peek(batch_size)
-        attrs["bfloat16_error"] = measure_error(session, settled, batch, samples.most)
+        attrs["bfloat16_error"] = measure_error(session, computation, batch, samples.most)
     if job.compute.audit:
-        frozen = settled.computation.engine.frozen
-        batch = samples.peek(batch_size)
-        attrs["audit_ulps"] = audit(session, tensors, batch, frozen=frozen)
+        attrs["audit_ulps"] = audit(session, computation.engine, samples.peek(batch_size))
     return attrs

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from kprobe.dumps.contents import Column
 from kprobe.dumps.names import check_names, column_name
-from kprobe.engines.computation import Computation, FetchSpec
+from kprobe.engines.computation import Computation, SampleAxis
+from kprobe.engines.engine import FetchSpec
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.pipeline.planning.probe import Probed, Unfit, probe, run_first
 from kprobe.trace.graph_mode import is_graph_mode
@@ -114,25 +115,20 @@ class _Settling:
         if self._uneven:
             keys = [id(group[0].tensor) for group in even]
             return self._settle_one_by_one(dict(zip(keys, probed.axes, strict=True)))
-        fetches = [
-            self._describe_fetch(group, axis)
-            for group, axis in zip(self._groups, probed.axes, strict=True)
-        ]
+        axes = [SampleAxis(place) for place in probed.axes]
         columns = [
-            self._make_column(group, fetch, result, probed.rows)
-            for group, fetch, result in zip(self._groups, fetches, probed.results, strict=True)
+            self._make_column(group, axis, result, probed.rows)
+            for group, axis, result in zip(self._groups, axes, probed.results, strict=True)
         ]
-        return Settled(self._groups, Computation(engine, fetches), columns, self._left_out)
+        return Settled(self._groups, Computation(engine, axes), columns, self._left_out)
 
     def _make_engine(self, groups: Sequence[Group]) -> Engine:
-        fetches = [group[0] for group in groups]
-        dtypes = [choose_stored(fetch.tensor, self._job.stored_dtype) for fetch in fetches]
-        return self._session.make_engine(fetches, dtypes, self._samples.most)
-
-    def _describe_fetch(self, group: Group, axis: int | None, *, whole: bool = False) -> FetchSpec:
-        tensor = group[0].tensor
-        dtype = choose_stored(tensor, self._job.stored_dtype)
-        return FetchSpec(group[0].address, tensor, dtype, axis, whole)
+        dtype = self._job.stored_dtype
+        fetches = [
+            FetchSpec(group[0].address, group[0].tensor, choose_stored(group[0].tensor, dtype))
+            for group in groups
+        ]
+        return self._session.make_engine(fetches, rows=self._samples.most)
 
     def _leave_out(self, group: Group, reason: str) -> None:
         self._left_out.append(f"{group[0].address} {reason}")
@@ -161,11 +157,11 @@ class _Settling:
             by_name = any(problem.whole for problem in probed.unfit.values())
             raise AddressError(*self._left_out, hint=_BY_NAME if by_name else "leave it out")
 
-    def _settle_one_by_one(self, axes: Mapping[int, int | None]) -> Settled:
+    def _settle_one_by_one(self, places: Mapping[int, int | None]) -> Settled:
         """Settle for samples that are run one by one.
 
         Args:
-            axes: The axis of samples of those tensors that have one, by the tensor's id.
+            places: The axis of samples of those tensors that have one, by the tensor's id.
         """
         engine = self._make_engine(self._groups)
         reasons = {
@@ -175,36 +171,35 @@ class _Settling:
         }
         if reasons:
             check_one_by_one(self._job.compute, reasons)
-        fetches, columns = [], []
+        axes, columns = [], []
         results = run_first(engine, self._samples)
         engine.restore()
         for group, result in zip(self._groups, results, strict=True):
             key = id(group[0].tensor)
             if key not in self._uneven:
-                fetch = self._describe_fetch(group, axes[key])
-                fetches.append(fetch)
-                columns.append(self._make_column(group, fetch, result, 1))
+                axes.append(SampleAxis(places[key]))
+                columns.append(self._make_column(group, axes[-1], result, 1))
                 continue
             shape = _find_fixed(self._session, group[0].tensor, result)
-            axis = self._uneven[key].axis
-            if axis is None or axis >= len(shape) or result.shape[axis] != 1:
-                fetches.append(self._describe_fetch(group, None, whole=True))
+            place = self._uneven[key].axis
+            if place is None or place >= len(shape) or result.shape[place] != 1:
+                axes.append(SampleAxis(None, whole=True))
             else:
-                fetches.append(self._describe_fetch(group, axis))
-                del shape[axis]
+                axes.append(SampleAxis(place))
+                del shape[place]
             columns.append(_make_column(group, result.dtype, shape))
-        computation = Computation(engine, fetches)
+        computation = Computation(engine, axes)
         return Settled(self._groups, computation, columns, self._left_out, reasons)
 
-    def _make_column(self, group: Group, fetch: FetchSpec, result: tf.Tensor, rows: int) -> Column:
+    def _make_column(self, group: Group, axis: SampleAxis, result: tf.Tensor, rows: int) -> Column:
         """Make the column of a tensor that has rows, -1 for sizes that follow those of a sample."""
         if not any(-1 in shape for shape, _ in self._samples.specs().values()):
-            shape = fetch.arrange(result, rows).shape.as_list()[1:]
-        elif fetch.axis is None:
+            shape = axis.put_first(result, rows).shape.as_list()[1:]
+        elif axis.place is None:
             shape = [-1] * (result.shape.rank - 1)
         else:
-            shape = _find_fixed(self._session, fetch.tensor, result)
-            del shape[fetch.axis]
+            shape = _find_fixed(self._session, group[0].tensor, result)
+            del shape[axis.place]
         return _make_column(group, result.dtype, shape)
 
 
