@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kprobe.dumps.output import OutputSpec
@@ -71,9 +72,8 @@ def load_model(
 
     bare = spec.code is not None and spec.weights is None and not samples.given
     if not (needs_sample(loaded.model, samples) and bare):
-        _, first = build_model(loaded, samples)
-        if first is not None:
-            first.close()
+        with contextlib.ExitStack() as opened:
+            build_model(loaded, samples, opened)
     return loaded.model
 
 
@@ -103,7 +103,8 @@ def function(
             statistics. stateful: whether a call begins with the state (of stateful RNNs, say) that
             the last one left in the model; else the model is left as it was. seed: what random
             numbers follow from, with the number of samples run before. threads: how many threads
-            work on one operation. device: "cpu", "gpu" or "gpu:N".
+            work on one operation, which TensorFlow takes once for a process, before anything is
+            computed. device: "cpu", "gpu" or "gpu:N".
 
     Returns:
         A callable. It takes an array for each of its `feeds` (batch axis first), positionally or
@@ -127,7 +128,8 @@ def function(
     from kprobe.pipeline.function import Function
     from kprobe.session.session import open_session
 
-    session, _ = open_session(loaded, compute, parts["samples"], wait=True)
+    with contextlib.ExitStack() as opened:
+        session, _ = open_session(loaded, compute, parts["samples"], opened, wait=True)
     return Function(session, layers, feeds, replace)
 
 

@@ -28,7 +28,9 @@ class Compute:
         seed: What random numbers follow from, with the number of samples run before.
         batch_size: In samples; None to choose one.
         streams: How many batches are computed at a time; None to choose.
-        threads: How many threads work on one operation; None for what TensorFlow has.
+        threads: How many threads work on one operation; None for what TensorFlow has. It takes the
+            number once for a process, before anything is computed: where a model is in memory,
+            another number than it has is refused.
         device: "cpu", "gpu" or "gpu:N"; None for TensorFlow's choice.
         audit: Whether to compare the model's outputs with the fetches and without.
         fail_on: "nan" to end the run at the first tensor that holds NaN or infinity.

@@ -55,6 +55,12 @@ def select_device(name: str | None) -> None:
 def set_threads(threads: int) -> None:
     """Choose how many threads work on one operation, for the rest of the process.
 
+    TensorFlow takes the number once, when its context is made, which whatever computes first does:
+    a weight of a model in memory is enough. Afterwards it refuses another ("Intra op parallelism
+    cannot be modified after initialization", `Context.intra_op_parallelism_threads` in
+    tensorflow/python/eager/context.py), whether the model is in memory or in a file. No option of
+    a graph or of a call has its place: those that `tf.data` has are for its own operations.
+
     Raises:
         KprobeError: TensorFlow runs already, with another number.
     """

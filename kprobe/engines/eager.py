@@ -217,7 +217,7 @@ def _stack(structures: Sequence[Any], iterations: Sequence[tuple[int, ...]]) -> 
     if len({len(tf.nest.flatten(structure)) for structure in structures}) > 1:
         return None
     lengths = [len({numbers[axis] for numbers in iterations}) for axis in range(len(iterations[0]))]
-    whole = np.prod(lengths) == len(structures)
+    complete = np.prod(lengths) == len(structures)
 
     def stack(*tensors: Any) -> Any:
         if not isinstance(tensors[0], tf.Tensor):
@@ -226,6 +226,6 @@ def _stack(structures: Sequence[Any], iterations: Sequence[tuple[int, ...]]) -> 
             return None  # such iterations can't be put together: the call has no tensor
         stacked = tf.stack(tensors)
         # Where branches skip some iterations, those there are follow each other.
-        return tf.reshape(stacked, [*lengths, *tensors[0].shape]) if whole else stacked
+        return tf.reshape(stacked, [*lengths, *tensors[0].shape]) if complete else stacked
 
     return tf.nest.map_structure(stack, *structures)

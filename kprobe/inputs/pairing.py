@@ -29,7 +29,7 @@ class Matches:
     """The sources found so far, by the name of the input they feed.
 
     Nothing is matched by its position but the inputs of batches that have no names, as in training.
-    Several sources of one input are read one after another, in the order in which they came.
+    Several sources of one input are read one after another, in the order in which they were given.
 
     Attributes:
         faults: What is wrong with what was given.
@@ -113,11 +113,11 @@ class Matches:
     def _fit(self, name: str) -> Source:
         """Put what was given for an input in a row, and make it into what that takes."""
         opened = self._opened[name]
-        whole = opened[0]
+        joined = opened[0]
         if len(opened) > 1:
-            whole = Joined(opened, list_names(source.label for source in opened))
+            joined = Joined(opened, list_names(source.label for source in opened))
         options = self._images.get(name) or self._images.get("") or ImageOptions()
-        fitted = fit_rows(whole, self._inputs.get(name), options)
+        fitted = fit_rows(joined, self._inputs.get(name), options)
         self._opened[name] = [fitted]
         return fitted
 

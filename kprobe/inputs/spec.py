@@ -103,7 +103,7 @@ class SampleSpec:
         return [each.describe() for each in self.given]
 
     def fill_batches(self, size: int | None) -> SampleSpec:
-        """Let random samples that nobody counted make whole batches.
+        """Let random samples that nobody counted fill their last batch.
 
         Args:
             size: Of a batch; None for any.

@@ -67,15 +67,15 @@ class Function:
         self._fed = list_addresses(feeds)
         self._replace = dict(replace or {})
         self._rows = 0
-        whole = _Part(session, self._layers, self._fed, self._replace)
+        full = _Part(session, self._layers, self._fed, self._replace)
         # A model computes something else where an optional input isn't there: another trace.
-        self._parts = {frozenset[str](): whole}
+        self._parts = {frozenset[str](): full}
         self._left_out = list_optional(session.model) & set(session.traced.inputs)
         # What is fed comes first among the arguments.
-        self._known = whole.known
-        self.feeds: Sequence[str] = whole.feeds
+        self._known = full.known
+        self.feeds: Sequence[str] = full.feeds
         self.optional: Sequence[str] = [name for name in self.feeds if name in self._left_out]
-        self.addresses: Sequence[str] = whole.addresses
+        self.addresses: Sequence[str] = full.addresses
 
     def __repr__(self) -> str:
         model = self._session.model

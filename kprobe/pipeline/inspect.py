@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.resolve import resolve
@@ -119,5 +120,6 @@ def open_trace(model: str, *, inputs: Any = (), **settings: Any) -> Trace:
     # Not earlier: code, or a file, chooses its Keras before TensorFlow is imported.
     from kprobe.session.session import open_session
 
-    session, _ = open_session(loaded, Compute(), samples, wait=True)
+    with contextlib.ExitStack() as opened:
+        session, _ = open_session(loaded, Compute(), samples, opened, wait=True)
     return session.traced

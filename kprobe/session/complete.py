@@ -19,10 +19,11 @@ from kprobe.models.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.graph_mode import is_graph_mode
 from kprobe.trace.graph_mode_variables import initialize_large
-from kprobe.trace.learn import is_whole, learn_signature
+from kprobe.trace.learn import is_built, learn_signature
 from kprobe.trace.signature import list_optional, read_signature
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Mapping
 
     from kprobe.inputs.samples import Samples
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 def build_model(
     loaded: Loaded,
     spec: SampleSpec,
+    opened: contextlib.ExitStack,
     samples: Samples | None = None,
     batch_size: int | None = None,
 ) -> tuple[list[str], Samples | None]:
@@ -41,8 +43,9 @@ def build_model(
     Args:
         loaded: The model.
         spec: The samples; where none are given, random ones of what the model says it takes.
+        opened: What closes samples that are opened now.
         samples: The samples, if they are open already.
-        batch_size: How many samples it is called on, where so many make a whole; else one.
+        batch_size: How many samples it is called on, where so many belong together; else one.
 
     Returns:
         What the user should know about the weights, a line each; and the samples, open, if the
@@ -55,12 +58,8 @@ def build_model(
     """
     if not needs_sample(loaded.model, spec):
         return complete(loaded, None), None
-    first = open_first(loaded.model, spec) if samples is None else samples
-    try:
-        return complete(loaded, first, batch_size), first
-    except BaseException:
-        first.close()
-        raise
+    first = open_first(loaded.model, spec, opened) if samples is None else samples
+    return complete(loaded, first, batch_size), first
 
 
 def needs_sample(model: Any, spec: SampleSpec) -> bool:
@@ -88,27 +87,24 @@ def needs_sample(model: Any, spec: SampleSpec) -> bool:
         signature = read_signature(model)
     except ModelError:
         return True
-    return not is_whole(model) or not list_given_names(spec.inputs) <= set(signature)
+    return not is_built(model) or not list_given_names(spec.inputs) <= set(signature)
 
 
-def open_first(model: Any, spec: SampleSpec) -> Samples:
+def open_first(model: Any, spec: SampleSpec, opened: contextlib.ExitStack) -> Samples:
     """Open the samples for a model that needs one: what is given says what it takes.
 
     Args:
         model: The model.
         spec: The samples; where none are given, random ones of what the model says it takes.
+        opened: What closes them.
 
     Raises:
         ModelError: Nothing is given, and the model doesn't say what it takes.
         InputError: What is given can't be read.
     """
     inputs = None if spec.given else describe_inputs(model, read_signature(model))
-    samples = open_samples(spec, inputs)
-    try:
-        samples.restrict(samples.given if inputs is None else [i.name for i in inputs])
-    except BaseException:
-        samples.close()
-        raise
+    samples = opened.enter_context(open_samples(spec, inputs))
+    samples.restrict(samples.given if inputs is None else [i.name for i in inputs])
     return samples
 
 
@@ -155,7 +151,7 @@ def complete(loaded: Loaded, samples: Samples | None, batch_size: int | None = N
 
 def _complete(loaded: Loaded, samples: Samples | None, batch_size: int | None) -> list[str]:
     model, source, spec = loaded.model, loaded.source, loaded.spec
-    whole = is_whole(model)
+    built = is_built(model)
     if samples is not None:
         learn_signature(model, samples.peek(batch_size or 1))
     if spec.weights is not None:
@@ -164,7 +160,7 @@ def _complete(loaded: Loaded, samples: Samples | None, batch_size: int | None) -
         return [f"no weights are given: the model is used as {source} left it"]
     if isinstance(source, ModelFile) and not holds_weights(source):
         return [f"{source.path} has no weights: they are random"]
-    if isinstance(source, ModelFile) and samples is not None and not whole:
+    if isinstance(source, ModelFile) and samples is not None and not built:
         # What wasn't built when the file was loaded was left without its weights.
         assign_weights(model, source.path, partial=spec.random_weights)
     return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from kprobe.trace.run_symbolically import trace
 from kprobe.trace.signature import arrange_inputs, library_of, list_optional, read_signature
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from kprobe.engines.compute import Compute
@@ -173,6 +173,7 @@ def open_session(
     loaded: Loaded,
     compute: Compute,
     spec: SampleSpec,
+    opened: contextlib.ExitStack,
     samples: Samples | None = None,
     *,
     wait: bool = False,
@@ -183,8 +184,8 @@ def open_session(
         loaded: The model.
         compute: How it is to be computed.
         spec: Its samples.
-        samples: The samples, if they are open already. They are closed where there won't be a
-            session.
+        opened: What closes samples that are opened now.
+        samples: The samples, if they are open already.
         wait: Whether samples are opened later, by who knows which are needed; but for a model that
             has to be called before it is built.
 
@@ -194,25 +195,18 @@ def open_session(
     Raises:
         KprobeError: Whatever is wrong with the model, its weights or the samples.
     """
-    with contextlib.ExitStack() as stack:
-        if samples is not None:
-            stack.callback(samples.close)
-        notes, first = build_model(loaded, spec, samples, compute.batch_size)
-        if first is not None and samples is None:
-            samples = first
-            stack.callback(samples.close)
-        signature = read_signature(loaded.model)
-        if wait and samples is not None:
-            samples.close()
-            samples = None
-        elif samples is None and not wait:
-            size = next((taken.shape.as_list()[0] for taken in signature.values()), None)
-            whole = spec.fill_batches(size or compute.batch_size)
-            samples = open_samples(whole, describe_inputs(loaded.model, signature))
-            stack.callback(samples.close)
-        session = _trace(loaded, compute, spec, signature, samples)
-        stack.pop_all()
-        return replace(session, notes=notes, called=first is not None), samples
+    notes, first = build_model(loaded, spec, opened, samples, compute.batch_size)
+    samples = first if samples is None else samples
+    signature = read_signature(loaded.model)
+    if wait and samples is not None:
+        samples.close()
+        samples = None
+    elif samples is None and not wait:
+        size = next((taken.shape.as_list()[0] for taken in signature.values()), None)
+        full = spec.fill_batches(size or compute.batch_size)
+        samples = opened.enter_context(open_samples(full, describe_inputs(loaded.model, signature)))
+    session = _trace(loaded, compute, spec, signature, samples)
+    return replace(session, notes=notes, called=first is not None), samples
 
 
 @eagerly

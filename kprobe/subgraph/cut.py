@@ -38,7 +38,7 @@ class Cut:
         handles: By edge the resources that are needed, such as those of variables: passing in all
             of a model's costs seconds a call.
         variables: By edge, the variables among them.
-        seeds: The variables that seeds are read from, each with its number in the whole model, so
+        seeds: The variables that seeds are read from, each with its number in the model, so
             that it doesn't depend on what is fetched.
         replaced: The names of the tensors that are replaced: of those given, the ones needed.
         lifted: Which fetches, by number, lie in loops, branches or functions.
@@ -92,11 +92,11 @@ def cut_out(
         AddressError: The fetches depend on an input of the model that isn't fed, or lie in a
             function that runs in several places.
     """
-    whole = trace.graph.as_graph_def()
-    wanted = _find_edges(trace, whole, fetches)
+    graph_def = trace.graph.as_graph_def()
+    wanted = _find_edges(trace, graph_def, fetches)
     replacing: dict[str, str] = {}
     for name, (tensor, replacement) in (replaced or {}).items():
-        replacing[name] = replace(whole, tensor, replacement)
+        replacing[name] = replace(graph_def, tensor, replacement)
         wanted = [replacing[name] if edge == _edge(tensor) else edge for edge in wanted]
     fed = {_edge(tensor): name for name, tensor in feeds.items()}
     inputs = {_edge(tensor): name for name, tensor in trace.inputs.items()}
@@ -104,8 +104,8 @@ def cut_out(
     stops = {*fed, *captures, *inputs}
     updates: list[str] = []
     if stateful:
-        updates = sorted(find_updates(whole, wanted, stops, list(_list_nodes(trace))))
-    definition, consumed = extract(whole, [*wanted, *updates], stops)
+        updates = sorted(find_updates(graph_def, wanted, stops, list(_list_nodes(trace))))
+    definition, consumed = extract(graph_def, [*wanted, *updates], stops)
     needed = consumed | set(wanted)
     _check_fed([name for edge, name in inputs.items() if edge in needed and edge not in fed])
     arguments = {edge: name for edge, name in fed.items() if edge in needed}
@@ -130,13 +130,13 @@ def cut_out(
 
 
 def _find_edges(
-    trace: Trace, whole: tf.compat.v1.GraphDef, tensors: Sequence[tf.Tensor]
+    trace: Trace, graph_def: tf.compat.v1.GraphDef, tensors: Sequence[tf.Tensor]
 ) -> list[str]:
     """Give the edges of some tensors, those in functions brought out of them; that adds nodes."""
     return [
         _edge(tensor)
         if tensor.graph is trace.graph
-        else lift(whole, _find_way(trace, tensor), tensor, number)
+        else lift(graph_def, _find_way(trace, tensor), tensor, number)
         for number, tensor in enumerate(tensors)
     ]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Arrange = Callable[[Mapping[str, tf.Tensor]], Any]
 
 
-def is_whole(model: Any) -> bool:
+def is_built(model: Any) -> bool:
     """Tell whether all of a model is built: whatever it calls has its weights."""
     library_of(model)
     return bool(model.built) and all(layer.built for layer in FLATTEN_LAYERS.find(model)())

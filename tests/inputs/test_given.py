@@ -319,7 +319,7 @@ def test_samples_that_differ_in_shape_may_be_given_one_by_one(rows):
         ),
         (
             tf.ragged.constant([[[1.0], [2.0, 3.0]], [[4.0]]]),
-            "array: expected rows that differ in shape as a whole, received a tensor with rows",
+            "array: expected rows that are arrays, which may differ in shape, received a tensor",
         ),
         (sliced(ROWS).take(0), "dataset: expected batches of samples, received none"),
         (iter([]), "list_iterator: expected batches of samples, received none"),

@@ -1,4 +1,4 @@
-"""Finding the axis of samples: in loops, in models of one batch size, where a batch is a whole."""
+"""Finding the axis of samples: in loops, with one batch size, where samples belong together."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_loop_that_never_runs_gives_an_empty_row_for_each_sample(k, tmp_path):
     assert never.shape == (10, 0, 4, 3)
 
 
-# --- Batches that are a whole -----------------------------------------------------------------
+# --- Samples that belong together -------------------------------------------------------------
 
 
 def make_layer(k, call, fixed=None, features=4, **options):
@@ -212,7 +212,7 @@ def test_without_a_size_it_is_asked_for(k):
     with pytest.raises(kprobe.KprobeError) as caught:
         kprobe.activations(model, "layer", DATA[:8])
     assert str(caught.value).endswith(
-        "where so many samples make a whole, such as the nodes of a graph, say how many: "
+        "where so many samples belong together, as the nodes of a graph do, say how many: "
         "batch_size=N"
     )
 

@@ -44,7 +44,7 @@ def as_array(values: Any, label: str) -> npt.NDArray[Any]:
 
 
 def list_rows(ragged: Any, label: str) -> list[npt.NDArray[Any]]:
-    """Give the rows of a ragged tensor, which may differ in shape as a whole.
+    """Give the rows of a ragged tensor, which may differ in shape, each an array.
 
     Raises:
         InputError: A row is ragged itself.
@@ -54,8 +54,8 @@ def list_rows(ragged: Any, label: str) -> list[npt.NDArray[Any]]:
         dense = row.to_tensor() if name_tensor(row) else row
         if name_tensor(row) and np.size(row.flat_values) != np.size(dense):
             raise InputError(
-                f"{label}: expected rows that differ in shape as a whole, received a tensor with "
-                "rows that are ragged themselves",
+                f"{label}: expected rows that are arrays, which may differ in shape, received a "
+                "tensor with rows that are ragged themselves",
                 hint="pad it: tensor.to_tensor()",
             )
         rows.append(np.asarray(dense))

@@ -135,15 +135,15 @@ def check_last_batch(job: Job, engine: Engine, samples: Samples, batch_size: int
     rest = 0 if rows is None else rows % batch_size
     if not rest:
         return
-    whole = (rows or 0) - rest
-    hint = Hint("take fewer: ", Setting("limit", whole)) if whole else f"give {batch_size} at least"
+    full = (rows or 0) - rest  # the samples of full batches
+    hint = Hint("take fewer: ", Setting("limit", full)) if full else f"give {batch_size} at least"
     if only is not None:
         raise InputError(
             f"the model takes batches of {only} samples only, and {rows} are no multiple of it",
             hint=hint,
         )
     # A size that was chosen is one of many: it was seen that the model takes one, and two.
-    if job.compute.batch_size in (None, 1) or not whole:
+    if job.compute.batch_size in (None, 1) or not full:
         return
     try:
         run_first(engine, samples, rest)

@@ -27,22 +27,20 @@ def plan_job(job: Job) -> Plan:
         KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
     """
     source = None if job.model.in_memory else find_source(job.model)
-    with contextlib.ExitStack() as stack:
-        samples = precheck(job, source)
-        if samples is not None:
-            stack.callback(samples.close)
+    # What is opened on the way is entered here, and closed where there won't be a plan.
+    with contextlib.ExitStack() as opened:
+        samples = precheck(job, source, opened)
         loaded = load(job.model, job.compute, source)
         # They import TensorFlow, which was set up for the model by now.
         from kprobe.pipeline.planning.plan_session import plan_session
         from kprobe.session.session import open_session
 
-        stack.pop_all()
         wait = samples_can_wait(job)
-        session, samples = open_session(loaded, job.compute, job.samples, samples, wait=wait)
-        with contextlib.ExitStack() as opened:
-            if samples is not None:
-                opened.callback(samples.close)
-            # Before eager execution is on: the weights of TF1's models live in a session.
-            facts = loaded.identify()
-            opened.pop_all()
-        return plan_session(job, session, samples, facts)
+        session, samples = open_session(
+            loaded, job.compute, job.samples, opened, samples, wait=wait
+        )
+        # Before eager execution is on: the weights of TF1's models live in a session.
+        facts = loaded.identify()
+        made = plan_session(job, session, samples, facts, opened)
+        opened.pop_all()
+        return made

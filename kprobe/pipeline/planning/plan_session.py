@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.eager_mode import eagerly
@@ -24,6 +23,7 @@ from kprobe.subgraph.feeding import check_used, find_feeds
 from kprobe.trace.dropped import UNUSED
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Mapping, Sequence
 
     from kprobe.pipeline.planning.job import Job
@@ -34,63 +34,62 @@ if TYPE_CHECKING:
 
 @eagerly
 def plan_session(
-    job: Job, session: Session, samples: Samples | None, facts: Mapping[str, Any]
+    job: Job,
+    session: Session,
+    samples: Samples | None,
+    facts: Mapping[str, Any],
+    opened: contextlib.ExitStack,
 ) -> Plan:
     """Plan what a job asks of a session.
 
     Args:
         job: The job.
         session: Its model.
-        samples: Its samples, if they are open already. They are the plan's from now on, and closed
-            if there won't be one.
+        samples: Its samples, if they are open already.
         facts: Which model it is, for the attributes of the dump.
+        opened: What closes samples that are opened now, if there won't be a plan.
 
     Raises:
         KprobeError: Whatever is wrong with the addresses, the inputs or the model.
     """
-    with contextlib.ExitStack() as stack:
-        if samples is not None:
-            stack.callback(samples.close)
-        fetches = session.find(job.selection.layers)
-        weights = _group([fetch for fetch in fetches if fetch.is_weight])
-        groups = _group([fetch for fetch in fetches if not fetch.is_weight])
-        session, fed = _feed(job, session, groups)
-        samples = _take_samples(job, session, groups, samples, fed)
-        stack.callback(samples.close)
-        # Before anything runs, since the model's state may change.
-        weight_columns = make_weight_columns(weights, job.stored_dtype)
-        settled = settle(session, job, groups, samples, _list_left_out(job, session))
-        stored = [*settled.groups, *weights]
-        check_columns(stored)
-        columns = [*settled.columns, *weight_columns, *_make_sample_columns(job, samples)]
-        batch_size, streams = _choose_batches(job, settled, samples, columns)
-        addresses = [[*dict.fromkeys(fetch.address for fetch in group)] for group in stored]
-        attrs = collect_facts(job, session, [a for own in addresses for a in own], samples)
-        engine = settled.computation.engine
-        attrs |= {
-            "batch_size": batch_size,
-            "streams": streams,
-            "frozen": engine.frozen,
-            "reproducible": engine.reproducible,
-            **facts,
-        }
-        attrs |= _measure(job, session, settled, samples, batch_size)
-        stack.pop_all()
-        return Plan(
-            job=job,
-            samples=samples,
-            computation=settled.computation,
-            columns=columns,
-            addresses=[*addresses, *([column.name] for column in columns[len(stored) :])],
-            names=_find_names(fetches, stored, columns),
-            left_out=settled.left_out,
-            one_by_one=settled.one_by_one,
-            batch_size=batch_size,
-            streams=streams,
-            order=_find_order(session, settled.groups),
-            attrs=attrs,
-            notes=session.notes,
-        )
+    fetches = session.find(job.selection.layers)
+    weights = _group([fetch for fetch in fetches if fetch.is_weight])
+    groups = _group([fetch for fetch in fetches if not fetch.is_weight])
+    session, fed = _feed(job, session, groups)
+    samples = _take_samples(job, session, groups, samples, fed, opened)
+    # Before anything runs, since the model's state may change.
+    weight_columns = make_weight_columns(weights, job.stored_dtype)
+    settled = settle(session, job, groups, samples, _list_left_out(job, session))
+    stored = [*settled.groups, *weights]
+    check_columns(stored)
+    columns = [*settled.columns, *weight_columns, *_make_sample_columns(job, samples)]
+    batch_size, streams = _choose_batches(job, settled, samples, columns)
+    addresses = [[*dict.fromkeys(fetch.address for fetch in group)] for group in stored]
+    attrs = collect_facts(job, session, [a for own in addresses for a in own], samples)
+    engine = settled.computation.engine
+    attrs |= {
+        "batch_size": batch_size,
+        "streams": streams,
+        "frozen": engine.frozen,
+        "reproducible": engine.reproducible,
+        **facts,
+    }
+    attrs |= _measure(job, session, settled, samples, batch_size)
+    return Plan(
+        job=job,
+        samples=samples,
+        computation=settled.computation,
+        columns=columns,
+        addresses=[*addresses, *([column.name] for column in columns[len(stored) :])],
+        names=_find_names(fetches, stored, columns),
+        left_out=settled.left_out,
+        one_by_one=settled.one_by_one,
+        batch_size=batch_size,
+        streams=streams,
+        order=_find_order(session, settled.groups),
+        attrs=attrs,
+        notes=session.notes,
+    )
 
 
 def _list_left_out(job: Job, session: Session) -> list[str]:
@@ -143,6 +142,7 @@ def _take_samples(
     groups: Sequence[Group],
     samples: Samples | None,
     fed: Mapping[str, Any],
+    opened: contextlib.ExitStack,
 ) -> Samples:
     """Open the samples, unless they are open, and keep of them what is needed.
 
@@ -161,12 +161,9 @@ def _take_samples(
             _check_inputs(job, session, groups, [name for name in needed if name not in fed])
         size = next((spec.shape[0] for spec in needed.values()), None)
         spec = job.samples.fill_batches(size or job.compute.batch_size)
-        samples = open_samples(spec, describe_inputs(session.model, needed), feeds=fed)
-    try:
-        samples.restrict(list(needed))
-    except BaseException:
-        samples.close()
-        raise
+        inputs = describe_inputs(session.model, needed)
+        samples = opened.enter_context(open_samples(spec, inputs, feeds=fed))
+    samples.restrict(list(needed))
     return samples
 
 

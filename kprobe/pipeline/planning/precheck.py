@@ -15,6 +15,7 @@ from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.stored_weights import check_weights
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Sequence
 
     from kprobe.inputs.samples import Samples
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from kprobe.pipeline.planning.job import Job
 
 
-def precheck(job: Job, source: ModelFile | Code | None) -> Samples | None:
+def precheck(
+    job: Job, source: ModelFile | Code | None, opened: contextlib.ExitStack
+) -> Samples | None:
     """Check the output, the addresses and the inputs of a job as far as the files tell.
 
     What they don't tell is found out when the model is loaded and traced.
@@ -30,9 +33,10 @@ def precheck(job: Job, source: ModelFile | Code | None) -> Samples | None:
     Args:
         job: The job.
         source: Where its model comes from; None for one in memory.
+        opened: What closes the samples.
 
     Returns:
-        The samples, opened, where the file tells what the model takes.
+        The samples, where the file tells what the model takes.
 
     Raises:
         KprobeError: With everything that was found, of the class of the first.
@@ -56,10 +60,8 @@ def precheck(job: Job, source: ModelFile | Code | None) -> Samples | None:
         attempt(lambda: check_output(output.path, overwrite=output.overwrite, resume=output.resume))
     attempt(lambda: check_weights(source, spec.weights, random_weights=spec.random_weights))
     attempt(lambda: _check_addresses(job, calls))
-    samples: Samples | None = attempt(lambda: _open(job, calls))
+    samples: Samples | None = attempt(lambda: _open(job, calls, opened))
     if errors:
-        if samples is not None:
-            samples.close()
         raise merge_errors(errors)
     return samples
 
@@ -81,7 +83,7 @@ def _check_addresses(job: Job, calls: Sequence[LayerEntry]) -> None:
     resolve(dict.fromkeys(path for path in asked if path), calls)
 
 
-def _open(job: Job, calls: Sequence[LayerEntry]) -> Samples | None:
+def _open(job: Job, calls: Sequence[LayerEntry], opened: contextlib.ExitStack) -> Samples | None:
     if samples_can_wait(job):
         check_there(
             [source for source in job.selection.sources.values() if isinstance(source, str)]
@@ -91,7 +93,7 @@ def _open(job: Job, calls: Sequence[LayerEntry]) -> Samples | None:
     sizes = [call.output_shape[0] for call in calls if call.is_input and call.output_shape]
     size = next((size for size in sizes if isinstance(size, int)), None)
     spec = job.samples.fill_batches(size or job.compute.batch_size)
-    return open_samples(spec, inputs) if inputs else None
+    return opened.enter_context(open_samples(spec, inputs)) if inputs else None
 
 
 def _find_inputs(calls: Sequence[LayerEntry]) -> list[ModelInput]:

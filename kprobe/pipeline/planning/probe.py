@@ -30,12 +30,12 @@ class Unfit:
 
     Attributes:
         reason: The reason, to be put behind its address.
-        whole: Whether it has a value for each sample that is run by itself.
+        alone: Whether a sample that is run alone has a value of it.
         axis: Its axis of samples all the same, where its other sizes differ.
     """
 
     reason: str
-    whole: bool = False
+    alone: bool = False
     axis: int | None = None
 
 
@@ -64,8 +64,8 @@ def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
     Args:
         engine: What runs the sub-graph.
         samples: The samples; only the first ones are looked at.
-        batch_size: The batch size that is asked for. No batch is smaller: it may be a whole, such
-            as a graph, or a clip of frames.
+        batch_size: The batch size that is asked for. No batch is smaller: its samples may belong
+            together, as the nodes of a graph or the frames of a clip do.
 
     Raises:
         ModelError: The model fails on such batches.
@@ -81,8 +81,8 @@ def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
             results, found = _change_last(engine, samples, size)
     except UnevenError as error:
         # Where they are the samples, a sample that is run by itself has one.
-        alone = engine.batch_size in (None, 1)
-        return Probed([], 0, [], {error.fetch: Unfit(error.reason, whole=alone, axis=0)})
+        by_itself = engine.batch_size in (None, 1)
+        return Probed([], 0, [], {error.fetch: Unfit(error.reason, alone=by_itself, axis=0)})
     except ModelError as error:
         if size is None or batch_size is None or size >= batch_size:
             raise
@@ -127,7 +127,7 @@ def _compare_sizes(
         raise ModelError(
             *error.faults,
             hint=Hint(
-                "where so many samples make a whole, such as the nodes of a graph, say how many: ",
+                "where so many samples belong together, as the nodes of a graph do, say how many: ",
                 Setting("batch_size", "N", python="N"),
             ),
         ) from error.__cause__
@@ -142,10 +142,10 @@ def _compare_sizes(
             # Of one box in one image and two in another, the boxes aren't the samples.
             if uneven is not None and another[uneven : uneven + 1] != (1,):
                 uneven = None
-            found.append(Unfit(reason, whole=True, axis=uneven))
+            found.append(Unfit(reason, alone=True, axis=uneven))
         elif axis is None and not never_ran:
             reason = f"has shape {shapes[0]} for one sample and {shapes[1]} for two: {_NO_ROWS}"
-            found.append(Unfit(reason, whole=True, axis=_find_batch_axis(*shapes, uneven=True)))
+            found.append(Unfit(reason, alone=True, axis=_find_batch_axis(*shapes, uneven=True)))
         else:
             found.append(axis)
     return one, found
@@ -169,7 +169,7 @@ def _change_last(
         if shape != other.shape:
             reason = f"has shape {shape} for {size} samples and {other.shape} for others"
             axis = 0 if shape[:1] == other.shape[:1] == (1,) else None
-            found.append(Unfit(reason, whole=size == 1, axis=axis))
+            found.append(Unfit(reason, alone=size == 1, axis=axis))
             continue
         places = [axis for axis, length in enumerate(shape) if length == size]
         if number in engine.lifted and 0 in shape and (shape[:2] == (0, 0) or not places):
@@ -182,7 +182,7 @@ def _change_last(
         if places and not axes:
             # Nothing differs, or all does, as with statistics of the batch.
             axes = unsure[number] = places
-        found.append(axes[0] if axes else Unfit(reason, whole=size == 1))
+        found.append(axes[0] if axes else Unfit(reason, alone=size == 1))
     if unsure and engine.batch_size is None:
         _compare_double(engine, samples, size, unsure, results, found)
     return results, found
@@ -220,7 +220,7 @@ def _compare_double(
             found[number] = grown[0]
         else:
             reason = f"has shape {one} for {size} samples and {two} for {2 * size}: {_NO_ROWS}"
-            found[number] = Unfit(reason, whole=size == 1)
+            found[number] = Unfit(reason, alone=size == 1)
 
 
 def _change(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -58,8 +58,8 @@ def settle(
 ) -> Settled:
     """Find out with a few samples how each tensor becomes rows.
 
-    What has no row for each sample is taken whole where its name was asked for, and left out
-    where a pattern brought it.
+    What has no row for each sample is stored whole, that is, as a sample that is run alone gives
+    it, where its name was asked for; it is left out where a pattern brought it.
 
     Args:
         session: The model.
@@ -135,7 +135,7 @@ class _Settling:
         self._groups.remove(group)
 
     def _sort_out(self, groups: Sequence[Group], engine: Engine, probed: Probed) -> None:
-        """Leave out what patterns brought, and take the rest whole.
+        """Leave out what patterns brought, and store the rest whole.
 
         Raises:
             AddressError: Something that was asked for by name can't be had, or nothing is left.
@@ -144,17 +144,17 @@ class _Settling:
         for number, problem in probed.unfit.items():
             group = groups[number]
             # All that is computed from a batch of one sample is that sample's.
-            alone = problem.whole and engine.batch_size == 1
-            if all(fetch.by_pattern for fetch in group) and not alone:
+            certain = problem.alone and engine.batch_size == 1
+            if all(fetch.by_pattern for fetch in group) and not certain:
                 self._leave_out(group, problem.reason)
-            elif problem.whole:
+            elif problem.alone:
                 self._uneven[id(group[0].tensor)] = problem
             else:
                 faults.append(f"{group[0].address} {problem.reason}")
         if faults:
             raise AddressError(*faults, hint=_hint_at_size(self._session))
         if not self._groups:
-            by_name = any(problem.whole for problem in probed.unfit.values())
+            by_name = any(problem.alone for problem in probed.unfit.values())
             raise AddressError(*self._left_out, hint=_BY_NAME if by_name else "leave it out")
 
     def _settle_one_by_one(self, places: Mapping[int, int | None]) -> Settled:

@@ -95,8 +95,8 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
     fixed = plan.row_bytes * sink.writer.covered
-    whole = sum(column.count_bytes(sink.writer.covered) for column in plan.columns)
-    written = sink.taken_bytes + whole - fixed
+    everything = sum(column.count_bytes(sink.writer.covered) for column in plan.columns)
+    written = sink.taken_bytes + everything - fixed
     return _sum_up(plan, sink, resumed=resumed, written=written, seconds=ended - began, waits=waits)
 
 
