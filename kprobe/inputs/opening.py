@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from kprobe.errors import InputError
 from kprobe.inputs.files import EXPECTED
 from kprobe.inputs.fitting import check_fit
-from kprobe.inputs.given import parse_feeds
 from kprobe.inputs.images.files import is_glob
 from kprobe.inputs.labels import read_labels
 from kprobe.inputs.locating import locate
-from kprobe.inputs.pairing import Matches
+from kprobe.inputs.pairing import Pairing
+from kprobe.inputs.parsing import parse_feeds
 from kprobe.inputs.samples import Samples
 from kprobe.inputs.sources.faults import Faults
 from kprobe.inputs.sources.random_rows import DEFAULT_ROWS, RandomRows
@@ -53,14 +53,14 @@ def open_samples(
     if inputs is None and not spec.given:
         raise InputError("expected samples, received none", hint="give some")
     names = {given.name for given in fed if given.name is not None}
-    matches = Matches(inputs, faults, named_only=names, images=spec.images)
+    pairing = Pairing(inputs, faults, named_only=names, images=spec.images)
     try:
         for given in (*fed, *spec.given):
-            matches.add(given)
+            pairing.add(given)
         unmade: dict[str, InputError] = {}
         if not spec.given:
-            unmade = _add_random(matches, spec, inputs or (), names)
-        sources = matches.complete()
+            unmade = _add_random(pairing, spec, inputs or (), names)
+        sources = pairing.complete()
         for model_input, source in sources.items():
             check_fit(model_input, source, faults)
         labels = None
@@ -69,7 +69,7 @@ def open_samples(
                 labels = read_labels(sources.values())
         faults.raise_if_any()
     except BaseException:
-        matches.close()
+        pairing.close()
         raise
     return Samples(
         sources,
@@ -98,7 +98,7 @@ def check_there(sources: Sequence[str]) -> None:
 
 
 def _add_random(
-    matches: Matches, spec: SampleSpec, inputs: Sequence[ModelInput], fed: set[str]
+    pairing: Pairing, spec: SampleSpec, inputs: Sequence[ModelInput], fed: set[str]
 ) -> dict[str, InputError]:
     """Make random rows for every input, and tell why there are none of some."""
     unmade = {}
@@ -108,7 +108,7 @@ def _add_random(
         if model_input.name in fed or model_input.optional:
             continue
         try:
-            matches.add_rows(model_input.name, RandomRows(model_input, index, rows, spec.seed))
+            pairing.add_rows(model_input.name, RandomRows(model_input, index, rows, spec.seed))
         except InputError as error:
             unmade[model_input.name] = error
     return unmade

@@ -18,14 +18,14 @@ from kprobe.naming import list_names, suggest_name
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from kprobe.inputs.given import Given
+    from kprobe.inputs.parsing import Given
     from kprobe.inputs.sources.faults import Faults
 
 # What the only input of a model is called where neither the model nor the user names it.
 ONLY_INPUT = "inputs"
 
 
-class Matches:
+class Pairing:
     """The sources found so far, by the name of the input they feed.
 
     Nothing is matched by its position but the inputs of batches that have no names, as in training.

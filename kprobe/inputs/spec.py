@@ -13,7 +13,7 @@ from kprobe.image_options import ImageOptions
 from kprobe.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from kprobe.inputs.given import Given
+    from kprobe.inputs.parsing import Given
 
 OnError = Literal["stop", "skip"]
 
@@ -64,7 +64,7 @@ class SampleSpec:
             if not isinstance(value, Mapping):
                 object.__setattr__(self, name, {"": value})
         # It needs numpy, and whoever only prints a help page doesn't.
-        from kprobe.inputs.given import parse_inputs
+        from kprobe.inputs.parsing import parse_inputs
 
         faults = [
             *check_count("random", self.random),

@@ -9,8 +9,8 @@ import tensorflow as tf
 from kprobe.compat.eager_mode import eagerly
 from kprobe.compat.keras_names import NODES_BY_DEPTH
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.inputs.given import list_given_names
 from kprobe.inputs.opening import open_samples
+from kprobe.inputs.parsing import list_given_names
 from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.assign import assign_weights
 from kprobe.models.code import Code

@@ -1,29 +1,22 @@
-"""What the user gave: texts that say where samples are, or what a Python user has."""
+"""What the user gave, told apart without opening anything: texts, or what a Python user has."""
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kprobe.errors import InputError
-from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.locating import parse_location
-from kprobe.inputs.python.datasets import is_dataset, open_dataset
-from kprobe.inputs.python.generated import Batches, is_indexed, open_batches
-from kprobe.inputs.python.tensors import as_array, is_array_like, list_rows, name_tensor, take_apart
-from kprobe.inputs.python.user_code import describe_code
-from kprobe.inputs.sources.source import ArraySource, Source
-from kprobe.inputs.sources.uneven import UnevenArrays
+from kprobe.inputs.python.generated import is_indexed
+from kprobe.inputs.python.tensors import is_array_like
+from kprobe.inputs.python.values import name_kind, open_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kprobe.inputs.sources.container import Container
+    from kprobe.inputs.sources.source import Source
 
 _EXPECTED = (
     "expected a text, an array, a list of them, a tf.data.Dataset, or what gives batches: an "
@@ -76,7 +69,7 @@ class Given:
         """What messages and row identities call it."""
         if isinstance(self.value, str):
             return self.value if self.name is None else f"{self.name}={self.value}"
-        kind = _name_kind(self.value)
+        kind = name_kind(self.value)
         return kind if self.name is None else f"{kind}:{self.name}"
 
     def open(self, find_rank: Callable[[str], int | None]) -> Source | Container:
@@ -90,7 +83,7 @@ class Given:
         """
         if self._opened is not None:
             return self._opened
-        opened = _open_value(self.value, self.describe(), find_rank)
+        opened = open_value(self.value, self.describe(), find_rank)
         if isinstance(self.value, Iterator):
             self._opened = opened
         return opened
@@ -156,41 +149,3 @@ def _find_fault(given: Given) -> str | None:
     if isinstance(value, Mapping | bytes) or not (knows or is_indexed(value)):
         return f"{where}: {_EXPECTED}; received {type(value).__name__}"
     return None
-
-
-def _name_kind(value: Any) -> str:
-    if is_dataset(value):
-        return "dataset"
-    if is_array_like(value):
-        return "array"
-    while isinstance(value, partial):
-        value = value.func
-    named = inspect.isroutine(value) or inspect.isclass(value)
-    name = str(value.__name__) if named else type(value).__name__
-    return "function" if name == "<lambda>" else name
-
-
-def _open_value(
-    value: Any, label: str, find_rank: Callable[[str], int | None]
-) -> Source | Container:
-    if is_dataset(value):
-        return open_dataset(value, label, find_rank)
-    if is_array_like(value):
-        return _open_array(value, label)
-    function = value if callable(value) and not is_indexed(value) else lambda: value
-    batches = Batches(function, label, once=isinstance(value, Iterator))
-    return open_batches(batches, {"source": label, **describe_code(value)})
-
-
-def _open_array(values: Any, label: str) -> Source:
-    if name_tensor(values) == "RaggedTensor":
-        values = list_rows(values, label)
-    if arrays := take_apart(values):
-        return UnevenArrays(arrays, label)
-    if isinstance(values, np.ndarray) and all(isinstance(row, np.ndarray) for row in values[:1]):
-        values = list(values)
-    array = as_array(values, label)
-    if array.dtype.hasobject and not all(isinstance(each, str | bytes) for each in array.flat):
-        raise InputError(f"{label}: expected numbers or strings, received objects")
-    check_plain(array.dtype, array.shape, label)
-    return ArraySource(array, label)
