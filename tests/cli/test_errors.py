@@ -26,6 +26,7 @@ from kprobe.errors import (
 )
 
 DIGITS = "sample_models/digits_cnn.keras"
+SIAMESE = "sample_models/siamese.keras"
 VERBOSE = "-v shows the traceback"
 
 
@@ -134,6 +135,47 @@ def test_a_traceback_is_there_for_the_real_thing(kprobe_process, folder):
     loud = kprobe_process("find", "boom.py:make", "x", "--verbose")
     assert "\nKeyError: 'layers'\nkprobe: boom.py:make raised KeyError: 'layers'\n" in loud.stderr
     assert quiet.returncode == loud.returncode == 2
+
+
+BROKEN_SAMPLES = """
+def at_once():
+    return {}["first"]
+
+def before_the_first_batch():
+    yield {}["first"]
+
+def labels():
+    yield {}["second"]
+"""
+
+
+@pytest.mark.parametrize("name", ["at_once", "before_the_first_batch"])
+def test_code_that_gives_no_sample_at_all_has_a_traceback_too(kprobe_process, folder, name):
+    (folder / "mine.py").write_text(BROKEN_SAMPLES)
+    command = ["dump", DIGITS, "--layers", "digit", "--input", f"mine.py:{name}"]
+    quiet, loud = kprobe_process(*command), kprobe_process(*command, "-v")
+    told = f"kprobe: mine.py:{name} failed: KeyError: 'first'"
+    assert quiet.stderr == f"{told}; {VERBOSE}\n"
+    assert f"in {name}" in loud.stderr
+    assert loud.stderr.endswith(f"\nKeyError: 'first'\n{told}\n")
+    assert quiet.returncode == loud.returncode == 2
+
+
+def test_code_that_fails_for_several_inputs_has_all_tracebacks(kprobe_process, folder):
+    (folder / "mine.py").write_text(BROKEN_SAMPLES)
+    inputs = ["--input", "left=mine.py:at_once", "--input", "right=mine.py:labels"]
+    done = kprobe_process("dump", SIAMESE, "--layers", "same", *inputs, "-v")
+    *shown, first, second = done.stderr.splitlines()
+    assert first == "kprobe: mine.py:at_once failed: KeyError: 'first'"
+    assert second == "kprobe: mine.py:labels failed: KeyError: 'second'"
+    assert any("in at_once" in line for line in shown)
+    assert any("in labels" in line for line in shown)
+
+
+def test_samples_that_no_code_gives_have_no_traceback(kprobe_process):
+    done = kprobe_process("dump", DIGITS, "--layers", "digit", "--input", "missing.npy")
+    assert done.stderr.startswith("kprobe: missing.npy: ")
+    assert VERBOSE not in done.stderr
 
 
 @pytest.mark.parametrize(

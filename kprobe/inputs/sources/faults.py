@@ -19,6 +19,7 @@ class Faults:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._hints: list[Hint | str] = []
+        self._causes: list[BaseException] = []
 
     def __bool__(self) -> bool:
         """Whether anything is wrong."""
@@ -34,6 +35,8 @@ class Faults:
         """Note the faults of an error."""
         for text in error.faults:
             self.add(text, error.remedy)
+        if error.__cause__ is not None:
+            self._causes.append(error.__cause__)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -50,4 +53,10 @@ class Faults:
             InputError: If at least one fault was noted.
         """
         if self._texts:
-            raise InputError(*self._texts, hint=join_hints(self._hints))
+            raise InputError(*self._texts, hint=join_hints(self._hints)) from self._join_causes()
+
+    def _join_causes(self) -> BaseException | None:
+        """Make one exception of what others' code raised."""
+        if len(self._causes) < 2:
+            return self._causes[0] if self._causes else None
+        return BaseExceptionGroup("code that gives samples", self._causes)
