@@ -1,6 +1,6 @@
 """`python -m kprobe`."""
 
-from kprobe.cli import main
+from kprobe.cli.main import main
 
 if __name__ == "__main__":
     main()

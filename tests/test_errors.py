@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from kprobe.cli.errors import reporting
+from kprobe.cli.error_boundary import reporting
 from kprobe.errors import (
     AddressError,
     Command,

@@ -21,7 +21,7 @@ report = open(sys.argv[1], "w")
 atexit.register(lambda: json.dump(sorted({n.partition(".")[0] for n in sys.modules}), report))
 exec(sys.argv[2])
 """
-COMMAND = "import sys; sys.argv = ['kprobe', {}]; from kprobe.cli import main; main()"
+COMMAND = "import sys; sys.argv = ['kprobe', {}]; from kprobe.cli.main import main; main()"
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.compat.tensorflow_names import CALL_OPTIONS, EAGER_CONTEXT, FUNCTION_CALL_OPTIONS
-
 from kprobe.graphdef.functions import CALLS, by_name
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kprobe.cli.memory import keep_memory
+from kprobe.cli.freed_memory import keep_memory
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.run import run

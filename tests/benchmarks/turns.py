@@ -6,7 +6,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.memory import keep_memory
+from kprobe.cli.freed_memory import keep_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kprobe.cli import cli
+from kprobe.cli.main import cli
 from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
@@ -62,7 +62,7 @@ def kprobe_here(folder, monkeypatch):
 
     def run(command: str, *arguments: str, stdin: bytes | str = ""):
         # The command takes stdout for the rest of the process, which here goes on.
-        monkeypatch.setattr("kprobe.cli.quiet._own_stdout", None)
+        monkeypatch.setattr("kprobe.cli.stdio._own_stdout", None)
         verbose = ["-v"] if command == "dump" else []
         result = CliRunner().invoke(cli, [command, *verbose, *arguments], input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

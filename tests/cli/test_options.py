@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kprobe
-from kprobe.cli.options import Size
+from kprobe.cli.options.values import Size
 
 DIGITS = "sample_models/digits_cnn.keras"
 SIAMESE = "sample_models/siamese.keras"

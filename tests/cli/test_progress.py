@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import kprobe.cli.progress
-from kprobe.cli.progress import _describe, showing_progress
+import kprobe.cli.rendering.progress
+from kprobe.cli.rendering.progress import _describe, showing_progress
 from kprobe.pipeline.running.progress import Progress
 
 DIGITS = "sample_models/digits_cnn.keras"
@@ -54,11 +54,11 @@ def test_no_end_is_told_where_nobody_knows_it(values):
 
 
 def test_a_program_hears_of_a_run_every_second():
-    assert kprobe.cli.progress._JSON_SECONDS == 1
+    assert kprobe.cli.rendering.progress._JSON_SECONDS == 1
 
 
 def test_lines_of_json_come_by_the_clock_and_not_by_the_batch(monkeypatch):
-    monkeypatch.setattr(kprobe.cli.progress, "_JSON_SECONDS", 0.01)
+    monkeypatch.setattr(kprobe.cli.rendering.progress, "_JSON_SECONDS", 0.01)
     written, third = [], threading.Event()
 
     class Lines:
@@ -81,7 +81,7 @@ def test_lines_of_json_come_by_the_clock_and_not_by_the_batch(monkeypatch):
 
 
 def test_any_number_of_batches_writes_no_more_lines(monkeypatch, capsys):
-    monkeypatch.setattr(kprobe.cli.progress, "_JSON_SECONDS", threading.TIMEOUT_MAX)
+    monkeypatch.setattr(kprobe.cli.rendering.progress, "_JSON_SECONDS", threading.TIMEOUT_MAX)
     with showing_progress("json") as update:
         for rows in range(11, 50):
             update(make_progress(rows=rows))
@@ -127,8 +127,8 @@ def test_silence_wins(kprobe_here, silent):
 
 SHOW = """
 from time import monotonic
-from kprobe.cli.output import showing_status
-from kprobe.cli.progress import showing_progress
+from kprobe.cli.rendering.printing import showing_status
+from kprobe.cli.rendering.progress import showing_progress
 from kprobe.pipeline.running.progress import Progress
 with showing_status("loading", False):
     pass

@@ -51,11 +51,11 @@ def test_a_run_that_is_stopped_says_so_and_leaves_the_old_dump(number, kprobe_co
 def test_the_exit_code_is_the_same_when_a_library_runs_text(number, tmp_path):
     # `python -m` dies of SIGINT itself where a KeyboardInterrupt has passed through `exec`.
     (tmp_path / "stop.py").write_text(
-        "import kprobe.cli\n"
-        "@kprobe.cli.cli.command()\n"
+        "from kprobe.cli.main import cli, main\n"
+        "@cli.command()\n"
         "def stop():\n"
         f"    exec('import os; os.kill(os.getpid(), {int(number)})\\nfor _ in range(9999): pass')\n"
-        "kprobe.cli.main()\n"
+        "main()\n"
     )
     command = [sys.executable, "-m", "stop", "stop"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
@@ -64,7 +64,7 @@ def test_the_exit_code_is_the_same_when_a_library_runs_text(number, tmp_path):
 
 def test_a_bug_is_told_as_one_with_its_traceback(tmp_path):
     (tmp_path / "fail.py").write_text(
-        "import kprobe.cli\n@kprobe.cli.cli.command()\ndef fail():\n    [][0]\nkprobe.cli.main()\n"
+        "from kprobe.cli.main import cli, main\n@cli.command()\ndef fail():\n    [][0]\nmain()\n"
     )
     command = [sys.executable, str(tmp_path / "fail.py"), "fail"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

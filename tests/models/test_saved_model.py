@@ -227,7 +227,7 @@ def test_a_signature_is_listed_as_it_will_be_traced(words, signature):
 
 def test_listing_imports_no_tensorflow(functional, exported):
     code = (
-        "import sys; from kprobe.cli import cli\n"
+        "import sys; from kprobe.cli.main import cli\n"
         "for path in sys.argv[1:]: cli(['ls', path], standalone_mode=False)\n"
         "assert not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)"
     )

@@ -9,7 +9,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 import kprobe
-from kprobe.cli import cli
+from kprobe.cli.main import cli
 
 ROWS = 10
 BAD = {3: "damaged", 8: "empty"}
@@ -105,7 +105,7 @@ def test_the_exit_code_tells_of_samples_left_out(model, folder, tmp_path, monkey
     command += ["-o", str(tmp_path / "a.h5"), "--on-error", "skip"]
     for extra in ([], ["--resume"]):
         # An earlier command in this process has taken stdout.
-        monkeypatch.setattr("kprobe.cli.quiet._own_stdout", None)
+        monkeypatch.setattr("kprobe.cli.stdio._own_stdout", None)
         done = CliRunner().invoke(cli, [*command, *extra])
         assert done.exit_code == 3, done.output
     assert "10 samples" in done.output

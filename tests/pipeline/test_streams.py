@@ -14,7 +14,7 @@ import kprobe
 import kprobe.dumps.writing.trim
 import kprobe.pipeline.planning.plan
 import kprobe.pipeline.running.run
-from kprobe.cli import cli
+from kprobe.cli.main import cli
 
 ROWS = 57
 DATA = np.random.default_rng(0).normal(size=(ROWS, 4)).astype("float32")
@@ -197,7 +197,7 @@ def test_memory_is_flat_over_an_endless_one(model, folder):
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 def test_a_plan_says_that_nobody_knows_how_many(model, monkeypatch):
     # An earlier command in this process has taken stdout.
-    monkeypatch.setattr("kprobe.cli.quiet._own_stdout", None)
+    monkeypatch.setattr("kprobe.cli.stdio._own_stdout", None)
     model.save("m.keras")
     arguments = ["dump", "m.keras", "-l", "d", "-i", "given.py:batches", "--dry-run", "-v"]
     shown = CliRunner().invoke(cli, arguments)

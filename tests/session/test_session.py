@@ -11,7 +11,7 @@ import tf_keras
 from click.testing import CliRunner
 
 import kprobe
-from kprobe.cli import cli
+from kprobe.cli.main import cli
 from kprobe.pipeline.bench import bench
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
@@ -116,7 +116,7 @@ def test_what_is_needed_and_missing_is_named_with_shape_and_dtype(k, kind, tmp_p
 
 @EACH
 def test_the_command_line_asks_for_no_more(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr("kprobe.cli.quiet._own_stdout", None)
+    monkeypatch.setattr("kprobe.cli.stdio._own_stdout", None)
     monkeypatch.chdir(tmp_path)
     make, layer, needed, data, other, described = KINDS[kind]
     model = make(keras)
@@ -218,7 +218,7 @@ def test_an_optional_input_may_be_left_out_or_given(origin, first, optional, tmp
 
 
 def test_the_command_line_takes_and_leaves_optional_inputs(optional, monkeypatch):
-    monkeypatch.setattr("kprobe.cli.quiet._own_stdout", None)
+    monkeypatch.setattr("kprobe.cli.stdio._own_stdout", None)
     optional(False, True)
     np.save("a.npy", VALUES)
     np.save("b.npy", -VALUES)

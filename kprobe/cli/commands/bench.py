@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.memory import keep_memory
-from kprobe.cli.options import (
+from kprobe.cli.freed_memory import keep_memory
+from kprobe.cli.job_settings import check_layers, collect_settings, default_output
+from kprobe.cli.options.samples import image_options, preprocessing_options
+from kprobe.cli.options.values import (
     Duration,
     File,
     layer_options,
@@ -16,8 +18,9 @@ from kprobe.cli.options import (
     model_argument,
     stored_dtype_option,
 )
-from kprobe.cli.outcome import announce
-from kprobe.cli.output import (
+from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.rendering.plan import announce
+from kprobe.cli.rendering.printing import (
     count,
     format_bytes,
     print_json,
@@ -26,10 +29,7 @@ from kprobe.cli.output import (
     say,
     showing_status,
 )
-from kprobe.cli.preparing import image_options, preprocessing_options
-from kprobe.cli.quiet import hold_back_noise
-from kprobe.cli.settings import check_layers, collect_settings, default_output
-from kprobe.cli.verbose import verbose_option
+from kprobe.cli.stdio import hold_back_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.config import config_option, put_rivals_aside
-from kprobe.cli.memory import keep_memory
-from kprobe.cli.options import (
+from kprobe.cli.config_file import config_option, put_rivals_aside
+from kprobe.cli.freed_memory import keep_memory
+from kprobe.cli.job_settings import check_layers, collect_settings, default_output
+from kprobe.cli.options.samples import image_options, preprocessing_options
+from kprobe.cli.options.values import (
     Duration,
     File,
     Size,
@@ -23,13 +25,11 @@ from kprobe.cli.options import (
     model_argument,
     stored_dtype_option,
 )
-from kprobe.cli.outcome import announce, show_plan, show_profile, summarize
-from kprobe.cli.output import print_json, say, showing_status
-from kprobe.cli.preparing import image_options, preprocessing_options
-from kprobe.cli.progress import KINDS, showing_progress
-from kprobe.cli.quiet import hold_back_noise, own_stdout, take_stdout
-from kprobe.cli.settings import check_layers, collect_settings, default_output
-from kprobe.cli.verbose import verbose_option
+from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.rendering.plan import announce, show_plan, show_profile, summarize
+from kprobe.cli.rendering.printing import print_json, say, showing_status
+from kprobe.cli.rendering.progress import KINDS, showing_progress
+from kprobe.cli.stdio import hold_back_noise, own_stdout, take_stdout
 from kprobe.errors import DumpError, StoppedError
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from kprobe.cli.options import loading_options, model_argument, sample_option
-from kprobe.cli.output import format_shapes, print_json, print_table, shorten
-from kprobe.cli.quiet import hold_back_noise
-from kprobe.cli.verbose import verbose_option
+from kprobe.cli.options.values import loading_options, model_argument, sample_option
+from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.rendering.printing import format_shapes, print_json, print_table, shorten
+from kprobe.cli.stdio import hold_back_noise
 
 
 @click.command()

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.options import loading_options, model_argument, sample_option
-from kprobe.cli.output import format_shape, format_shapes, print_json, print_table, shorten
-from kprobe.cli.quiet import hold_back_noise
-from kprobe.cli.verbose import verbose_option
+from kprobe.cli.options.values import loading_options, model_argument, sample_option
+from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.rendering.printing import (
+    format_shape,
+    format_shapes,
+    print_json,
+    print_table,
+    shorten,
+)
+from kprobe.cli.stdio import hold_back_noise
 from kprobe.errors import AddressError
 
 if TYPE_CHECKING:

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kprobe.cli.commands.dump import dump as dump_command
-from kprobe.cli.config import name_options, write_config
-from kprobe.cli.options import File
-from kprobe.cli.output import count, format_bytes, format_shape, print_json, print_line, print_table
-from kprobe.cli.verbose import verbose_option
+from kprobe.cli.config_file import name_options, write_config
+from kprobe.cli.options.values import File
+from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.rendering.printing import (
+    count,
+    format_bytes,
+    format_shape,
+    print_json,
+    print_line,
+    print_table,
+)
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:

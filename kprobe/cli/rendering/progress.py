@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.output import say
+from kprobe.cli.rendering.printing import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import pytest
 MEASURE = """
 import sys
 if "keep" in sys.argv:
-    from kprobe.cli.memory import keep_memory
+    from kprobe.cli.freed_memory import keep_memory
     keep_memory()
 
 def measure():

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.output import (
+from kprobe.cli.rendering.printing import (
     count,
     format_bytes,
     format_seconds,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kprobe.cli.output import say
-from kprobe.cli.quiet import give_back_stderr, list_own_streams
-from kprobe.cli.usage import explain_usage
-from kprobe.cli.verbose import is_verbose
+from kprobe.cli.options.verbosity import is_verbose
+from kprobe.cli.rendering.printing import say
+from kprobe.cli.stdio import give_back_stderr, list_own_streams
+from kprobe.cli.usage_errors import explain_usage
 from kprobe.errors import InputError, KprobeError, ModelCodeError, ModelError
 
 if TYPE_CHECKING:

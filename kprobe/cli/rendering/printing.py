@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.quiet import own_stdout
+from kprobe.cli.stdio import own_stdout
 from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:

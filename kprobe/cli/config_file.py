@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.options import File
+from kprobe.cli.options.values import File
 from kprobe.errors import DumpError, KprobeError
 from kprobe.naming import name_nearest
 

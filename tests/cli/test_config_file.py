@@ -10,7 +10,7 @@ import pytest
 
 import kprobe
 from kprobe.cli.commands.dump import dump
-from kprobe.cli.config import write_config
+from kprobe.cli.config_file import write_config
 
 JOB = """
 model = "sample_models/digits_cnn.keras"

@@ -6,8 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from kprobe.cli import cli
-from kprobe.cli.usage import explain_usage
+from kprobe.cli.main import cli
+from kprobe.cli.usage_errors import explain_usage
 
 LINES = {
     "dmup model.h5": "there is no command 'dmup'; nearest: dump",

@@ -10,8 +10,8 @@ import keras
 import pytest
 from click.testing import CliRunner
 
-from kprobe.cli import _Commands, cli
-from kprobe.cli.verbose import verbose_option
+from kprobe.cli.main import _Commands, cli
+from kprobe.cli.options.verbosity import verbose_option
 from kprobe.errors import (
     AddressError,
     DumpError,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.options import read_layers
-from kprobe.cli.preparing import collect_images, collect_preprocessing
+from kprobe.cli.options.samples import collect_images, collect_preprocessing
+from kprobe.cli.options.values import read_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
