@@ -18,14 +18,8 @@ from kprobe.compat.keras_names import (
 )
 from kprobe.errors import KprobeError, ModelError
 from kprobe.models.code import is_model_of
-from kprobe.models.stored_weights import (
-    Shape,
-    StoredWeights,
-    Tree,
-    find_around,
-    name_places,
-    open_weights,
-)
+from kprobe.models.stored_weights import Shape, StoredWeights, open_weights
+from kprobe.models.weight_groups import Tree, find_around, name_places
 from kprobe.models.weight_matching import Assignment, match_layers
 
 if TYPE_CHECKING:

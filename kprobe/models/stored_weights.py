@@ -13,23 +13,19 @@ from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
 from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
 from kprobe.models.network import read_network
-from kprobe.models.weight_list import TRAINING_GROUPS, read_names, to_snake_case
+from kprobe.models.weight_groups import OLD_CONTAINER, Tree, is_training, name_places, read_names
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import numpy.typing as npt
 
     from kprobe.models.network import Network
 
 Shape: TypeAlias = tuple[int, ...]
-# The layers of a model: each with its name, its class and, if it is a model, those inside.
-Tree: TypeAlias = "list[tuple[str, str, Tree | None]]"
 
 _ZIP = b"PK\x03\x04"
-# What tf_keras up to 2.13 called the container of the layers.
-_OLD_CONTAINER = "_layer_checkpoint_dependencies"
 
 
 _Given = ParamSpec("_Given")
@@ -119,7 +115,7 @@ class StoredWeights:
         def note(name: bytes, info: Any) -> None:
             place, vars_, key = f"/{name.decode()}".rpartition("/vars/")
             place = self._as_new(place.removeprefix("/"))
-            if info.type == h5py.h5o.TYPE_DATASET and vars_ and not _is_training(place):
+            if info.type == h5py.h5o.TYPE_DATASET and vars_ and not is_training(place):
                 found.setdefault(place, {})[key] = h5py.h5d.open(self.root.id, name).shape
 
         # Links to other places or files aren't followed: Keras makes none.
@@ -177,16 +173,16 @@ class StoredWeights:
         """Read the arrays of a place by their keys; of the new layout."""
         if place not in self.groups:
             return {}
-        own = place.replace("layers", _OLD_CONTAINER) if self._is_old else place
+        own = place.replace("layers", OLD_CONTAINER) if self._is_old else place
         prefix = f"{own}/vars" if own else "vars"
         return {key: self.read(f"{prefix}/{key}") for key in self.groups[place]}
 
     @cached_property
     def _is_old(self) -> bool:
-        return _OLD_CONTAINER in self.root
+        return OLD_CONTAINER in self.root
 
     def _as_new(self, place: str) -> str:
-        return place.replace(_OLD_CONTAINER, "layers")
+        return place.replace(OLD_CONTAINER, "layers")
 
 
 @contextmanager
@@ -279,28 +275,6 @@ def holds_weights(model_file: ModelFile) -> bool:
         return "model_weights" in file
 
 
-def name_places(
-    tree: Tree, prefix: str = "layers/", outer: tuple[str, ...] = ()
-) -> dict[str, tuple[str, ...]]:
-    """Give the names of a model's layers by their places, which are counted by class."""
-    used: dict[str, int] = {}
-    places: dict[str, tuple[str, ...]] = {}
-    for name, class_name, inside in tree:
-        stem = to_snake_case(class_name)
-        number = used[stem] = used.get(stem, -1) + 1
-        place = prefix + (f"{stem}_{number}" if number else stem)
-        places[place] = (*outer, name)
-        if inside is not None:
-            places |= name_places(inside, f"{place}/layers/", places[place])
-    return places
-
-
-def find_around(place: str, places: Iterable[str]) -> str | None:
-    """Find the innermost of some places that a place lies in, or is."""
-    fitting = [other for other in places if f"{place}/".startswith(f"{other}/")]
-    return max(fitting, key=len, default=None)
-
-
 def _list_tree(network: Network) -> Tree:
     return [
         (layer.name, layer.class_name, _list_tree(layer.network) if layer.network else None)
@@ -313,10 +287,6 @@ def _name_from_outside(place: str, noted: Mapping[str, str]) -> tuple[str, ...]:
     parts = place.split("/")
     around = ("/".join(parts[: count + 1]) for count in range(len(parts)))
     return tuple(noted[outer] for outer in around if outer in noted)
-
-
-def _is_training(place: str) -> bool:
-    return place.split("/")[0] in TRAINING_GROUPS or "seed_generator" in place
 
 
 def _text(value: Any) -> str:

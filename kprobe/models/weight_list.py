@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -11,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 from kprobe.errors import ModelError
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
-from kprobe.models.network import Layer, Network, read_network
+from kprobe.models.network import Network, read_network
+from kprobe.models.weight_groups import OLD_CONTAINER, is_training, number_groups, read_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from kprobe.models.file import ModelFile
     from kprobe.models.saved_model import SavedModel
-
-# Groups that hold the state of training rather than layers.
-TRAINING_GROUPS = frozenset({"optimizer", "metrics", "loss_tracker", "compile_metrics", "vars"})
 
 
 @dataclass(frozen=True)
@@ -195,19 +192,6 @@ def _list_by_name(group: Any, network: Network | None) -> WeightList:
     return WeightList(weights, frozenset(told))
 
 
-def read_names(group: Any, attribute: str) -> list[str]:
-    """Read a list of names, which Keras splits into numbered attributes when it is long."""
-    attributes = group.attrs
-    if attribute in attributes:
-        values = list(attributes[attribute])
-    else:
-        values, part = [], 0
-        while f"{attribute}{part}" in attributes:
-            values.extend(attributes[f"{attribute}{part}"])
-            part += 1
-    return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
-
-
 def _find_owner(
     scopes: list[str], path: tuple[str, ...], network: Network | None
 ) -> tuple[str, ...]:
@@ -237,8 +221,7 @@ def _list_by_group(root: Any, network: Network | None, keras_major: int) -> Weig
     if network is None:
         _assign_named_groups(arrays, groups.names, weights, told)
         return WeightList(weights, frozenset(told))
-    # tf_keras up to 2.13 called the container of the layers otherwise.
-    container = "layers" if "layers" in root else "_layer_checkpoint_dependencies"
+    container = "layers" if "layers" in root else OLD_CONTAINER
     _assign_groups(network, container, (), arrays, groups, weights, told)
     return WeightList(weights, frozenset(told))
 
@@ -258,7 +241,8 @@ def _assign_groups(
     """
     prefix = container + "/"
     layers = [layer for layer in network.layers if layer.in_layers]
-    group_of = _count_groups(layers, prefix)
+    numbered = number_groups(layer.class_name for layer in layers)
+    group_of = {layer.name: prefix + group for layer, group in zip(layers, numbered, strict=True)}
     there = groups.list_in(container)
     # Fewer are there where a layer is shared with another model, which holds its weights.
     if there != set(group_of.values()) and groups.names:
@@ -284,25 +268,13 @@ def _assign_groups(
             _assign_groups(layer.network, nested, here, own, groups, weights, told)
 
 
-def _count_groups(layers: Sequence[Layer], prefix: str) -> dict[str, str]:
-    """Give each layer, by name, the group that Keras numbers it into."""
-    used: dict[str, int] = {}
-    counted: dict[str, str] = {}
-    for layer in layers:
-        stem = to_snake_case(layer.class_name)
-        number = used[stem] = used.get(stem, -1) + 1
-        counted[layer.name] = prefix + (f"{stem}_{number}" if number else stem)
-    return counted
-
-
 def _assign_named_groups(
     arrays: _Arrays, names: dict[str, str], weights: list[ListedWeight], told: set[tuple[str, ...]]
 ) -> None:
     """Assign a subclassed model's weights to its outermost layers that the file names."""
     outermost: list[str] = []
     for group in sorted(names):
-        head = group.split("/")[0]
-        if head in TRAINING_GROUPS or head.startswith("_") or "seed_generator" in group:
+        if is_training(group) or group.startswith("_"):
             continue
         if not any(group.startswith(other + "/") for other in outermost):
             outermost.append(group)
@@ -312,11 +284,3 @@ def _assign_named_groups(
             if name.startswith(group + "/"):
                 label = "/".join(p for p in name[len(group) + 1 :].split("/") if p != "vars")
                 weights.append(ListedWeight((names[group],), label, *arrays[name]))
-
-
-def to_snake_case(name: str) -> str:
-    """Turn a class's name into what Keras numbers the class's layers under."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    name = re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-    return f"private{name}" if name.startswith("_") else name
