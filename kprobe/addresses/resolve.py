@@ -211,7 +211,7 @@ def _unmatched(
 ) -> AddressError:
     if missed := _select(address, dropped, calls):
         return _explain(missed)
-    near = nearest_classes(address.type, calls) if address.type is not None else []
+    near = find_nearest_classes(address.type, calls) if address.type is not None else []
     hint = f"nearest: {', '.join(near)}" if near else _LIST_HINT
     return AddressError(f"{address.text!r} matches no layer", hint=hint)
 
@@ -234,7 +234,7 @@ def _unknown(
     siblings = [call.address for call in calls if _matches(loose, call.steps)]
     if siblings:
         return AddressError(f"{address.text!r}: the model has only {', '.join(siblings[:8])}")
-    near = nearest(_path_text(steps), calls)
+    near = find_nearest_layers(_path_text(steps), calls)
     if near:
         return AddressError(f"no layer {address.text!r}; nearest: {', '.join(near)}")
     return AddressError(f"no layer {address.text!r}", hint=_LIST_HINT)
@@ -251,7 +251,7 @@ def _explain(dropped: Sequence[DroppedCall]) -> AddressError:
     )
 
 
-def nearest(name: str, calls: Sequence[LayerCall]) -> list[str]:
+def find_nearest_layers(name: str, calls: Sequence[LayerCall]) -> list[str]:
     """Give up to three addresses that look like `name`, the likeliest first."""
     by_last = {call.steps[-1][0]: call.address for call in calls}
     by_path = {call.address: call.address for call in calls}
@@ -259,7 +259,7 @@ def nearest(name: str, calls: Sequence[LayerCall]) -> list[str]:
     return list(dict.fromkeys(by_path.get(text) or by_last[text] for text in close))[:3]
 
 
-def nearest_classes(name: str, calls: Sequence[LayerCall]) -> list[str]:
+def find_nearest_classes(name: str, calls: Sequence[LayerCall]) -> list[str]:
     """Give up to three classes of layers that look like `name`, the likeliest first."""
     by_lower = {call.class_name.lower(): call.class_name for call in calls}
     return [by_lower[text] for text in find_nearest(name.lower(), by_lower, 3)]

@@ -259,7 +259,7 @@ def check_weights(
                 Setting("weights", "FILE"),
                 "; ",
                 Setting("random_weights", True),
-                " goes on with random ones",
+                " takes random ones",
             ),
         )
 

@@ -373,7 +373,7 @@ def test_an_architecture_and_its_weights(kprobe_here, library, folder):
     assert done.exit_code == 2
     assert done.stderr == (
         "kprobe: model.json holds an architecture without weights; give them with --weights FILE; "
-        "--random-weights goes on with random ones\n"
+        "--random-weights takes random ones\n"
     )
     done = kprobe_here("dump", "model.json", "-l", "hidden", "--random-weights", "-o", "a.h5")
     assert "kprobe: model.json has no weights: they are random" in done.stderr

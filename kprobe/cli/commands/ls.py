@@ -90,7 +90,7 @@ def _select(
     everything: Sequence[LayerEntry], model: str, pattern: str | None, class_name: str | None
 ) -> Sequence[LayerEntry]:
     """Choose the calls that a pattern and a class name."""
-    from kprobe.addresses.resolve import match_pattern, nearest_classes
+    from kprobe.addresses.resolve import find_nearest_classes, match_pattern
 
     calls = everything
     if pattern is not None:
@@ -102,7 +102,7 @@ def _select(
     calls = [call for call in calls if call.class_name == class_name]
     if not calls:
         named = f" {pattern!r}" if pattern is not None else ""
-        near = [name for name in nearest_classes(class_name, everything) if name != class_name]
+        near = [name for name in find_nearest_classes(class_name, everything) if name != class_name]
         raise AddressError(
             f"{model} has no layer{named} of class {class_name}",
             hint=f"nearest: {', '.join(near)}" if near else None,

@@ -1,4 +1,4 @@
-"""Cut a dump of unknown length down to the rows that it got."""
+"""Cut a dump of unknown length down to the rows that were written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def trim(source: Path, target: Path, contents: Contents, finished: float) -> Non
     """Write the first rows of a dump into another, which is then complete.
 
     Args:
-        source: The dump, with more rows than it got.
+        source: The dump, with room for more rows than were written.
         target: The file to write, as large as the rows need.
         contents: What the other is to hold: the same, with the samples to take.
         finished: When the run ended, in seconds since 1970.

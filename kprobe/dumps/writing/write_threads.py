@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class _Batch:
+class _Queued:
     start: int
     writes: list[Future[None]]
 
@@ -62,7 +62,7 @@ class WriteThreads:
         self._path = path
         self._offsets = offsets
         self._in_flight = in_flight
-        self._batches: deque[_Batch] = deque()
+        self._batches: deque[_Queued] = deque()
         self._commit: Future[None] | None = None
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="kprobe-write")
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="kprobe-commit")
@@ -88,7 +88,7 @@ class WriteThreads:
             DumpError: Writing failed.
         """
         writes = [self._pool.submit(self._write, task) for task in share_out(pieces)]
-        self._batches.append(_Batch(start, writes))
+        self._batches.append(_Queued(start, writes))
         while len(self._batches) > self._in_flight:
             self._wait_for(self._batches[0].writes)
             self._batches.popleft()

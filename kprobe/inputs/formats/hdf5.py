@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.hdf5 import open_for_reading
 from kprobe.inputs.formats.npy_header import check_plain
-from kprobe.inputs.sources.container import Container
+from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.source import Source
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CACHE_LIMIT = 512 << 20  # bytes
 
 
-class Hdf5File(Container):
+class Hdf5File(FileContainer):
     """The datasets of an HDF5 file.
 
     Args:
@@ -34,9 +34,7 @@ class Hdf5File(Container):
     """
 
     def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
-        self._path = path
-        self._identity = identity
-        self.label = label
+        super().__init__(path, label, identity)
         self._keys: list[str] | None = None
         with self._open_file():
             pass
@@ -69,7 +67,7 @@ class Hdf5File(Container):
                 raise self.refuse(f"{kind} '/{key}'", key)
             label = f"{self.label}:{key}"
             _check_dataset(thing, label, self._path.parent)
-            identity = {**self._identity, "source": f"{self._identity['source']}:/{key}"}
+            identity = self._identify(f"/{key}")
             return _Hdf5Rows(file, thing, label, identity)
         except BaseException:
             file.close()

@@ -111,8 +111,8 @@ class NpyStream(Source):
         rest = as_bytes(rows)
         missing = self._fill(rest)
         if missing:
-            whole = self._position + (len(rest) - missing) // self._header.row_bytes
-            raise self._cut_short(whole)
+            received = self._position + (len(rest) - missing) // self._header.row_bytes
+            raise self._cut_short(received)
         self._position += count
         return to_native(rows)
 
@@ -139,9 +139,9 @@ class NpyStream(Source):
             memory = memory[count:]
         return len(memory)
 
-    def _cut_short(self, whole: int) -> InputError:
+    def _cut_short(self, received: int) -> InputError:
         return InputError(
-            f"{self.label}: expected {self.rows} rows, received {whole}: the stream ended early"
+            f"{self.label}: expected {self.rows} rows, received {received}: the stream ended early"
         )
 
     def _rewind(self) -> None:

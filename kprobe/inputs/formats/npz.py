@@ -13,7 +13,7 @@ from kprobe.errors import InputError
 from kprobe.inputs.formats.npy_header import read_npy_header
 from kprobe.inputs.formats.npy_rows import open_npy
 from kprobe.inputs.formats.npy_stream import NpyStream
-from kprobe.inputs.sources.container import Container
+from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.source import ArraySource, Source
 from kprobe.naming import list_names
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SUFFIX = ".npy"
 
 
-class NpzFile(Container):
+class NpzFile(FileContainer):
     """The arrays of a .npz file.
 
     Args:
@@ -37,9 +37,7 @@ class NpzFile(Container):
     """
 
     def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
-        self._path = path
-        self._identity = identity
-        self.label = label
+        super().__init__(path, label, identity)
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
@@ -69,7 +67,7 @@ class NpzFile(Container):
         if member is None:
             raise self.refuse(f"no array '{key}'", key)
         label = f"{self.label}:{key}"
-        identity = {**self._identity, "source": f"{self._identity['source']}:{key}"}
+        identity = self._identify(key)
         if member.flag_bits & 0x1:
             raise InputError(f"{label}: expected a plain archive, received an encrypted one")
         if member.compress_type == zipfile.ZIP_STORED:

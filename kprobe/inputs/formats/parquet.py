@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.formats.encoded import EncodedRows
-from kprobe.inputs.sources.container import Container
+from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.value_rows import Values
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAGIC = b"PAR1"
 
 
-class ParquetFile(Container):
+class ParquetFile(FileContainer):
     """The columns of a Parquet file.
 
     Args:
@@ -43,9 +43,7 @@ class ParquetFile(Container):
             raise InputError(
                 f"{label}: Parquet files need pyarrow", hint="pip install 'kprobe[parquet]'"
             ) from None
-        self._path = path
-        self._identity = identity
-        self.label = label
+        super().__init__(path, label, identity)
         try:
             with parquet.ParquetFile(path) as file:
                 self._schema = file.schema_arrow
@@ -73,7 +71,7 @@ class ParquetFile(Container):
         if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
             field, kind = "bytes", kind.field("bytes").type  # as Hugging Face's images are stored
         label = f"{self.label}:{key}"
-        identity = {**self._identity, "source": f"{self._identity['source']}:{key}"}
+        identity = self._identify(key)
         column = _Column(self._path, key, field, label)
         inner = kind
         while types.is_list(inner) or types.is_large_list(inner) or types.is_fixed_size_list(inner):

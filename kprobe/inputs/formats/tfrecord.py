@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.formats.encoded import EncodedRows
-from kprobe.inputs.sources.container import Container
+from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.source import Unfitted
 from kprobe.inputs.sources.value_rows import Values
 
@@ -53,7 +53,7 @@ def is_compressed_tfrecord(path: Path) -> bool:
         return False
 
 
-class TfRecordFile(Container):
+class TfRecordFile(FileContainer):
     """The features of a TFRecord file of `tf.train.Example`.
 
     Args:
@@ -66,9 +66,7 @@ class TfRecordFile(Container):
     """
 
     def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
-        self._path = path
-        self._identity = identity
-        self.label = label
+        super().__init__(path, label, identity)
         with path.open("rb") as file:
             self._compressed = file.read(2) == GZIP_MAGIC
         self._places, self._lengths = _index(path, label, compressed=self._compressed)
@@ -89,7 +87,7 @@ class TfRecordFile(Container):
         feature = (self._first or {}).get(key)
         if feature is None:
             raise self.refuse(f"no feature '{key}' in the first record", key)
-        identity = {**self._identity, "source": f"{self._identity['source']}:{key}"}
+        identity = self._identify(key)
         rows = _Features if feature.WhichOneof("kind") in _KINDS else _ByteFeatures
         return rows(self._open_records(), key, f"{self.label}:{key}", identity)
 
@@ -219,11 +217,11 @@ def _index(
                 raise InputError(f"{label}: can't be read: {error}") from None
             if not head:
                 break
-            whole = len(head) == _HEAD.size
-            length = _HEAD.unpack(head)[0] if whole else 0
+            has_head = len(head) == _HEAD.size
+            length = _HEAD.unpack(head)[0] if has_head else 0
             end = place + _HEAD.size + length + _TAIL
             # In gzip the end is known only when it is reached.
-            if not whole or not is_tfrecord(head) or (size is not None and end > size):
+            if not has_head or not is_tfrecord(head) or (size is not None and end > size):
                 raise InputError(
                     f"{label}: expected a TFRecord file, and record {len(places)} is damaged or "
                     "cut short"

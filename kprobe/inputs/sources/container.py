@@ -1,14 +1,16 @@
-"""A file that holds several arrays, each with a key."""
+"""What holds several arrays, each with a key."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import InputError
 from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kprobe.inputs.sources.source import Source, Unfitted
 
 
@@ -16,7 +18,7 @@ class Container(ABC):
     """Arrays by key.
 
     Attributes:
-        label: What messages call the file.
+        label: What messages call it.
         by_place: Whether the arrays have no names, and stand in the order of the model's inputs.
     """
 
@@ -49,3 +51,22 @@ class Container(ABC):
 
     def close(self) -> None:  # noqa: B027 (most have nothing to close)
         """Let go of what is open; the sources opened from it stay as they are."""
+
+
+class FileContainer(Container):
+    """Arrays by key in one file.
+
+    Args:
+        path: The file.
+        label: What messages call it.
+        identity: What its sources are to tell of it; "source" gets the key appended.
+    """
+
+    def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
+        self._path = path
+        self._identity = identity
+        self.label = label
+
+    def _identify(self, key: str) -> dict[str, Any]:
+        """Give what the source of an array tells of it."""
+        return {**self._identity, "source": f"{self._identity['source']}:{key}"}
