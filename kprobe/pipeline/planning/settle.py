@@ -92,6 +92,12 @@ class _Settling:
         self._left_out = list(left_out)
         # By the id of a tensor, why it has no rows of one shape.
         self._uneven: dict[int, Unfit] = _find_forced(job, groups)
+        said = [group for group in groups if id(group[0].tensor) in self._uneven]
+        # Before anything runs; what the samples show is known only behind that.
+        check_one_by_one(
+            job.compute,
+            {group[0].address: self._uneven[id(group[0].tensor)].reason for group in said},
+        )
         for group in [group for group in groups if id(group[0].tensor) in session.traced.ragged]:
             if all(fetch.by_pattern for fetch in group):
                 self._leave_out(group, _RAGGED)
@@ -169,8 +175,7 @@ class _Settling:
             for group in self._groups
             if id(group[0].tensor) in self._uneven and engine.batch_size != 1
         }
-        if reasons:
-            check_one_by_one(self._job.compute, reasons)
+        check_one_by_one(self._job.compute, reasons)
         axes, columns = [], []
         results = run_first(engine, self._samples)
         engine.restore()
@@ -209,7 +214,7 @@ def check_one_by_one(compute: Compute, reasons: Mapping[str, str]) -> None:
     Raises:
         InputError: Another batch size was asked for.
     """
-    if compute.batch_size not in (None, 1):
+    if reasons and compute.batch_size not in (None, 1):
         raise InputError(
             *(f"{address} {reason}" for address, reason in reasons.items()),
             "such tensors are stored for samples run one by one, received a batch size of "
