@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.dumps.output import OutputSpec
 from kprobe.engines.compute import Compute
+from kprobe.errors import DumpError
 from kprobe.inputs.spec import SampleSpec
 from kprobe.keywords import (
     DumpSettings,
@@ -173,6 +174,10 @@ def dump(
     from kprobe.pipeline.planning.plan_job import plan_job
     from kprobe.pipeline.running.run import run
 
+    if output == "-":
+        raise DumpError(
+            "output: expected the name of a file, received '-', which stands for stdout"
+        )
     job = make_job(**settings, model=model, layers=layers, inputs=inputs, output=output)
     with plan_job(job) as ready:
         return run(ready)
@@ -198,6 +203,9 @@ def activations(
         weight has its own shape. Where shapes differ from sample to sample it is a list of arrays.
         The dtype is the tensor's own, but for booleans (uint8) and what numpy doesn't have, such
         as bfloat16 (float32); texts are bytes, as TensorFlow has them.
+        Where `on_error` is "skip" there are also `valid`, a bool array of shape (samples,), False
+        for those that couldn't be read, whose values are NaN or 0; and `reason`, a str array of
+        that shape that says why.
 
     Raises:
         KprobeError: As for `dump`.

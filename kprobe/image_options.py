@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from operator import index
+from typing import Any, Literal, get_args
 
 from kprobe.errors import Hint, InputError, Setting
 
@@ -40,12 +41,15 @@ class ImageOptions:
     def __post_init__(self) -> None:
         """Refuse what can't be meant."""
         faults = []
-        if self.resize not in (None, "model") and not (
-            len(self.resize) == 2 and all(isinstance(n, int) and n > 0 for n in self.resize)
-        ):
-            faults.append(
-                f"resize: expected a height and a width in pixels, received {self.resize}"
-            )
+        size: Any = self.resize
+        if not (size is None or (isinstance(size, str) and size == "model")):
+            try:
+                height, width = map(index, size)  # of numpy, too
+            except (TypeError, ValueError):
+                height = width = 0
+            if min(height, width) < 1:
+                faults.append(f"resize: expected a height and a width in pixels, received {size!r}")
+            object.__setattr__(self, "resize", (height, width))
         for name, value, known in (
             ("fit", self.fit, get_args(Fit)),
             ("interpolation", self.interpolation, get_args(Interpolation)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar
 
@@ -115,12 +116,21 @@ def spelling_out(settings: type, *parts: type) -> Callable[[Callable[P, R]], Cal
                     raise TypeError(
                         f"{function.__name__}() received an unknown keyword {name!r}{meant}"
                     )
+            for name, value in kwargs.items():
+                kwargs[name] = _make_plain(value)
             return function(*args, **kwargs)
 
         call.__signature__ = own.replace(parameters=[*kept, *spelt])  # type: ignore[attr-defined]
         return call
 
     return decorate
+
+
+def _make_plain(value: Any) -> Any:
+    """Give a switch of numpy's as Python's."""
+    # Whoever has one has imported it.
+    numpy = sys.modules.get("numpy")
+    return bool(value) if numpy is not None and isinstance(value, numpy.bool_) else value
 
 
 def _find_default(field: Field[Any]) -> Any:

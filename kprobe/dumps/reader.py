@@ -76,6 +76,7 @@ class Dump(Closing, Mapping[str, Any]):
     @cached_property
     def valid(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
         """Whether each sample could be read: bool array of shape (rows,); None if all had to be."""
+        self._check_open()
         if "valid" not in self._file:
             return None
         valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._file["valid"][...].astype(bool)
@@ -83,6 +84,7 @@ class Dump(Closing, Mapping[str, Any]):
 
     def count_left_out(self) -> int | None:
         """Count the committed samples that couldn't be read; None if all had to be."""
+        self._check_open()
         if "valid" not in self._file:
             return None
         # Before it is complete, a dump of unknown length may have 10^10 rows.
@@ -91,6 +93,7 @@ class Dump(Closing, Mapping[str, Any]):
     @cached_property
     def reason(self) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
         """Why a sample couldn't be read, "" where it was: as `valid`, of str."""
+        self._check_open()
         if "reason" not in self._file:
             return None
         return np.char.decode(self._file["reason"][...], "utf-8")
@@ -98,6 +101,7 @@ class Dump(Closing, Mapping[str, Any]):
     @cached_property
     def label(self) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
         """The name of every row's class: str array of shape (rows,); None without labels."""
+        self._check_open()
         if "label" not in self._file:
             return None
         stored = self._file["label"]
@@ -108,9 +112,11 @@ class Dump(Closing, Mapping[str, Any]):
     @cached_property
     def sample(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
         """The identity of every row: str array of shape (rows,), read when first asked for."""
+        self._check_open()
         return np.char.decode(self._file["sample"][...], "utf-8")
 
     def __getitem__(self, key: str) -> Any:
+        self._check_open()
         column = self._column_of.get(key, key)
         if column not in self.columns:
             known = dict.fromkeys([*self._column_of, *self.columns])
@@ -137,6 +143,13 @@ class Dump(Closing, Mapping[str, Any]):
         """Close the file; its arrays can't be read any more."""
         self._file.close()
 
+    def _check_open(self) -> None:
+        if not self._file:
+            raise DumpError(
+                f"{self.path}: expected an open dump, received a closed one",
+                hint="read within the with statement, or open it again: kprobe.open_dump(...)",
+            )
+
 
 def open_dump(path: str | os.PathLike[str]) -> Dump:
     """Open a dump for reading, also a `.partial` one that is unfinished or being written.
@@ -148,10 +161,13 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
         The dump, to be closed, or used in a `with` statement.
 
     Raises:
-        DumpError: There is no such file, it isn't a dump, or it has a format newer than this
-            version of kprobe reads.
+        DumpError: It is no name, there is no such file, it isn't a dump, or it has a format newer
+            than this version of kprobe reads.
     """
-    path = Path(path)
+    try:
+        path = Path(path)
+    except TypeError:
+        raise DumpError(f"expected the name of a dump, received {path!r}") from None
     if not path.is_file():
         partial = path.with_name(path.name + ".partial")
         hint = f"{partial} holds what was written of it" if partial.is_file() else None

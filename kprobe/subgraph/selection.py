@@ -81,6 +81,9 @@ def list_addresses(value: Any) -> tuple[Any, ...]:
         return tuple(split_addresses(value))
     if isinstance(value, Sequence | Set | Iterator):
         return tuple(value)
+    to_list = getattr(value, "tolist", None)
+    if isinstance(value, Iterable) and callable(to_list):  # an array
+        return list_addresses(to_list())
     return (value,)
 
 

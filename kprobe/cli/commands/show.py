@@ -104,7 +104,7 @@ def _describe(dump: Dump) -> dict[str, Any]:
         )
     return {
         "path": str(dump.path),
-        "bytes": dump.path.stat().st_size,
+        "bytes": _count_bytes(dump),
         "complete": dump.complete,
         "samples": rows,
         "committed": dump.committed,
@@ -114,6 +114,13 @@ def _describe(dump: Dump) -> dict[str, Any]:
         "datasets": datasets,
         **{name: open_json(value) for name, value in dump.attrs.items()},
     }
+
+
+def _count_bytes(dump: Dump) -> int:
+    """Give the size of the file; of an unfinished one what it takes on the disk, without holes."""
+    status = dump.path.stat()
+    # Blocks of 512 bytes, whatever the filesystem's are (stat(2)).
+    return status.st_size if dump.complete else min(status.st_size, 512 * status.st_blocks)
 
 
 _OF_DATASETS = ("layer", "layer_class", "tensor", "layout")

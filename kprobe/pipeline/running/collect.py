@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.layout import REASON, VALID
 from kprobe.pipeline.running.run import run_range
 from kprobe.pipeline.running.sink import Sink, make_columns
 
@@ -27,12 +28,15 @@ class _Memory(Sink):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.batches: dict[str, list[Any]] = {column.name: [] for column in plan.fetched}
+        self.reasons: list[str] = []  # of the samples that couldn't be read, "" of the others
 
     def take(self, batch: Computed) -> None:
         rows = make_columns(self._plan, batch)
         for column, result in zip(self._plan.fetched, batch.results, strict=True):
             # A dump has texts as bytes of one length.
             self.batches[column.name].append(result if _holds_text(column) else rows[column.name])
+        span = range(batch.first, batch.first + batch.rows)
+        self.reasons += [batch.faults.get(row, "") for row in span]
 
     def commit_soon(self, rows: int) -> None:
         """Memory isn't kept."""
@@ -55,7 +59,9 @@ def collect(plan: Plan) -> dict[str, Any]:
 
     Returns:
         By the address that was asked for, or the alias: an array with a row for each sample; a list
-        of arrays where the rows differ in shape; the value of a weight.
+        of arrays where the rows differ in shape; the value of a weight. Where samples that can't be
+        read are skipped, also `valid` and `reason`, as `kprobe.open_dump` gives them: no address
+        has such a name.
 
     Raises:
         KprobeError: As for `run`, but for what is wrong with a file.
@@ -70,7 +76,11 @@ def collect(plan: Plan) -> dict[str, Any]:
             values[column.name] = column.value
         elif column.name in memory.batches:
             values[column.name] = _join(column, memory.batches[column.name])
-    return {name: values[column] for name, column in plan.names.items()}
+    named = {name: values[column] for name, column in plan.names.items()}
+    if plan.job.samples.on_error == "skip":
+        reasons = np.array(memory.reasons, str)
+        named |= {VALID.name: reasons == "", REASON.name: reasons}
+    return named
 
 
 def _holds_text(column: Column) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.dumps.reader import open_dump
-from kprobe.errors import DumpError, Hint, Setting, StoppedError, join_hints
+from kprobe.errors import DumpError, Hint, KprobeError, Setting, StoppedError, join_hints
 from kprobe.pipeline.planning.size import check_size
 from kprobe.pipeline.running.batches import compute_batches
 from kprobe.pipeline.running.progress import Progress
@@ -76,6 +76,7 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     if sink.writer.output.resume and sink.writer.is_done():
         return _sum_up(plan, sink, resumed=None, written=0, seconds=0.0, waits={})
     check_size(plan)
+    running = False
     try:
         with sink:
             resumed = sink.committed
@@ -85,12 +86,16 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
                     hint=Hint("start anew with ", Setting("overwrite", True)),
                 )
             # Around all threads: what shapes consist of is a setting of the process.
-            stop_after = sink.writer.output.stop_after
+            stop_after, running = sink.writer.output.stop_after, True
             waits = eagerly(run_range)(plan, sink, resumed, plan.rows, progress, stop_after)
             finishing = time.perf_counter()
             sink.finish()
     except (KeyboardInterrupt, StoppedError) as stopped:
         raise _explain_stop(plan, sink, stopped) from None
+    except KprobeError as error:
+        if running and sink.committed:
+            _add_what_is_kept(plan, sink, error)
+        raise
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
@@ -141,6 +146,15 @@ def _explain_stop(plan: Plan, sink: DumpSink, stopped: BaseException) -> Stopped
         again = Hint("continue with the same command and ", Setting("resume", True))
         hint = join_hints([*([remedy] if remedy else []), again], ", and ")
     return StoppedError(f"{reason}: {sink.committed:,}{of} samples are in {partial}", hint=hint)
+
+
+def _add_what_is_kept(plan: Plan, sink: DumpSink, error: KprobeError) -> None:
+    """Let an error that ended a run say what there is of the dump, too."""
+    of = "" if plan.samples.rows is None else f" of {plan.rows:,}"
+    kept: list[str | Setting] = [f"{sink.committed:,}{of} samples are in {sink.writer.partial}"]
+    if plan.find_obstacle() is None:
+        kept += [", which continues with ", Setting("resume", True)]
+    error.remedy = join_hints([*([error.remedy] if error.remedy else []), Hint(*kept)])
 
 
 def run_range(
