@@ -17,7 +17,7 @@ from kprobe.inputs.formats.npy_header import MAGIC
 from kprobe.inputs.formats.npy_rows import open_npy
 from kprobe.inputs.formats.npy_stream import NpyStream
 from kprobe.inputs.formats.npz import NpzFile
-from kprobe.inputs.formats.sparse_rows import SparseRows, is_sparse
+from kprobe.inputs.formats.sparse_rows import is_sparse, open_sparse
 from kprobe.inputs.formats.tfrecord import (
     GZIP_MAGIC,
     TfRecordFile,
@@ -123,7 +123,7 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unf
         return open_npy(path, label, identity)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         archive = NpzFile(path, label, identity)
-        return SparseRows(path, label, identity) if is_sparse(archive.keys()) else archive
+        return open_sparse(path, label, identity) if is_sparse(archive.keys()) else archive
     if h5py.is_hdf5(path):
         return Hdf5File(path, label, identity)
     if path.suffix.lower() == ".txt":

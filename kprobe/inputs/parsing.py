@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.locating import parse_location
 from kprobe.inputs.python.generated import is_indexed
-from kprobe.inputs.python.tensors import is_array_like
+from kprobe.inputs.python.tensors import is_array_like, is_sparse_matrix
 from kprobe.inputs.python.values import name_kind, open_value
 
 if TYPE_CHECKING:
@@ -94,14 +94,20 @@ def parse_inputs(inputs: Any) -> tuple[Given, ...]:
 
     Args:
         inputs: A text or a path; a sequence of them; what a Python user has; or such things by
-            input name. None, or an empty sequence, for nothing.
+            input name. None, or an empty tuple, for nothing.
 
     Raises:
         InputError: Something is nothing that samples could be had of, a line each.
     """
     if inputs is None:
         return ()
-    if not isinstance(inputs, Mapping):
+    if isinstance(inputs, list) and not inputs:
+        raise InputError(
+            "inputs: expected samples, received an empty list",
+            hint=Hint("leave ", Setting("inputs"), " out for random ones"),
+        )
+    # SciPy has sparse matrices that are mappings, too.
+    if not isinstance(inputs, Mapping) or is_sparse_matrix(inputs):
         if isinstance(inputs, list | tuple) and _are_texts(inputs):
             return tuple(Given(None, each) for each in inputs)
         named = [Given(None, inputs)]
@@ -145,6 +151,8 @@ def _find_fault(given: Given) -> str | None:
     value, where = given.value, "inputs" if given.name is None else f"inputs: {given.name}"
     if isinstance(value, list | tuple) and not value:
         return f"{where}: expected samples, received an empty list"
+    if is_sparse_matrix(value):
+        return None
     knows = isinstance(value, Iterable) or callable(value) or is_array_like(value)
     if isinstance(value, Mapping | bytes) or not (knows or is_indexed(value)):
         return f"{where}: {_EXPECTED}; received {type(value).__name__}"

@@ -29,8 +29,8 @@ class SampleSpec:
             shape, one a sample; a `tf.data.Dataset` of batches or of samples; an iterator, a
             function or a `keras.utils.PyDataset` that gives batches; each of `(inputs, targets)`
             too, as training takes them; or any of these by the name of the input. Axis 0 is that
-            of samples. Empty or None for random samples. By name, a list of texts is the samples of
-            an input that takes texts, and several sources of any other.
+            of samples. None or an empty tuple for random samples. By name, a list of texts is the
+            samples of an input that takes texts, and several sources of any other.
         random: How many random samples to make, 1 or more; None leaves it to `inputs`.
         seed: What random samples follow from, 0 or more.
         limit: How many samples to take at the most, 1 or more; None for all.
@@ -75,11 +75,12 @@ class SampleSpec:
         ]
         faults += _check_each("images", self.images, ImageOptions)
         faults += _check_each("preprocessing", self.preprocessing, Preprocessing)
-        hint = None
+        hint: Hint | None = None
         try:
             given = parse_inputs(self.inputs)
         except InputError as error:
             faults += error.faults
+            hint = error.remedy
             given = ()
         object.__setattr__(self, "given", given)
         if given and self.random is not None:

@@ -13,6 +13,7 @@ from kprobe.compat.eager_mode import eagerly
 from kprobe.engines.engine import FetchSpec
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.graphdef.replacement import parse_replacement
+from kprobe.inputs.python.tensors import check_unmasked
 from kprobe.subgraph.feeding import check_used, find_feeds
 from kprobe.subgraph.selection import list_addresses
 from kprobe.trace.signature import list_optional
@@ -212,6 +213,7 @@ class _Part:
 
 
 def _fit(name: str, value: npt.ArrayLike, spec: tf.TensorSpec) -> npt.NDArray[Any]:
+    check_unmasked(value, name)
     try:
         array = np.asarray(value)
     except ValueError:

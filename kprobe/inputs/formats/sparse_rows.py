@@ -1,4 +1,4 @@
-"""Rows of a sparse matrix, as `scipy.sparse.save_npz` stores it."""
+"""Rows of a sparse matrix, as `scipy.sparse.save_npz` stores it, or as SciPy has it in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.formats.npy_header import check_plain
-from kprobe.inputs.sources.source import Source
+from kprobe.inputs.sources.source import Source, hash_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,10 +27,8 @@ def is_sparse(keys: Collection[str]) -> bool:
     return {"format", "shape", "data"} <= set(keys)
 
 
-class SparseRows(Source):
-    """Rows of a sparse matrix; what isn't stored is zero.
-
-    The memory holds what is stored, and of the rows themselves only those asked for.
+def open_sparse(path: Path, label: str, identity: dict[str, Any]) -> SparseRows:
+    """Open a sparse matrix in a file.
 
     Args:
         path: The .npz file.
@@ -40,27 +38,70 @@ class SparseRows(Source):
     Raises:
         InputError: It can't be read, is of another format or of more axes than two.
     """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            kind = np.asarray(archive["format"]).item()
+            kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
+            parts = _PARTS.get(kind, ())
+            missing = [name for name in parts if name not in archive]
+            if not parts or missing:
+                raise InputError(
+                    f"{label}: expected a sparse matrix in the format csr, csc or coo, "
+                    f"received {kind!r}" + (f" without {', '.join(missing)}" if missing else ""),
+                    hint="scipy.sparse.save_npz(file, matrix.tocsr())",
+                )
+            shape = tuple(int(size) for size in archive["shape"])
+            arrays = {name: archive[name] for name in parts}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, TypeError) as error:
+        raise InputError(f"{label}: can't be read: {error}") from None
+    return SparseRows(kind, arrays, shape, label, identity)
 
-    def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
+
+def open_matrix(matrix: Any, label: str) -> SparseRows:
+    """Open a sparse matrix of SciPy in memory, whatever its format.
+
+    Args:
+        matrix: The matrix, or sparse array.
+        label: What messages and row identities call it.
+
+    Raises:
+        InputError: It is of another number of axes than two, or holds what can't be read.
+    """
+    if matrix.ndim != 2:
+        raise InputError(f"{label}: expected a sparse matrix, received shape {matrix.shape}")
+    rows = matrix.tocsr()
+    arrays = {name: getattr(rows, name) for name in _COMPRESSED}
+    # Where a value lies is as much of what it holds as the value.
+    identity = {"source": label, "sha256": hash_rows([np.array(rows.shape), *arrays.values()])}
+    return SparseRows("csr", arrays, rows.shape, label, identity)
+
+
+class SparseRows(Source):
+    """Rows of a sparse matrix; what isn't stored is zero.
+
+    The memory holds what is stored, and of the rows themselves only those asked for.
+
+    Args:
+        kind: The format: "csr", "csc" or "coo".
+        arrays: Its arrays, by the names that the format has for them.
+        shape: Its shape.
+        label: What messages and row identities call it.
+        identity: What `Source.identity` is to tell.
+
+    Raises:
+        InputError: It is damaged, or of more axes than two.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        shape: tuple[int, ...],
+        label: str,
+        identity: dict[str, Any],
+    ) -> None:
         self._identity = identity
         self.label = label
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                kind = np.asarray(archive["format"]).item()
-                kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
-                parts = _PARTS.get(kind, ())
-                missing = [name for name in parts if name not in archive]
-                if not parts or missing:
-                    raise InputError(
-                        f"{label}: expected a sparse matrix in the format csr, csc or coo, "
-                        f"received {kind!r}"
-                        + (f" without {', '.join(missing)}" if missing else ""),
-                        hint="scipy.sparse.save_npz(file, matrix.tocsr())",
-                    )
-                shape = tuple(int(size) for size in archive["shape"])
-                arrays = {name: archive[name] for name in parts}
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, TypeError) as error:
-            raise InputError(f"{label}: can't be read: {error}") from None
         if len(shape) != 2:
             raise InputError(f"{label}: expected a sparse matrix, received shape {shape}")
         rows, width = shape
@@ -74,7 +115,7 @@ class SparseRows(Source):
         self._begins = np.searchsorted(row_of[order], np.arange(self.rows + 1))
 
     def identity(self) -> dict[str, Any]:
-        """Tell the file's name, size and time."""
+        """Tell the file's name, size and time, or what is held in memory."""
         return self._identity
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import InputError
-from kprobe.inputs.python.generated import Batches, open_batches
+from kprobe.inputs.python.generated import Batches, open_batches, open_unnamed
 from kprobe.inputs.python.user_code import call_user
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def open_dataset(
     identity = {"source": label, "type": "tf.data.Dataset"}
     if _holds_samples(dataset.element_spec, specs, find_rank):
         rows = count if count >= 0 else None  # negative: endless, or not known
-        return open_batches(Batches(lambda: dataset.batch(_BATCH), label, rows), identity)
+        return open_unnamed(Batches(lambda: dataset.batch(_BATCH), label, rows), identity)
     sizes = {spec.shape[0] for spec in specs.values() if spec.shape.rank}
     size = sizes.pop() if len(sizes) == 1 else None
     rows = count * size if size is not None and count >= 0 else None
-    return open_batches(Batches(lambda: dataset, label, rows), identity)
+    return open_unnamed(Batches(lambda: dataset, label, rows), identity)
 
 
 def _list_specs(element: Any) -> dict[str, Any]:

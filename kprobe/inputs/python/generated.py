@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.formats.npy_header import check_plain
-from kprobe.inputs.python.tensors import as_array
+from kprobe.inputs.python.tensors import as_array, is_sparse_matrix
 from kprobe.inputs.python.user_code import call_user, find_callable, hash_place, iterate_user
 from kprobe.inputs.sources.container import Container
-from kprobe.inputs.sources.source import Source
+from kprobe.inputs.sources.source import Source, hash_rows
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
@@ -53,6 +53,17 @@ def open_batches(batches: Batches, identity: dict[str, Any]) -> Source | Contain
     if batches.keys == [""]:
         return _Generated(batches, "", identity)
     return _GeneratedArrays(batches, identity)
+
+
+def open_unnamed(batches: Batches, identity: dict[str, Any]) -> Source | Container:
+    """Open what batches hold that are in memory, which nothing but their samples can tell apart.
+
+    Args:
+        batches: The batches.
+        identity: As for `open_batches`; "first_sha256" is added, the SHA-256 of the first sample:
+            what begins alike isn't told apart.
+    """
+    return open_batches(batches, {**identity, "first_sha256": batches.hash_first()})
 
 
 def is_indexed(given: Any) -> bool:
@@ -107,6 +118,10 @@ class Batches:
         self.specs = _describe(first)
         self._keep(first)
         self.rows = self._count() if rows is None else rows
+
+    def hash_first(self) -> str:
+        """Hash the first sample, as long as it is kept: SHA-256."""
+        return hash_rows([self._kept[0][key][:1] for key in self.keys])
 
     def take(self, key: str, start: int, stop: int, *, peeking: bool = False) -> npt.NDArray[Any]:
         """Give rows start to stop of one of the arrays, fewer at the end; forget those before."""
@@ -191,7 +206,7 @@ class Batches:
         """Take the inputs of a batch, by name; by place where they have none; "" for a lone one."""
         inputs = batch[0] if isinstance(batch, tuple) and len(batch) in (1, 2, 3) else batch
         self.by_place = isinstance(inputs, tuple | list)
-        if isinstance(inputs, Mapping):
+        if isinstance(inputs, Mapping) and not is_sparse_matrix(inputs):
             values = {str(key): value for key, value in inputs.items()}
         elif isinstance(inputs, tuple | list):
             values = {str(place): value for place, value in enumerate(inputs)}

@@ -16,14 +16,17 @@ def as_array(values: Any, label: str) -> npt.NDArray[Any]:
     """Give an array that holds what is given; what a sparse tensor doesn't hold is zero.
 
     Args:
-        values: An array, a tensor, or nested sequences of numbers.
+        values: An array, a tensor, a matrix of SciPy, or nested sequences of numbers.
         label: What messages call it.
 
     Raises:
-        InputError: It is nothing of the kind, or has rows of several shapes.
+        InputError: It is nothing of the kind, has rows of several shapes, or masked values.
     """
+    check_unmasked(values, label)
     if isinstance(values, np.ndarray):
         return values
+    if is_sparse_matrix(values):
+        return np.asarray(values.toarray())
     kind = name_tensor(values)
     if kind == "SparseTensor":
         sparse = sys.modules["tensorflow"].sparse
@@ -41,6 +44,30 @@ def as_array(values: Any, label: str) -> npt.NDArray[Any]:
         if isinstance(values, Sequence):
             what = f"a {what} with rows of several lengths or kinds"
         raise InputError(f"{label}: expected rows of samples, received {what}") from error
+
+
+def check_unmasked(values: Any, label: str) -> None:
+    """Refuse masked values, in an array or in those of a sequence: a model takes no mask with them.
+
+    What lies below a mask may be anything, and only the user knows what is to stand for it.
+
+    Raises:
+        InputError: There are some.
+    """
+    for value in values if isinstance(values, list | tuple) else (values,):
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise InputError(
+                f"{label}: expected an array without masked values, received "
+                f"{np.count_nonzero(np.ma.getmaskarray(value)):,} of them",
+                hint="say what is to stand for them: array.filled(0)",
+            )
+
+
+def is_sparse_matrix(values: Any) -> bool:
+    """Tell a sparse matrix or a sparse array of SciPy."""
+    # Whoever has one has imported it.
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(values))
 
 
 def list_rows(ragged: Any, label: str) -> list[npt.NDArray[Any]]:

@@ -11,9 +11,18 @@ import numpy as np
 
 from kprobe.errors import InputError
 from kprobe.inputs.formats.npy_header import check_plain
+from kprobe.inputs.formats.sparse_rows import open_matrix
 from kprobe.inputs.python.datasets import is_dataset, open_dataset
-from kprobe.inputs.python.generated import Batches, is_indexed, open_batches
-from kprobe.inputs.python.tensors import as_array, is_array_like, list_rows, name_tensor, take_apart
+from kprobe.inputs.python.generated import Batches, is_indexed, open_unnamed
+from kprobe.inputs.python.tensors import (
+    as_array,
+    check_unmasked,
+    is_array_like,
+    is_sparse_matrix,
+    list_rows,
+    name_tensor,
+    take_apart,
+)
 from kprobe.inputs.python.user_code import describe_code
 from kprobe.inputs.sources.source import ArraySource, Source
 from kprobe.inputs.sources.uneven import UnevenArrays
@@ -39,14 +48,17 @@ def open_value(
     """
     if is_dataset(value):
         return open_dataset(value, label, find_rank)
+    if is_sparse_matrix(value):
+        return open_matrix(value, label)
     if is_array_like(value):
         return _open_array(value, label)
     function = value if callable(value) and not is_indexed(value) else lambda: value
     batches = Batches(function, label, once=isinstance(value, Iterator))
-    return open_batches(batches, {"source": label, **describe_code(value)})
+    return open_unnamed(batches, {"source": label, **describe_code(value)})
 
 
 def _open_array(values: Any, label: str) -> Source:
+    check_unmasked(values, label)
     if name_tensor(values) == "RaggedTensor":
         values = list_rows(values, label)
     if arrays := take_apart(values):
@@ -64,7 +76,7 @@ def name_kind(value: Any) -> str:
     """Name the kind of what a user has, for messages and row identities."""
     if is_dataset(value):
         return "dataset"
-    if is_array_like(value):
+    if is_array_like(value) or is_sparse_matrix(value):
         return "array"
     while isinstance(value, partial):
         value = value.func
