@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +57,9 @@ def write_config(command: click.Command, job: Mapping[str, Any]) -> str:
     """
     names = {param.name: name for name, param in _find_params(command).items()}
     values = name_options(job)
+    if values.get("layers", ()) is None:
+        del values["layers"]
+        values["every"] = True
     if unknown := values.keys() - names.keys():
         raise DumpError(f"no option says {', '.join(sorted(unknown))}")
     lines = [f"{names[name]} = {_write(value)}" for name, value in values.items()]
@@ -85,6 +87,8 @@ def name_options(job: Mapping[str, Any]) -> dict[str, Any]:
 def _take_config(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
     if path is None or ctx.resilient_parsing:
         return
+    import tomllib
+
     try:
         with Path(path).open("rb") as file:
             values = tomllib.load(file)

@@ -43,7 +43,8 @@ def reporting(ctx: click.Context | None) -> Iterator[None]:
         code = READER_GONE
     except click.ClickException as error:
         with _telling():
-            say(explain_usage(error))
+            for line in explain_usage(error):
+                say(line)
         code = error.exit_code
     except KprobeError as error:
         with _telling():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 # glibc's <malloc.h>.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 # As large as a thread's heap can be (HEAP_MAX_SIZE): no heap is ever given back.
@@ -18,6 +16,8 @@ def keep_memory() -> None:
     batches at a time, that was a third of the time. For a process of our own only; with another C
     library nothing happens.
     """
+    import ctypes
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.options.samples import collect_images, collect_preprocessing
-from kprobe.cli.options.values import read_layers
+from kprobe.errors import AddressError
+from kprobe.image_options import ImageOptions
+from kprobe.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
 _PREPROCESSING = ("preprocess", "scale", "mean", "std")
 _IMAGES = ("resize", "fit", "interpolation", "channels")
@@ -41,19 +43,66 @@ def collect_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings = {
         **options,
-        "layers": None if options["every"] else read_layers(options["layers"]),
-        "preprocessing": collect_preprocessing(**{name: options[name] for name in _PREPROCESSING}),
-        "images": collect_images(**{name: options[name] for name in _IMAGES}),
+        "layers": None if options["every"] else _read_layers(options["layers"]),
+        "preprocessing": _collect_preprocessing(options),
+        "images": _collect_images(options),
     }
     if "ragged" in options:
-        settings["ragged"] = read_layers(options["ragged"])
+        settings["ragged"] = _read_layers(options["ragged"])
     return settings
 
 
-def default_output(model: str) -> Path:
+def name_output(model: str) -> Path:
     """Name the dump after the model: "shapes_rpn.h5" gives "shapes_rpn.activations.h5"."""
-    from pathlib import Path
-
     from kprobe.models.spec import ModelSpec
 
     return Path(f"{ModelSpec(model=model).name}.activations.h5")
+
+
+def _read_layers(arguments: Iterable[str]) -> list[str]:
+    """Turn the values of --layers into addresses: lists, `@FILE`, and `-` for stdin.
+
+    Raises:
+        AddressError: A file that can't be read.
+    """
+    from kprobe.addresses.grammar import split_addresses
+
+    addresses: list[str] = []
+    for argument in arguments:
+        if argument == "-":
+            lines = sys.stdin.read().splitlines()
+        elif argument.startswith("@"):
+            try:
+                lines = Path(argument[1:]).read_text().splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                raise AddressError(f"--layers {argument} can't be read: {reason}") from None
+        else:
+            addresses += split_addresses(argument)
+            continue
+        # One address a line: a comma in it is its own.
+        addresses += [line.strip() for line in lines if line.strip()]
+    return addresses
+
+
+def _collect_images(options: Mapping[str, Any]) -> dict[str, ImageOptions]:
+    """Gather what is said for the images of each input, under "" for all of them."""
+    chosen = _gather(options, _IMAGES)
+    everywhere = chosen.get("", {})
+    return {owner: ImageOptions(**{**everywhere, **values}) for owner, values in chosen.items()}
+
+
+def _collect_preprocessing(options: Mapping[str, Any]) -> dict[str, Preprocessing]:
+    """Gather the preprocessing of each input, under "" where none is named."""
+    chosen = _gather(options, _PREPROCESSING)
+    return {owner: Preprocessing(**values) for owner, values in chosen.items()}
+
+
+def _gather(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    chosen: dict[str, dict[str, Any]] = {}
+    for option in names:
+        for owner, value in options[option]:
+            if option in chosen.setdefault(owner, {}):
+                raise click.UsageError(f"--{option} is given twice for one input.")
+            chosen[owner][option] = value
+    return chosen

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kprobe.cli.command import Command
 from kprobe.cli.commands.bench import bench
 from kprobe.cli.commands.dump import dump
 from kprobe.cli.commands.find import find
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 class _Commands(click.Group):
     """A group whose commands all report their errors in one way."""
+
+    command_class = Command
 
     def make_context(
         self,

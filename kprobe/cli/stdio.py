@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import faulthandler
 import io
-import logging
 import os
-import shutil
 import sys
-import tempfile
-import warnings
 from typing import TextIO
 
 from kprobe.errors import KprobeError
@@ -46,6 +41,12 @@ def hold_back_noise(verbose: bool = False) -> None:
     Args:
         verbose: Whether libraries may write to stderr all the same.
     """
+    # Here, because `--help` shall not wait for their imports.
+    import faulthandler
+    import logging
+    import tempfile
+    import warnings
+
     global _own_stdout
     if sys.stdout is not None and _own_stdout is None:
         _own_stdout, sys.stdout = sys.stdout, sys.stderr
@@ -71,6 +72,8 @@ def hold_back_noise(verbose: bool = False) -> None:
 
 def _show_log() -> None:
     """Show what kprobe's own modules say about how they go about it."""
+    import logging
+
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("kprobe: %(message)s"))
     log = logging.getLogger("kprobe")
@@ -80,6 +83,8 @@ def _show_log() -> None:
 
 def give_back_stderr() -> None:
     """Write what was held back to stderr: after a bug it may be the only trace."""
+    import shutil
+
     for file in _held:
         file.seek(0)
         shutil.copyfileobj(io.TextIOWrapper(file, errors="replace"), sys.stderr)

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from kprobe.naming import name_nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # What click's types say of a value: 'x' is not …, or 0 is not in the range ….
 _REFUSED = re.compile(r"'(?P<text>.*)' is not |(?P<number>\S+) is not in the range ", re.DOTALL)
 _MORE = re.compile(r"Got unexpected extra arguments? \((.*)\)", re.DOTALL)
 
 
-def explain_usage(error: click.ClickException) -> str:
-    """Say in a line what is wrong, and what would be right.
+class UsageErrors(click.UsageError):
+    """Several faults of one command line.
+
+    Attributes:
+        errors: What is wrong, at least one.
+    """
+
+    def __init__(self, errors: Sequence[click.UsageError], ctx: click.Context) -> None:
+        super().__init__("\n".join(error.message for error in errors), ctx)
+        self.errors = errors
+
+
+def explain_usage(error: click.ClickException) -> list[str]:
+    """Say what is wrong, and what would be right, in a line for each fault.
 
     Args:
         error: What click raised, or a command did.
     """
+    errors = error.errors if isinstance(error, UsageErrors) else [error]
+    return [_explain(each) for each in errors]
+
+
+def _explain(error: click.ClickException) -> str:
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     path = ctx.command_path if ctx is not None else "kprobe"
     command = path.partition(" ")[2]

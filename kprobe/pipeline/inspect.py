@@ -1,36 +1,105 @@
-"""Look inside a model: load it, trace it, and list what is there."""
+"""Look inside a model: list what its file holds, or load it, trace it, and list what is there."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from kprobe.addresses.resolve import resolve
+from kprobe.addresses.resolve import find_nearest_classes, match_pattern, resolve
 from kprobe.compat.keras_names import FLATTEN_LAYERS
-from kprobe.engines.compute import Compute
-from kprobe.errors import AddressError
-from kprobe.inputs.spec import SampleSpec
-from kprobe.models.listing import LayerEntry
+from kprobe.errors import AddressError, Hint, KprobeError, Setting
+from kprobe.models.file import choose_signature, read_model_file
+from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.spec import ModelSpec
-from kprobe.session.loading import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from kprobe.models.saved_model import SignatureTensor
     from kprobe.trace.search import Match
     from kprobe.trace.trace import Trace
 
 
-def list_model_layers(model: str, **settings: Any) -> list[LayerEntry]:
-    """List every call of every layer of a model by loading and tracing it.
+def needs_loading(model: str) -> bool:
+    """Tell whether a model has to be loaded for its layers to be listed: one that code makes.
+
+    Raises:
+        ModelError: It can't be a model.
+    """
+    return ModelSpec(model=model).code is not None
+
+
+def list_addresses(model: str) -> list[str]:
+    """List the addresses of all layers in a model file; none if it can't be read."""
+    try:
+        calls = list_layers(read_model_file(model), parameters=False)
+    except (KprobeError, OSError):
+        return []
+    return [call.address for call in calls]
+
+
+def list_model(
+    model: str,
+    pattern: str | None = None,
+    class_name: str | None = None,
+    *,
+    inputs: Any = (),
+    **settings: Any,
+) -> Sequence[LayerEntry] | Mapping[str, Sequence[SignatureTensor]]:
+    """List the calls of a model's layers. Only a model that code makes is loaded.
 
     Args:
         model: A model file, or code.
+        pattern: An address, with globs; None for every call.
+        class_name: The class of the layers; None for any.
+        inputs: Samples for code that makes a model which has to be called before it is built.
         **settings: As for `open_trace`.
 
     Returns:
-        The calls in the order in which they begin.
+        The calls, in the order of the model. Of a SavedModel without a Keras model, where nothing
+        narrows the list, the tensors of each signature.
+
+    Raises:
+        AddressError: There is no such layer.
+        ModelError: The model can't be read or loaded.
     """
+    spec = ModelSpec(model=model, **settings)
+    if spec.code:
+        calls = _list_traced_layers(model, inputs=inputs, **settings)
+    else:
+        file = read_model_file(spec.model)
+        signatures = file.saved.signatures if file.saved and not file.saved.is_keras else {}
+        if signatures and not (pattern or class_name or spec.signature):
+            return signatures
+        calls = list_layers(choose_signature(file, spec.signature))
+    return _select(calls, model, pattern, class_name)
+
+
+def _select(
+    everything: Sequence[LayerEntry], model: str, pattern: str | None, class_name: str | None
+) -> Sequence[LayerEntry]:
+    """Choose the calls that a pattern and a class name."""
+    calls = everything
+    if pattern is not None:
+        if "//" in pattern:
+            hint = Hint(Setting("ops", True), " lists them")
+            raise AddressError(f"{pattern!r} names operations", hint=hint)
+        calls = match_pattern(pattern, calls)
+    if class_name is None:
+        return calls
+    calls = [call for call in calls if call.class_name == class_name]
+    if not calls:
+        named = f" {pattern!r}" if pattern is not None else ""
+        near = [name for name in find_nearest_classes(class_name, everything) if name != class_name]
+        raise AddressError(
+            f"{model} has no layer{named} of class {class_name}",
+            hint=f"nearest: {', '.join(near)}" if near else None,
+        )
+    return calls
+
+
+def _list_traced_layers(model: str, **settings: Any) -> list[LayerEntry]:
+    """List every call of every layer, in the order in which they begin."""
     traced = open_trace(model, **settings)
     inside: dict[int, dict[str, Any]] = {}
     entries = []
@@ -66,17 +135,24 @@ def _find_layer(model: Any, names: Sequence[str], inside: dict[int, dict[str, An
     return layer
 
 
-def list_model_operations(model: str, address: str | None, **settings: Any) -> list[Match]:
+def list_model_operations(
+    model: str, address: str | None = None, type_name: str | None = None, **settings: Any
+) -> list[Match]:
     """List the operations inside layers, constants and the values of variables left out.
 
     Args:
         model: A model file, or code.
         address: The layers, or the operations, with globs in both; None for all operations,
             under their names in the graph.
+        type_name: The operations' type, such as "Conv2D"; None for any.
         **settings: As for `open_trace`.
 
     Returns:
         The operations, in the order they were made.
+
+    Raises:
+        AddressError: The address names nothing.
+        ModelError: The model can't be loaded or traced.
     """
     traced = open_trace(model, **settings)
     from kprobe.trace.operations import is_passive, list_operations, match_operations
@@ -93,17 +169,38 @@ def list_model_operations(model: str, address: str | None, **settings: Any) -> l
         ]
     if not matches:
         raise AddressError(f"{address} names no operation")
-    return matches
+    return [match for match in matches if type_name in (None, match.type)]
 
 
 def search_model(
     model: str, pattern: str, start: str | None, depth: int | None, **settings: Any
 ) -> list[Match]:
-    """Search a model upstream, as `search_upstream` does a trace."""
+    """Search a model upstream, as `search_upstream` does a trace.
+
+    Args:
+        model: A model file, or code.
+        pattern: A regular expression for the addresses and types of operations.
+        start: The address to begin at; None for the outputs.
+        depth: How many hops to go at the most; None for any number.
+        **settings: As for `open_trace`.
+
+    Returns:
+        At least one operation, the nearest first.
+
+    Raises:
+        AddressError: There is none, or nothing to begin at.
+        ModelError: The model can't be loaded or traced.
+    """
     traced = open_trace(model, **settings)
     from kprobe.trace.search import search_upstream
 
-    return search_upstream(traced, pattern, start, depth)
+    matches = search_upstream(traced, pattern, start, depth)
+    if not matches:
+        within = "" if depth is None else f" within {depth} hops"
+        raise AddressError(
+            f"nothing upstream of {start or 'the outputs'}{within} matches {pattern!r}"
+        )
+    return matches
 
 
 def open_trace(model: str, *, inputs: Any = (), **settings: Any) -> Trace:
@@ -114,10 +211,14 @@ def open_trace(model: str, *, inputs: Any = (), **settings: Any) -> Trace:
         inputs: Samples for a model that has to be called before it is built.
         **settings: The other attributes of `ModelSpec`, but for `random_weights`.
     """
+    from kprobe.inputs.spec import SampleSpec
+    from kprobe.session.loading import load
+
     samples = SampleSpec(inputs=inputs)
     without = settings.get("weights") is None
     loaded = load(ModelSpec(model=model, **settings, random_weights=without))
     # Not earlier: code, or a file, chooses its Keras before TensorFlow is imported.
+    from kprobe.engines.compute import Compute
     from kprobe.session.session import open_session
 
     with contextlib.ExitStack() as opened:

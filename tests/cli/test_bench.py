@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from kprobe.cli.commands.bench import _warn_of_few
+from kprobe.cli.rendering.measurements import _warn_of_few
 from kprobe.pipeline.bench import Measured, Rate
 
 DIGITS = "sample_models/digits_cnn.keras"

@@ -46,6 +46,56 @@ def test_a_mistake_is_one_line_with_what_would_be_right(line):
     assert done.stderr == f"kprobe: {LINES[line]}\n"
 
 
+SEVERAL = {
+    "dump m.h5 --all --limit x --keras 4": [
+        "--limit: expected a whole number from 1, received 'x'",
+        "--keras: expected 2 or 3, received '4'",
+    ],
+    "dump m.h5 --all --fail-on inf --arg x --scale no --stop-after soon": [
+        "--fail-on: expected nan, received 'inf'",
+        "--arg: expected KEY=VALUE, received 'x'",
+        "--scale: expected a number or a fraction such as 1/255, received 'no'",
+        "--stop-after: expected a time such as 90s, 30m, 3h or 2d, received 'soon'",
+    ],
+    "dump --limit 0": [
+        "--limit: expected a whole number from 1, received 0",
+        "dump: expected MODEL; `kprobe dump --help` tells more",
+    ],
+    "find": [
+        "find: expected MODEL; `kprobe find --help` tells more",
+        "find: expected REGEX; `kprobe find --help` tells more",
+    ],
+    "bench m.h5 --all --batch-size 1,x --seconds 0": [
+        "--batch-size: expected numbers with commas such as 1,8,32, received '1,x'",
+        "--seconds: expected a time such as 90s, 30m, 3h or 2d, received '0'",
+    ],
+}
+
+
+@pytest.mark.parametrize("line", SEVERAL)
+def test_all_values_that_are_wrong_are_told_at_once(line):
+    done = CliRunner().invoke(cli, line.split(), prog_name="kprobe")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [f"kprobe: {fault}" for fault in SEVERAL[line]]
+
+
+def test_what_is_wrong_in_a_file_is_told_with_what_is_wrong_beside_it(tmp_path):
+    file = tmp_path / "job.toml"
+    file.write_text('limit = "many"\n')
+    line = ["dump", "m.h5", "--config", str(file), "--all", "--max-bytes", "x"]
+    told = CliRunner().invoke(cli, line).stderr.splitlines()
+    assert sorted(told) == [
+        "kprobe: --limit: expected a whole number from 1, received 'many'",
+        "kprobe: --max-bytes: expected a size such as 500M, 200G or 1.5T, received 'x'",
+    ]
+
+
+def test_help_comes_before_any_fault():
+    done = CliRunner().invoke(cli, ["dump", "--limit", "x", "--help"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Usage: ")
+
+
 def test_without_a_command_there_is_the_help():
     done = CliRunner().invoke(cli, [])
     assert done.exit_code == 2
@@ -63,4 +113,4 @@ def test_without_a_command_there_is_the_help():
     ],
 )
 def test_a_sentence_becomes_what_follows_a_colon(message, line):
-    assert explain_usage(click.UsageError(message)) == line
+    assert explain_usage(click.UsageError(message)) == [line]

@@ -1,74 +1,17 @@
-"""What `kprobe dump` prints: the plan, the profile, and what was done."""
+"""A plan before it runs: what the user should know of it, and what it would write."""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.rendering.printing import (
-    count,
-    format_bytes,
-    format_seconds,
-    format_shape,
-    print_json,
-    print_line,
-    print_table,
-    say,
-)
+from kprobe.cli.rendering.formatting import count, format_bytes, format_seconds, format_shape
+from kprobe.cli.rendering.printing import print_json, print_line, print_table, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kprobe.pipeline.planning.plan import Plan
-    from kprobe.pipeline.running.run import Receipt
-
-
-def summarize(receipt: Receipt, output: str) -> str:
-    """Say in a line what a run did."""
-    if receipt.rows and receipt.resumed == receipt.rows:
-        return f"{output}: all {count(receipt.rows, 'sample')} are there already"
-    if not receipt.rows:
-        return (
-            f"{output}: {count(receipt.datasets, 'weight')}, {format_bytes(receipt.written)} "
-            f"in {receipt.seconds:.1f} s"
-        )
-    rows = receipt.rows - receipt.resumed
-    rate = rows / receipt.seconds
-    rest = f"the last {rows:,} of " if receipt.resumed else ""
-    without = f" ({receipt.left_out:,} couldn't be read)" if receipt.left_out else ""
-    return (
-        f"{output}: {rest}{count(receipt.rows, 'sample')}{without} of "
-        f"{count(receipt.datasets, 'dataset')}, "
-        f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
-        f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
-    )
-
-
-def show_profile(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:
-    """Profile a plan, print it as a table, and give what is to be added to other JSON."""
-    from kprobe.pipeline.running.profile import profile
-
-    costs = profile(plan, Path(options["profile"]))
-    if costs is None and not options["quiet"]:
-        say("the profile doesn't tell which layers its operations belong to")
-    if costs is None or options["as_json"]:
-        return {"profile": costs and [asdict(cost) for cost in costs]}
-    total = sum(cost.seconds for cost in costs)
-    rows = [
-        (
-            cost.address or "(no layer)",
-            cost.layer_class,
-            f"{1000 * cost.seconds:.3f}",
-            f"{cost.seconds / total:.1%}",
-            "" if cost.output_bytes is None else format_bytes(cost.output_bytes),
-        )
-        for cost in costs
-    ]
-    header = ("layer", "class", f"ms a batch of {plan.batch_size}", "share", "output")
-    print_table(header, rows, numbers={*header[2:]})
-    return {}
+    from kprobe.pipeline.running.forecast import Forecast
 
 
 def announce(plan: Plan) -> None:
@@ -94,15 +37,16 @@ def announce(plan: Plan) -> None:
         say("these layers draw random numbers that --seed doesn't reach")
 
 
-def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
-    """Print what a run would write, and how long it would compute."""
-    from kprobe.pipeline.planning.size import check_size
-    from kprobe.pipeline.running.estimate import estimate_seconds
+def show_plan(plan: Plan, foreseen: Forecast, as_json: bool, costs: Mapping[str, Any]) -> None:
+    """Print what a run would write, and how long it would compute.
 
-    if plan.job.output is None:
-        raise ValueError("the plan writes nothing")
-    seconds = estimate_seconds(plan)
-    free = shutil.disk_usage(plan.job.output.path.absolute().parent).free
+    Args:
+        plan: The plan.
+        foreseen: What it takes.
+        as_json: Whether to print it as JSON.
+        costs: What else the JSON is to hold.
+    """
+    seconds = foreseen.compute_seconds
     records = _list_datasets(plan)
     if as_json:
         nobody_knows = plan.samples.rows is None
@@ -114,19 +58,18 @@ def show_plan(plan: Plan, as_json: bool, costs: dict[str, Any]) -> None:
                 "streams": plan.streams,
                 "frozen": plan.computation.engine.frozen,
                 "bytes": None if nobody_knows else plan.bytes,
-                "free_bytes": free,
+                "free_bytes": foreseen.free_bytes,
                 "compute_seconds": seconds,
                 **costs,
             }
         )
-    else:
-        _print_plan(plan, records)
-        print_line(f"{format_bytes(free)} free on the disk")
-        if seconds is not None:
-            print_line(
-                f"{format_seconds(seconds)} to compute in {_name_batches(plan)}, from three timed"
-            )
-    check_size(plan)
+        return
+    _print_plan(plan, records)
+    print_line(f"{format_bytes(foreseen.free_bytes)} free on the disk")
+    if seconds is not None:
+        print_line(
+            f"{format_seconds(seconds)} to compute in {_name_batches(plan)}, from three timed"
+        )
 
 
 def _list_datasets(plan: Plan) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.dumps.layout import REASON, VALID
+from kprobe.dumps.contents import REASON, VALID
 from kprobe.pipeline.running.run import run_range
 from kprobe.pipeline.running.sink import Sink, make_columns
 

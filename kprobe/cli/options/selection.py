@@ -1,0 +1,53 @@
+"""What is asked for of a model: `kprobe.subgraph.selection.Selection`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kprobe.cli.options.group import OptionGroup, declare
+
+if TYPE_CHECKING:
+    import click
+
+
+def _complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the last address of a list from the model's file."""
+    # An option that still lacks its value leaves the arguments before it unassigned.
+    model = ctx.params.get("model") or next(iter(ctx.args), None)
+    if model is None:
+        return []
+    from kprobe.pipeline.inspect import list_addresses
+
+    head, comma, last = incomplete.rpartition(",")
+    return [head + comma + address for address in list_addresses(model) if address.startswith(last)]
+
+
+selection_options = OptionGroup(
+    "Layers",
+    {
+        "layers": declare(
+            "--layers",
+            "-l",
+            multiple=True,
+            metavar="A,B,…",
+            shell_complete=_complete_layers,
+            help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
+        ),
+        "every": declare("--all", is_flag=True, help="Every layer call."),
+        "feeds": declare(
+            "--feed",
+            multiple=True,
+            metavar="ADDRESS=SRC",
+            help="The values of an inner tensor, from anything --input takes, such as another "
+            "dump: acts.h5:conv5_3. Nothing upstream of it is run, or needs input. Also zero, mean "
+            "(over the batch) and noise:STD (added), made from the tensor's own value.",
+        ),
+        "ragged": declare(
+            "--ragged",
+            multiple=True,
+            metavar="A,B,…",
+            help="Addresses among --layers of which each sample has a tensor of its own shape, "
+            "where the first samples don't show it. Samples are run one by one.",
+        ),
+    },
+)

@@ -1,0 +1,97 @@
+"""What a model consists of: layers, operations, or a SavedModel's signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from kprobe.cli.rendering.formatting import format_shape, format_shapes, shorten
+from kprobe.cli.rendering.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kprobe.models.listing import LayerEntry
+    from kprobe.models.saved_model import SignatureTensor
+    from kprobe.trace.search import Match
+
+
+def show_model(
+    listed: Sequence[LayerEntry] | Mapping[str, Sequence[SignatureTensor]], as_json: bool
+) -> None:
+    """Print the calls of layers, or where there are none the signatures."""
+    if isinstance(listed, Mapping):
+        _show_signatures(listed, as_json)
+    else:
+        _show_layers(listed, as_json)
+
+
+def _show_layers(calls: Sequence[LayerEntry], as_json: bool) -> None:
+    if as_json:
+        print_json([_record(call) for call in calls])
+        return
+    rows = [
+        (
+            "  " * call.depth + call.address,
+            call.class_name,
+            format_shapes(call.output_shape),
+            "" if call.parameters is None else f"{call.parameters:,}",
+        )
+        for call in calls
+    ]
+    print_table(("address", "class", "output", "parameters"), rows, numbers={"parameters"})
+
+
+def show_operations(operations: Sequence[Match], as_json: bool) -> None:
+    """Print operations by their addresses."""
+    if as_json:
+        print_json([{k: v for k, v in asdict(o).items() if k != "hops"} for o in operations])
+        return
+    rows = [(o.address, o.type, shorten(o.dtypes), format_shapes(o.shapes)) for o in operations]
+    print_table(("address", "type", "dtype", "shape"), rows, numbers=set())
+
+
+def show_matches(matches: Sequence[Match], as_json: bool) -> None:
+    """Print operations by how far they are from where the search began."""
+    if as_json:
+        print_json([asdict(match) for match in matches])
+        return
+    rows = [
+        (str(m.hops), m.address, m.type, shorten(m.dtypes), format_shapes(m.shapes))
+        for m in matches
+    ]
+    print_table(("hops", "address", "type", "dtype", "shape"), rows, numbers={"hops"})
+
+
+def _show_signatures(signatures: Mapping[str, Sequence[SignatureTensor]], as_json: bool) -> None:
+    listed = [(name, tensor) for name, tensors in signatures.items() for tensor in tensors]
+    if as_json:
+        print_json(
+            [
+                {
+                    "signature": name,
+                    "address": tensor.name,
+                    "class": tensor.class_name,
+                    "dtype": tensor.dtype,
+                    "shape": tensor.shape,
+                }
+                for name, tensor in listed
+            ]
+        )
+        return
+    rows = [
+        (name, tensor.name, tensor.class_name, tensor.dtype or "", format_shape(tensor.shape))
+        for name, tensor in listed
+    ]
+    print_table(("signature", "address", "class", "dtype", "shape"), rows, numbers=set())
+
+
+def _record(call: Any) -> dict[str, Any]:
+    return {
+        "address": call.address,
+        "class": call.class_name,
+        "output_shape": call.output_shape,
+        "parameters": call.parameters,
+        "depth": call.depth,
+    }

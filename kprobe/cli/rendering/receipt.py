@@ -1,0 +1,58 @@
+"""What a run did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from kprobe.cli.rendering.formatting import count, format_bytes
+from kprobe.cli.rendering.printing import print_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kprobe.pipeline.running.run import Receipt
+
+_FAULTS_SHOWN = 5
+
+
+def show_receipt(receipt: Receipt, name: str, as_json: bool, costs: Mapping[str, Any]) -> None:
+    """Say in a line what a run did, or print it as JSON.
+
+    Args:
+        receipt: What it did.
+        name: What the dump is called.
+        as_json: Whether to print JSON.
+        costs: What else the JSON is to hold.
+    """
+    if as_json:
+        print_json(asdict(receipt) | {"output": str(receipt.output), **costs})
+    else:
+        say(_summarize(receipt, name))
+
+
+def show_unread(faults: Iterable[str]) -> None:
+    """Say which samples couldn't be read, the first few of them."""
+    for fault in islice(faults, _FAULTS_SHOWN):
+        say(f"couldn't be read: {fault}")
+
+
+def _summarize(receipt: Receipt, output: str) -> str:
+    if receipt.rows and receipt.resumed == receipt.rows:
+        return f"{output}: all {count(receipt.rows, 'sample')} are there already"
+    if not receipt.rows:
+        return (
+            f"{output}: {count(receipt.datasets, 'weight')}, {format_bytes(receipt.written)} "
+            f"in {receipt.seconds:.1f} s"
+        )
+    rows = receipt.rows - receipt.resumed
+    rate = rows / receipt.seconds
+    rest = f"the last {rows:,} of " if receipt.resumed else ""
+    without = f" ({receipt.left_out:,} couldn't be read)" if receipt.left_out else ""
+    return (
+        f"{output}: {rest}{count(receipt.rows, 'sample')}{without} of "
+        f"{count(receipt.datasets, 'dataset')}, "
+        f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
+        f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
+    )

@@ -1,0 +1,102 @@
+"""Tell what a dump is, and what was asked for when it was made, from its file alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from kprobe.dumps.ragged_rows import RaggedRows
+from kprobe.dumps.reader import open_dump
+from kprobe.dumps.writing.resuming import open_json
+from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    import os
+
+    from kprobe.dumps.reader import Dump
+
+_OF_DATASETS = ("layer", "layer_class", "tensor", "layout")
+
+
+def recall_job(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Give the settings that make a dump with the same datasets.
+
+    Args:
+        path: The dump, which may be one that isn't complete.
+
+    Returns:
+        The settings that aren't as they are by default, as `record_job` has them, and the batch
+        size; `layers` is None for every layer call.
+
+    Raises:
+        DumpError: It can't be read; it was made in Python, from what no command line can name; or
+            long ago.
+    """
+    with open_dump(path) as dump:
+        if "job" not in dump.attrs:
+            raise DumpError(f"{dump.path}: doesn't say by what command it was made")
+        job: dict[str, Any] = json.loads(dump.attrs["job"])
+        # What was chosen is part of what the numbers are: other batches, other last bits.
+        batch_size = dump.attrs["batch_size"]
+    for name in ("model", "inputs"):
+        if job[name] is None:
+            raise DumpError(
+                f"{dump.path}: its {name} came from the memory of a Python program, "
+                "which no command can name"
+            )
+    if not job["inputs"]:
+        del job["inputs"]
+    return job | {"batch_size": batch_size}
+
+
+def describe_dump(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Tell all that is known of a dump, as what JSON can hold.
+
+    Args:
+        path: The dump, which may be one that isn't complete.
+
+    Raises:
+        DumpError: It can't be read.
+    """
+    with open_dump(path) as dump:
+        return _describe(dump)
+
+
+def _describe(dump: Dump) -> dict[str, Any]:
+    inputs = open_json(dump.attrs.get("inputs", "[]"))
+    nobody_knows = bool(inputs) and all(entry["rows"] is None for entry in inputs)
+    # Before it is complete, such a dump has as many rows as a file has room for.
+    rows = None if nobody_knows and not dump.complete else dump.rows
+    return {
+        "path": str(dump.path),
+        "bytes": dump.path.stat().st_size,
+        "complete": dump.complete,
+        "samples": rows,
+        "committed": dump.committed,
+        "left_out": dump.count_left_out(),
+        "started": _format_time(dump.started),
+        "finished": _format_time(dump.finished) if dump.complete else None,
+        "datasets": [_describe_dataset(dump, name, rows) for name in dump.columns],
+        **{name: open_json(value) for name, value in dump.attrs.items()},
+    }
+
+
+def _describe_dataset(dump: Dump, name: str, rows: int | None) -> dict[str, Any]:
+    dataset = dump[name]
+    # Of rows that differ in shape, how many axes they have is known.
+    ragged = isinstance(dataset, RaggedRows)
+    shape = [rows, *[None] * dataset.shapes.shape[1]] if ragged else list(dataset.shape)
+    if not ragged and dataset.attrs.get("layout") != "weight":
+        shape[0] = rows
+    return {
+        "addresses": list(dataset.attrs["addresses"]),
+        "dataset": name,
+        "dtype": dataset.dtype.name,
+        "shape": shape,
+        **{key: dataset.attrs[key] for key in _OF_DATASETS if key in dataset.attrs},
+    }
+
+
+def _format_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
