@@ -30,10 +30,12 @@ def test_a_wheel_says_that_its_types_are_to_be_read(wheel):
     assert wheel["kprobe/py.typed"] == b""
 
 
-def test_a_wheel_holds_all_modules_and_nothing_beside_them(wheel):
+def test_a_wheel_holds_all_modules_and_pages_and_nothing_beside_them(wheel):
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kprobe").rglob("*.py")}
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kprobe").rglob("*.md")}
     packed = {name for name in wheel if ".dist-info/" not in name}
-    assert packed == modules | {"kprobe/py.typed"}
+    assert packed == modules | pages | {"kprobe/py.typed"}
+    assert "kprobe/help/addresses.md" in pages
 
 
 def test_a_wheel_has_the_command_and_the_versions_of_python(wheel):

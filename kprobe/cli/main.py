@@ -14,6 +14,7 @@ from kprobe.cli.command import Command
 from kprobe.cli.commands.bench import bench
 from kprobe.cli.commands.dump import dump
 from kprobe.cli.commands.find import find
+from kprobe.cli.commands.help import show_help
 from kprobe.cli.commands.ls import ls
 from kprobe.cli.commands.show import show
 from kprobe.cli.error_boundary import reporting
@@ -57,7 +58,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[dump, ls, find, show, bench],
+    commands=[dump, ls, find, show, bench, show_help],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: kprobe ls MODEL. Then: kprobe dump MODEL --layers NAME,NAME",
 )
