@@ -184,6 +184,17 @@ def test_another_run_is_refused_with_what_differs(
         assert dump.committed == 100
 
 
+def test_rows_of_a_newer_format_are_left_alone(tmp_path: Path) -> None:
+    path, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
+    write(path, 0, 100)
+    with h5py.File(partial, "r+") as file:
+        file.attrs["format_version"] = 2
+    before = partial.stat().st_mtime_ns
+    with pytest.raises(DumpError, match="format_version: 2 then, 1 now"):
+        write(path, 0, ROWS, resume=True)
+    assert partial.stat().st_mtime_ns == before
+
+
 LAY_OUT = """
 import signal, sys
 from pathlib import Path

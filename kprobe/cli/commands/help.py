@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from kprobe.cli.output import print_line, print_table
-from kprobe.cli.quiet import own_stdout
-from kprobe.cli.verbose import verbose_option
+from kprobe.cli.command import Command
+from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.rendering.printing import print_line, print_table
+from kprobe.cli.stdio import own_stdout
 from kprobe.errors import KprobeError
+from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -25,7 +26,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[
     ]
 
 
-@click.command("help")
+@click.command("help", cls=Command)
 @click.argument("subject", required=False, shell_complete=_complete)
 @verbose_option
 def show_help(subject: str | None, **_verbose: bool) -> None:
@@ -64,6 +65,5 @@ def _explain(subject: str, subjects: list[str]) -> str:
     group = click.get_current_context().find_root().command
     if isinstance(group, click.Group) and subject in group.commands:
         return f"there is no page {subject!r}; `kprobe {subject} --help` tells of the command"
-    nearest = get_close_matches(subject, subjects, n=1)
-    hint = f"nearest: {nearest[0]}" if nearest else f"there are {', '.join(subjects)}"
+    hint = name_nearest(subject, subjects) or f"there are {', '.join(subjects)}"
     return f"there is no page {subject!r}; {hint}"
