@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
-pytest_plugins = ["model_files"]
+pytest_plugins = ["model_files", "warm"]
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 
 

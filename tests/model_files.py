@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,17 +12,11 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def saved(tmp_path_factory):
+def saved(tmp_path_factory, warm_python):
     """A directory of models that both Kerases saved, and truth.json."""
     directory = tmp_path_factory.mktemp("saved")
     script = Path(__file__).parent / "models" / "save_models.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(directory)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm_python.run(script, directory, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
     assert done.returncode == 0, done.stderr
     return directory
 

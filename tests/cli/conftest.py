@@ -1,4 +1,4 @@
-"""Two ways to use the command line: in a process of its own, and here where that will do."""
+"""Ways to use the command line: in a new process, a warm one, and here where that will do."""
 
 from __future__ import annotations
 
@@ -49,6 +49,17 @@ def kprobe_process(kprobe_command, folder):
             check=False,
             **options,
         )
+
+    return run
+
+
+@pytest.fixture
+def kprobe_warm(warm_python, folder):
+    """Run kprobe in a process of its own that has imported TensorFlow already."""
+
+    def run(*arguments: str, **options: Any):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+        return warm_python.run("-m", "kprobe", *arguments, cwd=folder, env=clean, **options)
 
     return run
 

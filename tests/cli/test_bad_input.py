@@ -118,18 +118,18 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_mistake_gets_one_line_and_no_output(case, kprobe_process, folder):
+def test_a_mistake_gets_one_line_and_no_output(case, kprobe_warm, folder):
     arguments, line = CASES[case]
     before = sorted(folder.iterdir())
-    done = kprobe_process("dump", *arguments)
+    done = kprobe_warm("dump", *arguments)
     assert done.stderr == f"kprobe: {line}\n"
     assert (done.returncode, done.stdout) == (2, "")
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_custom_layer_that_is_not_registered_is_named(kprobe_process, custom_model, folder):
+def test_a_custom_layer_that_is_not_registered_is_named(kprobe_warm, custom_model, folder):
     before = sorted(folder.iterdir())
-    done = kprobe_process("dump", custom_model.name, "--layers", "digit")
+    done = kprobe_warm("dump", custom_model.name, "--layers", "digit")
     assert done.stderr == (
         "kprobe: layer 'relu1' is of class Mine (module mine), which is not Keras's own; "
         "give it with `--custom-objects FILE.py`\n"
@@ -138,8 +138,8 @@ def test_a_custom_layer_that_is_not_registered_is_named(kprobe_process, custom_m
     assert sorted(folder.iterdir()) == before
 
 
-def test_several_mistakes_are_told_at_once(kprobe_process):
-    done = kprobe_process(
+def test_several_mistakes_are_told_at_once(kprobe_warm):
+    done = kprobe_warm(
         "dump", DIGITS, "--layers", "fetures,at:99", "--input", "flat.npy", "-o", "nowhere/a.h5"
     )
     assert done.returncode == 2
@@ -153,9 +153,9 @@ def test_several_mistakes_are_told_at_once(kprobe_process):
 
 
 @pytest.mark.parametrize("form", ["neither", "both"])
-def test_layers_or_all_is_wanted_not_both(form, kprobe_process):
+def test_layers_or_all_is_wanted_not_both(form, kprobe_warm):
     given = {"neither": [], "both": ["--layers", "digit", "--all"]}[form]
-    done = kprobe_process("dump", DIGITS, *given)
+    done = kprobe_warm("dump", DIGITS, *given)
     assert done.returncode == 2
     assert done.stderr == "kprobe: expected either --layers or --all\n"
 
@@ -231,7 +231,7 @@ def test_an_unknown_model_family_is_refused_with_what_there_is(kprobe_here):
         ("--mean", "1,x", "expected a number, or one for each channel with commas, received '1,x'"),
     ],
 )
-def test_a_number_that_is_none_is_refused(option, value, fault, kprobe_process):
-    done = kprobe_process("dump", DIGITS, "--layers", "digit", option, value)
+def test_a_number_that_is_none_is_refused(option, value, fault, kprobe_warm):
+    done = kprobe_warm("dump", DIGITS, "--layers", "digit", option, value)
     assert done.returncode == 2
     assert done.stderr == f"kprobe: {option}: {fault}\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 
 import keras
@@ -180,15 +179,14 @@ def test_bad_input_is_an_error(bench_here, folder, arguments, message):
     assert [path.name for path in folder.iterdir()] == ["sample_models"]
 
 
-def test_a_run_that_is_stopped_leaves_nothing(kprobe_command, folder):
-    command = [*kprobe_command, "bench", DIGITS, "--layers", "conv1", "--seconds", "5"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*command, "--batch-size", "32"], text=True, **pipes) as process:
-        while not list(folder.glob(".kprobe-bench-*/*")) and process.poll() is None:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        stdout, stderr = process.communicate()
-    assert process.returncode == 75
-    assert stdout == ""
-    assert stderr.splitlines()[-1].startswith("kprobe: stopped")
+def test_a_run_that_is_stopped_leaves_nothing(warm_python, folder):
+    command = ["-m", "kprobe", "bench", DIGITS, "--layers", "conv1", "--seconds", "5"]
+    process = warm_python.start(*command, "--batch-size", "32")
+    while not list(folder.glob(".kprobe-bench-*/*")) and process.is_running():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    done = process.wait()
+    assert done.returncode == 75
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("kprobe: stopped")
     assert [path.name for path in folder.iterdir()] == ["sample_models"]

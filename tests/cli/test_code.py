@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import h5py
@@ -113,7 +112,7 @@ def make_weights(library, units=5):
     return model, arrays
 
 
-def test_code_that_expects_keras_2_gets_it(kprobe_process):
+def test_code_that_expects_keras_2_gets_it(kprobe_process, warm_python_of_keras_2):
     _, (kernel, bias, *_) = make_weights(tf_keras)
     shift = np.linspace(-1, 1, 5).astype("f4")
     with h5py.File("w.h5", "w") as file:
@@ -128,7 +127,7 @@ def test_code_that_expects_keras_2_gets_it(kprobe_process):
         "dump", "old_swirl.py:Detector", "--arg", "mode=inference", "--keras", "2",
         "-l", "applied", "-i", "x.npy", "--weights", "w.h5", "-o", "a.h5",
     )  # fmt: skip
-    done = kprobe_process(*command)
+    done = warm_python_of_keras_2.run("-m", "kprobe", *command)
     assert done.returncode == 2
     assert done.stderr == (
         "kprobe: w.h5 has no weights for out; "
@@ -144,8 +143,8 @@ def test_code_that_expects_keras_2_gets_it(kprobe_process):
     assert json.loads(attrs["options"])["arguments"] == {"mode": "'inference'"}
 
 
-def test_the_same_code_gets_keras_3_otherwise(kprobe_process):
-    done = kprobe_process("dump", "old_swirl.py:Detector", "--arg", "mode=x", "-l", "out")
+def test_the_same_code_gets_keras_3_otherwise(kprobe_warm):
+    done = kprobe_warm("dump", "old_swirl.py:Detector", "--arg", "mode=x", "-l", "out")
     assert done.returncode == 2
     *traceback, line = done.stderr.splitlines()
     assert line.startswith("kprobe: old_swirl.py:Detector raised AssertionError: keras.src.")
@@ -178,13 +177,13 @@ for code, options in (
 """
 
 
-def test_code_that_switches_eager_execution_off_is_loaded_with_its_weights(folder, monkeypatch):
+def test_code_that_switches_eager_execution_off_is_loaded_with_its_weights(
+    folder, warm_python_of_keras_2
+):
     model, (kernel, bias, *_) = make_weights(tf_keras)
     model.save_weights("w.h5")
     model.save_weights("w.weights.h5")
-    done = subprocess.run(
-        [sys.executable, "-c", GRAPH_MODE], capture_output=True, text=True, check=False
-    )
+    done = warm_python_of_keras_2.run("-c", GRAPH_MODE)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
         "w.weights.h5: a model whose code switched eager execution off takes weights of the old "
@@ -196,9 +195,9 @@ def test_code_that_switches_eager_execution_off_is_loaded_with_its_weights(folde
     np.testing.assert_allclose(np.load("hidden.npy"), X @ kernel + bias, rtol=1e-4, atol=1e-5)
 
 
-def test_every_command_works_on_code(kprobe_process, kprobe_here):
+def test_every_command_works_on_code(kprobe_warm, kprobe_here):
     net = ("net_swirl.py:make_model", "--arg", "units=7", "--arg", "name=mine")
-    done = kprobe_process("ls", *net, "--json")
+    done = kprobe_warm("ls", *net, "--json")
     assert [(e["address"], e["class"], e["parameters"]) for e in json.loads(done.stdout)] == [
         ("x", "InputLayer", 0),
         ("inner", "Sequential", 49),
@@ -207,9 +206,9 @@ def test_every_command_works_on_code(kprobe_process, kprobe_here):
         ("applied", "Applied", 0),
         ("out", "Dense", 16),
     ]
-    done = kprobe_process("ls", *net, "applied", "--ops", "--type", "Relu")
+    done = kprobe_warm("ls", *net, "applied", "--ops", "--type", "Relu")
     assert done.stdout.splitlines()[1].split()[0] == "applied//Relu"
-    done = kprobe_process("find", *net, "MatMul", "--from", "applied")
+    done = kprobe_warm("find", *net, "MatMul", "--from", "applied")
     assert done.stdout.splitlines()[1].split()[1] == "inner/d//MatMul"
     np.save("fed.npy", np.full((4, 7), -2, "f4"))
     done = kprobe_here(
@@ -339,9 +338,9 @@ def test_code_that_makes_no_model_is_answered_in_a_line(kprobe_here, name, expec
     assert (done.exit_code, done.stderr) == (2, expected)
 
 
-def test_what_the_code_raises_is_shown_where_it_does(kprobe_process, folder):
+def test_what_the_code_raises_is_shown_where_it_does(kprobe_warm, folder):
     number = NETWORK.splitlines().index('    raise FileNotFoundError("no backbone\\nhere")') + 1
-    done = kprobe_process("dump", "net_swirl.py:fails", "-l", "out")
+    done = kprobe_warm("dump", "net_swirl.py:fails", "-l", "out")
     assert done.returncode == 2
     assert done.stderr == (
         "Traceback (most recent call last; shortened):\n"

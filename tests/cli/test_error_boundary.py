@@ -126,13 +126,13 @@ def test_each_kind_has_its_exit_code(fail, error, code):
     assert fail(error).exit_code == code
 
 
-def test_a_traceback_is_there_for_the_real_thing(kprobe_process, folder):
+def test_a_traceback_is_there_for_the_real_thing(kprobe_warm, folder):
     (folder / "boom.py").write_text("def make():\n    return {}['layers']\n")
-    quiet = kprobe_process("ls", "boom.py:make")
+    quiet = kprobe_warm("ls", "boom.py:make")
     assert quiet.stderr.splitlines()[-1] == (
         f"kprobe: boom.py:make raised KeyError: 'layers'; {VERBOSE}"
     )
-    loud = kprobe_process("find", "boom.py:make", "x", "--verbose")
+    loud = kprobe_warm("find", "boom.py:make", "x", "--verbose")
     assert "\nKeyError: 'layers'\nkprobe: boom.py:make raised KeyError: 'layers'\n" in loud.stderr
     assert quiet.returncode == loud.returncode == 2
 
@@ -205,19 +205,21 @@ def test_a_long_listing_may_be_cut_short(kprobe_command, folder):
     assert (folder / "first").read_text().split()[0] == "address"
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "2>&- <&-", ">&- 2>&-", ">&- 2>&- <&-"])
-def test_what_the_caller_closed_is_written_to_by_nobody(closed, kprobe_command, folder):
-    command = f"{' '.join(kprobe_command)} dump {DIGITS} --layers digit --random 3 -o a.h5 {closed}"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+@pytest.mark.parametrize("closed", [(2,), (0, 2), (1, 2), (0, 1, 2)])
+def test_what_the_caller_closed_is_written_to_by_nobody(closed, kprobe_warm):
+    command = ("dump", DIGITS, "--layers", "digit", "--random", "3", "-o", "a.h5")
+    done = kprobe_warm(*command, closed=closed)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "3 samples, complete" in kprobe_warm("show", "a.h5").stdout
+    failed = kprobe_warm(*command, "--overwrite", "-q", "--limit", "0", closed=closed)
+    assert failed.returncode == 2
+
+
+def test_a_shell_may_have_closed_all_there_is(kprobe_command, folder):
+    command = f"{' '.join(kprobe_command)} dump {DIGITS} --layers digit --random 3 -o a.h5"
+    subprocess.run(["sh", "-c", f"{command} >&- 2>&- <&-"], check=True)
     shown = subprocess.run([*kprobe_command, "show", "a.h5"], capture_output=True, check=True)
     assert b"3 samples, complete" in shown.stdout
-    failed = subprocess.run(
-        ["sh", "-c", command.replace("--random 3", "--random 3 --overwrite -q --limit 0")],
-        capture_output=True,
-        check=False,
-    )
-    assert failed.returncode == 2
 
 
 def test_an_error_keeps_its_code_where_nobody_reads_it(kprobe_command, folder):

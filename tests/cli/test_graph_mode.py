@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,21 +86,19 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def done(place, kprobe_command):
+def done(place, warm_python_of_keras_2):
     """Run everything, two processes at a time."""
     shutil.copy(Path(__file__).parent.parent / "trace" / "detector.py", place)
     (place / "build.py").write_text(BUILD)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
 
     def run(command):
-        return subprocess.run(
-            command, cwd=place, env=clean, capture_output=True, text=True, check=False
-        )
+        return warm_python_of_keras_2.run(*command, cwd=place, env=clean)
 
-    reference = run([sys.executable, "-c", REFERENCE])
+    reference = run(["-c", REFERENCE])
     assert reference.returncode == 0, reference.stderr[-4000:]
     with ThreadPoolExecutor(2) as pool:
-        results = pool.map(run, [[*kprobe_command, *command] for command in COMMANDS.values()])
+        results = pool.map(run, [["-m", "kprobe", *command] for command in COMMANDS.values()])
         return dict(zip(COMMANDS, results, strict=True))
 
 

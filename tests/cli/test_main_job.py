@@ -32,8 +32,8 @@ def test_the_main_job_says_what_it_did_and_nothing_else(kprobe_process, folder):
         assert dump.attrs["random"]
 
 
-def test_quiet_says_nothing_and_json_alone_is_on_stdout(kprobe_process):
-    done = kprobe_process(
+def test_quiet_says_nothing_and_json_alone_is_on_stdout(kprobe_warm):
+    done = kprobe_warm(
         "dump",
         "sample_models/digits_cnn.keras",
         "--layers",

@@ -40,9 +40,9 @@ def test_a_dump_goes_through_pipes(kprobe_process, npy, digits, folder):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_stdout_that_is_full_is_one_line(kprobe_process):
+def test_a_stdout_that_is_full_is_one_line(kprobe_process, kprobe_warm):
     with Path("/dev/full").open("wb") as full:
-        dumped = kprobe_process("dump", DIGITS, "--layers", "digit", "-q", "-o", "-", stdout=full)
+        dumped = kprobe_warm("dump", DIGITS, "--layers", "digit", "-q", "-o", "-", stdout=full)
         listed = kprobe_process("ls", DIGITS, stdout=full)
     for done in (dumped, listed):
         assert done.stderr == "kprobe: stdout can't be written: No space left on device\n"

@@ -22,23 +22,22 @@ def interruptible():
 
 
 @pytest.mark.parametrize("number", [TERM, INT], ids=["SIGTERM", "SIGINT"])
-def test_a_run_that_is_stopped_says_so_and_leaves_the_old_dump(number, kprobe_command, old_dump):
+def test_a_run_that_is_stopped_says_so_and_leaves_the_old_dump(number, warm_python, old_dump):
     path, content = old_dump
     command = [
-        *(*kprobe_command, "dump", "sample_models/digits_cnn.keras", "--layers", "digit"),
+        *("-m", "kprobe", "dump", "sample_models/digits_cnn.keras", "--layers", "digit"),
         *("--random", "200000", "--batch-size", "1", "-o", "a.h5", "--overwrite"),
     ]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        partial = path.with_name("a.h5.partial")
-        while not partial.exists() and process.poll() is None:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        process.send_signal(number)
-        stdout, stderr = process.communicate()
-    assert process.returncode == 75
-    assert stdout == ""
-    said, stopped = stderr.splitlines()
+    process = warm_python.start(*command)
+    partial = path.with_name("a.h5.partial")
+    while not partial.exists() and process.is_running():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    done = process.wait()
+    assert done.returncode == 75
+    assert done.stdout == ""
+    said, stopped = done.stderr.splitlines()
     assert said == "kprobe: no --input: 200,000 random samples, seed 0"
     assert stopped.startswith("kprobe: stopped")
     assert path.read_bytes() == content

@@ -1,6 +1,7 @@
 """Save real models with both Kerases, and what the Kerases say of them: `DIRECTORY`.
 
-Run by the tests in a process of its own, so that none of the test processes imports two Kerases.
+Run by the tests in a process of its own, since saving an HDF5 file changes how a Keras saves what
+comes after it.
 """
 
 import json

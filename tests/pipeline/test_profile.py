@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from pathlib import Path
 
@@ -170,17 +169,13 @@ def test_run_metadata_of_functions_still_tells_nothing(ready, digits_cnn):
     assert not found.step_stats.dev_stats
 
 
-def test_the_command_prints_a_table(kprobe_command, tmp_path):
+def test_the_command_prints_a_table(warm_python, tmp_path):
     model = Path(__file__).parent.parent.parent / "sample_models" / "digits_cnn.keras"
     command = ["dump", str(model), "--layers", "digit", "--random", "64", "-o", "a.h5"]
     command += ["--batch-size", "32"]
-    done = subprocess.run(
-        [*kprobe_command, *command, "--profile", "profile", "-q"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=True,
-    )
+    given = ("-m", "kprobe", *command, "--profile", "profile", "-q")
+    done = warm_python.run(*given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     header, *lines = done.stdout.splitlines()
     assert header.split() == ["layer", "class", "ms", "a", "batch", "of", "32", "share", "output"]
     assert {line.split()[0] for line in lines} >= {"conv1", "conv2", "features", "digit"}

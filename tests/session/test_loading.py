@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -85,13 +83,10 @@ else:
 
 
 @pytest.mark.parametrize(("when", "said"), [("before", {"1"}), ("unrun", {"1", "refused"})])
-def test_threads_are_had_where_tensorflow_has_them_or_does_not_run_yet(when, said, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", THREADS, when, str(tmp_path / "a.h5")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_threads_are_had_where_tensorflow_has_them_or_does_not_run_yet(
+    when, said, tmp_path, warm_python
+):
+    done = warm_python.run("-c", THREADS, when, tmp_path / "a.h5")
     assert done.stdout.strip() in said, done.stderr
 
 

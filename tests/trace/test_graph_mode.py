@@ -6,10 +6,7 @@ TensorFlow 2, once after `disable_v2_behavior`.
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,30 +20,22 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("graph_mode")
 
 
-def run(folder, mode):
-    script = Path(__file__).parent / "graph_mode.py"
+def run(folder, mode, warm_python):
     path = folder / mode / "results"
     path.parent.mkdir()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, str(script), str(path), mode],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    done = warm_python.run(Path(__file__).parent / "graph_mode.py", path, mode)
     assert done.returncode == 0, done.stderr[-4000:]
     return pickle.loads(path.read_bytes())
 
 
 @pytest.fixture(scope="module")
-def functional(folder):
-    return run(folder, "v2")
+def functional(folder, warm_python):
+    return run(folder, "v2", warm_python)
 
 
 @pytest.fixture(scope="module")
-def old(folder):
-    return run(folder, "v1")
+def old(folder, warm_python):
+    return run(folder, "v1", warm_python)
 
 
 @pytest.fixture(params=["functional", "old"])
