@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -169,9 +168,17 @@ def test_run_metadata_of_functions_still_tells_nothing(ready, digits_cnn):
     assert not found.step_stats.dev_stats
 
 
-def test_the_command_prints_a_table(warm_python, tmp_path):
-    model = Path(__file__).parent.parent.parent / "sample_models" / "digits_cnn.keras"
-    command = ["dump", str(model), "--layers", "digit", "--random", "64", "-o", "a.h5"]
+def test_the_command_prints_a_table(warm_python, samples, tmp_path):
+    command = [
+        "dump",
+        str(samples / "digits_cnn.keras"),
+        "--layers",
+        "digit",
+        "--random",
+        "64",
+        "-o",
+        "a.h5",
+    ]
     command += ["--batch-size", "32"]
     given = ("-m", "kprobe", *command, "--profile", "profile", "-q")
     done = warm_python.run(*given, cwd=tmp_path)
