@@ -113,7 +113,7 @@ def parse_address(text: str) -> Address:
     if place.startswith("re:"):
         try:
             return Address(place, alias, regex=re.compile(place[3:]))
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise AddressError(f"{place!r} is not a regular expression: {error}") from None
     path, slashes, operation = place.partition("//")
     if slashes:
@@ -140,15 +140,17 @@ def names_weight(text: str) -> bool:
 
 
 _ALIAS = re.compile(r"^\s*([^\W\d][\w.\-]*)=(?!=)")
+# As many digits as a position can have, and not all that `isdigit` takes: ² is no number.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _INDEX = re.compile(r"^(.*)\[([^\[\]]*)\]$", re.DOTALL)
-_SLICE = re.compile(r"^(-?\d+)?:(-?\d+)?(?::(-?\d+)?)?$")
+_SLICE = re.compile(r"^(-?[0-9]{1,18})?:(-?[0-9]{1,18})?(?::(-?[0-9]{1,18})?)?$")
 
 
 def _parse_operation(place: str, alias: str | None, path: str, operation: str) -> Address:
     name, colon, number = operation.rpartition(":")
     if not colon:
         name, number = operation, ""
-    if not name or (colon and not number.isdigit()):
+    if not name or (colon and not _NUMBER.fullmatch(number)):
         raise AddressError(
             f"{place!r}: expected an operation and the number of its output after '//', "
             f"received {operation!r}",
@@ -184,7 +186,7 @@ def _parse_index(place: str) -> tuple[str, Index]:
     part = _SLICE.match(text)
     if part:
         return path, slice(*(int(number) if number else None for number in part.groups()))
-    if re.fullmatch(r"-?\d+", text):
+    if _NUMBER.fullmatch(text.removeprefix("-")):
         return path, int(text)
     key = text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
     if not key:
@@ -199,7 +201,7 @@ def _parse_port(place: str, path: str) -> tuple[str, str]:
     if not colon:
         return path, "out"
     head = path[: len(path) - len(body)] + name
-    if port.isdigit():
+    if _NUMBER.fullmatch(port):
         layer, _, operation = name.rpartition("/")
         if layer:
             raise AddressError(
@@ -221,7 +223,7 @@ def _parse_steps(place: str, path: str) -> tuple[Step, ...]:
     steps = []
     for text in path.split("/"):
         name, at, call = text.rpartition("@")
-        if not at or not (call == "*" or call.isdigit()):
+        if not at or not (call == "*" or _NUMBER.fullmatch(call)):
             name, call = text, ""
         if not name:
             raise AddressError(f"{place!r}: expected a layer's name between the slashes")
