@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from pasting import check_claims, check_printed, make_environment, paste_all, read_blocks
 
 import kprobe
-from kprobe.cli import cli
+from kprobe.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
 PATHS = {path.stem: path for path in sorted((ROOT / "kprobe" / "help").glob("*.md"))}

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from kprobe.dumps.layout import Column, Contents, lay_out
+from kprobe.dumps.contents import Column, Contents
+from kprobe.dumps.layout import lay_out
 from kprobe.dumps.names import RESERVED_NAMES, RESERVED_PREFIX, check_names, column_name
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump

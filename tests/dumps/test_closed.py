@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kprobe
-from kprobe.dumps.layout import REASON, VALID, Column, Contents
+from kprobe.dumps.contents import REASON, VALID, Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError

@@ -14,7 +14,7 @@ from opened import open_all
 
 from kprobe.errors import InputError
 from kprobe.inputs import ModelInput
-from kprobe.inputs.sources.faults import suggest_name
+from kprobe.naming import suggest_name
 
 NAMES = st.lists(st.text("ab01_.-", min_size=1, max_size=6), min_size=1, max_size=4, unique=True)
 

@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 
 import kprobe
-from kprobe.pipeline import estimate
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
+from kprobe.pipeline.running import estimate
 
 
 def make_model(size, filters=64, **options):
