@@ -18,21 +18,25 @@ def make_model(k):
     """Two layers, and the sizes of all the batches that run."""
     sizes = []
 
-    class Kept(k.layers.Layer):
+    class Noted(k.layers.Layer):
         def call(self, x):
             def note(values):
                 sizes.append(len(values))
                 return values
 
-            noted = tf.ensure_shape(tf.numpy_function(note, [x], tf.float32), x.shape)
-            return tf.boolean_mask(noted, noted[:, 0] > 0)
+            return tf.ensure_shape(tf.numpy_function(note, [x], tf.float32), x.shape)
+
+    class Kept(k.layers.Layer):
+        def call(self, x):
+            return tf.boolean_mask(x, x[:, 0] > 0)
 
         def compute_output_shape(self, shape):
             return (None, *shape[1:])
 
     x = k.Input((4,), name="x")
-    dense = k.layers.Dense(3, name="dense")(x)
-    return k.Model(x, [Kept(name="kept")(x), dense]), sizes
+    noted = Noted(name="noted")(x)
+    dense = k.layers.Dense(3, name="dense")(noted)
+    return k.Model(x, [Kept(name="kept")(noted), dense]), sizes
 
 
 @KERASES
