@@ -51,7 +51,7 @@ def test_names_are_utf_8():
 
 
 def test_names_of_any_number_of_rows_cost_nothing_until_they_are_asked_for():
-    with open_all([], [X], random=10**11) as samples:
+    with open_all(None, [X], random=10**11) as samples:
         names = samples.names()
         assert (len(names), names.dtype) == (10**11, "S19")
         assert names[10**11 - 1] == names[-1] == b"random[99999999999]"

@@ -13,13 +13,13 @@ IMAGE = ModelInput("image", (None, 6, 6, 3), "float32")
 
 
 def read(inputs, batch_size=64, **options):
-    with open_all([], inputs, **options) as samples:
+    with open_all(None, inputs, **options) as samples:
         batches = [batch for _, batch in samples.batches(batch_size)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def test_no_source_gives_eight_random_rows():
-    with open_all([], [IMAGE]) as samples:
+    with open_all(None, [IMAGE]) as samples:
         assert samples.random
         assert samples.rows == 8
         assert samples.names()[7] == b"random[7]"
@@ -40,7 +40,7 @@ def test_a_row_does_not_depend_on_batch_size_or_count():
     one = read([IMAGE], batch_size=1, random=10)["image"]
     many = read([IMAGE], batch_size=7, random=20)["image"]
     np.testing.assert_array_equal(one, many[:10])
-    with open_all([], [IMAGE], random=20) as samples:
+    with open_all(None, [IMAGE], random=20) as samples:
         np.testing.assert_array_equal(samples.peek(3)["image"], one[:3])
         ((_, batch),) = samples.batches(5, start=4, stop=9)
     np.testing.assert_array_equal(batch["image"], one[4:9])
@@ -89,7 +89,7 @@ def test_axes_of_any_length_get_64():
 
 def test_strings_cannot_be_made_up():
     with pytest.raises(InputError) as caught:
-        open_all([], [ModelInput("text", (None, 1), "string")])
+        open_all(None, [ModelInput("text", (None, 1), "string")])
     assert caught.value.faults == (
         "input 'text' expects string, and random values can be numbers only",
     )
@@ -118,5 +118,5 @@ def test_random_and_given_samples_exclude_each_other():
 )
 def test_numbers_out_of_range_are_refused(options, fault):
     with pytest.raises(InputError) as caught:
-        open_all([], [IMAGE], **options)
+        open_all(None, [IMAGE], **options)
     assert caught.value.faults == (fault,)
