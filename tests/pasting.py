@@ -167,10 +167,24 @@ def paste_all(
     return shown
 
 
-def make_environment(**more: str) -> dict[str, str]:
-    """Give the environment variables of a person who doesn't run tests."""
+def write_command(folder: Path, name: str, command: str) -> Path:
+    """Write a script that runs a command with the arguments it is given, and give its folder."""
+    folder.mkdir(exist_ok=True)
+    script = folder / name
+    script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    script.chmod(0o755)
+    return folder
+
+
+def make_environment(*folders: Path, **more: str) -> dict[str, str]:
+    """Give the environment variables of a person who doesn't run tests.
+
+    Args:
+        *folders: Where commands are looked for first.
+        **more: Further variables.
+    """
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = ":".join([*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**mine, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
 
 

@@ -18,7 +18,14 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pasting import check_claims, check_printed, make_environment, paste_all, read_blocks
+from pasting import (
+    check_claims,
+    check_printed,
+    make_environment,
+    paste_all,
+    read_blocks,
+    write_command,
+)
 
 import kprobe
 from kprobe.cli.main import cli
@@ -36,12 +43,9 @@ def walk(tmp_path_factory):
 
     Each page has a folder of its own, where sample_models lies as in the repository.
     """
-    binaries = tmp_path_factory.mktemp("bin")
-    command = binaries / "kprobe"
-    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m kprobe "$@"\n')
-    command.chmod(0o755)
-    env = make_environment(PYTHONPATH=str(ROOT))
-    env["PATH"] = f"{binaries}:{env['PATH']}"
+    command = f"{shlex.quote(sys.executable)} -m kprobe"
+    folder = write_command(tmp_path_factory.mktemp("bin"), "kprobe", command)
+    env = make_environment(folder, PYTHONPATH=str(ROOT))
     done = {}
 
     def run(name):

@@ -11,7 +11,14 @@ import h5py
 import numpy as np
 import pytest
 import xarray
-from pasting import check_claims, check_printed, make_environment, paste_all, read_blocks
+from pasting import (
+    check_claims,
+    check_printed,
+    make_environment,
+    paste_all,
+    read_blocks,
+    write_command,
+)
 
 import kprobe
 
@@ -38,10 +45,12 @@ def walk(clone):
     """Paste all blocks in their order; give the folder, and what each showed.
 
     The packages of the Python that runs the tests stand in for those that pip would fetch: the
-    environment that the README makes sees them, and pip finds them in place.
+    environment that the README makes sees them, and pip finds them in place. It has no script for
+    what pip didn't install: one that stands further back runs pytest with its Python.
     """
     packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     env = make_environment(
+        write_command(clone.parent / "bin", "pytest", "python -m pytest"),
         PYTHONPATH=":".join(packages),
         VIRTUAL_ENV_DISABLE_PROMPT="1",
         PIP_NO_INDEX="1",
