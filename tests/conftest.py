@@ -19,6 +19,27 @@ hypothesis.settings.load_profile("kprobe")
 
 pytest_plugins = ["model_files", "warm"]
 SAMPLES = Path(__file__).parent.parent / "sample_models"
+# What takes longest, longest first, so that one process doesn't work on it when the others are
+# done. With `--dist loadfile` a file is one process's, for the sake of its fixtures.
+LONGEST = [
+    "test_readme.py",
+    "cli/test_graph_mode.py",
+    "trace/test_graph_mode.py",
+    "cli/test_code.py",
+    "trace/test_address_table.py",
+]
+
+
+def pytest_configure(config):
+    if hasattr(config.option, "loadscopereorder"):
+        # xdist would begin with the file that has most tests, and end with the longest ones.
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session")
