@@ -65,6 +65,19 @@ def test_what_reads_files_only_imports_no_tensorflow(name, find_imports):
     assert not imports & HEAVY
 
 
+@pytest.mark.parametrize("name", ["ls", "find"])
+def test_a_command_does_not_wait_for_the_others(name, tmp_path):
+    report = (
+        "import json, sys; from kprobe.cli.main import cli; "
+        f"cli([{name!r}, '--help'], standalone_mode=False); "
+        f"json.dump([*sys.modules], open({str(tmp_path / 'modules')!r}, 'w'))"
+    )
+    subprocess.run([sys.executable, "-c", report], check=True, capture_output=True)
+    modules = json.loads((tmp_path / "modules").read_text())
+    place = "kprobe.cli.commands."
+    assert [module for module in modules if module.startswith(place)] == [place + name]
+
+
 def test_completing_a_layer_imports_no_tensorflow(find_imports):
     imports = find_imports(
         command(),

@@ -141,6 +141,10 @@ def _list_commands(ctx: click.Context | None) -> list[click.Command]:
     """List the commands, the one that runs first."""
     if ctx is None:
         return []
-    group = ctx.find_root().command
-    commands = list(group.commands.values()) if isinstance(group, click.Group) else [group]
+    root = ctx.find_root()
+    group = root.command
+    if not isinstance(group, click.Group):
+        return [group]
+    found = (group.get_command(root, name) for name in group.list_commands(root))
+    commands = [command for command in found if command is not None]
     return sorted(commands, key=lambda command: command.name != ctx.invoked_subcommand)

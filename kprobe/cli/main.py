@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -11,25 +12,41 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kprobe.cli.command import Command
-from kprobe.cli.commands.bench import bench
-from kprobe.cli.commands.dump import dump
-from kprobe.cli.commands.find import find
-from kprobe.cli.commands.help import show_help
-from kprobe.cli.commands.ls import ls
-from kprobe.cli.commands.show import show
 from kprobe.cli.error_boundary import reporting
 from kprobe.cli.usage_errors import explain_command
 from kprobe.errors import KprobeError
 from kprobe.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
+
+_COMMANDS = ("dump", "ls", "find", "show", "bench", "help")
 
 
 class _Commands(click.Group):
-    """A group whose commands all report their errors in one way."""
+    """A group whose commands all report their errors in one way.
+
+    Args:
+        homes: The modules of commands, by the commands' names: each is imported when it is needed.
+    """
 
     command_class = Command
+
+    def __init__(
+        self, *args: Any, homes: Mapping[str, str] | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(*args, **attributes)
+        self._homes = homes or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*self._homes, *super().list_commands(ctx)])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self._homes:
+            found: click.Command = getattr(importlib.import_module(self._homes[cmd_name]), cmd_name)
+            return found
+        return super().get_command(ctx, cmd_name)
 
     def make_context(
         self,
@@ -47,8 +64,9 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
-            raise KprobeError(explain_command(name, [*self.commands]))
+        known = [*self._homes, *self.commands]
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            raise KprobeError(explain_command(name, known))
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -58,7 +76,7 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[dump, ls, find, show, bench, show_help],
+    homes={name: f"kprobe.cli.commands.{name}" for name in _COMMANDS},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: kprobe ls MODEL. Then: kprobe dump MODEL --layers NAME,NAME",
 )

@@ -54,9 +54,11 @@ def fail():
     return run
 
 
-@pytest.mark.parametrize("command", cli.commands)
+@pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
 def test_every_command_is_verbose_on_request(command):
-    flags = [flag for param in cli.commands[command].params for flag in param.opts]
+    flags = [
+        flag for param in cli.get_command(click.Context(cli), command).params for flag in param.opts
+    ]
     assert flags.count("-v") == flags.count("--verbose") == 1
 
 

@@ -29,7 +29,9 @@ def _complete(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[
 @click.command("help", cls=Command)
 @click.argument("subject", required=False, shell_complete=_complete)
 @verbose_option
-def show_help(subject: str | None, **_verbose: bool) -> None:
+def help(  # noqa: A001 - the command's name
+    subject: str | None, **_verbose: bool
+) -> None:
     """Read the manual: the page of a SUBJECT, or the list of them all."""
     pages = _find_pages()
     if subject is None:
@@ -62,8 +64,8 @@ def _read_title(page: Traversable) -> str:
 
 def _explain(subject: str, subjects: list[str]) -> str:
     """Say that there is no such page, and what there is."""
-    group = click.get_current_context().find_root().command
-    if isinstance(group, click.Group) and subject in group.commands:
+    ctx = click.get_current_context().find_root()
+    if isinstance(ctx.command, click.Group) and subject in ctx.command.list_commands(ctx):
         return f"there is no page {subject!r}; `kprobe {subject} --help` tells of the command"
     hint = name_nearest(subject, subjects) or f"there are {', '.join(subjects)}"
     return f"there is no page {subject!r}; {hint}"
