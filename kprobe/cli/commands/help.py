@@ -29,9 +29,7 @@ def _complete(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[
 @click.command("help", cls=Command)
 @click.argument("subject", required=False, shell_complete=_complete)
 @verbose_option
-def help(  # noqa: A001 - the command's name
-    subject: str | None, **_verbose: bool
-) -> None:
+def help(subject: str | None, **_verbose: bool) -> None:  # noqa: A001 - the command's name
     """Read the manual: the page of a SUBJECT, or the list of them all."""
     pages = _find_pages()
     if subject is None:
