@@ -27,7 +27,7 @@ for module in sorted(graph.modules):
         if module.startswith(f"{imported}."):
             print(module, "imports", imported)
 """
-UPWARDS = "import kprobe.cli.output\n"
+UPWARDS = "import kprobe.cli.main\n"
 FOR_TYPES = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    {}"
 IN_FUNCTION = "def run():\n    {}"
 
