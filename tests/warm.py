@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -71,7 +70,7 @@ class WarmPython:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
         self._server = subprocess.Popen(
             [sys.executable, str(SERVER), self._socket],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
             env=environment,
@@ -120,7 +119,7 @@ class WarmPython:
         return self.start(*arguments, **options).wait(text=text)
 
     def close(self):
-        self._server.send_signal(signal.SIGKILL)
+        self._server.stdin.close()
         self._server.wait()
         self._log.close()
 

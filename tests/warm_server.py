@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -27,9 +28,15 @@ def reap(_signal, _frame):
 
 
 def serve(listening):
-    """Fork for each connection; return in the process that is to run something."""
+    """Fork for each connection; return in the process that is to run something.
+
+    Ends when stdin does, which is when the tests have ended, however that was.
+    """
     signal.signal(signal.SIGCHLD, reap)
     while True:
+        ready, _, _ = select.select([listening, 0], [], [])
+        if 0 in ready:
+            sys.exit()
         connection, _ = listening.accept()
         if os.fork():
             connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -198,9 +199,13 @@ def test_a_reader_that_went_away_is_told_as_of_any_filter(command, kprobe_comman
 
 def test_a_long_listing_may_be_cut_short(kprobe_command, folder):
     x = keras.Input((2,))
-    layers = [keras.layers.ReLU(name=f"a_layer_with_a_long_name_{n}") for n in range(3000)]
-    model = keras.Model(x, [layer(x) for layer in layers])
-    (folder / "model.json").write_text(model.to_json())
+    model = json.loads(keras.Model(x, keras.layers.ReLU(name="one")(x)).to_json())
+    layers = model["config"]["layers"]
+    text = json.dumps(layers.pop())
+    names = [f"a_layer_with_a_long_name_{number}" for number in range(3000)]
+    layers += [json.loads(text.replace('"one"', f'"{name}"')) for name in names]
+    model["config"]["output_layers"] = [[name, 0, 0] for name in names]
+    (folder / "model.json").write_text(json.dumps(model))
     script = f"{' '.join(kprobe_command)} ls model.json | head -1 > first; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("141\n", "")

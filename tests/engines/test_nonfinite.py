@@ -104,10 +104,14 @@ def test_fused_kernels_swallow_nothing(kind, way):
     make_trained(model)
     samples = np.concatenate([make_samples(shape, bad) for bad in BAD.values()])
     # Eagerly every operation has a kernel of its own.
-    for name, expected in zip(ACTIVATIONS, model(samples), strict=True):
+    expected_of = dict(zip(ACTIVATIONS, model(samples), strict=True))
+    names = ACTIVATIONS
+    if way == "exact":  # where nothing is fused at all: each activation with some of the kinds
+        names = ACTIVATIONS[[*KINDS].index(kind) % 3 :: 3]
+    for name in names:
         # One at a time: what several layers read isn't fused.
         got = WAYS[way](model, name, samples)[name][: len(samples)]
-        np.testing.assert_array_equal(find_kinds(got), find_kinds(expected), err_msg=name)
+        np.testing.assert_array_equal(find_kinds(got), find_kinds(expected_of[name]), err_msg=name)
 
 
 @pytest.mark.parametrize("way", ["function", "function that stays one", "loop", "branch"])

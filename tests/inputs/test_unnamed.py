@@ -80,10 +80,11 @@ def test_several_sources_of_one_input_are_read_in_a_row():
 def test_images_have_their_own_size_and_channels(shapes, expected):
     drawn = [draw(f"tree/{n}.png", *shape) for n, shape in enumerate(shapes)]
     for given in ("tree", "tree/*.png", "x=tree"):
-        ((images,), names) = (list(batch.values()) for batch in [read(given)[0]]), read(given)[1]
-        assert images[0].shape == expected
-        assert images[0].dtype == np.uint8
-        for image, pixels in zip(images[0], drawn, strict=True):
+        batch, names = read(given)
+        (images,) = batch.values()
+        assert images.shape == expected
+        assert images.dtype == np.uint8
+        for image, pixels in zip(images, drawn, strict=True):
             if pixels.shape == image.shape:
                 np.testing.assert_array_equal(image, pixels)
         assert names == ["0.png", "1.png"]

@@ -61,6 +61,12 @@ def functional(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def loaded(functional):
+    """The functional model as kprobe loads it; the tests leave it as it is."""
+    return kprobe.load_model(functional[1])
+
+
+@pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A model of Keras 3, exported."""
     keras.utils.set_random_seed(1)
@@ -242,17 +248,16 @@ def test_listing_imports_no_tensorflow(functional, exported):
 
 
 @pytest.mark.parametrize("layer", ["conv", "norm", "relu", "both", "rnn", "head"])
-def test_the_layers_of_a_keras_model_are_those_of_the_saved_one(functional, layer):
-    model, path = functional
+def test_the_layers_of_a_keras_model_are_those_of_the_saved_one(functional, loaded, layer):
+    model, _ = functional
     images = IMAGES.astype("f4")
     expected = tf_keras.Model(model.input, model.get_layer(layer).output)(images)
-    got = kprobe.function(kprobe.load_model(path), layer, exact=True)(images)[layer]
+    got = kprobe.function(loaded, layer, exact=True)(images)[layer]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
-def test_the_operations_of_a_layer_without_its_class_are_there(functional):
-    model = kprobe.load_model(functional[1])
-    got = kprobe.function(model, ["inner@1/double//mul*", "inner@1/flat"])(IMAGES.astype("f4"))
+def test_the_operations_of_a_layer_without_its_class_are_there(loaded):
+    got = kprobe.function(loaded, ["inner@1/double//mul*", "inner@1/flat"])(IMAGES.astype("f4"))
     doubled, flat = got.values()
     np.testing.assert_array_equal(doubled, flat * 2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import keras
@@ -59,6 +60,12 @@ KINDS = {
 EACH = pytest.mark.parametrize("kind", KINDS)
 
 
+@functools.cache
+def make_model(k, kind):
+    """One for all tests, which leave it as it is."""
+    return KINDS[kind][0](k)
+
+
 def reference(k, model, kind, data):
     """What Keras itself gives for the layer."""
     if kind == "siamese":
@@ -76,23 +83,23 @@ def save(model, folder):
 @KERASES
 @EACH
 def test_only_what_is_needed_is_asked_for(k, kind, tmp_path):
-    make, layer, needed, data, *_ = KINDS[kind]
-    model = make(k)
+    _, layer, needed, data, *_ = KINDS[kind]
+    model = make_model(k, kind)
     expected = np.asarray(reference(k, model, kind, data))
-    for origin in (model, save(model, tmp_path)):
-        received = kprobe.activations(origin, layer, {needed: data})
-        np.testing.assert_allclose(received[layer], expected, rtol=1e-5, atol=1e-6)
-        kprobe.dump(origin, layer, inputs={needed: data}, output=tmp_path / "a.h5", overwrite=True)
-        with kprobe.open_dump(tmp_path / "a.h5") as dump:
-            np.testing.assert_allclose(dump[layer][:], expected, rtol=1e-5, atol=1e-6)
-            assert [each["input"] for each in json.loads(dump.attrs["inputs"])] == [needed]
+    received = kprobe.activations(save(model, tmp_path), layer, {needed: data})
+    np.testing.assert_allclose(received[layer], expected, rtol=1e-5, atol=1e-6)
+    # The command line, below, dumps what a file holds.
+    kprobe.dump(model, layer, inputs={needed: data}, output=tmp_path / "a.h5")
+    with kprobe.open_dump(tmp_path / "a.h5") as dump:
+        np.testing.assert_allclose(dump[layer][:], expected, rtol=1e-5, atol=1e-6)
+        assert [each["input"] for each in json.loads(dump.attrs["inputs"])] == [needed]
 
 
 @KERASES
 @EACH
 def test_what_is_not_needed_may_be_given_all_the_same(k, kind):
-    make, layer, needed, data, other, _ = KINDS[kind]
-    model = make(k)
+    _, layer, needed, data, other, _ = KINDS[kind]
+    model = make_model(k, kind)
     alone = kprobe.activations(model, layer, {needed: data})[layer]
     shape = (ROWS, *model.inputs[1].shape[1:])
     for values in (np.ones(shape, "float32"), np.ones((2, *shape[1:]), "float32")):
@@ -103,8 +110,8 @@ def test_what_is_not_needed_may_be_given_all_the_same(k, kind):
 @KERASES
 @EACH
 def test_what_is_needed_and_missing_is_named_with_shape_and_dtype(k, kind, tmp_path):
-    make, _, needed, data, other, described = KINDS[kind]
-    model = make(k)
+    *_, needed, data, other, described = KINDS[kind]
+    model = make_model(k, kind)
     for origin in (model, save(model, tmp_path)):
         with pytest.raises(kprobe.KprobeError) as caught:
             kprobe.activations(origin, "last", {needed: data})
@@ -118,8 +125,8 @@ def test_what_is_needed_and_missing_is_named_with_shape_and_dtype(k, kind, tmp_p
 def test_the_command_line_asks_for_no_more(kind, tmp_path, monkeypatch):
     monkeypatch.setattr("kprobe.cli.stdio._own_stdout", None)
     monkeypatch.chdir(tmp_path)
-    make, layer, needed, data, other, described = KINDS[kind]
-    model = make(keras)
+    _, layer, needed, data, other, described = KINDS[kind]
+    model = make_model(keras, kind)
     save(model, tmp_path)
     np.save("data.npy", data)
     given = ["-i", f"{needed}=data.npy"]
@@ -129,6 +136,7 @@ def test_the_command_line_asks_for_no_more(kind, tmp_path, monkeypatch):
         expected = np.asarray(reference(keras, model, kind, data))
         np.testing.assert_allclose(dump[layer][:], expected, rtol=1e-5, atol=1e-6)
     arguments = ["bench", "model.keras", "-l", layer, *given, "--batch-size", "2", "--json"]
+    arguments += ["--seconds", "0.05s"]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
     done = CliRunner().invoke(cli, ["dump", "model.keras", "-l", "last", *given, "-o", "b.h5"])
     assert done.exit_code == 2
@@ -136,15 +144,17 @@ def test_the_command_line_asks_for_no_more(kind, tmp_path, monkeypatch):
 
 
 def test_a_bench_reads_what_is_needed():
-    make, layer, needed, data, *_ = KINDS["siamese"]
-    with plan_job(make_job(model=make(keras), layers=layer, inputs={needed: data})) as ready:
+    _, layer, needed, data, *_ = KINDS["siamese"]
+    with plan_job(
+        make_job(model=make_model(keras, "siamese"), layers=layer, inputs={needed: data})
+    ) as ready:
         (measured,) = bench(ready, [2], seconds=0.01)
     assert measured.reading.bytes == measured.reading.samples * data[0].nbytes
 
 
 def test_a_model_that_runs_eagerly_needs_them_all():
-    make, layer, needed, data, other, described = KINDS["siamese"]
-    model = make(keras)
+    _, layer, needed, data, other, described = KINDS["siamese"]
+    model = make_model(keras, "siamese")
     with pytest.raises(kprobe.KprobeError) as caught:
         kprobe.activations(model, layer, {needed: data}, eager=True)
     assert f"received none for {other} {described}; add" in str(caught.value)
