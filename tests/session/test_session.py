@@ -130,15 +130,17 @@ def test_the_command_line_asks_for_no_more(kind, tmp_path, monkeypatch):
     save(model, tmp_path)
     np.save("data.npy", data)
     given = ["-i", f"{needed}=data.npy"]
-    done = CliRunner().invoke(cli, ["dump", "model.keras", "-l", layer, *given, "-o", "a.h5"])
+    done = CliRunner().invoke(cli, ["dump", "-v", "model.keras", "-l", layer, *given, "-o", "a.h5"])
     assert done.exit_code == 0, done.output
     with kprobe.open_dump("a.h5") as dump:
         expected = np.asarray(reference(keras, model, kind, data))
         np.testing.assert_allclose(dump[layer][:], expected, rtol=1e-5, atol=1e-6)
-    arguments = ["bench", "model.keras", "-l", layer, *given, "--batch-size", "2", "--json"]
-    arguments += ["--seconds", "0.05s"]
+    arguments = ["bench", "-v", "model.keras", "-l", layer, *given, "--batch-size", "2"]
+    arguments += ["--json", "--seconds", "0.05s"]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
-    done = CliRunner().invoke(cli, ["dump", "model.keras", "-l", "last", *given, "-o", "b.h5"])
+    done = CliRunner().invoke(
+        cli, ["dump", "-v", "model.keras", "-l", "last", *given, "-o", "b.h5"]
+    )
     assert done.exit_code == 2
     assert f"received none for {other} {described}; add --input {other}=FILE" in done.output
 
@@ -232,7 +234,8 @@ def test_the_command_line_takes_and_leaves_optional_inputs(optional, monkeypatch
     optional(False, True)
     np.save("a.npy", VALUES)
     np.save("b.npy", -VALUES)
-    common = ["dump", "model.keras", "--custom-objects", "maybe.py", "-l", "maybe", "--overwrite"]
+    common = ["dump", "-v", "model.keras", "--custom-objects", "maybe.py"]
+    common += ["-l", "maybe", "--overwrite"]
     for given, expected in (
         (["a=a.npy"], VALUES * 2),
         (["a.npy"], VALUES * 2),
