@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.command import Command
+from kprobe.cli.command_class import Command
 from kprobe.cli.error_boundary import reporting
 from kprobe.cli.usage_errors import explain_command
 from kprobe.errors import KprobeError

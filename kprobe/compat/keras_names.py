@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kprobe.compat.names import PrivateAttribute, PrivateName
+from kprobe.compat.private_names import PrivateAttribute, PrivateName
 
 _BOTH = ("keras", "tf_keras")
 _KERAS_2 = ("tf_keras",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kprobe.compat.names import PrivateAttribute, PrivateName
+from kprobe.compat.private_names import PrivateAttribute, PrivateName
 
 # How TensorFlow runs.
 EAGER_CONTEXT = PrivateName(

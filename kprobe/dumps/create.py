@@ -15,7 +15,7 @@ from kprobe.dumps.attributes import set_attributes
 from kprobe.dumps.contents import INDEX
 from kprobe.dumps.dimensions import Dimensions
 from kprobe.dumps.files.extend import PAGE, find_header, lies_in_one_page
-from kprobe.dumps.ragged import inner_shape
+from kprobe.dumps.ragged_columns import inner_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from kprobe.dumps.attributes import escape
 from kprobe.dumps.create import create
 from kprobe.dumps.files.disk import write_at
 from kprobe.dumps.files.space import check_space, reserve
-from kprobe.dumps.ragged import make_room
+from kprobe.dumps.ragged_columns import make_room
 from kprobe.errors import DumpError, Hint, Setting
 
 if TYPE_CHECKING:

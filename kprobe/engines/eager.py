@@ -17,9 +17,9 @@ from kprobe.saved_signature import SavedSignature
 from kprobe.subgraph.state import State, holds_seed, make_key
 from kprobe.trace.composite import list_components, make_plain
 from kprobe.trace.fetch import find_fetches
+from kprobe.trace.model_inputs import call_model
 from kprobe.trace.recorder import Record
 from kprobe.trace.run_symbolically import describe_failure, number_calls
-from kprobe.trace.signature import call_model
 from kprobe.trace.trace import Trace
 from kprobe.trace.watch import recording
 

@@ -13,7 +13,7 @@ from kprobe.inputs.sources.uneven import is_uneven
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from kprobe.inputs.sources.faults import Faults
+    from kprobe.inputs.sources.fault_list import Faults
     from kprobe.inputs.sources.model_input import ModelInput
     from kprobe.inputs.sources.source import Source
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, InputError, Setting
-from kprobe.inputs.sources.faults import Faults
+from kprobe.inputs.sources.fault_list import Faults
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from kprobe.inputs.locating import locate
 from kprobe.inputs.pairing import Pairing
 from kprobe.inputs.parsing import parse_feeds
 from kprobe.inputs.samples import Samples
-from kprobe.inputs.sources.faults import Faults
+from kprobe.inputs.sources.fault_list import Faults
 from kprobe.inputs.sources.random_rows import DEFAULT_ROWS, RandomRows
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from kprobe.inputs.parsing import Given
-    from kprobe.inputs.sources.faults import Faults
+    from kprobe.inputs.sources.fault_list import Faults
 
 # What the only input of a model is called where neither the model nor the user names it.
 ONLY_INPUT = "inputs"

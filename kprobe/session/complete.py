@@ -20,7 +20,7 @@ from kprobe.saved_signature import SavedSignature
 from kprobe.trace.graph_mode import is_graph_mode
 from kprobe.trace.graph_mode_variables import initialize_large
 from kprobe.trace.learn import is_built, learn_signature
-from kprobe.trace.signature import list_optional, read_signature
+from kprobe.trace.model_inputs import list_optional, read_signature
 
 if TYPE_CHECKING:
     import contextlib

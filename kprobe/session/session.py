@@ -19,8 +19,8 @@ from kprobe.subgraph.apply_preprocessing import prepare
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.trace.fetch import Fetch, find_fetches
 from kprobe.trace.graph_mode import is_graph_mode
+from kprobe.trace.model_inputs import arrange_inputs, library_of, list_optional, read_signature
 from kprobe.trace.run_symbolically import trace
-from kprobe.trace.signature import arrange_inputs, library_of, list_optional, read_signature
 
 if TYPE_CHECKING:
     import contextlib

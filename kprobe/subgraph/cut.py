@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.errors import AddressError
+from kprobe.graphdef.apply_replacement import replace
 from kprobe.graphdef.extract import extract, find_updates, find_written
 from kprobe.graphdef.lift import lift
-from kprobe.graphdef.substitute import replace
 from kprobe.subgraph.state import holds_seed
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import Hint, InputError, Setting
+from kprobe.trace.model_inputs import Keywords, Learned, call_model, library_of, remember
 from kprobe.trace.run_symbolically import describe_failure
-from kprobe.trace.signature import Keywords, Learned, call_model, library_of, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.tensorflow_names import ARGUMENT_NAMES
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.trace.restored import copy_function
+from kprobe.trace.copy_restored import copy_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,8 +16,8 @@ from kprobe.saved_signature import SavedSignature
 from kprobe.trace.composite import list_components, make_plain
 from kprobe.trace.dropped import Sorting
 from kprobe.trace.graph_mode import is_graph_mode, trace_session
+from kprobe.trace.model_inputs import call_model
 from kprobe.trace.run_signature import run_signature
-from kprobe.trace.signature import call_model
 from kprobe.trace.trace import Trace, TracedCall
 from kprobe.trace.watch import recording
 

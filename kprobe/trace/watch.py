@@ -15,8 +15,8 @@ from kprobe.compat.keras_names import LAYER_OF_GRAPH_MODE
 from kprobe.compat.patching import patched
 from kprobe.compat.retrace import functions_traced_anew
 from kprobe.compat.tensorflow_names import WHILE_LOOP
+from kprobe.trace.copy_restored import restored_functions_copied
 from kprobe.trace.recorder import Recorder
-from kprobe.trace.restored import restored_functions_copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,9 +22,9 @@ import tensorflow as tf
 from turns import ratio, take_turns
 
 from kprobe.trace.fetch import find_fetches
+from kprobe.trace.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.run_symbolically import trace
 from kprobe.trace.search import search_upstream
-from kprobe.trace.signature import arrange_inputs, read_signature
 
 if TYPE_CHECKING:
     from kprobe.trace.trace import Trace

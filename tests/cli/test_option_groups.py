@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from kprobe.cli.command import Command
+from kprobe.cli.command_class import Command
 from kprobe.cli.main import cli
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.group import OptionGroup, declare

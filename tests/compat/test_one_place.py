@@ -151,7 +151,7 @@ def test_all_rooms_are_looked_at():
 
 def test_every_name_that_compat_holds_is_used():
     from kprobe.compat import keras_names, tensorflow_names
-    from kprobe.compat.names import PrivateAttribute, PrivateName
+    from kprobe.compat.private_names import PrivateAttribute, PrivateName
 
     kinds = (PrivateName, PrivateAttribute)
     homes = {ROOT / "compat" / "keras_names.py", ROOT / "compat" / "tensorflow_names.py"}

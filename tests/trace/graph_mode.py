@@ -25,10 +25,10 @@ import kprobe
 from kprobe.compat.eager_mode import eagerly
 from kprobe.trace.graph_mode import recording_session
 from kprobe.trace.graph_mode_variables import find_variables, take_values
+from kprobe.trace.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.operations import list_operations
 from kprobe.trace.run_symbolically import trace
 from kprobe.trace.search import search_upstream
-from kprobe.trace.signature import arrange_inputs, read_signature
 
 KL = keras.layers
 K = keras.src.backend  # the public one lacks get_session and function

@@ -14,9 +14,9 @@ import tf_keras
 
 import kprobe
 from kprobe.trace.fetch import find_fetches
+from kprobe.trace.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.run_symbolically import trace
 from kprobe.trace.search import search_upstream
-from kprobe.trace.signature import arrange_inputs, read_signature
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 STEPS = np.random.default_rng(0).normal(size=(3, 7, 4)).astype("float32")

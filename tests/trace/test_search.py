@@ -8,9 +8,9 @@ import tensorflow as tf
 import tf_keras
 
 from kprobe.errors import AddressError
+from kprobe.trace.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.run_symbolically import trace
 from kprobe.trace.search import search_upstream
-from kprobe.trace.signature import arrange_inputs, read_signature
 
 
 def open_trace(model):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kprobe.cli.command import Command
+from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing, planned
 from kprobe.cli.job_settings import check_layers, name_output
 from kprobe.cli.options.compute import compute_options

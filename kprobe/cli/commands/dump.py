@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.cli.command import Command
+from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing, planned
 from kprobe.cli.config_file import config_option, put_rivals_aside
 from kprobe.cli.destination import goes_to_stdout, opening_output

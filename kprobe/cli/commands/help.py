@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from kprobe.cli.command import Command
+from kprobe.cli.command_class import Command
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.printing import print_line, print_table
 from kprobe.cli.stdio import own_stdout

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kprobe.cli.command import Command
+from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.samples import building_options

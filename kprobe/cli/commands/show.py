@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kprobe.cli.command import Command
+from kprobe.cli.command_class import Command
 from kprobe.cli.commands.dump import dump as dump_command
 from kprobe.cli.config_file import write_config
 from kprobe.cli.options.values import File

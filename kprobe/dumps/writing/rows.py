@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.dumps.create import COMPLETE, TIME, find_offsets
 from kprobe.dumps.partial import explained
-from kprobe.dumps.ragged import RaggedColumns
+from kprobe.dumps.ragged_columns import RaggedColumns
 from kprobe.dumps.writing.batch import Batch, Coverage
 from kprobe.dumps.writing.pieces import cut
 from kprobe.dumps.writing.write_threads import WriteThreads

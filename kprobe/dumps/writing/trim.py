@@ -11,7 +11,7 @@ from kprobe.dumps.contents import INDEX
 from kprobe.dumps.create import COMMITTED, COMPLETE, TIME, find_offsets
 from kprobe.dumps.files.disk import WriteBehind, write_at
 from kprobe.dumps.layout import lay_out
-from kprobe.dumps.ragged import RaggedColumns
+from kprobe.dumps.ragged_columns import RaggedColumns
 from kprobe.hdf5 import open_afresh
 
 if TYPE_CHECKING:

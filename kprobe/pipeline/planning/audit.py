@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.engines.computation import Computation
 from kprobe.engines.engine import FetchSpec
+from kprobe.engines.rows import Computation
 from kprobe.errors import AddressError, ModelError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kprobe.dumps.contents import Column
-    from kprobe.engines.computation import Computation
+    from kprobe.engines.rows import Computation
     from kprobe.inputs.samples import Samples
     from kprobe.pipeline.planning.job import Job
 

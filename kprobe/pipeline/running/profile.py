@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from kprobe.compat.tensorflow_names import PROFILE
 from kprobe.errors import InputError, KprobeError
-from kprobe.pipeline.running.estimate import time_batches
+from kprobe.pipeline.running.forecast import time_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,7 +15,7 @@ import tensorflow as tf
 import kprobe
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
-from kprobe.pipeline.running import estimate
+from kprobe.pipeline.running import forecast
 
 
 def make_model(size, filters=64, **options):
@@ -104,7 +104,7 @@ def test_what_nobody_knows_the_time_of_is_taken_for_slow(tmp_path):
 @pytest.fixture
 def second_a_sample(monkeypatch):
     """A clock by which computing takes a second a sample, and nothing else takes any time."""
-    clock, lock, run_batch = [0], threading.Lock(), estimate.run_batch
+    clock, lock, run_batch = [0], threading.Lock(), forecast.run_batch
 
     def run(plan, first, batch, good):
         results = run_batch(plan, first, batch, good)
@@ -112,8 +112,8 @@ def second_a_sample(monkeypatch):
             clock[0] += len(next(iter(batch.values())))
         return results
 
-    monkeypatch.setattr(estimate, "run_batch", run)
-    monkeypatch.setattr(estimate, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(forecast, "run_batch", run)
+    monkeypatch.setattr(forecast, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
 
 @pytest.mark.parametrize(("batch_size", "streams"), [(64, 1), (64, 2), (5, 1), (5, 2), (1, 2)])
@@ -121,7 +121,7 @@ def test_an_estimate_counts_the_samples(tmp_path, second_a_sample, batch_size, s
     given = {"model": make_model(8, 4), "layers": ["pool"], "random": 64}
     options = {"output": tmp_path / "a.h5", "batch_size": batch_size, "streams": streams}
     with plan_job(make_job(**given, **options)) as ready:
-        assert estimate.estimate_seconds(ready) == 64
+        assert forecast.estimate_seconds(ready) == 64
 
 
 def test_an_estimate_counts_the_samples_of_many_shapes(tmp_path, second_a_sample):
@@ -131,7 +131,7 @@ def test_an_estimate_counts_the_samples_of_many_shapes(tmp_path, second_a_sample
     given = {"model": model, "layers": ["wide"], "inputs": {"image": uneven}}
     options = {"output": tmp_path / "a.h5", "batch_size": 64, "streams": 1}
     with plan_job(make_job(**given, **options)) as ready:
-        assert estimate.estimate_seconds(ready) == 64
+        assert forecast.estimate_seconds(ready) == 64
 
 
 def test_what_is_asked_for_is_done(tmp_path):

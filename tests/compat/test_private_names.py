@@ -15,7 +15,7 @@ import tensorflow as tf
 import tf_keras
 
 from kprobe.compat import keras_names, tensorflow_names
-from kprobe.compat.names import PrivateAttribute, PrivateName
+from kprobe.compat.private_names import PrivateAttribute, PrivateName
 from kprobe.errors import KprobeError
 
 LIBRARIES = {"keras": keras, "tensorflow": tf, "tf_keras": tf_keras}

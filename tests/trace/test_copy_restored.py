@@ -8,9 +8,9 @@ import tensorflow as tf
 import tf_keras
 
 import kprobe
-from kprobe.trace.restored import restored_functions_copied
+from kprobe.trace.copy_restored import restored_functions_copied
+from kprobe.trace.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.run_symbolically import trace
-from kprobe.trace.signature import arrange_inputs, read_signature
 
 ROWS = np.random.default_rng(0).normal(size=(6, 5)).astype("f4")
 
