@@ -25,8 +25,8 @@ def check_count(
     """Yield what is wrong with a whole number, or with None where that is `optional`."""
     if value is None and optional:
         return
-    whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not whole or not least <= value <= most:
+    is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not is_integer or not least <= value <= most:
         yield f"{name}: expected a whole number from {least} to {most}, received {value!r}"
 
 

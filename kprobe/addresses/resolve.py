@@ -103,10 +103,10 @@ def _resolve_one(
     named: Mapping[str, Sequence[C]],
 ) -> list[Target[C]]:
     alias, place = split_alias(text)
-    for whole, name in ((text, None), (place, alias)):
+    for name, its_alias in ((text, None), (place, alias)):
         # Older models have layers called `conv1/bn`: a path that is there wins.
-        if whole in named:
-            return [Target(named[whole][0], Address(whole, name, steps=()))]
+        if name in named:
+            return [Target(named[name][0], Address(name, its_alias, steps=()))]
     address = parse_address(text)
     others: Sequence[C] = ()
     if address.weight is not None:

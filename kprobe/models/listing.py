@@ -263,10 +263,10 @@ def _infer_network(
             calls[name, call] = list(tensors.values()) if len(tensors) > 1 else tensors[0]
     outputs = [_find_shape(ref, by_name, calls, mentioned) for ref in network.outputs]
     told = [shape for shape in outputs if shape is not None]
-    whole: Shapes | None = None
+    returned: Shapes | None = None
     if told and len(told) == len(outputs):
-        whole = told[0] if len(told) == 1 else told
-    return _NetworkShapes(calls, inner, whole)
+        returned = told[0] if len(told) == 1 else told
+    return _NetworkShapes(calls, inner, returned)
 
 
 def _infer_call(

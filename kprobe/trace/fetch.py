@@ -113,10 +113,10 @@ def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
     chosen = _choose(place, parts, address.index)
     named = [(place if key is None else f"{place}[{key}]", tensor) for key, tensor in chosen]
     # A call of which one output is used may have another that is of one row only.
-    whole = [(name, tensor) for name, tensor in named if not trace.is_leftover(tensor)]
-    if not whole:
+    kept = [(name, tensor) for name, tensor in named if not trace.is_leftover(tensor)]
+    if not kept:
         raise AddressError(f"{named[0][0]!r} {VECTORIZED}", hint=hint_at_vectorized(call.address))
-    return _name(whole, address, call.address, call.class_name)
+    return _name(kept, address, call.address, call.class_name)
 
 
 def _fetch_weights(address: Address, calls: Sequence[TracedCall], trace: Trace) -> list[Fetch]:

@@ -172,12 +172,12 @@ class _Cut(NamedTuple):
 def _list_records(model: Any) -> list[Record]:
     """Give the model's own call, its inputs, then the calls of its layers in their order."""
     graph = model.outputs[0].graph
-    whole = Record(model, model.name, None, graph, list(model.inputs), outputs=model.outputs)
-    whole.span = (0, graph.version)
+    own = Record(model, model.name, None, graph, list(model.inputs), outputs=model.outputs)
+    own.span = (0, graph.version)
     inputs = []
     for part in model.inputs:
         layer = HISTORY.find(part)[0]
-        inputs.append(Record(layer, layer.name, whole, graph, [], outputs=part, is_input=True))
+        inputs.append(Record(layer, layer.name, own, graph, [], outputs=part, is_input=True))
     recorded: list[Record] = graph.get_collection(_CALLS)
     known = {id(tensor) for record in recorded for tensor in tf.nest.flatten(record.outputs)}
     missed = [
@@ -189,7 +189,7 @@ def _list_records(model: Any) -> list[Record]:
     for record in (*recorded, *missed):
         begins[id(record)] = begins.get(id(record.parent), record.span[0])
     calls = sorted((*recorded, *missed), key=lambda record: begins[id(record)])
-    return [whole, *inputs, *calls]
+    return [own, *inputs, *calls]
 
 
 def _find_nodes(model: Any) -> Iterator[Record]:
@@ -230,7 +230,7 @@ def _cut_out(
     graph = model.outputs[0].graph
     with graph.as_default():
         updates = [op.name for op in map(_operation, model.updates) if op.graph is graph]
-    whole = graph.as_graph_def()
+    definition = graph.as_graph_def()
     live = find_ancestors(model.outputs)
     wanted = {_edge(tensor): None for tensor in (*model.outputs, *model.inputs)}
     for record in records:
@@ -239,8 +239,8 @@ def _cut_out(
             masks = [MASK.read(tensor) for tensor in outputs]
             tensors = [t for t in (*outputs, *masks, *record.inputs) if t is not None]
             wanted |= {_edge(tensor): None for tensor in tensors if tensor.graph is graph}
-    stops = {node.name for node in whole.node if node.op == "VarHandleOp"} - set(lost)
-    definition, consumed = extract(whole, [*wanted, *updates], stops)
+    stops = {node.name for node in definition.node if node.op == "VarHandleOp"} - set(lost)
+    definition, consumed = extract(definition, [*wanted, *updates], stops)
     inputs = {part.op.name: _data(part) for part in model.inputs}
     handles = {name: name for name in sorted(consumed)}
     phases = set()
@@ -308,11 +308,11 @@ class _Copy:
         self._places = [places.get(renamed.get(op.name, op.name)) for op in graph.get_operations()]
 
     def copy(self, records: Sequence[Record]) -> list[Record]:
-        whole = records[0]
+        own = records[0]
         copies = {id(record): replace(record) for record in records}
         for original, record in zip(records, copies.values(), strict=True):
-            if original is not whole:
-                record.parent = copies[id(original.parent or whole)]
+            if original is not own:
+                record.parent = copies[id(original.parent or own)]
             record.inputs = [self._tensor(tensor) for tensor in record.inputs]
             record.outputs = tf.nest.map_structure(self._tensor, record.outputs)
             if record.graph is self._graph:

@@ -101,13 +101,13 @@ class Trace:
     def find_live(self, graph: tf.Graph) -> set[tf.Operation]:
         """Give the operations of a graph that its results, or those of calls in it, depend on."""
         if graph not in self._live:
-            whole = graph is self.graph
-            ends = [] if whole else [*graph.outputs]
+            is_outer = graph is self.graph
+            ends = [] if is_outer else [*graph.outputs]
             for call in self.calls:
                 given = [tensor for _, tensor in call.outputs if tensor.graph is graph]
                 masks = [MASK.read(tensor) for tensor in given]
                 ends += [*given, *(mask for mask in masks if mask is not None)]
-            found = find_ancestors(ends, self.live if whole else ())
+            found = find_ancestors(ends, self.live if is_outer else ())
             leftovers = self._leftovers_in(graph)
             self._live[graph] = (
                 {op for op in found if op.name not in leftovers} if leftovers else found

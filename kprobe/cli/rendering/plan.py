@@ -107,8 +107,8 @@ def _print_plan(plan: Plan, records: Sequence[Mapping[str, Any]]) -> None:
         )
         for record in records
     ]
-    whole = "as they come" if nobody_knows else format_bytes(plan.bytes)
-    total = ("in all", "", "", format_bytes(plan.row_bytes), whole)
+    total_bytes = "as they come" if nobody_knows else format_bytes(plan.bytes)
+    total = ("in all", "", "", format_bytes(plan.row_bytes), total_bytes)
     samples = "all samples" if nobody_knows else count(plan.rows, "sample")
     header = ("address", "dtype", "shape", "a sample", samples)
     print_table(header, [*table, total], numbers={*header[3:]})

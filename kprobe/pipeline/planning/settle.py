@@ -230,8 +230,9 @@ def _hint_at_size(session: Session) -> Hint | str:
             Setting("batch_size", "N", python="N"),
         )
     if (session.compute.batch_size or 1) > 1:
-        whole = ", to store it whole for each sample"
-        return Hint("leave it out, or ", Setting("batch_size"), whole)
+        return Hint(
+            "leave it out, or ", Setting("batch_size"), ", to store it whole for each sample"
+        )
     return "leave it out"
 
 
