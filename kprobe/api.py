@@ -156,7 +156,7 @@ def dump(
             axis of samples comes first. Without any, random samples.
         **settings: Those of `load_model`; and feeds: what is fed, by address. ragged: addresses
             whose shape differs from sample to sample. random: how many random samples. seed:
-            where randomness starts. limit: how many samples at the most. preprocessing, images: a
+            where randomness starts. limit: at most how many samples. preprocessing, images: a
             `Preprocessing`, an `ImageOptions`, or several by input name. labels_from_folders,
             on_error, exact, training, stateful, eager, precision, batch_size, streams, threads,
             device, audit, fail_on: as `kprobe.inputs.spec.SampleSpec` and

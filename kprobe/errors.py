@@ -1,7 +1,7 @@
 """The exceptions kprobe raises, each with the exit code of its kind.
 
 A message says what was expected and what was received; its hint says what to do. A hint names
-settings by what they are, and whoever shows it spells them: the command line as flags, Python
+settings by what they are, and what shows it spells them: the command line as flags, Python
 as arguments. Several faults found at once travel in one exception, a line each.
 """
 

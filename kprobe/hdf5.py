@@ -105,7 +105,7 @@ class _File(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         content = memoryview(buffer).cast("B")
         done = 0
-        while done < content.nbytes:  # the system reads 2 GB at the most
+        while done < content.nbytes:  # the system reads at most 2 GB
             size = os.preadv(self._file, [content[done:]], self._place)
             if not size:
                 break

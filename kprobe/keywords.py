@@ -128,7 +128,7 @@ def spelling_out(settings: type, *parts: type) -> Callable[[Callable[P, R]], Cal
 
 def _make_plain(value: Any) -> Any:
     """Give a switch of numpy's as Python's."""
-    # Whoever has one has imported it.
+    # If there is one, it has been imported.
     numpy = sys.modules.get("numpy")
     return bool(value) if numpy is not None and isinstance(value, numpy.bool_) else value
 

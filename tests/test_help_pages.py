@@ -176,7 +176,7 @@ def list_errors(error):
 
 def test_all_exit_codes_are_told():
     told = [int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["exit-codes"], re.MULTILINE)]
-    # Beside those of errors: done, done with samples left out, a bug, and a reader that went away.
+    # Beside those of errors: done, done with samples left out, a bug, and a closed pipe.
     codes = {error.exit_code for error in list_errors(kprobe.KprobeError)} | {0, 3, 70, 141}
     assert told == sorted(codes)
 
@@ -266,7 +266,7 @@ def test_a_misspelt_subject_is_answered_with_the_nearest():
     told = {
         "adresses": "there is no page 'adresses'; nearest: addresses",
         "sample": "there is no page 'sample'; nearest: samples",
-        "dump": "there is no page 'dump'; `kprobe dump --help` tells of the command",
+        "dump": "there is no page 'dump'; `kprobe dump --help` describes the command",
         "zzz": f"there is no page 'zzz'; there are {', '.join(PAGES)}",
     }
     for subject, line in told.items():

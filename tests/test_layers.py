@@ -34,7 +34,7 @@ IN_FUNCTION = "def run():\n    {}"
 
 @pytest.fixture
 def tree(tmp_path):
-    """Copy the package, with what the tools are told of it."""
+    """Copy the package, with the settings of the tools."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "kprobe", tmp_path / "kprobe", ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

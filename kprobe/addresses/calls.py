@@ -39,7 +39,7 @@ class DroppedCall(LayerCall):
 
     Attributes:
         reason: Why, to be put behind its address.
-        hint: What can be had instead, or None.
+        hint: What there is instead, or None.
         layer: The layer, which may have weights all the same.
     """
 

@@ -125,7 +125,7 @@ def parse_address(text: str) -> Address:
         return replace(address, port=cast("Port", port))
     if index is not None:
         raise AddressError(
-            f"{place!r}: brackets choose among outputs, and a weight comes whole",
+            f"{place!r}: brackets choose among outputs, and a weight has no parts",
             hint=f"write {place[: place.rindex('[')]}",
         )
     return replace(address, weight=port)

@@ -61,7 +61,7 @@ def write_config(command: click.Command, job: Mapping[str, Any]) -> str:
         del values["layers"]
         values["every"] = True
     if unknown := values.keys() - names.keys():
-        raise DumpError(f"no option says {', '.join(sorted(unknown))}")
+        raise DumpError(f"no option sets {', '.join(sorted(unknown))}")
     lines = [f"{names[name]} = {_write(value)}" for name, value in values.items()]
     for line in lines:
         if not line.isascii() and any("\ud800" <= letter <= "\udfff" for letter in line):

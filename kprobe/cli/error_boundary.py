@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BUG = 70
 STOPPED = 75
-# What a shell tells of a process that SIGPIPE ended, as it ends other filters.
+# What a shell reports of a process that SIGPIPE ended, as it ends other filters.
 READER_GONE = 141
 
 

@@ -59,13 +59,13 @@ NESTED_INPUTS = PrivateAttribute(
 LAYER_OF_GRAPH_MODE = PrivateName(
     "src.engine.base_layer_v1",
     "Layer",
-    "every layer's call passes through where eager execution is off",
+    "receives every layer's call where eager execution is off",
     _KERAS_2,
 )
 FUNCTIONAL_MODEL = PrivateName(
     "src.models",
     "Functional",
-    "tells models that number their layers by class, in files of weights",
+    "shows which models number their layers by class, in files of weights",
     _BOTH,
 )
 

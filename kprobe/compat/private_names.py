@@ -32,7 +32,7 @@ class PrivateName:
     Attributes:
         module: The module's name inside the library, e.g. "src.saving.saving_lib".
         name: The name in the module, with dots for what is in a class.
-        purpose: What kprobe does with it; ends the sentence "It is what ...".
+        purpose: What kprobe does with it; ends the sentence "It ...".
         libraries: The libraries that have it.
     """
 
@@ -91,7 +91,7 @@ class PrivateAttribute:
     Attributes:
         name: Its name.
         owner: What has it, in a few words.
-        purpose: What kprobe does with it; ends the sentence "It is what ...".
+        purpose: What kprobe does with it; ends the sentence "It ...".
         libraries: The libraries whose objects have it.
     """
 
@@ -133,6 +133,6 @@ class PrivateAttribute:
 def _explain(library: str, place: str, purpose: str) -> KprobeError:
     version = getattr(sys.modules.get(library), "__version__", "as it is installed")
     return KprobeError(
-        f"{library} {version} has no {place}: it is what {purpose}",
+        f"{library} {version} has no {place}: kprobe needs it: it {purpose}",
         hint=f"install {library} {TESTED[library]}, which kprobe is tested with",
     )

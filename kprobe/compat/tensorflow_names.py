@@ -68,7 +68,7 @@ CALL_CONCRETE_FUNCTION = PrivateName(
 CALL_FLAT = PrivateAttribute(
     "_call_flat",
     "a concrete function",
-    "TensorFlow calls of a concrete function, and kprobe's stand-in for one has as well",
+    "runs a concrete function, or kprobe's stand-in for one",
 )
 DEFAULT_VALUES = PrivateAttribute(
     "_default_values",
@@ -83,7 +83,7 @@ CANONICALIZE_INPUTS = PrivateName(
 VARIABLE_ACCESSED = PrivateName(
     "python.ops.resource_variable_ops",
     "variable_accessed",
-    "tells a graph of the variables in what is copied into it",
+    "reports to a graph the variables in what is copied into it",
 )
 ARGUMENT_NAMES = PrivateAttribute(
     "_arg_keywords", "a signature of a SavedModel", "names the inputs of a signature"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kprobe.dumps.contents import Column
 
-# Room for all values, of holes at first. Files on ext4 have 2^44 bytes at the most.
+# Room for all values, of holes at first. Files on ext4 have at most 2^44 bytes.
 _ROOM = 1 << 42
 
 

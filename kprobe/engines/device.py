@@ -70,7 +70,7 @@ def set_threads(threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     except RuntimeError:
         raise KprobeError(
-            f"threads: {threads} can't be had any more, TensorFlow is already running",
+            f"threads: {threads} can't be changed any more, TensorFlow is already running",
             hint="choose them before the model is made: "
             f"tf.config.threading.set_intra_op_parallelism_threads({threads})",
         ) from None

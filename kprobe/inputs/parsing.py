@@ -79,7 +79,7 @@ class Given:
             find_rank: As for `open_dataset`.
 
         Raises:
-            InputError: No samples can be had of it.
+            InputError: No samples can be read from it.
         """
         if self._opened is not None:
             return self._opened
@@ -97,7 +97,7 @@ def parse_inputs(inputs: Any) -> tuple[Given, ...]:
             input name. None, or an empty tuple, for nothing.
 
     Raises:
-        InputError: Something is nothing that samples could be had of, a line each.
+        InputError: Something is nothing that samples can be read from, a line each.
     """
     if inputs is None:
         return ()

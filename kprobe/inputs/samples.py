@@ -77,7 +77,7 @@ class Samples(Closing):
 
     @property
     def most(self) -> float:
-        """How many there are at the most: `rows`, else `limit`, else infinity."""
+        """How many there are at most: `rows`, else `limit`, else infinity."""
         return math.inf if self._end is None else self._end
 
     @property

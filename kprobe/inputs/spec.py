@@ -33,14 +33,14 @@ class SampleSpec:
             samples of an input that takes texts, and several sources of any other.
         random: How many random samples to make, 1 or more; None leaves it to `inputs`.
         seed: What random samples follow from, 0 or more.
-        limit: How many samples to take at the most, 1 or more; None for all.
+        limit: How many samples to take at most, 1 or more; None for all.
         preprocessing: What is done with the values of each input, a `kprobe.Preprocessing` by its
             name; under "", or by itself, for the only one.
         images: How images become rows, by input name; under "", or by itself, for all inputs.
         labels_from_folders: Whether the samples are to have labels, after the folders that their
             images lie in.
         on_error: What becomes of a sample that can't be read: "stop" ends the run; "skip" keeps
-            its row, without values, and goes on.
+            its row, without values, and continues.
         given: What `inputs` say, each thing told apart.
 
     Raises:
@@ -63,7 +63,7 @@ class SampleSpec:
             value = getattr(self, name)
             if not isinstance(value, Mapping):
                 object.__setattr__(self, name, {"": value})
-        # It needs numpy, and whoever only prints a help page doesn't.
+        # It needs numpy, and a help page doesn't.
         from kprobe.inputs.parsing import parse_inputs
 
         faults = [

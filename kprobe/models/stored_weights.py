@@ -50,7 +50,7 @@ def _reading(path: Path) -> Iterator[None]:
 def _reads(
     method: Callable[Concatenate[StoredWeights, _Given], _Read],
 ) -> Callable[Concatenate[StoredWeights, _Given], _Read]:
-    """Let a method that reads from the file tell of its damage."""
+    """Let a method that reads from the file report its damage."""
 
     @wraps(method)
     def read(self: StoredWeights, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Read:

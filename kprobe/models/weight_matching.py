@@ -54,7 +54,8 @@ class Assignment:
     def explain(self) -> ModelError:
         """Say what doesn't fit."""
         faults = [
-            f"{self.path}: {layer} expects weights of shape {_join(expected)}, found {_join(found)}"
+            f"{self.path}: {layer} expects weights of shape {_join(expected)}, "
+            f"received {_join(found)}"
             for layer, (expected, found) in [*self.misfits.items()][:_SHOWN]
         ]
         if len(self.misfits) > _SHOWN:

@@ -112,7 +112,7 @@ def bench(
         What was measured, for each batch size.
 
     Raises:
-        InputError: Nothing is computed, or a batch size can't be had; a sample can't be read.
+        InputError: Nothing is computed, or not in such a batch size; a sample can't be read.
         DumpError: The output's directory can't be written to, or has no room.
         KprobeError: Whatever else ends a run.
         StoppedError: By Ctrl-C.
@@ -145,7 +145,7 @@ def _choose_sizes(plan: Plan, asked: Sequence[int] | None) -> Sequence[int]:
         return [plan.batch_size] if only else sorted({*_BATCH_SIZES, plan.batch_size})
     if only and (others := [str(size) for size in asked if size != only]):
         raise InputError(
-            f"these layers can be had in batches of {only} only, received a batch size of "
+            f"these layers can be computed in batches of {only} only, received a batch size of "
             f"{','.join(others)}"
         )
     return list(dict.fromkeys(asked))
@@ -227,7 +227,7 @@ def _measure_computing(
 def _measure_writing(
     plan: Plan, columns: Mapping[str, Any], rows: int, path: Path, most: int, seconds: float
 ) -> Rate:
-    """Write the rows of a batch over and over, `most` rows or one batch at the most."""
+    """Write the rows of a batch over and over, at most `most` rows or one batch."""
     size = _count_bytes(columns)
     batches = max(1, most // rows)
     names = np.zeros(batches * rows, "S1")

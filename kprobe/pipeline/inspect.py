@@ -181,7 +181,7 @@ def search_model(
         model: A model file, or code.
         pattern: A regular expression for the addresses and types of operations.
         start: The address to begin at; None for the outputs.
-        depth: How many hops to go at the most; None for any number.
+        depth: How many hops to go at most; None for any number.
         **settings: As for `open_trace`.
 
     Returns:

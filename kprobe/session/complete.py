@@ -78,7 +78,7 @@ def needs_sample(model: Any, spec: SampleSpec) -> bool:
     if not (tf.executing_eagerly() or NODES_BY_DEPTH.is_in(model)):
         raise ModelError(
             f"the model ({type(model).__name__}) is subclassed or isn't built, and its code "
-            "switched eager execution off, so that it has no inputs to begin at",
+            "switched eager execution off, so that it has no inputs to start from",
             hint="let the code return `keras.Model(inputs, model(inputs))`",
         )
     if getattr(model, "inputs", None):

@@ -15,5 +15,5 @@ def seed_initializers(seed: int) -> None:
     np.random.seed(seed % 2**32)
     tf.random.set_seed(seed)
     if "tf_keras" in sys.modules:
-        # Whoever called this before has made a generator, which is asked instead of `random`.
+        # An earlier call of this has made a generator, which is asked instead of `random`.
         sys.modules["tf_keras"].utils.set_random_seed(seed)

@@ -157,7 +157,7 @@ class Session:
 
         Args:
             fetches: The tensors.
-            rows: How many rows it will be run on, at the most.
+            rows: How many rows it will be run on, at most.
             frozen: Whether to turn variables into constants, where that may be; None to do it where
                 so many rows win back what it costs.
         """
@@ -249,7 +249,7 @@ def _trace(
 
 
 def _drop_inputs(names: Collection[str]) -> list[DroppedCall]:
-    """Tell of optional inputs that they aren't given, to whoever asks for them."""
+    """Answer that optional inputs aren't given, where they are asked for."""
     return [
         DroppedCall(
             steps=((name, None),),

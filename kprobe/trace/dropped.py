@@ -33,7 +33,7 @@ VECTORIZED = (
 
 
 def hint_at_vectorized(address: str) -> str:
-    """Say what can be had instead of what a function gave to `tf.vectorized_map`.
+    """Say what there is instead of what a function gave to `tf.vectorized_map`.
 
     Args:
         address: The address of the layer that called it; "" for the model.

@@ -224,8 +224,8 @@ def _cut_out(
 ) -> _Cut:
     """Copy the nodes that matter, and turn into others those that only a session can run.
 
-    Variables that are lost, since the session has no values for them, stay as they are: whoever
-    reads them is told so by TensorFlow.
+    Variables that are lost, since the session has no values for them, stay as they are:
+    TensorFlow reports that where they are read.
     """
     graph = model.outputs[0].graph
     with graph.as_default():

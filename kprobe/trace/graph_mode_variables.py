@@ -96,7 +96,7 @@ def _take(session: tf.compat.v1.Session, reads: Sequence[tf.Tensor]) -> list[tf.
     """Read variables without copying them.
 
     What `Session.run` gives is a copy, but a Python function that the session runs gets the
-    memory itself. Whoever writes to the one or the other variable afterwards copies it first.
+    memory itself. What writes to the one or the other variable afterwards copies it first.
     """
     values: list[tf.Tensor] = []
     session.run(tf.py_function(lambda *tensors: values.extend(tensors), reads, []))

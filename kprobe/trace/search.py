@@ -54,7 +54,7 @@ def search_upstream(
         trace: The trace.
         pattern: A regular expression, searched for in addresses and types.
         start: The address where the search begins; None for the model's outputs.
-        depth: How many hops it goes at the most; None for all.
+        depth: How many hops it goes at most; None for all.
 
     Returns:
         The matches, nearest first.

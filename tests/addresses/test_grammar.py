@@ -81,7 +81,7 @@ REFUSED = [
     ),
     (
         "conv5_3:kernel[0]",
-        "'conv5_3:kernel[0]': brackets choose among outputs, and a weight comes whole",
+        "'conv5_3:kernel[0]': brackets choose among outputs, and a weight has no parts",
     ),
     ("a//", "'a//': expected an operation and the number of its output after '//', received ''"),
     (

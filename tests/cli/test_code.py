@@ -189,7 +189,7 @@ def test_code_that_switches_eager_execution_off_is_loaded_with_its_weights(
         "w.weights.h5: a model whose code switched eager execution off takes weights of the old "
         "HDF5 layout only; save them with `save_weights('w.h5')` of Keras 2\n"
         "the model (Subclassed) is subclassed or isn't built, and its code switched eager "
-        "execution off, so that it has no inputs to begin at; let the code return "
+        "execution off, so that it has no inputs to start from; let the code return "
         "`keras.Model(inputs, model(inputs))`\n"
     )
     np.testing.assert_allclose(np.load("hidden.npy"), X @ kernel + bias, rtol=1e-4, atol=1e-5)
@@ -287,14 +287,14 @@ def test_weights_are_matched_by_name_or_in_order(kprobe_here, layers, options, l
         (
             {"hidden": HIDDEN, "out": draw(3, 9)},
             [
-                "w.h5: out expects weights of shape (3, 2) (2,), found (3, 9) (9,); "
+                "w.h5: out expects weights of shape (3, 2) (2,), received (3, 9) (9,); "
                 "`--random-weights` leaves these layers with the weights they have"
             ],
         ),
         (
             {"hidden": draw(5, 3), "logits": OUT},
             [
-                "w.h5: hidden expects weights of shape (6, 3) (3,), found (5, 3) (3,)",
+                "w.h5: hidden expects weights of shape (6, 3) (3,), received (5, 3) (3,)",
                 "w.h5 has no weights for out; it has some for logits",
                 "hint: `--random-weights` leaves these layers with the weights they have",
             ],

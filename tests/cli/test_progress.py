@@ -62,7 +62,7 @@ def test_lines_of_json_come_by_the_clock_and_not_by_the_batch(monkeypatch):
     written, third = [], threading.Event()
 
     class Lines:
-        """Takes what is written to stderr, and tells of the third line."""
+        """Takes what is written to stderr, and reports the third line."""
 
         def write(self, text):
             written.append(text)

@@ -1,6 +1,6 @@
 """Every private name of TensorFlow and the Kerases is there, or else is said to be gone, by name.
 
-Whoever tries a new release runs this file first: each test is one name.
+To try a new release, run this file first: each test is one name.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def test_a_name_that_is_gone_is_said_with_its_purpose(kind, use):
     with pytest.raises(KprobeError) as caught:
         GONE[kind].find() if use == "find" else GONE[kind].patched(None)
     assert str(caught.value) == (
-        f"tensorflow {tf.__version__} has no {PLACES[kind]}: it is what stops it; "
+        f"tensorflow {tf.__version__} has no {PLACES[kind]}: kprobe needs it: it stops it; "
         "install tensorflow 2.21, which kprobe is tested with"
     )
 
@@ -198,7 +198,8 @@ def test_an_attribute_that_is_gone_is_said_with_its_purpose():
         with pytest.raises(KprobeError) as caught:
             gone.find(library.layers.Dense(1))
         assert str(caught.value).startswith(
-            f"{library.__name__} {library.__version__} has no _mask of a layer: it is what finds it"
+            f"{library.__name__} {library.__version__} has no _mask of a layer: kprobe needs it: "
+            "it finds it"
         )
     assert gone.read(keras.layers.Dense(1), "none") == "none"
     assert not gone.is_in(keras.layers.Dense(1))

@@ -1,4 +1,4 @@
-"""Every mistake about samples gets its own words: what was expected, what came, what to do."""
+"""Every mistake about samples gets its own words: expected, received, and what to do."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def make_shared():
 def test_what_has_gone_by_for_good_is_said(make):
     with open_all(make(), [X]) as samples:
         list(samples.batches(4, 0, 11))
-        with pytest.raises(InputError, match=r"a second time, and they have gone by: an iterator"):
+        with pytest.raises(InputError, match=r"a second time, and they have been read already"):
             list(samples.batches(4))
 
 

@@ -179,7 +179,7 @@ def test_a_subclassed_model_takes_its_layers_by_attribute(k, tmp_path):
     with pytest.raises(ModelError) as caught:
         assign_weights(make(5), path)
     assert caught.value.faults[0] == (
-        f"{path}: {place}/dense_1 expects weights of shape (4, 5) (5,), found (4, 3) (3,)"
+        f"{path}: {place}/dense_1 expects weights of shape (4, 5) (5,), received (4, 3) (3,)"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a model is asked for by: checked when it is made, whoever makes it."""
+"""What a model is asked for by: checked when it is made, by every caller."""
 
 from __future__ import annotations
 

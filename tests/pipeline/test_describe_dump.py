@@ -1,4 +1,4 @@
-"""What a dump's file tells of it."""
+"""What a dump's file says of it."""
 
 from __future__ import annotations
 

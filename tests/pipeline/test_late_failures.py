@@ -1,4 +1,4 @@
-"""A run that fails late says what it leaves, and how to go on."""
+"""A run that fails late says what it leaves, and how to continue."""
 
 from __future__ import annotations
 

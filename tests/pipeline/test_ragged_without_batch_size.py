@@ -1,4 +1,4 @@
-"""What is said to be ragged runs sample by sample: a batch size beside it is refused at once."""
+"""What is declared ragged runs sample by sample: a batch size beside it is refused at once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_batch_size_is_refused_before_anything_runs(k, layers, tmp_path):
     output = tmp_path / "a.h5"
     with pytest.raises(kprobe.KprobeError, match="received a batch size of 8") as caught:
         kprobe.dump(model, layers, inputs=DATA, output=output, ragged="kept", batch_size=8)
-    assert caught.value.faults[0] == "kept is said to have a shape of its own for each sample"
+    assert caught.value.faults[0] == "kept is declared ragged"
     assert caught.value.hint == "leave batch_size out, or these tensors"
     assert sizes == []
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Runs that are killed or stopped, and gone on with."""
+"""Runs that are killed or stopped, and continued."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(tmp_path_factory, warm_python):
 
 
 def kill_and_resume(run, folder, kind, kills, seed):
-    """Kill a job again and again, going on each time, until it is finished."""
+    """Kill a job again and again, continuing each time, until it is finished."""
     whole, broken = folder / f"{kind}.h5", folder / f"{kind}{seed}.h5"
     if not whole.exists():
         assert run(kind, 600, whole) == 0
@@ -101,12 +101,12 @@ def stop_in_the_middle(model, path, monkeypatch, **options):
     return caught.value, options
 
 
-def test_a_run_whose_time_is_over_keeps_what_it_has(model, tmp_path, monkeypatch):
+def test_a_run_at_its_time_limit_keeps_what_it_has(model, tmp_path, monkeypatch):
     error, options = stop_in_the_middle(model, tmp_path / "a.h5", monkeypatch)
     assert error.exit_code == 75
     assert error.lines == [
-        f"its time is over: 4 of 20 samples are in {tmp_path}/a.h5.partial; continue with the same "
-        "command and resume=True"
+        f"the time limit is reached: 4 of 20 samples are in {tmp_path}/a.h5.partial; continue with "
+        "the same command and resume=True"
     ]
     with pytest.raises(kprobe.KprobeError, match="holds 4 samples of an earlier run"):
         kprobe.dump(model, "d", **options)

@@ -149,7 +149,7 @@ def test_several_inputs_come_from_one_stream():
 def test_while_it_runs_any_tool_reads_what_is_committed(model, monkeypatch):
     monkeypatch.setattr("kprobe.pipeline.running.run._COMMIT_SECONDS", 0.0)
     options = {"inputs": "given.py:batches", "output": "a.h5", "batch_size": 8}
-    with pytest.raises(kprobe.KprobeError, match=r"its time is over: 8 samples are in"):
+    with pytest.raises(kprobe.KprobeError, match=r"the time limit is reached: 8 samples are in"):
         kprobe.dump(model, "d", stop_after=1e-9, **options)
     with h5py.File("a.h5.partial") as file:
         committed = int(file["committed"][()])

@@ -55,7 +55,7 @@ def test_threads_that_can_not_be_had_any_more_are_refused(tmp_path):
         with pytest.raises(kprobe.KprobeError) as caught:
             call()
         assert str(caught.value) == (
-            f"threads: {had + 3} can't be had any more, TensorFlow is already running; "
+            f"threads: {had + 3} can't be changed any more, TensorFlow is already running; "
             "choose them before the model is made: "
             f"tf.config.threading.set_intra_op_parallelism_threads({had + 3})"
         )

@@ -18,7 +18,7 @@ from kprobe.cli.rendering.model import show_matches
 @model_argument
 @click.argument("regex")
 @click.option("--from", "start", metavar="ADDRESS", help="Where to begin. [default: the outputs]")
-@click.option("--depth", type=click.IntRange(0), metavar="N", help="Go N hops at the most.")
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Go at most N hops.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @building_options
 @loading_options

@@ -64,6 +64,6 @@ def _explain(subject: str, subjects: list[str]) -> str:
     """Say that there is no such page, and what there is."""
     ctx = click.get_current_context().find_root()
     if isinstance(ctx.command, click.Group) and subject in ctx.command.list_commands(ctx):
-        return f"there is no page {subject!r}; `kprobe {subject} --help` tells of the command"
+        return f"there is no page {subject!r}; `kprobe {subject} --help` describes the command"
     hint = name_nearest(subject, subjects) or f"there are {', '.join(subjects)}"
     return f"there is no page {subject!r}; {hint}"

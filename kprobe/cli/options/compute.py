@@ -52,7 +52,7 @@ compute_options = OptionGroup(
             default="float32",
             show_default=True,
             help="What the model may compute in. bfloat16 is faster on processors that have it; "
-            "the error on the first batch is said and stored.",
+            "the error on the first batch is printed and stored.",
         ),
         "exact": declare(
             "--exact", is_flag=True, help="The model's results bit for bit, at some speed."

@@ -37,7 +37,7 @@ model_options = OptionGroup(
         "random_weights": declare(
             "--random-weights",
             is_flag=True,
-            help="Go on where there are no weights for the model, or for some of its layers.",
+            help="Continue where there are no weights for the model, or for some of its layers.",
         ),
         "keras": declare(
             "--keras",

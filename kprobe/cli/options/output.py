@@ -23,13 +23,13 @@ output_options = OptionGroup(
         "resume": declare(
             "--resume",
             is_flag=True,
-            help="Go on with what an earlier run of the same command has written.",
+            help="Continue what an earlier run of the same command has written.",
         ),
         "stop_after": declare(
             "--stop-after",
             type=Duration(),
             metavar="TIME",
-            help="Stop after 90s, 30m, 3h or 2d of running; --resume goes on.",
+            help="Stop after 90s, 30m, 3h or 2d of running; --resume continues.",
         ),
         "max_bytes": declare(
             "--max-bytes",

@@ -70,7 +70,7 @@ def _print(found: Mapping[str, Any]) -> None:
 
 
 def _find_options(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what was chosen, by whoever asked for the dump or in its plan."""
+    """Give what was chosen, by the user or in the plan."""
     asked = {
         name: value
         for name, value in name_options(found.get("job", {})).items()

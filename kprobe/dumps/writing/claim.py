@@ -1,8 +1,8 @@
 """The place of a dump: claimed for this process alone, laid out or kept, and published.
 
-Rows go to NAME.partial, which is NAME when it is complete. NAME.partial.new is the gate: whoever
-puts a new file in the place of NAME.partial makes it there, and holds its lock before looking at
-what is at NAME.partial. So nothing appears there behind the back of who looked.
+Rows go to NAME.partial, which is NAME when it is complete. NAME.partial.new is the gate: a
+process that puts a new file in the place of NAME.partial makes it there, and holds its lock before
+looking at what is at NAME.partial. So nothing appears there unseen after that look.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Rows:
-    """The rows of a dump that was laid out; whoever made it closes it.
+    """The rows of a dump that was laid out; its maker closes it.
 
     Args:
         contents: What the dump is to hold.

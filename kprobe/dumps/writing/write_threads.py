@@ -29,7 +29,7 @@ class _Queued:
 
 
 class WriteThreads:
-    """The threads that write to a file, in the background; whoever made it closes it.
+    """The threads that write to a file, in the background; its maker closes it.
 
     Args:
         file: Descriptor of the file.

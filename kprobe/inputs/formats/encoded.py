@@ -36,7 +36,7 @@ class EncodedRows(Unfitted):
     """Rows of bytes. As they are, they are for inputs that take texts.
 
     Attributes:
-        is_text: Whether whoever stored them says that they are texts.
+        is_text: Whether the file says that they are texts.
     """
 
     rows: int

@@ -27,7 +27,7 @@ class Hdf5File(FileContainer):
     Args:
         path: The file.
         label: What messages call it.
-        identity: What its sources are to tell of it; "source" gets the dataset's path appended.
+        identity: What its sources are to report of it; "source" gets the dataset's path appended.
 
     Raises:
         InputError: If the file can't be opened.

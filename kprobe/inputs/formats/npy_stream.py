@@ -26,10 +26,10 @@ class NpyStream(Source):
 
     Args:
         open_stream: Gives the stream, at the first byte of the array. Called again for rows
-            that have gone by, if `reopens`.
+            that have been read already, if `reopens`.
         label: What messages and row identities call it.
         identity: What `identity` is to tell beside the array's size.
-        reopens: Whether the stream can be had from its beginning again.
+        reopens: Whether the stream can be read from its beginning again.
         closes: Whether the stream is to be closed in the end.
 
     Raises:
@@ -147,7 +147,8 @@ class NpyStream(Source):
     def _rewind(self) -> None:
         if not self.replayable:
             raise InputError(
-                f"{self.label}: a stream can be read once, and its first samples have gone by",
+                f"{self.label}: a stream can be read once, and its first samples have been read "
+                "already",
                 hint="save it as a file, and give that",
             )
         self._stream.close()

@@ -30,7 +30,7 @@ class NpzFile(FileContainer):
     Args:
         path: The file.
         label: What messages call it.
-        identity: What its sources are to tell of it; "source" gets the key appended.
+        identity: What its sources are to report of it; "source" gets the key appended.
 
     Raises:
         InputError: If it is no zip archive, or no array is in it.
@@ -95,7 +95,7 @@ class NpzFile(FileContainer):
                 scattered = read_npy_header(stream, label).fortran
             if not scattered:
                 return NpyStream(open_member, label, identity, reopens=True)
-            with open_member() as stream:  # its rows can be had only from the whole of it
+            with open_member() as stream:  # its rows can be read only from the whole of it
                 array = np.lib.format.read_array(stream, allow_pickle=False)
         except (zipfile.BadZipFile, NotImplementedError, zlib.error, ValueError, EOFError) as error:
             raise InputError(f"{label}: can't be read: {error}") from None

@@ -29,7 +29,7 @@ class ParquetFile(FileContainer):
     Args:
         path: The file.
         label: What messages call it.
-        identity: What its sources are to tell of it; "source" gets the column appended.
+        identity: What its sources are to report of it; "source" gets the column appended.
 
     Raises:
         InputError: It is damaged, or pyarrow isn't installed.

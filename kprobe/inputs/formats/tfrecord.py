@@ -59,7 +59,7 @@ class TfRecordFile(FileContainer):
     Args:
         path: The file, plain or in gzip.
         label: What messages call it.
-        identity: What its sources are to tell of it; "source" gets the feature appended.
+        identity: What its sources are to report of it; "source" gets the feature appended.
 
     Raises:
         InputError: It is cut short, or its records are something else.

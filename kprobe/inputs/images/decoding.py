@@ -41,7 +41,7 @@ def decode_all(
 
     Yields:
         For each image, in order, a uint8 array of the shape that the form has; None where its
-        bytes couldn't be had or decoded.
+        bytes couldn't be read or decoded.
     """
     row_bytes = _UNKNOWN_BYTES if form.size is None else math.prod(form.size) * form.channels
     ahead = max(2, min(_AHEAD_ROWS, _AHEAD_BYTES // row_bytes))

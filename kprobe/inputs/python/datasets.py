@@ -25,7 +25,7 @@ def open_saved(folder: Path, label: str, identity: dict[str, Any]) -> Source | C
     Args:
         folder: The folder.
         label: What messages and row identities call it.
-        identity: What its sources are to tell of it.
+        identity: What its sources are to report of it.
 
     Raises:
         InputError: It can't be read, or its elements are of several shapes.
@@ -52,7 +52,7 @@ def is_saved(folder: Path) -> bool:
 
 def is_dataset(value: Any) -> bool:
     """Tell a `tf.data.Dataset`."""
-    # Whoever has one has imported it.
+    # If there is one, it has been imported.
     tf = sys.modules.get("tensorflow")
     return tf is not None and isinstance(value, tf.data.Dataset)
 

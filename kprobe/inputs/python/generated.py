@@ -48,7 +48,7 @@ def open_batches(batches: Batches, identity: dict[str, Any]) -> Source | Contain
 
     Args:
         batches: The batches.
-        identity: What the sources are to tell of them; "source" gets the name appended.
+        identity: What the sources are to report of them; "source" gets the name appended.
     """
     if batches.keys == [""]:
         return _Generated(batches, "", identity)
@@ -77,7 +77,7 @@ class Batches:
     """Batches of rows, with those kept that may be asked for again.
 
     Args:
-        function: Gives what is iterated over or indexed; called again for rows that have gone by.
+        function: Gives what is iterated over or indexed; called again for rows read before.
         label: What messages and row identities call it.
         rows: How many rows it gives, where that is known.
         once: Whether it gives the same iterator each time.
@@ -85,13 +85,13 @@ class Batches:
     Attributes:
         label: As given.
         rows: The number of rows; None where nobody knows it.
-        replayable: Whether what has gone by can be had again.
+        replayable: Whether what was read can be read again.
         keys: The names of the arrays of a batch, or their places; "" for a lone one.
         by_place: Whether they have places only.
         specs: The shape of a row and the dtype of each.
 
     Raises:
-        InputError: There is none, or the first can't be had.
+        InputError: There is none, or the first can't be made.
     """
 
     def __init__(
@@ -153,8 +153,8 @@ class Batches:
         first = next(self._batches, None) if self.replayable else None
         if first is None or (self._given is before and isinstance(before, Iterator)):
             raise InputError(
-                f"{self.label}: expected its first samples a second time, and they have gone by: "
-                "an iterator gives them once",
+                f"{self.label}: expected its first samples a second time, and they have been read "
+                "already: an iterator gives them once",
                 hint="give a function that makes a new iterator each time it is called",
             )
         self._keep(first)
@@ -253,7 +253,7 @@ class _Generated(Source):
         return self._cast(self._batches.take(self._key, 0, stop, peeking=True))
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Give rows as they come; those that have gone by are made anew from the beginning."""
+        """Give rows as they come; those that were read before are made anew from the beginning."""
         return self._cast(self._batches.take(self._key, start, stop))
 
     def _cast(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:

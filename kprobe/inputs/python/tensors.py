@@ -65,7 +65,7 @@ def check_unmasked(values: Any, label: str) -> None:
 
 def is_sparse_matrix(values: Any) -> bool:
     """Tell a sparse matrix or a sparse array of SciPy."""
-    # Whoever has one has imported it.
+    # If there is one, it has been imported.
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(values))
 
@@ -122,7 +122,7 @@ def is_array_like(values: Any) -> bool:
 
 def name_tensor(values: Any) -> str | None:
     """Name the kind of a composite tensor of TensorFlow: "SparseTensor", "RaggedTensor" or None."""
-    # Whoever has a tensor has imported it.
+    # If there is a tensor, it has been imported.
     tf = sys.modules.get("tensorflow")
     if tf is None:
         return None

@@ -78,7 +78,7 @@ def hash_place(place: str) -> dict[str, str]:
 
 
 def describe_code(given: Any) -> dict[str, str]:
-    """Tell what can be told of code, or of what it made, without running it.
+    """Describe code, or what it made, without running it.
 
     Returns:
         "type" (its name), and "sha256" of the file that it is written in, where there is one.

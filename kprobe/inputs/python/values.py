@@ -44,7 +44,7 @@ def open_value(
         find_rank: As for `open_dataset`.
 
     Raises:
-        InputError: No samples can be had of it.
+        InputError: No samples can be read from it.
     """
     if is_dataset(value):
         return open_dataset(value, label, find_rank)

@@ -59,7 +59,7 @@ class FileContainer(Container):
     Args:
         path: The file.
         label: What messages call it.
-        identity: What its sources are to tell of it; "source" gets the key appended.
+        identity: What its sources are to report of it; "source" gets the key appended.
     """
 
     def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
@@ -68,5 +68,5 @@ class FileContainer(Container):
         self.label = label
 
     def _identify(self, key: str) -> dict[str, Any]:
-        """Give what the source of an array tells of it."""
+        """Give what the source of an array reports of it."""
         return {**self._identity, "source": f"{self._identity['source']}:{key}"}

@@ -109,7 +109,7 @@ class Source(Rows):
             nobody knows how many rows there are, fewer at the end.
 
         Raises:
-            InputError: If the rows can't be read, or have gone by and can't be had again.
+            InputError: If the rows can't be read, or were read before and can't be read again.
         """
 
     def peek(self, count: int) -> npt.NDArray[Any]:
@@ -151,7 +151,7 @@ class ArraySource(Source):
         return {**self._identity, "sha256": hash_rows([self._array])}
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Copy the rows, so that whoever owns the array may change it."""
+        """Copy the rows, so that the owner of the array may change it."""
         return np.array(self._array[start:stop], dtype=self.dtype, order="C")
 
 

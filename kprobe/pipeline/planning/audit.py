@@ -72,7 +72,7 @@ def measure_error(
         session: The model.
         computation: What will compute it, in another precision.
         batch: An array for each feed.
-        rows: How many rows there will be, at the most.
+        rows: How many rows there will be, at most.
 
     Returns:
         The largest difference, in parts of the largest magnitude of its tensor.

@@ -1,4 +1,4 @@
-"""What is known of a dump before it runs, for whoever finds it later."""
+"""What is known of a dump before it runs, for those who find it later."""
 
 from __future__ import annotations
 

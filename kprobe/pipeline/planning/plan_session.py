@@ -108,7 +108,7 @@ def _choose_batches(
     """Choose how many samples are in a batch, and how many batches are computed at a time.
 
     Raises:
-        InputError: What was asked for can't be had.
+        InputError: What was asked for can't be computed.
     """
     batch_size = choose_batch_size(job, settled, samples, columns)
     check_last_batch(job, settled.computation.engine, samples, batch_size)

@@ -107,7 +107,7 @@ class _Settling:
             raise AddressError(*self._left_out, hint=_BY_NAME)
 
     def run(self) -> Settled:
-        """Leave out what can't be had until all can."""
+        """Leave out what can't be stored until all can."""
         while True:
             even = [group for group in self._groups if id(group[0].tensor) not in self._uneven]
             engine = self._make_engine(even)
@@ -144,7 +144,7 @@ class _Settling:
         """Leave out what patterns brought, and store the rest whole.
 
         Raises:
-            AddressError: Something that was asked for by name can't be had, or nothing is left.
+            AddressError: Something that was asked for by name can't be stored, or nothing is left.
         """
         faults = []
         for number, problem in probed.unfit.items():
@@ -243,11 +243,11 @@ def _find_forced(job: Job, groups: Sequence[Group]) -> dict[int, Unfit]:
     for group in groups:
         names = {name for fetch in group for name in (fetch.address, fetch.name)}
         if names & forced:
-            found[id(group[0].tensor)] = Unfit("is said to have a shape of its own for each sample")
+            found[id(group[0].tensor)] = Unfit("is declared ragged")
             forced -= names
     if forced:
         raise AddressError(
-            f"said to be ragged: {', '.join(sorted(forced))}: not among the addresses asked for"
+            f"declared ragged: {', '.join(sorted(forced))}: not among the addresses asked for"
         )
     return found
 

@@ -170,7 +170,7 @@ def _run_even(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) 
 def _spread(values: np.ndarray[Any, Any], good: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Put the rows of those that were run where these stand."""
     if values.shape[:1] != (np.count_nonzero(good),):
-        return values  # which is told of when it is to be written
+        return values  # which is reported when it is to be written
     spread = np.zeros((len(good), *values.shape[1:]), values.dtype)
     spread[good] = values
     return spread

@@ -67,7 +67,7 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
         InputError: A sample can't be read.
         AddressError: A tensor turns out to have no row for each sample.
         DumpError: The dump is too large, or can't be written.
-        StoppedError: By Ctrl-C, or because its time is over.
+        StoppedError: By Ctrl-C, or at the time limit.
     """
     from kprobe.compat.eager_mode import eagerly  # TensorFlow's import waits until the plan is made
 
@@ -180,7 +180,7 @@ def run_range(
         How long computing waited for "reading" and for "writing", in seconds.
 
     Raises:
-        StoppedError: Its time is over, or the sink takes no more.
+        StoppedError: The time limit is reached, or the sink takes no more.
     """
     waits = {"reading": 0.0, "writing": 0.0}
     committed, committed_bytes = time.monotonic(), 0
@@ -202,7 +202,7 @@ def run_range(
             waits["writing"] += time.perf_counter() - computed
             tell(done)
             if now >= ends and done < stop:
-                raise StoppedError("its time is over")
+                raise StoppedError("the time limit is reached")
     if done == stop < plan.samples.most and plan.samples.rows is None:
         raise StoppedError(f"a file has room for {stop:,} such samples, and there may be more")
     return waits

@@ -141,7 +141,7 @@ class DumpSink(Sink):
         self._writer.__exit__(*exception)
 
     def _check_size(self, batch: Computed, columns: Mapping[str, Any]) -> None:
-        """Refuse a batch that there is no leave for; where rows were counted, the plan was."""
+        """Refuse a batch larger than what is allowed; where rows were counted, the plan was."""
         most = self._writer.output.max_bytes
         if most is None:
             return

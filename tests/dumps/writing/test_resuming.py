@@ -1,4 +1,4 @@
-"""Going on with an unfinished dump: the end is that of an unbroken run, byte for byte."""
+"""Continuing an unfinished dump: the end is that of an unbroken run, byte for byte."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def test_labels_are_the_folders_at_the_top(tree):
 
 
 def break_files():
-    """Damage some images of the tree, and give those rows with what is said of each."""
+    """Damage some images of the tree, and give those rows with the message of each."""
     content = Path("tree/b/1.jpg").read_bytes()
     Path("tree/b/1.jpg").write_bytes(content[: len(content) // 2])
     content = Path("tree/a/4.bmp").read_bytes()
