@@ -41,7 +41,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandText:
     """A command to run in a terminal, such as `kprobe ls MODEL`.
 
     Attributes:
@@ -65,7 +65,7 @@ class Hint:
         *parts: What it consists of, put together without spaces.
     """
 
-    def __init__(self, *parts: str | Setting | Command | Hint) -> None:
+    def __init__(self, *parts: str | Setting | CommandText | Hint) -> None:
         self.parts = parts
 
     def __str__(self) -> str:

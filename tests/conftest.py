@@ -51,25 +51,25 @@ def samples() -> Path:
 @pytest.fixture(scope="session")
 def shapes_rpn():
     """A Keras 2 model: VGG-style, one input, three outputs."""
-    from kprobe.models.load import load_model
+    from kprobe.models.load import load_source
 
-    return load_model(SAMPLES / "shapes_rpn.h5")
+    return load_source(SAMPLES / "shapes_rpn.h5")
 
 
 @pytest.fixture(scope="session")
 def digits_cnn():
     """A Keras 3 model with batch norm and dropout."""
-    from kprobe.models.load import load_model
+    from kprobe.models.load import load_source
 
-    return load_model(SAMPLES / "digits_cnn.keras")
+    return load_source(SAMPLES / "digits_cnn.keras")
 
 
 @pytest.fixture(scope="session")
 def siamese():
     """A Keras 3 model with two inputs, a shared nested model and an operation."""
-    from kprobe.models.load import load_model
+    from kprobe.models.load import load_source
 
-    return load_model(SAMPLES / "siamese.keras")
+    return load_source(SAMPLES / "siamese.keras")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from kprobe.cli.error_boundary import reporting
 from kprobe.errors import (
     AddressError,
-    Command,
+    CommandText,
     Hint,
     InputError,
     KprobeError,
@@ -78,4 +78,4 @@ def test_the_command_line_spells_a_setting_as_its_flag():
 
 
 def test_a_command_is_written_as_a_terminal_takes_it():
-    assert str(Command("ls MODEL", ["ops"])) == "`kprobe ls MODEL --ops`"
+    assert str(CommandText("ls MODEL", ["ops"])) == "`kprobe ls MODEL --ops`"

@@ -61,7 +61,7 @@ def create(path: Path, contents: Contents, width: int) -> Places:
     """
     rows, columns = contents.rows, contents.columns
     with _create_file(path) as file:
-        set_attributes(file, describe(contents.attrs))
+        set_attributes(file, list_attributes(contents.attrs))
         _create_late_facts(file)
         sample = _create_dataset(file, "sample", (rows,), np.dtype(f"S{width}"))
         dimensions = Dimensions(file, sample)
@@ -163,6 +163,6 @@ def _create_dataset(
     return dataset
 
 
-def describe(attrs: Mapping[str, Attribute]) -> dict[str, Attribute]:
+def list_attributes(attrs: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """Give the attributes of a whole dump: those given, and the format's."""
     return {"format": FORMAT, "format_version": FORMAT_VERSION, **attrs}

@@ -16,7 +16,7 @@ import numpy as np
 
 from kprobe.dumps.contents import INDEX
 from kprobe.dumps.files.disk import WriteBehind, write_at
-from kprobe.dumps.files.extend import PAGE, extend, find_header, read_size, resize
+from kprobe.dumps.files.extend import PAGE, extend, find_header, read_size, set_length
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def make_room(file: int, headers: Mapping[int, int]) -> None:
     base = _to_page(os.fstat(file).st_size)
     share = _share(len(headers))
     try:
-        resize(file, base + share * len(headers))
+        set_length(file, base + share * len(headers))
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise DumpError(
@@ -230,7 +230,7 @@ class RaggedColumns:
             end -= room
             for writer in self._writers.values():
                 end = writer.move(_to_page(end))
-        resize(self._file, end)
+        set_length(self._file, end)
 
 
 def _share(count: int) -> int:

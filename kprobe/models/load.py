@@ -51,7 +51,7 @@ def find_source(spec: ModelSpec) -> ModelFile | Code:
     return spec.code or choose_signature(read_model_file(spec.model), spec.signature)
 
 
-def load_model(
+def load_source(
     source: str | os.PathLike[str] | ModelFile | Code,
     *,
     keras: int | None = None,

@@ -29,7 +29,7 @@ def needs_loading(model: str) -> bool:
     return ModelSpec(model=model).code is not None
 
 
-def list_addresses(model: str) -> list[str]:
+def list_layer_addresses(model: str) -> list[str]:
     """List the addresses of all layers in a model file; none if it can't be read."""
     try:
         calls = list_layers(read_model_file(model), parameters=False)

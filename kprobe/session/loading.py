@@ -91,7 +91,7 @@ def load(
 
     if compute is not None and (spec.random_weights or isinstance(source, Code)):
         seed_initializers(compute.seed)
-    model = models.load_model(
+    model = models.load_source(
         source,
         keras=spec.keras,
         custom_objects=spec.custom,

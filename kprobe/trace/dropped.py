@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.addresses.calls import DroppedCall
-from kprobe.errors import Command
+from kprobe.errors import CommandText
 from kprobe.graphdef.functions import functions_of
 from kprobe.graphdef.liveness import find_ancestors, find_needed, is_in_vectorized_map
 from kprobe.trace.composite import list_components
@@ -38,7 +38,7 @@ def hint_at_vectorized(address: str) -> str:
     Args:
         address: The address of the layer that called it; "" for the model.
     """
-    command = Command(" ".join(["ls MODEL", *([address] if address else [])]), ["ops"])
+    command = CommandText(" ".join(["ls MODEL", *([address] if address else [])]), ["ops"])
     return f"{command} lists the vectorised operations, named …/pfor/…"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.addresses.globs import compile_glob
-from kprobe.errors import AddressError, Command
+from kprobe.errors import AddressError, CommandText
 from kprobe.graphdef.functions import RUNNERS, run_by
 from kprobe.graphdef.liveness import is_in_vectorized_map
 from kprobe.naming import find_nearest
@@ -89,7 +89,7 @@ def find_operations(
         fault = f"{place}{wanted} names no operation"
         raise AddressError(
             f"{fault}; nearest: {', '.join(place + name for name in near)}" if near else fault,
-            hint=None if near else f"{Command('ls MODEL', ['ops'])} lists them",
+            hint=None if near else f"{CommandText('ls MODEL', ['ops'])} lists them",
         )
     tensors = []
     for entry in found:

@@ -19,6 +19,7 @@ from kprobe.dumps.names import RESERVED_NAMES, RESERVED_PREFIX, check_names, col
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing import pieces
+from kprobe.dumps.writing.batch import take_array
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
 
@@ -160,5 +161,5 @@ def test_the_names_of_addresses_are_refused_only_where_two_are_alike(addresses):
 
 @given(st_numpy.arrays(st.sampled_from(["f4", "i2"]), SHAPES))
 def test_any_array_is_taken_as_it_is(array):
-    assert pieces.as_array("a", array) is array
-    assert is_same(pieces.as_array("a", memoryview(array)), array)
+    assert take_array("a", array) is array
+    assert is_same(take_array("a", memoryview(array)), array)

@@ -11,7 +11,7 @@ import tf_keras
 
 from kprobe.errors import ModelCodeError, ModelError
 from kprobe.models.code import Code, find_code
-from kprobe.models.load import find_source, load_model
+from kprobe.models.load import find_source, load_source
 from kprobe.models.spec import ModelSpec
 
 BUILD = """
@@ -77,7 +77,7 @@ def build(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build_swirl.py").write_text(BUILD.format(keras="keras"))
     before, path = dict(sys.modules), list(sys.path)
-    yield lambda name, **arguments: load_model(f"build_swirl.py:{name}", arguments=arguments)
+    yield lambda name, **arguments: load_source(f"build_swirl.py:{name}", arguments=arguments)
     assert sys.path == path
     for name in set(sys.modules) - set(before):
         if "swirl" in name or name in ("package", "lies_beside"):
@@ -111,9 +111,9 @@ def test_an_object_gives_the_model_it_holds(build, attribute):
 def test_a_module_is_found_in_the_working_directory(build, tmp_path):
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "swirl.py").write_text(BUILD.format(keras="tf_keras"))
-    model = load_model("package.swirl:make_model")
+    model = load_source("package.swirl:make_model")
     assert isinstance(model, tf_keras.Model)
-    assert load_model("package.swirl:ready", keras=2).name == "ready"
+    assert load_source("package.swirl:ready", keras=2).name == "ready"
 
 
 def test_code_sees_no_arguments_but_its_own_name(build):
@@ -136,7 +136,7 @@ def test_the_context_is_entered_after_the_import_and_before_the_call(build, tmp_
         yield
         events.append("left")
 
-    load_model("build_swirl.py:make_model", around=around)
+    load_source("build_swirl.py:make_model", around=around)
     assert events == [True, "left"]
 
 
@@ -208,7 +208,7 @@ def test_code_that_is_not_there_is_one_line(build, tmp_path, text, expected):
     (tmp_path / "wrong.py").write_text("def make(:")
     (tmp_path / "model.h5").write_bytes(b"x")
     with pytest.raises(ModelError) as caught:
-        load_model(text)
+        load_source(text)
     assert caught.value.lines == [expected.format(text, text)]
 
 
@@ -226,9 +226,9 @@ def test_code_is_not_run_to_find_out_what_it_is(build, tmp_path):
 
 def test_arguments_are_for_code(samples):
     with pytest.raises(ModelError, match="is a model file, which takes no arguments"):
-        load_model(samples / "siamese.keras", arguments={"units": 3})
+        load_source(samples / "siamese.keras", arguments={"units": 3})
 
 
 def test_the_wrong_keras_is_told(build):
     with pytest.raises(ModelError, match=r"made a model of keras 3\.\d+\.\d+, expected one of"):
-        load_model("build_swirl.py:make_model", keras=2)
+        load_source("build_swirl.py:make_model", keras=2)

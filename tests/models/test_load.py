@@ -7,7 +7,7 @@ import h5py
 import pytest
 
 from kprobe.errors import ModelError, UnsafeModelError
-from kprobe.models.load import load_model
+from kprobe.models.load import load_source
 
 LAYER = """
 import keras
@@ -50,14 +50,16 @@ def run(model):
 def test_a_file_may_import_what_lies_beside_it(custom_model, tmp_path):
     (tmp_path / "swirl_beside.py").write_text(LAYER.format(5))
     (tmp_path / "swirl_main.py").write_text("from swirl_beside import Swirl")
-    model = load_model(custom_model("swirl_main"), custom_objects=[str(tmp_path / "swirl_main.py")])
+    model = load_source(
+        custom_model("swirl_main"), custom_objects=[str(tmp_path / "swirl_main.py")]
+    )
     assert run(model) == 5
 
 
 def test_a_module_is_found_in_the_working_directory(custom_model, tmp_path, monkeypatch):
     (tmp_path / "swirl_here.py").write_text(LAYER.format(6))
     monkeypatch.chdir(tmp_path)
-    assert run(load_model(custom_model("swirl_here"), custom_objects=["swirl_here"])) == 6
+    assert run(load_source(custom_model("swirl_here"), custom_objects=["swirl_here"])) == 6
 
 
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])
@@ -67,7 +69,7 @@ def test_a_file_named_as_another_module_leaves_that_one_alone(
 ):
     source = tmp_path / f"{stem}.py"
     source.write_text(LAYER.format(7).replace("keras", library))
-    model = load_model(custom_model(stem, library), custom_objects=[str(source)])
+    model = load_source(custom_model(stem, library), custom_objects=[str(source)])
     assert run(model) == 7
     assert sys.modules["json"] is json
     assert "antigravity" not in sys.modules
@@ -77,8 +79,8 @@ def test_a_file_that_was_imported_already_is_not_run_again(custom_model, tmp_pat
     source = tmp_path / "swirl_once.py"
     source.write_text(LAYER.format(8))
     path = custom_model("swirl_once")
-    first = load_model(path, custom_objects=[str(source)])
-    second = load_model(path, custom_objects=[str(source)])
+    first = load_source(path, custom_objects=[str(source)])
+    second = load_source(path, custom_objects=[str(source)])
     assert type(first.layers[-1]) is type(second.layers[-1])
     assert type(first.layers[-1]) is sys.modules["swirl_once"].Swirl
 
@@ -96,7 +98,7 @@ def test_a_file_that_can_not_be_imported_is_an_error(custom_model, tmp_path, cod
     source = tmp_path / "swirl_bad.py"
     source.write_text(code)
     with pytest.raises(ModelError) as caught:
-        load_model(custom_model("swirl_bad"), custom_objects=[str(source)])
+        load_source(custom_model("swirl_bad"), custom_objects=[str(source)])
     assert caught.value.faults == (f"custom objects: {source} {fault}",)
     assert "swirl_bad" not in sys.modules
 
@@ -104,7 +106,7 @@ def test_a_file_that_can_not_be_imported_is_an_error(custom_model, tmp_path, cod
 @pytest.mark.parametrize("source", ["swirl_missing.py", "swirl_missing"])
 def test_a_source_that_is_not_there_is_an_error(custom_model, source):
     with pytest.raises(ModelError, match=r"custom objects: .*swirl_missing"):
-        load_model(custom_model("swirl_missing"), custom_objects=[source])
+        load_source(custom_model("swirl_missing"), custom_objects=[source])
 
 
 # --- classes and functions that are given themselves -------------------------------------------
@@ -147,7 +149,7 @@ def given(request, tmp_path):
 
 def test_classes_and_functions_are_taken_by_name(given):
     path, objects = given
-    assert run(load_model(path, custom_objects=objects)) == 99
+    assert run(load_source(path, custom_objects=objects)) == 99
 
 
 def test_files_and_classes_go_together(given, tmp_path):
@@ -155,9 +157,9 @@ def test_files_and_classes_go_together(given, tmp_path):
     (tmp_path / "swirl_part.py").write_text("def swirl_function(x):\n    return x + 200\n")
     source = str(tmp_path / "swirl_part.py")
     layer = {"Swirl": objects["Swirl"]}
-    assert run(load_model(path, custom_objects=[layer, source])) == 209
+    assert run(load_source(path, custom_objects=[layer, source])) == 209
     # Of two with one name the later one counts.
-    assert run(load_model(path, custom_objects=[source, objects])) == 99
+    assert run(load_source(path, custom_objects=[source, objects])) == 99
 
 
 def test_a_name_that_is_not_given_is_refused(given):
@@ -165,9 +167,9 @@ def test_a_name_that_is_not_given_is_refused(given):
     wrong = {"swirl": objects["Swirl"], "swirl_function": objects["swirl_function"]}
     if path.suffix:
         with pytest.raises(UnsafeModelError, match=r"layer 'swirl' is of class Swirl"):
-            load_model(path, custom_objects=wrong)
+            load_source(path, custom_objects=wrong)
     else:  # a SavedModel holds the graph of it
-        assert run(load_model(path, custom_objects=wrong)) == 99
+        assert run(load_source(path, custom_objects=wrong)) == 99
 
 
 def test_a_given_class_is_taken_whatever_package_it_was_registered_in(tmp_path):
@@ -176,9 +178,9 @@ def test_a_given_class_is_taken_whatever_package_it_was_registered_in(tmp_path):
     path = tmp_path / "model.keras"
     keras.Sequential([keras.Input((2,)), layer(name="swirl")]).save(path)
     for name in ("Swirl", "swirl_pack>Swirl"):
-        assert run(load_model(path, custom_objects={name: layer})) == 9
+        assert run(load_source(path, custom_objects={name: layer})) == 9
     with pytest.raises(UnsafeModelError):
-        load_model(path, custom_objects={"other>Swirl": layer})
+        load_source(path, custom_objects={"other>Swirl": layer})
 
 
 def test_what_a_file_imports_from_the_standard_library_is_not_the_models(tmp_path):
@@ -198,5 +200,5 @@ def test_what_a_file_imports_from_the_standard_library_is_not_the_models(tmp_pat
         }
         file.attrs["model_config"] = json.dumps(config)
     with pytest.raises(UnsafeModelError, match=r"names subprocess\.Popen"):
-        load_model(path, custom_objects=[str(source)])
+        load_source(path, custom_objects=[str(source)])
     assert not (tmp_path / "written").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from kprobe.errors import AddressError, ModelError
 from kprobe.pipeline.inspect import (
-    list_addresses,
+    list_layer_addresses,
     list_model,
     list_model_operations,
     needs_loading,
@@ -59,8 +59,8 @@ def test_what_is_not_there_is_told(siamese_file):
 
 
 def test_addresses_are_those_of_the_list(siamese_file):
-    assert list_addresses(siamese_file) == [call.address for call in list_model(siamese_file)]
-    assert list_addresses("missing.keras") == []
+    assert list_layer_addresses(siamese_file) == [call.address for call in list_model(siamese_file)]
+    assert list_layer_addresses("missing.keras") == []
 
 
 def test_operations_are_chosen_by_their_type(siamese_file):

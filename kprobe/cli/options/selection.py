@@ -16,10 +16,14 @@ def _complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: st
     model = ctx.params.get("model") or next(iter(ctx.args), None)
     if model is None:
         return []
-    from kprobe.pipeline.inspect import list_addresses
+    from kprobe.pipeline.inspect import list_layer_addresses
 
     head, comma, last = incomplete.rpartition(",")
-    return [head + comma + address for address in list_addresses(model) if address.startswith(last)]
+    return [
+        head + comma + address
+        for address in list_layer_addresses(model)
+        if address.startswith(last)
+    ]
 
 
 selection_options = OptionGroup(

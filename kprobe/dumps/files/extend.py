@@ -74,7 +74,7 @@ def read_size(file: int) -> int:
     return int.from_bytes(os.pread(file, 8, _END), "little")
 
 
-def resize(file: int, size: int) -> None:
+def set_length(file: int, size: int) -> None:
     """Give a file, and what HDF5 knows of it, another size, beyond which no dataset lies.
 
     Raises:

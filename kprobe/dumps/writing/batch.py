@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kprobe.dumps.contents import Contents
 
 
-def as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+def take_array(name: str, value: Any) -> np.ndarray[Any, Any]:
     """Take what a column is handed: an array, or anything with the buffer protocol.
 
     Raises:
@@ -54,8 +54,8 @@ class Batch:
             raise DumpError(
                 f"expected the columns {', '.join(expected)}, received {', '.join(received)}"
             )
-        self.ragged = {name: [as_array(name, row) for row in values[name]] for name in ragged}
-        self.even = {name: as_array(name, values[name]) for name in self._columns}
+        self.ragged = {name: [take_array(name, row) for row in values[name]] for name in ragged}
+        self.even = {name: take_array(name, values[name]) for name in self._columns}
         first = next(iter(self.even.values()), None)
         if first is None:
             self.rows = max(map(len, self.ragged.values()), default=0)

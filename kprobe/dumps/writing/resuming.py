@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.attributes import plain, stored_attribute
-from kprobe.dumps.create import describe
+from kprobe.dumps.create import list_attributes
 from kprobe.dumps.layout import encode
 from kprobe.dumps.partial import is_complete
 from kprobe.errors import DumpError, Hint, Setting
@@ -71,7 +71,7 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
     any_rows = contents.open_ended and is_complete(path)
     with open_afresh(path) as file:
         before = {name: plain(value) for name, value in file.attrs.items()}
-        now = describe(contents.attrs).items()
+        now = list_attributes(contents.attrs).items()
         after = {name: plain(stored_attribute(value)) for name, value in now}
         for attributes in (before, after):
             for name in _NOT_COMPARED:

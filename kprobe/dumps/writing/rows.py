@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kprobe.dumps.writing.claim import Claim
 
 
-class Rows:
+class WrittenRows:
     """The rows of a dump that was laid out; its maker closes it.
 
     Args:

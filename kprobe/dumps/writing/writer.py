@@ -11,7 +11,7 @@ from kprobe.dumps.layout import lay_out
 from kprobe.dumps.partial import check_output, explained, is_complete, partial_path
 from kprobe.dumps.writing.claim import Claim, claim, claim_earlier
 from kprobe.dumps.writing.resuming import another_run, find_differences, read_kept
-from kprobe.dumps.writing.rows import Rows
+from kprobe.dumps.writing.rows import WrittenRows
 from kprobe.dumps.writing.trim import trim
 from kprobe.errors import DumpError, Hint, Setting
 
@@ -67,7 +67,7 @@ class Writer:
         self._threads = threads
         self._in_flight = in_flight
         self._claim: Claim | None = None
-        self._rows: Rows | None = None
+        self._rows: WrittenRows | None = None
         self._finished = False
 
     @property
@@ -122,7 +122,7 @@ class Writer:
             if is_new:
                 claimed.fill(lambda place: lay_out(place, self.contents, shown=self.partial))
             with explained(self.partial):
-                self._rows = Rows(
+                self._rows = WrittenRows(
                     self.contents,
                     claimed,
                     0 if is_new else read_kept(self.partial, self.contents),
@@ -235,7 +235,7 @@ class Writer:
             claimed.close()
 
     @property
-    def _entered(self) -> Rows:
+    def _entered(self) -> WrittenRows:
         if self._rows is None:
             raise ValueError(f"{self.partial}: the context isn't entered")
         return self._rows

@@ -53,14 +53,14 @@ class EncodedRows(Unfitted):
             InputError: They are nothing that the input takes.
         """
         if not self.rows or (self.is_text if model_input is None else _takes_texts(model_input)):
-            return _Bytes(self)
+            return _Texts(self)
         first = self.fetch(0, 1)[0]
         if find_kind(first) if model_input is not None else _is_image(first):
             return Images(_Encoded(self)).fit(model_input, options)
         if _parse_tensor(first) is not None:
             return _SerializedTensors(self).fit(model_input, options)
         if model_input is None:
-            return _Bytes(self)
+            return _Texts(self)
         size = math.prod(axis or 0 for axis in model_input.shape[1:])
         for dtype in (model_input.numpy_dtype, np.dtype("uint8"), np.dtype("float32")):
             if dtype is not None and size and len(first) == size * dtype.itemsize:
@@ -71,7 +71,7 @@ class EncodedRows(Unfitted):
         )
 
 
-class _Bytes(Source):
+class _Texts(Source):
     """The bytes themselves, as texts."""
 
     def __init__(self, encoded: EncodedRows) -> None:

@@ -80,7 +80,7 @@ class ParquetFile(FileContainer):
             return _Numbers(column, label, identity, np.dtype(inner.to_pandas_dtype()))
         is_text = types.is_string(kind) or types.is_large_string(kind)
         if is_text or types.is_binary(kind) or types.is_large_binary(kind):
-            return _Bytes(column, label, identity, is_text=is_text)
+            return _BinaryCells(column, label, identity, is_text=is_text)
         column.close()
         raise InputError(
             f"{label}: expected a column of numbers, lists of numbers, texts or bytes, "
@@ -162,7 +162,7 @@ class _Numbers(Values):
             return "the cell holds empty places (null), or lists of several lengths"
 
 
-class _Bytes(EncodedRows):
+class _BinaryCells(EncodedRows):
     def __init__(
         self, column: _Column, label: str, identity: dict[str, Any], *, is_text: bool
     ) -> None:
