@@ -105,7 +105,9 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if status is None:
         return
     if stat.S_ISDIR(status.st_mode):
-        raise DumpError(f"{path}: expected the name of a file, and it is a directory")
+        raise DumpError(
+            f"{path}: expected the name of a file, received a directory", hint="name a file in it"
+        )
     # Only a regular file is opened: opening a pipe would wait for its other end.
     if not stat.S_ISREG(status.st_mode) or not is_dump(path):
         raise DumpError(
@@ -151,7 +153,7 @@ def refuse_special(path: Path) -> None:
     status = _look_at(path)
     if status and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise DumpError(
-            f"{path}: expected a place for the unfinished dump, and it is no regular file",
+            f"{path}: expected a regular file for the unfinished dump, received a pipe or a device",
             hint="choose another output",
         )
 

@@ -170,19 +170,23 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
         raise DumpError(f"expected the name of a dump, received {path!r}") from None
     if not path.is_file():
         partial = path.with_name(path.name + ".partial")
-        hint = f"{partial} holds what was written of it" if partial.is_file() else None
-        raise DumpError(f"{path}: expected a dump, and there is no such file", hint=hint)
+        hint = f"{partial} holds what was written of it" if partial.is_file() else "check the path"
+        raise DumpError(
+            f"{path}: expected a dump, received a path where there is no file", hint=hint
+        )
     try:
         file = open_afresh(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DumpError(f"{path}: expected a dump, and HDF5 can't open it: {reason}") from error
+        raise DumpError(
+            f"{path}: expected a dump, received a file that HDF5 can't open: {reason}"
+        ) from error
     try:
         _check_format(path, file.attrs)
         return Dump(path, file)
     except (KeyError, TypeError, ValueError) as error:
         file.close()
-        raise DumpError(f"{path}: expected a dump, and it is damaged: {error}") from error
+        raise DumpError(f"{path}: expected a dump, received a damaged one: {error}") from error
     except BaseException:
         file.close()
         raise
@@ -190,10 +194,10 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 
 def _check_format(path: Path, attrs: Any) -> None:
     if attrs.get("format") != FORMAT:
-        raise DumpError(f"{path}: expected a dump, and this HDF5 file was written by another tool")
+        raise DumpError(f"{path}: expected a dump, received an HDF5 file of another tool")
     version = int(attrs["format_version"])
     if version > FORMAT_VERSION:
         raise DumpError(
-            f"{path}: expected format {FORMAT_VERSION} at most, and it has format {version}",
+            f"{path}: expected format {FORMAT_VERSION} at most, received format {version}",
             hint="it needs a newer version of kprobe",
         )

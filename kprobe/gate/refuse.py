@@ -154,16 +154,16 @@ def _find_unsafe(item: dict[str, Any], owner: str) -> Iterator[str]:
     if "TFOpLambda" in names or "SlicingOpLambda" in names:
         symbol = config.get("function")
         if not isinstance(symbol, str) or not allowed.allows_tensor_function(symbol):
-            yield f"{owner} calls tf.{symbol}, expected a function of tensors"
+            yield f"{owner}: expected a function of tensors, received tf.{symbol}"
     elif "TensorFlowOpLayer" in names:
         node = config.get("node_def")
         operation = node.get("op") if isinstance(node, dict) else None
         if operation not in allowed.TENSOR_OPERATIONS:
-            yield f"{owner} runs the operation {operation}, expected a function of tensors"
+            yield f"{owner}: expected a function of tensors, received the operation {operation}"
     elif "ClassMethod" in names:
         symbol, method = config.get("cls_symbol"), config.get("method_name")
         if symbol != "RaggedTensor" or method not in allowed.CLASS_METHODS:
-            yield f"{owner} calls tf.{symbol}.{method}, expected a constructor of RaggedTensor"
+            yield f"{owner}: expected a constructor of RaggedTensor, received tf.{symbol}.{method}"
     elif "InstanceMethod" in names or "InstanceProperty" in names:
         attribute = config.get("attr_name")
         if attribute not in allowed.INSTANCE_ATTRIBUTES:

@@ -89,7 +89,8 @@ def open_location(location: Location) -> Source | Unfitted | Container:
         return _open_file(path, location.label, identity)
     except FileNotFoundError:
         raise InputError(
-            f"{path}: {EXPECTED}, and there is no such file", hint=_suggest_file(path)
+            f"{path}: {EXPECTED}, received a path where there is no file",
+            hint=_suggest_file(path),
         ) from None
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None

@@ -93,7 +93,7 @@ def check_there(sources: Sequence[str]) -> None:
         if path is None or parsed.function is not None:
             continue
         if not path.exists() and not is_glob(path):
-            faults.add(f"{source}: {EXPECTED}, and there is no such file")
+            faults.add(f"{source}: {EXPECTED}, received a path where there is no file")
     faults.raise_if_any()
 
 

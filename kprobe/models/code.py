@@ -117,7 +117,10 @@ def make_model(
         model = _take_model(target)
         if model is None:
             if not callable(target):
-                raise ModelError(f"{code} is {describe_kind(target)}, expected a callable")
+                raise ModelError(
+                    f"{code}: expected a callable, received {describe_kind(target)}",
+                    hint="name a function or a class that makes the model",
+                )
             _check_arguments(code, target, arguments)
             with around() if around else contextlib.nullcontext():
                 made = _run(code, "raised", lambda: target(**arguments))
@@ -252,7 +255,7 @@ def is_model(value: Any) -> bool:
 
 
 def _reject(code: Code, made: Any) -> ModelError:
-    hint = None
+    hint = "return the model"
     if made is None:
         hint = "does it end with `return model`?"
     elif isinstance(made, tuple | list) and any(is_model(item) for item in made):
@@ -260,8 +263,8 @@ def _reject(code: Code, made: Any) -> ModelError:
     elif type(made).__module__.startswith("tensorflow.python.keras"):
         hint = "import `tensorflow.keras`: tensorflow.python.keras is TensorFlow's own copy"
     return ModelError(
-        f"{code} returned {describe_kind(made)}, expected a model of keras or tf_keras, or an "
-        f"object that holds one as {' or '.join(f'.{name}' for name in _HOLDERS)}",
+        f"{code}: expected a model of keras or tf_keras, or an object that holds one as "
+        f"{' or '.join(f'.{name}' for name in _HOLDERS)}, received {describe_kind(made)}",
         hint=hint,
     )
 

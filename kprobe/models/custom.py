@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from kprobe.errors import KprobeError, ModelError
+from kprobe.errors import Hint, KprobeError, ModelError, Setting
 from kprobe.importing import find_file, import_source
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _NOT_CUSTOM = {"keras", "tf_keras", "tensorflow", "numpy", "builtins", "typing",
 _EXPECTED = (
     "custom_objects: expected Python files, modules, or classes and functions by name, received"
 )
+_BY_NAME = Hint("write ", Setting("custom_objects", "FILE.py", python='{"Scale": Scale}'))
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,12 @@ def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
         raise ModelError(f"{_EXPECTED} {_name_type(given)}")
     parts: list[str | Mapping[str, Any]] = []
     faults: list[str] = []
+    hint = None
     for part in given:
         if isinstance(part, Mapping):
-            faults += _check_mapping(part)
+            if wrong := _check_mapping(part):
+                faults += wrong
+                hint = _BY_NAME
             if part:
                 parts.append(dict(part))
         elif not isinstance(part, str | os.PathLike):
@@ -103,7 +107,7 @@ def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
         else:
             faults.append(f"{_EXPECTED} an empty text")
     if faults:
-        raise ModelError(*faults)
+        raise ModelError(*faults, hint=hint)
     return CustomObjects(tuple(parts))
 
 

@@ -304,9 +304,12 @@ def _parse_config(path: Path, content: bytes) -> dict[str, Any]:
         or not isinstance(config.get("class_name"), str)
         or not isinstance(config.get("config"), dict | list)
     ):
+        received = (
+            "an object without valid ones" if isinstance(config, dict) else type(config).__name__
+        )
         raise ModelError(
-            f"{path}: its model config is not that of a Keras model: "
-            "expected an object with class_name and config",
+            f"{path}: its model config: expected an object with the class_name and config of a "
+            f"Keras model, received {received}",
             hint="give the file that `model.save(...)` wrote, .keras or .h5",
         )
     return config

@@ -114,8 +114,8 @@ def _load_code(
     library = "keras" if is_model_of("keras", model) else "tf_keras"
     if keras is not None and library != ("keras" if keras >= 3 else "tf_keras"):
         raise ModelError(
-            f"{code} made a model of {library} {sys.modules[library].__version__}, expected one "
-            f"of Keras {keras}",
+            f"{code}: expected a model of Keras {keras}, received one of {library} "
+            f"{sys.modules[library].__version__}",
             hint=Hint("leave ", Setting("keras"), " out, or import that Keras in the code"),
         )
     return model
@@ -233,7 +233,7 @@ def import_keras(major: int) -> ModuleType:
     keras = importlib.import_module("keras")
     if keras.backend.backend() != "tensorflow":
         raise ModelError(
-            f"keras runs on {keras.backend.backend()} here, expected tensorflow",
+            f"expected Keras to run on tensorflow, received the backend {keras.backend.backend()}",
             hint="set KERAS_BACKEND=tensorflow before keras is imported",
         )
     return keras

@@ -104,7 +104,7 @@ CASES = {
     ),
     "an output that is a directory": (
         [DIGITS, "--layers", "digit", "-o", "sample_models"],
-        "sample_models: expected the name of a file, and it is a directory",
+        "sample_models: expected the name of a file, received a directory; name a file in it",
     ),
     "a missing list of layers": (
         [DIGITS, "--layers", "@layers.txt"],

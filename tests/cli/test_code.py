@@ -313,14 +313,15 @@ def test_weights_that_do_not_fit_are_named_with_their_shapes(kprobe_here, layers
     [
         (
             "nothing",
-            "kprobe: net_swirl.py:nothing returned None, expected a model of keras or tf_keras, "
-            "or an object that holds one as .keras_model or .model; does it end with `return "
+            "kprobe: net_swirl.py:nothing: expected a model of keras or tf_keras, or an object "
+            "that holds one as .keras_model or .model, received None; does it end with `return "
             "model`?\n",
         ),
         (
             "path",
-            "kprobe: net_swirl.py:path returned an object of type str, expected a model of keras "
-            "or tf_keras, or an object that holds one as .keras_model or .model\n",
+            "kprobe: net_swirl.py:path: expected a model of keras or tf_keras, or an object "
+            "that holds one as .keras_model or .model, received an object of type str; return the "
+            "model\n",
         ),
         (
             "wants",

@@ -56,7 +56,7 @@ def test_an_unfinished_dump_is_shown(kprobe_here):
     assert found["finished"] is None
     done = kprobe_here("show", "a.h5")
     assert done.stderr == (
-        "kprobe: a.h5: expected a dump, and there is no such file; "
+        "kprobe: a.h5: expected a dump, received a path where there is no file; "
         "a.h5.partial holds what was written of it\n"
     )
     assert done.exit_code == 2
@@ -186,17 +186,17 @@ def damage(path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: None, "there is no such file"),
-        (lambda path: path.mkdir(), "there is no such file"),
-        (lambda path: path.write_text("text"), "HDF5 can't open it: "),
-        (lambda path: h5py.File(path, "w").close(), "this HDF5 file was written by another tool"),
-        (damage, "it is damaged: "),
+        (lambda path: None, "a path where there is no file; check the path"),
+        (lambda path: path.mkdir(), "a path where there is no file; check the path"),
+        (lambda path: path.write_text("text"), "a file that HDF5 can't open: "),
+        (lambda path: h5py.File(path, "w").close(), "an HDF5 file of another tool"),
+        (damage, "a damaged one: "),
     ],
 )
 def test_what_is_no_dump_is_one_line(kprobe_here, folder, make, said):
     make(folder / "a.h5")
     done = kprobe_here("show", "a.h5")
     assert done.exit_code == 2
-    assert done.stderr.startswith("kprobe: a.h5: expected a dump, and ")
+    assert done.stderr.startswith("kprobe: a.h5: expected a dump, received ")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1

@@ -100,9 +100,9 @@ def test_an_unknown_address_is_a_key_error_that_names_the_nearest(path: Path) ->
 
 
 def test_a_missing_dump_is_said_so_and_an_unfinished_one_is_pointed_out(tmp_path: Path) -> None:
-    with pytest.raises(DumpError, match="there is no such file") as caught:
+    with pytest.raises(DumpError, match="received a path where there is no file") as caught:
         open_dump(tmp_path / "b.h5")
-    assert caught.value.hint is None
+    assert caught.value.hint == "check the path"
     (tmp_path / "b.h5.partial").write_text("")
     with pytest.raises(DumpError) as caught:
         open_dump(tmp_path / "b.h5")
@@ -112,21 +112,23 @@ def test_a_missing_dump_is_said_so_and_an_unfinished_one_is_pointed_out(tmp_path
 def test_files_that_are_not_dumps_are_refused(tmp_path: Path, path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("text")
-    with pytest.raises(DumpError, match="expected a dump, and HDF5 can't open it"):
+    with pytest.raises(DumpError, match="expected a dump, received a file that HDF5 can't open"):
         open_dump(other)
     other.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(DumpError, match=r"expected a dump, and HDF5 can't open it: .*truncated"):
+    with pytest.raises(
+        DumpError, match=r"expected a dump, received a file that HDF5 can't open: .*truncated"
+    ):
         open_dump(other)
     with h5py.File(other, "w") as file:
         file["a"] = 1
-    with pytest.raises(DumpError, match="this HDF5 file was written by another tool"):
+    with pytest.raises(DumpError, match="received an HDF5 file of another tool"):
         open_dump(other)
 
 
 def test_a_newer_format_is_refused(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["format_version"] = 2
-    with pytest.raises(DumpError, match="expected format 1 at most, and it has format 2"):
+    with pytest.raises(DumpError, match="expected format 1 at most, received format 2"):
         open_dump(path)
 
 

@@ -24,6 +24,7 @@ IDS = ModelInput("ids", (None, 5), "int32")
 TEXT = ModelInput("text", (None,), "string")
 LEFT = ModelInput("left", (None, 2), "float32")
 RIGHT = ModelInput("right", (None, 2), "float32")
+MISSING = "expected a file of arrays, records or images, received a path where there is no file"
 
 
 @pytest.fixture(autouse=True)
@@ -227,7 +228,7 @@ def test_all_faults_come_at_once():
     save("a.npy", (3, 7), "complex64")
     faults, hint = refuse(["left=a.npy", "right=missing.npy", "up=a.npy"], LEFT, RIGHT)
     assert faults == [
-        "missing.npy: expected a file of arrays, records or images, and there is no such file",
+        f"missing.npy: {MISSING}",
         "up=a.npy: no input 'up'; the model's inputs: left (None, 2) float32, "
         "right (None, 2) float32",
         "input 'left' expects shape (None, 2), received (3, 7) from a.npy",
@@ -242,13 +243,13 @@ def test_all_faults_come_at_once():
 def test_a_missing_file_is_named_with_the_nearest():
     save("shapes.npy", (1, 2))
     expected = (
-        ["shape.npy: expected a file of arrays, records or images, and there is no such file"],
+        [f"shape.npy: {MISSING}"],
         "did you mean shapes.npy?",
     )
     assert refuse(["shape.npy"], LEFT) == expected
     assert refuse(["left=shape.npy"], LEFT) == expected
     assert refuse(["gone/x.h5:/y"], LEFT) == (
-        ["gone/x.h5: expected a file of arrays, records or images, and there is no such file"],
+        [f"gone/x.h5: {MISSING}"],
         None,
     )
 
@@ -261,7 +262,7 @@ def test_an_empty_text_is_refused():
 def test_an_empty_directory_is_refused():
     Path("images").mkdir()
     assert refuse(["images"], LEFT)[0] == [
-        "images: expected a folder with images, and there are none in it"
+        "images: expected a folder with images, received one without"
     ]
 
 

@@ -88,7 +88,8 @@ def fault(build, name, **arguments):
     with pytest.raises(ModelError) as caught:
         build(name, **arguments)
     assert all(len(line.splitlines()) == 1 for line in caught.value.lines)
-    return "\n".join(caught.value.lines).removeprefix(f"build_swirl.py:{name} "), caught.value
+    line = "\n".join(caught.value.lines).removeprefix(f"build_swirl.py:{name}")
+    return line.lstrip(": "), caught.value
 
 
 def test_a_function_is_called_with_the_arguments(build):
@@ -165,11 +166,12 @@ def test_what_raises_inside_a_library_shows_the_last_step_there(build):
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("nothing", {}, "returned None, expected a model of keras or tf_keras, or an object that "
-         "holds one as .keras_model or .model; does it end with `return model`?"),
-        ("pair", {}, "returned an object of type tuple, expected a model of keras or tf_keras, or "
-         "an object that holds one as .keras_model or .model; return the model alone"),
-        ("number", {}, "is an object of type int, expected a callable"),
+        ("nothing", {}, "expected a model of keras or tf_keras, or an object that holds one as "
+         ".keras_model or .model, received None; does it end with `return model`?"),
+        ("pair", {}, "expected a model of keras or tf_keras, or an object that holds one as "
+         ".keras_model or .model, received an object of type tuple; return the model alone"),
+        ("number", {}, "expected a callable, received an object of type int; name a function or a "
+         "class that makes the model"),
         ("ready", {"units": 3}, "is a model, which takes no arguments"),
         ("needs", {}, "needs the argument depth, width; "
          'give arguments={"depth": VALUE, "width": VALUE}'),
@@ -187,7 +189,7 @@ def test_what_makes_no_model_is_one_line(build, name, arguments, expected):
 
 def test_tensorflows_own_copy_of_keras_is_told_apart(build):
     line, _ = fault(build, "from_elsewhere")
-    assert "returned an object of type Sequential" in line
+    assert "received an object of type Sequential" in line
     assert line.endswith("tensorflow.python.keras is TensorFlow's own copy")
 
 
@@ -230,5 +232,7 @@ def test_arguments_are_for_code(samples):
 
 
 def test_the_wrong_keras_is_told(build):
-    with pytest.raises(ModelError, match=r"made a model of keras 3\.\d+\.\d+, expected one of"):
+    with pytest.raises(
+        ModelError, match=r"expected a model of Keras 2, received one of keras 3\.\d+"
+    ):
         load_source("build_swirl.py:make_model", keras=2)

@@ -111,10 +111,19 @@ def test_a_dump_is_said_to_be_a_dump(tmp_path):
     assert "is a dump of activations" in refusal(tmp_path / "a.h5")
 
 
-@pytest.mark.parametrize("config", ["{", "[" * 100_000, "[]", '{"class_name": 3}', "3"])
-def test_a_corrupt_config_is_refused(write_h5, write_keras, config):
-    assert "model config is not" in refusal(write_h5(config))
-    assert "model config is not" in refusal(write_keras(config))
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("{", "its model config is not valid JSON"),
+        ("[" * 100_000, "its model config is not valid JSON"),
+        ("[]", "class_name and config of a Keras model, received list"),
+        ('{"class_name": 3}', "class_name and config of a Keras model, received an object without"),
+        ("3", "class_name and config of a Keras model, received int"),
+    ],
+)
+def test_a_corrupt_config_is_refused(write_h5, write_keras, config, expected):
+    assert expected in refusal(write_h5(config))
+    assert expected in refusal(write_keras(config))
 
 
 def test_a_zip_bomb_is_refused_unread(write_keras, monkeypatch):

@@ -100,9 +100,9 @@ WRONG = {
                           "expected Python files, modules, or classes and functions by name, "
                           "received Dense"),
     "no name": ({"custom_objects": {3: keras.layers.Dense}}, "custom_objects: expected names as "
-                "texts, received 3"),
+                'texts, received 3; write custom_objects={"Scale": Scale}'),
     "no class": ({"custom_objects": {"Scale": 3}}, "custom_objects: Scale: expected a class or a "
-                 "function, received int"),
+                 'function, received int; write custom_objects={"Scale": Scale}'),
     "an empty source": ({"custom_objects": ""}, "custom_objects: expected Python files, modules, "
                         "or classes and functions by name, received an empty text"),
     "a missing file": ({"model": "missing.py:make"}, "missing.py:make: there is no file "
@@ -133,7 +133,8 @@ def test_all_faults_are_told_at_once(code):
     assert caught.value.lines == [
         "keras: expected 2 or 3, received 4",
         "unsafe: expected True or False, received 1",
-        "custom_objects: Scale: expected a class or a function, received int",
+        "custom_objects: Scale: expected a class or a function, received int; "
+        'write custom_objects={"Scale": Scale}',
         "gone.py:make: there is no file gone.py",
     ]
 

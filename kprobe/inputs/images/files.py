@@ -169,7 +169,10 @@ def find_in_folder(folder: Path) -> ImageFiles:
             hint=f"convert them, or take the others alone: '{folder}/**/*.jpg'",
         )
     if not found:
-        raise InputError(f"{folder}: expected a folder with images, and there are none in it")
+        raise InputError(
+            f"{folder}: expected a folder with images, received one without",
+            hint="give a folder with JPEG, PNG, BMP or GIF files in it or below",
+        )
     found.sort(key=lambda name: name.split("/"))
     return ImageFiles(folder, found, str(folder), "folder")
 
@@ -188,7 +191,10 @@ def find_glob(pattern: Path) -> list[Path]:
     found = [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207
     files = sorted(path for path in found if path.is_file())
     if not files:
-        raise InputError(f"{pattern}: expected files, and none fits the pattern")
+        raise InputError(
+            f"{pattern}: expected files, received a pattern that none fits",
+            hint="check it: `**` also looks into folders, `*` doesn't",
+        )
     return files
 
 

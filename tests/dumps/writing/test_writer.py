@@ -297,7 +297,7 @@ def test_a_partial_file_that_is_no_dump_is_never_taken(tmp_path: Path, kind: str
     partial = tmp_path / "a.h5.partial"
     make_thing(partial, kind)
     before = partial.lstat()
-    with pytest.raises(DumpError, match=r"a\.h5\.partial: .* no"):
+    with pytest.raises(DumpError, match=r"a\.h5\.partial: .*(no|a pipe or a device)"):
         write_dump(tmp_path / "a.h5", overwrite=True)
     after = partial.lstat()
     assert (after.st_mtime_ns, after.st_size, after.st_ino) == (
@@ -356,7 +356,7 @@ def test_an_output_that_appears_during_the_run_is_not_overwritten(tmp_path: Path
     ("name", "message"),
     [
         ("missing/a.h5", "there is no directory"),
-        ("directory", "expected the name of a file, and it is a directory"),
+        ("directory", "expected the name of a file, received a directory; name a file in it"),
         ("file/a.h5", "there is no directory"),
         ("n" * 250, "can't be written: File name too long"),
         ("taken", "can't be written: Is a directory"),

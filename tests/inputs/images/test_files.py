@@ -286,8 +286,8 @@ def test_an_image_that_is_not_resized_and_grew_is_damaged():
 @pytest.mark.parametrize(
     ("text", "model_input", "options", "fault"),
     [
-        ("empty", IMAGE, {}, "empty: expected a folder with images, and there are none in it"),
-        ("no/*.png", IMAGE, {}, "no/*.png: expected files, and none fits the pattern"),
+        ("empty", IMAGE, {}, "empty: expected a folder with images, received one without"),
+        ("no/*.png", IMAGE, {}, "no/*.png: expected files, received a pattern that none fits"),
         ("webp", IMAGE, {}, "webp: expected JPEG, PNG, BMP or GIF images, received also a.webp"),
         (
             "one.webp",
