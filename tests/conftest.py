@@ -23,9 +23,9 @@ SAMPLES = Path(__file__).parent.parent / "sample_models"
 # done. With `--dist loadfile` a file is one process's, for the sake of its fixtures.
 LONGEST = [
     "test_readme.py",
-    "cli/test_graph_mode.py",
+    "cli/test_detector.py",
     "trace/test_graph_mode.py",
-    "cli/test_code.py",
+    "cli/test_models_as_code.py",
     "trace/test_address_table.py",
 ]
 

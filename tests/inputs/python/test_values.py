@@ -15,14 +15,13 @@ import tensorflow as tf
 from opened import open_all
 
 from kprobe.errors import InputError
-from kprobe.inputs import ModelInput, SampleSpec, open_samples
+from kprobe.inputs import ModelInput
 
 ROWS = np.arange(44.0, dtype="float32").reshape(11, 4)
 TARGETS = np.zeros(11, "float32")
 X = ModelInput("x", (None, 4), "float32")
 LEFT = ModelInput("left", (None, 4), "float32")
 RIGHT = ModelInput("right", (None, 4), "float32")
-TEXT = ModelInput("text", (None,), "string")
 
 
 @pytest.fixture(autouse=True)
@@ -191,16 +190,6 @@ def test_peeking_keeps_what_a_generator_gave():
     np.testing.assert_array_equal(rows, ROWS)
 
 
-@pytest.mark.parametrize("inputs", [None, [X]])
-def test_what_gives_its_samples_once_may_be_opened_twice(inputs):
-    spec = SampleSpec(inputs={"x": batches()})
-    with open_samples(spec, inputs) as samples:
-        samples.peek(1)
-    with open_samples(spec, [X]) as samples:
-        rows = np.concatenate([batch["x"] for _, batch in samples.batches(4)])
-    np.testing.assert_array_equal(rows, ROWS)
-
-
 def make_exhausted():
     iterator = batches()
     return lambda: iterator
@@ -263,26 +252,6 @@ def test_inputs_of_batches_without_names_are_in_the_order_of_the_model_s():
         rows, _, _ = read(given, (LEFT, RIGHT))
         np.testing.assert_array_equal(rows["left"], ROWS)
         np.testing.assert_array_equal(rows["right"], -ROWS)
-
-
-def test_each_input_may_have_something_else():
-    np.save("rows.npy", ROWS)
-    for left in ("rows.npy", Path("rows.npy"), ["rows.npy"], batches, ROWS.tolist()):
-        rows, _, _ = read({"right": sliced(-ROWS), "left": left}, (LEFT, RIGHT))
-        np.testing.assert_array_equal(rows["left"], ROWS)
-        np.testing.assert_array_equal(rows["right"], -ROWS)
-
-
-def test_a_list_of_texts_is_sources_or_samples_as_the_input_takes_them():
-    np.save("rows.npy", ROWS)
-    np.save("more.npy", -ROWS)
-    rows, _, _ = read({"x": ["rows.npy", "more.npy"]})
-    np.testing.assert_array_equal(rows["x"], np.concatenate([ROWS, -ROWS]))
-    texts = ["a good film", "rows.npy"]
-    with open_all({"text": texts}, [TEXT]) as samples:
-        assert samples.peek(2)["text"].tolist() == texts
-    with open_all({"x": [Path("rows.npy")]}, [X]) as samples:
-        assert samples.rows == 11
 
 
 @pytest.mark.parametrize(

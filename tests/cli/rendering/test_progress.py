@@ -43,7 +43,7 @@ def test_a_line_of_json_tells_rates_of_this_run_alone():
 
 
 def test_the_manual_shows_such_a_line():
-    page = (Path(__file__).parent.parent.parent / "kprobe/help/command-line.md").read_text()
+    page = (Path(__file__).parent.parent.parent.parent / "kprobe/help/command-line.md").read_text()
     shown = page.partition("```json shown\n")[2].partition("\n")[0]
     assert [*json.loads(shown)] == KEYS
 
