@@ -7,12 +7,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from promises import PROMISES
 
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.names import RESERVED_NAMES, RESERVED_PREFIX
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+TESTS = ROOT / "tests"
 MAP = PAGE.partition("\n## The rooms\n")[2].partition("\n## ")[0]
 
 
@@ -60,6 +62,26 @@ def test_the_rooms_stand_in_the_order_of_imports():
     rooms = [room.split("/")[1] for room in read_map() if room != "kprobe/"]
     heights = [height[room] for room in rooms]
     assert heights == sorted(heights)
+
+
+def find_tests():
+    """Give the files of tests, each with the module that it would mirror."""
+    for path in sorted(TESTS.rglob("test_*.py")):
+        name = path.relative_to(TESTS)
+        yield name.as_posix(), ROOT / "kprobe" / name.with_name(name.name.removeprefix("test_"))
+
+
+def test_each_file_of_tests_mirrors_a_module_or_is_a_promise():
+    strays = {name for name, module in find_tests() if not module.exists()} - PROMISES.keys()
+    assert not strays, "name them after their module, or add them to tests/promises.py"
+
+
+def test_each_promise_has_its_tests_and_bears_the_name_of_no_module():
+    assert not PROMISES.keys() - {name for name, _ in find_tests()}
+    modules = {f"test_{name}" for names in find_modules().values() for name in names}
+    assert not [name for name in PROMISES if Path(name).name in modules]
+    assert all(PROMISES.values())
+    assert len(set(PROMISES.values())) == len(PROMISES)
 
 
 def test_every_path_that_is_told_of_is_there():
