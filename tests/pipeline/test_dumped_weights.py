@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -177,8 +179,8 @@ def test_a_misspelt_layer_of_a_weight_is_found_before_tensorflow_loads(samples, 
     file = read_model_file(samples / "digits_cnn.keras")
     layers = ["cnv1:kernel", "conv1:kernal", "conv1:*"]
     job = make_job(model=str(file.path), layers=layers, output=tmp_path / "a.h5")
-    with pytest.raises(AddressError) as caught:
-        precheck(job, file)
+    with contextlib.ExitStack() as opened, pytest.raises(AddressError) as caught:
+        precheck(job, file, opened)
     assert caught.value.faults == ("no layer 'cnv1:kernel'; nearest: conv1, conv2",)
 
 
