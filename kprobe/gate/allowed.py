@@ -167,6 +167,9 @@ _TENSOR_EXCEPTIONS = frozenset(
         "sparse.map_values",
         "nn.dynamic_rnn",
         "nn.raw_rnn",
+        "nn.static_rnn",
+        "nn.static_state_saving_rnn",
+        "nn.with_space_to_batch",
     }
 )
 _TENSOR_FUNCTIONS = _words(

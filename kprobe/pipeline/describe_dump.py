@@ -68,9 +68,12 @@ def _describe(dump: Dump) -> dict[str, Any]:
     nobody_knows = bool(inputs) and all(entry["rows"] is None for entry in inputs)
     # Before it is complete, such a dump has as many rows as a file has room for.
     rows = None if nobody_knows and not dump.complete else dump.rows
+    status = dump.path.stat()
+    # Until then it is a large file of holes, too: what lies on the disk is less.
+    on_disk = min(status.st_size, 512 * status.st_blocks)
     return {
         "path": str(dump.path),
-        "bytes": dump.path.stat().st_size,
+        "bytes": status.st_size if dump.complete else on_disk,
         "complete": dump.complete,
         "samples": rows,
         "committed": dump.committed,
