@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _LISTED = 12
 
@@ -25,7 +25,11 @@ def find_nearest(wrong: str, names: Iterable[str], most: int = 1) -> list[str]:
 
 def name_nearest(wrong: str, names: Iterable[str], most: int = 1) -> str | None:
     """Give "nearest: ..." for a misspelt name, or None when nothing comes near."""
-    near = find_nearest(wrong, names, most)
+    return join_nearest(find_nearest(wrong, names, most))
+
+
+def join_nearest(near: Sequence[str]) -> str | None:
+    """Give "nearest: ..." for what was found, or None of none."""
     return f"nearest: {', '.join(near)}" if near else None
 
 

@@ -10,7 +10,7 @@ from kprobe.addresses.calls import DroppedCall, LayerCall
 from kprobe.addresses.globs import compile_glob
 from kprobe.addresses.grammar import Address, Step, parse_address, split_alias
 from kprobe.errors import AddressError, KprobeError, merge_errors
-from kprobe.naming import find_nearest, list_names
+from kprobe.naming import find_nearest, join_nearest, list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -212,8 +212,7 @@ def _unmatched(
     if missed := _select(address, dropped, calls):
         return _explain(missed)
     near = find_nearest_classes(address.type, calls) if address.type is not None else []
-    hint = f"nearest: {', '.join(near)}" if near else _LIST_HINT
-    return AddressError(f"{address.text!r} matches no layer", hint=hint)
+    return AddressError(f"{address.text!r} matches no layer", hint=join_nearest(near) or _LIST_HINT)
 
 
 def _unknown(
@@ -233,10 +232,10 @@ def _unknown(
     loose = [Step(step.name, None) for step in steps]
     siblings = [call.address for call in calls if _matches(loose, call.steps)]
     if siblings:
-        return AddressError(f"{address.text!r}: the model has only {', '.join(siblings[:8])}")
-    near = find_nearest_layers(_path_text(steps), calls)
+        return AddressError(f"{address.text!r}: the model has only {list_names(siblings, 8)}")
+    near = join_nearest(find_nearest_layers(_path_text(steps), calls))
     if near:
-        return AddressError(f"no layer {address.text!r}; nearest: {', '.join(near)}")
+        return AddressError(f"no layer {address.text!r}; {near}")
     return AddressError(f"no layer {address.text!r}", hint=_LIST_HINT)
 
 
@@ -246,7 +245,7 @@ def _explain(dropped: Sequence[DroppedCall]) -> AddressError:
     for call in dropped:
         places.setdefault(call.reason, []).append(repr(call.address))
     return AddressError(
-        *(f"{', '.join(names[:8])} {reason}" for reason, names in places.items()),
+        *(f"{list_names(names, 8)} {reason}" for reason, names in places.items()),
         hint=next((call.hint for call in dropped if call.hint), None),
     )
 

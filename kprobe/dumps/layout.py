@@ -11,7 +11,7 @@ from kprobe.dumps.attributes import escape
 from kprobe.dumps.create import create
 from kprobe.dumps.files.disk import write_at
 from kprobe.dumps.files.space import check_space, reserve
-from kprobe.dumps.ragged_columns import make_room
+from kprobe.dumps.ragged_columns import make_room, too_long
 from kprobe.errors import DumpError, Hint, Setting
 
 if TYPE_CHECKING:
@@ -86,11 +86,8 @@ def _check(contents: Contents) -> None:
 
 
 def _too_long(path: Path) -> DumpError:
-    return DumpError(
-        f"{path}: samples that nobody has counted need a file of 4 TiB, nearly all of it holes, "
-        "and the filesystem or the limit on the size of files (ulimit -f) doesn't allow it",
-        hint=Hint("say with ", Setting("limit"), " how many there are at most"),
-    )
+    hint = Hint("say with ", Setting("limit"), " how many there are at most")
+    return too_long(f"{path}: samples that nobody has counted", hint)
 
 
 def _write_values(

@@ -17,7 +17,7 @@ import numpy as np
 from kprobe.dumps.contents import INDEX
 from kprobe.dumps.files.disk import WriteBehind, write_at
 from kprobe.dumps.files.extend import PAGE, extend, find_header, read_size, set_length
-from kprobe.errors import DumpError
+from kprobe.errors import DumpError, Hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -58,15 +58,21 @@ def make_room(file: int, headers: Mapping[int, int]) -> None:
         set_length(file, base + share * len(headers))
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise DumpError(
-                "rows of different shapes need a file of 4 TiB, nearly all of it holes, and the "
-                "filesystem or the limit on the size of files (ulimit -f) doesn't allow it"
-            ) from error
+            raise too_long("rows of different shapes") from error
         raise
     for number, (place, item) in enumerate(headers.items()):
         if item:
             start = base + number * share
             extend(file, place, share // item, range(start, start + share // item * item))
+
+
+def too_long(what: str, hint: Hint | None = None) -> DumpError:
+    """Say that the filesystem can't hold what is laid out with holes for all that may come."""
+    return DumpError(
+        f"{what} need a file of 4 TiB, nearly all of it holes, and the filesystem or the limit on "
+        "the size of files (ulimit -f) doesn't allow it",
+        hint=hint,
+    )
 
 
 class RaggedWriter:

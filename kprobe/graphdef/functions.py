@@ -203,6 +203,11 @@ def node_of(edge: str) -> str:
     return edge.removeprefix("^").partition(":")[0]
 
 
+def edge_of(tensor: tf.Tensor) -> str:
+    """Give a tensor's name as a GraphDef writes it: without the number where that is 0."""
+    return str(tensor.name).removesuffix(":0")
+
+
 def run_by(node: Any) -> Iterator[str]:
     """Give the names of the functions that a node runs, a loop's condition left out."""
     return (function.name for attr, function in functions_of(node) if attr != "cond")

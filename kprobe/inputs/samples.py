@@ -219,7 +219,7 @@ class Samples(Closing):
             last = first + batch_size if stop is None else min(first + batch_size, stop)
             batch, faults = self._read(first, last)
             self.faults |= {row: str(error) for row, error in faults.items()}
-            if rows := _count(batch):
+            if rows := count_rows(batch):
                 yield first, batch
             if rows < last - first:
                 return
@@ -278,5 +278,6 @@ class Samples(Closing):
             )
 
 
-def _count(batch: Batch) -> int:
+def count_rows(batch: Mapping[str, Any]) -> int:
+    """Count the rows of a batch."""
     return len(next(iter(batch.values())))

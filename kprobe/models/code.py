@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import Hint, KprobeError, ModelCodeError, ModelError, Setting
 from kprobe.importing import find_file, import_source, looking_beside
-from kprobe.naming import name_nearest
+from kprobe.naming import list_names, name_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ def find_code(text: str | os.PathLike[str]) -> Code | None:
         names = _list_functions(Path(text))
         raise ModelError(
             f"{text} is Python code: expected {text}:CALLABLE, what makes the model",
-            hint=f"it defines {', '.join(names[:8])}" if names else None,
+            hint=f"it defines {list_names(names, 8)}" if names else None,
         )
     if match is None or Path(text).exists():
         return None

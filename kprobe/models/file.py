@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from kprobe.models.saved_model import SavedModel
 
+# What is said of files that are damaged, made by something else, or of another kind.
+SAVE_AGAIN = "copy or save the model file again"
+NOT_BY_KERAS = "this isn't a model file that Keras wrote"
+_GIVE_SAVED = "give the file that `model.save(...)` wrote, .keras or .h5"
+
 Format: TypeAlias = Literal["keras", "h5", "json", "saved_model"]
 
 # A config larger than this is a zip bomb or a mistake; real ones stay under a few MB.
@@ -98,7 +103,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         return _read_hdf5(path)
     raise ModelError(
         f"{path} is not a model file: neither a .keras archive nor HDF5",
-        hint="give the file that `model.save(...)` wrote, .keras or .h5",
+        hint=_GIVE_SAVED,
     )
 
 
@@ -172,9 +177,7 @@ def _read_start(path: Path) -> bytes:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(f"{path} can't be read: {reason}") from None
     if not start:
-        raise ModelError(
-            f"{path} is empty, not a model file", hint="copy or save the model file again"
-        )
+        raise ModelError(f"{path} is empty, not a model file", hint=SAVE_AGAIN)
     return start
 
 
@@ -196,7 +199,7 @@ def _read_archive(path: Path) -> ModelFile:
             if "config.json" not in names:
                 raise ModelError(
                     f"{path} is not a model file: a zip archive without config.json",
-                    hint="give the file that `model.save(...)` wrote, .keras or .h5",
+                    hint=_GIVE_SAVED,
                 )
             config = _parse_config(path, _read_member(path, archive, "config.json"))
             version = None
@@ -208,7 +211,7 @@ def _read_archive(path: Path) -> ModelFile:
     except Exception as error:
         raise ModelError(
             f"{path} is a truncated or damaged .keras file: {_first_line(error)}",
-            hint="copy or save the model file again",
+            hint=SAVE_AGAIN,
         ) from None
     return _describe(path, "keras", version, config)
 
@@ -222,7 +225,7 @@ def _read_member(path: Path, archive: Any, name: str) -> bytes:
     if declared > limit or len(content) > limit:
         raise ModelError(
             f"{path}: {name} takes {declared:,} bytes, above the limit of {limit:,}",
-            hint="this isn't a model file that Keras wrote",
+            hint=NOT_BY_KERAS,
         )
     return content
 
@@ -231,9 +234,7 @@ def _parse_version(path: Path, content: bytes) -> str | None:
     try:
         metadata = json.loads(content)
     except (ValueError, RecursionError):
-        raise ModelError(
-            f"{path}: its metadata.json is not valid JSON", hint="copy or save the model file again"
-        ) from None
+        raise ModelError(f"{path}: its metadata.json is not valid JSON", hint=SAVE_AGAIN) from None
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     return version if isinstance(version, str) else None
 
@@ -258,7 +259,7 @@ def _read_hdf5(path: Path) -> ModelFile:
     except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, KeyError ...
         raise ModelError(
             f"{path} is a truncated or damaged HDF5 file: {_first_line(error)}",
-            hint="copy or save the model file again",
+            hint=SAVE_AGAIN,
         ) from None
     model_file = _describe(path, "h5", version, _parse_config(path, (text or "").encode()))
     if model_file.keras_major >= 3:
@@ -268,7 +269,7 @@ def _read_hdf5(path: Path) -> ModelFile:
     except RecursionError:
         raise ModelError(
             f"{path}: its models are nested too deeply",
-            hint="this isn't a model file that Keras wrote",
+            hint=NOT_BY_KERAS,
         ) from None
     adapted = config != model_file.config
     return replace(model_file, config=config, adapted=adapted, backend=backend)
@@ -287,7 +288,7 @@ def _refuse_without_config(path: Path, file: Any) -> None:
         )
     raise ModelError(
         f"{path} is not a model file: HDF5 without model_config",
-        hint="give the file that `model.save(...)` wrote, .keras or .h5",
+        hint=_GIVE_SAVED,
     )
 
 
@@ -297,7 +298,7 @@ def _parse_config(path: Path, content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ModelError(
             f"{path}: its model config is not valid JSON: {_first_line(error)}",
-            hint="copy or save the model file again",
+            hint=SAVE_AGAIN,
         ) from None
     if (
         not isinstance(config, dict)
@@ -310,7 +311,7 @@ def _parse_config(path: Path, content: bytes) -> dict[str, Any]:
         raise ModelError(
             f"{path}: its model config: expected an object with the class_name and config of a "
             f"Keras model, received {received}",
-            hint="give the file that `model.save(...)` wrote, .keras or .h5",
+            hint=_GIVE_SAVED,
         )
     return config
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.calls import LayerCall
 from kprobe.errors import ModelError
-from kprobe.models.file import choose_signature
+from kprobe.models.file import NOT_BY_KERAS, choose_signature
 from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape
 from kprobe.models.shapes import LEAF_CLASSES, Shapes, infer_shape
 from kprobe.models.weight_list import WeightList, list_weights
@@ -74,7 +74,7 @@ def list_layers(model_file: ModelFile, *, parameters: bool = True) -> list[Layer
     except RecursionError:
         raise ModelError(
             f"{model_file.path}: its models are nested too deeply",
-            hint="this isn't a model file that Keras wrote",
+            hint=NOT_BY_KERAS,
         ) from None
 
 
@@ -112,7 +112,7 @@ def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:
             raise ModelError(
                 f"{model_file.path}: its nested models expand to more than "
                 f"{MAX_ENTRIES:,} layer calls",
-                hint="this isn't a model file that Keras wrote",
+                hint=NOT_BY_KERAS,
             )
     return entries
 

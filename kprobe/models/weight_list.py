@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.errors import ModelError
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
+from kprobe.models.file import SAVE_AGAIN
 from kprobe.models.network import Network, read_network
 from kprobe.models.weight_groups import OLD_CONTAINER, is_training, number_groups, read_names
 
@@ -90,7 +91,7 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
         raise ModelError(
             f"{model_file.path}: its weights are truncated or damaged: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}",
-            hint="copy or save the model file again",
+            hint=SAVE_AGAIN,
         ) from None
 
 

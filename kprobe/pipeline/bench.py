@@ -20,6 +20,7 @@ from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import explain
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import InputError, StoppedError
+from kprobe.inputs.samples import count_rows
 from kprobe.pipeline.running.batches import Computed, run_batch
 from kprobe.pipeline.running.run import run
 from kprobe.pipeline.running.sink import IN_FLIGHT, make_columns
@@ -163,7 +164,7 @@ def _measure(plan: Plan, seconds: float) -> Measured:
     with place as directory:
         path = Path(directory) / "bench.h5"
         room = free_space(path) // 4 or _MOST_BYTES  # 0: the filesystem doesn't know
-        computed = Computed(0, _count(batch), results, {})
+        computed = Computed(0, count_rows(batch), results, {})
         columns = make_columns(plan, computed)
         row_bytes = max(1, _count_bytes(columns) // computed.rows)
         most = min(_MOST_ROWS, min(_MOST_BYTES, room) // row_bytes)
@@ -187,7 +188,7 @@ def _measure_reading(plan: Plan, seconds: float) -> Rate:
     while True:
         # What is at its end is read anew.
         for _, batch in plan.samples.batches(plan.batch_size):
-            samples += _count(batch)
+            samples += count_rows(batch)
             size += sum(map(_count_read, batch.values()))
             if (spent := time.perf_counter() - began) >= seconds:
                 return Rate(samples=samples, bytes=size, seconds=spent)
@@ -198,7 +199,7 @@ def _measure_computing(
     plan: Plan, batch: Mapping[str, Any], seconds: float
 ) -> tuple[Sequence[Any], Rate]:
     """Give the results of the batch, too."""
-    good = np.ones(_count(batch), bool)
+    good = np.ones(count_rows(batch), bool)
     results = run_batch(plan, 0, dict(batch), good)  # compiles the graph
     tf.test.experimental.sync_devices()
     size = _count_bytes(make_columns(plan, Computed(0, len(good), results, {})))
@@ -265,10 +266,6 @@ def _measure_dumping(plan: Plan, path: Path, rows: int, seconds: float) -> tuple
         spent += receipt.seconds
         dumps += 1
     return Rate(samples=samples, bytes=size, seconds=spent), dumps
-
-
-def _count(batch: Mapping[str, Any]) -> int:
-    return len(next(iter(batch.values())))
 
 
 def _count_read(values: Any) -> int:

@@ -11,6 +11,7 @@ from kprobe.errors import AddressError, Hint, KprobeError, Setting
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.spec import ModelSpec
+from kprobe.naming import join_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +94,7 @@ def _select(
         near = [name for name in find_nearest_classes(class_name, everything) if name != class_name]
         raise AddressError(
             f"{model} has no layer{named} of class {class_name}",
-            hint=f"nearest: {', '.join(near)}" if near else None,
+            hint=join_nearest(near),
         )
     return calls
 

@@ -13,6 +13,7 @@ from kprobe.engines.eager import EagerEngine, run_eagerly
 from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
 from kprobe.inputs.opening import open_samples
+from kprobe.naming import list_names
 from kprobe.preprocessing import Preprocessing
 from kprobe.session.complete import build_model, describe_inputs
 from kprobe.subgraph.apply_preprocessing import prepare
@@ -106,7 +107,7 @@ class Session:
             )
         if len(calls) > 1:
             raise AddressError(
-                f"the layer {name!r} is called {len(calls)} times: {', '.join(calls[:8])}",
+                f"the layer {name!r} is called {len(calls)} times: {list_names(calls, 8)}",
                 hint="give the addresses of the calls",
             )
         return calls[0]

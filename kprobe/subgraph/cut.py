@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from kprobe.errors import AddressError
 from kprobe.graphdef.apply_replacement import replace
 from kprobe.graphdef.extract import extract, find_updates, find_written
+from kprobe.graphdef.functions import edge_of
 from kprobe.graphdef.lift import lift
 from kprobe.subgraph.state import holds_seed
 
@@ -97,10 +98,10 @@ def cut_out(
     replacing: dict[str, str] = {}
     for name, (tensor, replacement) in (replaced or {}).items():
         replacing[name] = replace(graph_def, tensor, replacement)
-        wanted = [replacing[name] if edge == _edge(tensor) else edge for edge in wanted]
-    fed = {_edge(tensor): name for name, tensor in feeds.items()}
-    inputs = {_edge(tensor): name for name, tensor in trace.inputs.items()}
-    captures = {_edge(inner): outer for outer, inner in trace.graph.captures}
+        wanted = [replacing[name] if edge == edge_of(tensor) else edge for edge in wanted]
+    fed = {edge_of(tensor): name for name, tensor in feeds.items()}
+    inputs = {edge_of(tensor): name for name, tensor in trace.inputs.items()}
+    captures = {edge_of(inner): outer for outer, inner in trace.graph.captures}
     stops = {*fed, *captures, *inputs}
     updates: list[str] = []
     if stateful:
@@ -134,7 +135,7 @@ def _find_edges(
 ) -> list[str]:
     """Give the edges of some tensors, those in functions brought out of them; that adds nodes."""
     return [
-        _edge(tensor)
+        edge_of(tensor)
         if tensor.graph is trace.graph
         else lift(graph_def, _find_way(trace, tensor), tensor, number)
         for number, tensor in enumerate(tensors)
@@ -167,8 +168,3 @@ def _find_way(trace: Trace, tensor: tf.Tensor) -> Sequence[Entry]:
             f"{tensor.name} lies in a function that runs in several places, and has a value in each"
         )
     return way
-
-
-def _edge(tensor: Any) -> str:
-    """A tensor's name as a GraphDef writes it: without the number where that is 0."""
-    return str(tensor.name).removesuffix(":0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kprobe.errors import AddressError, KprobeError, merge_errors
+from kprobe.naming import list_names
 from kprobe.trace.fetch import Fetch, find_fetches
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def find_feeds(trace: Trace, addresses: Iterable[str], *, several: bool = False)
         try:
             fetches = find_fetches(trace, [address])
             if len(fetches) != 1 and not several:
-                names = ", ".join(fetch.address for fetch in fetches[:8])
+                names = list_names([fetch.address for fetch in fetches], 8)
                 raise AddressError(f"the feed {address} stands for {len(fetches)} tensors: {names}")
             for fetch in fetches:
                 _check_feedable(trace, fetch)

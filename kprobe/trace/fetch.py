@@ -12,6 +12,7 @@ from kprobe.addresses.grammar import Address, Step
 from kprobe.addresses.resolve import Target, resolve
 from kprobe.compat.keras_names import MASK
 from kprobe.errors import AddressError, KprobeError, merge_errors
+from kprobe.naming import list_names
 from kprobe.trace.dropped import VECTORIZED, hint_at_vectorized
 from kprobe.trace.operations import find_operations
 from kprobe.trace.weights import find_weights
@@ -152,7 +153,7 @@ def _name(
 def _check_alias(address: Address, names: Sequence[str]) -> None:
     if address.alias and len(names) > 1:
         raise AddressError(
-            f"the alias {address.alias!r} stands for {len(names)} tensors: {', '.join(names[:8])}"
+            f"the alias {address.alias!r} stands for {len(names)} tensors: {list_names(names, 8)}"
         )
 
 

@@ -21,6 +21,7 @@ from kprobe.compat.keras_names import HISTORY, MASK, NODES_BY_DEPTH
 from kprobe.compat.tensorflow_names import CONTROL_FLOW_CONTEXT
 from kprobe.errors import ModelError
 from kprobe.graphdef.extract import extract
+from kprobe.graphdef.functions import edge_of
 from kprobe.graphdef.liveness import find_ancestors
 from kprobe.trace.graph_mode_variables import find_variables, take_values
 from kprobe.trace.recorder import Record
@@ -232,13 +233,13 @@ def _cut_out(
         updates = [op.name for op in map(_operation, model.updates) if op.graph is graph]
     definition = graph.as_graph_def()
     live = find_ancestors(model.outputs)
-    wanted = {_edge(tensor): None for tensor in (*model.outputs, *model.inputs)}
+    wanted = {edge_of(tensor): None for tensor in (*model.outputs, *model.inputs)}
     for record in records:
         outputs = [t for t in tf.nest.flatten(record.outputs) if isinstance(t, tf.Tensor)]
         if any(tensor.op in live for tensor in outputs):
             masks = [MASK.read(tensor) for tensor in outputs]
             tensors = [t for t in (*outputs, *masks, *record.inputs) if t is not None]
-            wanted |= {_edge(tensor): None for tensor in tensors if tensor.graph is graph}
+            wanted |= {edge_of(tensor): None for tensor in tensors if tensor.graph is graph}
     stops = {node.name for node in definition.node if node.op == "VarHandleOp"} - set(lost)
     definition, consumed = extract(definition, [*wanted, *updates], stops)
     inputs = {part.op.name: _data(part) for part in model.inputs}
@@ -349,8 +350,3 @@ def _operation(update: Any) -> tf.Operation:
 def _data(part: tf.Tensor) -> str:
     """The edge that an input's data come in by."""
     return f"{_SCOPE}/data/{part.op.name}"
-
-
-def _edge(tensor: tf.Tensor) -> str:
-    """A tensor's name as a GraphDef writes it: without the number where that is 0."""
-    return str(tensor.name).removesuffix(":0")

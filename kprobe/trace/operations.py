@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.addresses.globs import compile_glob
-from kprobe.errors import AddressError, CommandText
+from kprobe.errors import AddressError
 from kprobe.graphdef.functions import RUNNERS, run_by
 from kprobe.graphdef.liveness import is_in_vectorized_map
-from kprobe.naming import find_nearest
+from kprobe.naming import find_nearest, join_nearest
 from kprobe.trace.composite import SCOPE
 from kprobe.trace.dropped import (
     FRAMED,
@@ -85,10 +85,11 @@ def find_operations(
         made = match_operations(list_operations(trace, call, all_made=True), wanted)
         if made:
             raise _explain(place, made[0], call)
-        near = _nearest(wanted, list_operations(trace, call))
+        alike = _nearest(wanted, list_operations(trace, call))
+        near = join_nearest([place + name for name in alike])
         fault = f"{place}{wanted} names no operation"
         raise AddressError(
-            f"{fault}; nearest: {', '.join(place + name for name in near)}" if near else fault,
+            f"{fault}; {near}" if near else fault,
             hint=None if near else f"{CommandText('ls MODEL', ['ops'])} lists them",
         )
     tensors = []

@@ -9,6 +9,7 @@ import click
 from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing, planned
 from kprobe.cli.job_settings import check_layers, name_output
+from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.output import output_options
@@ -64,7 +65,7 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     metavar="TIME",
     help="How long each measurement takes: four for each batch size.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
+@json_option("Print what was measured as JSON.")
 @verbose_option
 def bench(**options: Any) -> None:
     """Measure what limits a dump on this machine, and how near it comes.

@@ -12,6 +12,7 @@ from kprobe.cli.computing import begin_computing, planned
 from kprobe.cli.config_file import config_option, put_rivals_aside
 from kprobe.cli.destination import goes_to_stdout, opening_output
 from kprobe.cli.job_settings import check_layers
+from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import model_argument, model_options
 from kprobe.cli.options.output import output_options
@@ -50,7 +51,7 @@ _LEFT_OUT = 3  # the exit code of a dump whose samples couldn't all be read
     help="First compute some batches under TensorFlow's profiler, write its profile for "
     "TensorBoard, and print the time and the output of each layer.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome, or the plan, as JSON.")
+@json_option("Print the outcome, or the plan, as JSON.")
 @click.option(
     "--progress",
     type=click.Choice(KINDS),

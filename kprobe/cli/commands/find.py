@@ -8,6 +8,7 @@ import click
 
 from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing
+from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.samples import building_options
 from kprobe.cli.options.verbosity import verbose_option
@@ -19,7 +20,7 @@ from kprobe.cli.rendering.model import show_matches
 @click.argument("regex")
 @click.option("--from", "start", metavar="ADDRESS", help="Where to begin. [default: the outputs]")
 @click.option("--depth", type=click.IntRange(0), metavar="N", help="Go at most N hops.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@json_option("Print a JSON array.")
 @building_options
 @loading_options
 @verbose_option

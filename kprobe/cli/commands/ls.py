@@ -8,6 +8,7 @@ import click
 
 from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing
+from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.samples import building_options
 from kprobe.cli.options.verbosity import verbose_option
@@ -18,7 +19,7 @@ from kprobe.cli.rendering.model import show_model, show_operations
 @model_argument
 @click.argument("pattern", required=False)
 @click.option("--type", "class_name", metavar="CLASS", help="Only layers of this class.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@json_option("Print a JSON array.")
 @click.option(
     "--ops", is_flag=True, help="The operations inside the layers instead. Loads the model."
 )

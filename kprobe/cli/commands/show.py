@@ -7,6 +7,7 @@ import click
 from kprobe.cli.command_class import Command
 from kprobe.cli.commands.dump import dump as dump_command
 from kprobe.cli.config_file import write_config
+from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.printing import print_line
@@ -15,7 +16,7 @@ from kprobe.cli.rendering.stored_dump import show_dump
 
 @click.command(cls=Command)
 @click.argument("dump", type=File())
-@click.option("--json", "as_json", is_flag=True, help="Print all that is known as JSON.")
+@json_option("Print all that is known as JSON.")
 @click.option(
     "--as-config",
     is_flag=True,

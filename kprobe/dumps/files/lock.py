@@ -47,8 +47,7 @@ class LockedFile:
         Raises:
             DumpError: It was taken away.
         """
-        if not self.is_in_place():
-            raise DumpError(f"{self.path}: was removed or renamed while it was written")
+        check_at(self.file, self.path)
 
     def rename(self, path: Path) -> None:
         """Give it another name, in one step; a file that has that name is replaced.
@@ -73,6 +72,16 @@ class LockedFile:
     def close(self) -> None:
         """Give the lock up."""
         os.close(self.file)
+
+
+def check_at(file: int, path: Path) -> None:
+    """Check that an open file still is what a path leads to.
+
+    Raises:
+        DumpError: It was removed or renamed.
+    """
+    if not is_at(file, path):
+        raise DumpError(f"{path}: was removed or renamed while it was written")
 
 
 def is_at(file: int, path: Path) -> bool:

@@ -12,10 +12,9 @@ import numpy as np
 
 from kprobe.dumps.create import COMMITTED
 from kprobe.dumps.files.disk import WriteBehind
-from kprobe.dumps.files.lock import is_at
+from kprobe.dumps.files.lock import check_at
 from kprobe.dumps.partial import explain
 from kprobe.dumps.writing.pieces import share_out
-from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -167,8 +166,7 @@ class WriteThreads:
     def _commit_written(self, rows: int, writes: Sequence[Future[None]]) -> None:
         self._wait_for(writes)
         # What was removed can be written to all the same, for hours, and is gone in the end.
-        if not is_at(self._file, self._path):
-            raise DumpError(f"{self._path}: was removed or renamed while it was written")
+        check_at(self._file, self._path)
         # The order matters: the counter must never be ahead of the rows.
         self.sync()
         self.record("committed", rows, COMMITTED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.engines.device import has_gpu
 from kprobe.errors import Hint, InputError, ModelError, Setting
-from kprobe.pipeline.planning.probe import run_first
+from kprobe.pipeline.planning.probe import run_first, too_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,11 +148,7 @@ def check_last_batch(job: Job, engine: Engine, samples: Samples, batch_size: int
     try:
         run_first(engine, samples, rest)
     except (ModelError, InputError) as error:
-        raise InputError(
-            f"the last batch would have {rest} samples, and the model doesn't take so few: "
-            f"{error.faults[0]}",
-            hint=hint,
-        ) from error
+        raise too_few(f"the last batch would have {rest} samples", error, hint) from error
     finally:
         engine.restore()
 

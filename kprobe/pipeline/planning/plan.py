@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kprobe.closing import Closing
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,10 +93,9 @@ class Plan(Closing):
     def __repr__(self) -> str:
         """Say what it will write."""
         rows = "a stream of samples" if self.samples.rows is None else f"{self.rows} samples"
-        names = ", ".join(column.name for column in self.fetched[:_NAMED])
-        more = f" and {len(self.fetched) - _NAMED} more" if len(self.fetched) > _NAMED else ""
+        names = list_names([column.name for column in self.fetched], _NAMED)
         place = "memory" if self.job.output is None else self.job.output.path
-        return f"<Plan {place}: {names}{more}; {rows}>"
+        return f"<Plan {place}: {names}; {rows}>"
 
     @property
     def row_bytes(self) -> int:

@@ -9,6 +9,7 @@ from kprobe.dumps.contents import REASON, VALID, Column
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.inputs.opening import open_samples
 from kprobe.inputs.samples import Samples
+from kprobe.naming import list_names
 from kprobe.pipeline.planning.audit import audit, measure_error
 from kprobe.pipeline.planning.batching import (
     check_last_batch,
@@ -190,7 +191,7 @@ def _check_inputs(
         if set(session.list_needed([group[0].tensor])) & set(inputs)
     ]
     raise AddressError(
-        f"{', '.join(unreached[:8])} can't be computed from the feeds alone: "
+        f"{list_names(unreached, 8)} can't be computed from the feeds alone: "
         f"the input {', '.join(inputs)} is needed, too",
         hint=Hint("give it with ", Setting("inputs"), ", or feed what lies upstream"),
     )

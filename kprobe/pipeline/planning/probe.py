@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from kprobe.errors import Hint, InputError, ModelError, Setting, UnevenError
+from kprobe.errors import Hint, InputError, KprobeError, ModelError, Setting, UnevenError
+from kprobe.inputs.samples import count_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
     size = engine.batch_size
     try:
         if size is None and (batch_size or 1) > 1:
-            size = _count(samples.peek(batch_size or 1))
+            size = count_rows(samples.peek(batch_size or 1))
         if size is None:
             results, found = _compare_sizes(engine, samples, batch_size)
         else:
@@ -86,11 +87,8 @@ def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
     except ModelError as error:
         if size is None or batch_size is None or size >= batch_size:
             raise
-        raise InputError(
-            f"the only batch would have {size} samples, and the model doesn't take so few: "
-            f"{error.faults[0]}",
-            hint=f"give {batch_size} at least",
-        ) from error
+        hint = f"give {batch_size} at least"
+        raise too_few(f"the only batch would have {size} samples", error, hint) from error
     unfit = {number: axis for number, axis in enumerate(found) if isinstance(axis, Unfit)}
     for number, result in enumerate(results):
         if not (result.dtype.is_numpy_compatible or result.dtype == tf.string):
@@ -99,13 +97,15 @@ def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
     return Probed(results, size or 1, axes, unfit)
 
 
+def too_few(batch: str, error: KprobeError, hint: Hint | str) -> InputError:
+    """Say that the model doesn't take a batch of so few samples, and why."""
+    fault = f"{batch}, and the model doesn't take so few: {error.faults[0]}"
+    return InputError(fault, hint=hint)
+
+
 def run_first(engine: Engine, samples: Samples, rows: int = 1) -> list[tf.Tensor]:
     """Run the first samples."""
     return engine({name: batch[:rows] for name, batch in samples.peek(rows).items()})
-
-
-def _count(batch: dict[str, npt.NDArray[Any]]) -> int:
-    return len(next(iter(batch.values())))
 
 
 def _compare_sizes(

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from kprobe.errors import Hint, InputError, KprobeError, ModelError, NonFiniteError, Setting
+from kprobe.inputs.samples import count_rows
 from kprobe.inputs.sources.uneven import is_uneven
+from kprobe.pipeline.planning.probe import too_few
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -105,7 +107,7 @@ def _give(future: Future[Computed]) -> Iterator[Computed | None]:
 
 
 def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
-    rows = len(next(iter(batch.values())))
+    rows = count_rows(batch)
     found = plan.samples.faults
     faults = {row: found[row] for row in range(first, first + rows) if row in found}
     good = np.array([first + row not in faults for row in range(rows)], bool)
@@ -115,11 +117,8 @@ def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
         # Of samples that nobody counted, only now it is known how many the last batch has.
         if rows == plan.batch_size or not first or plan.samples.rows is not None:
             raise
-        raise InputError(
-            f"the last batch has {rows} samples, and the model doesn't take so few: "
-            f"{error.faults[0]}",
-            hint=Hint("take fewer: ", Setting("limit", first)),
-        ) from error
+        hint = Hint("take fewer: ", Setting("limit", first))
+        raise too_few(f"the last batch has {rows} samples", error, hint) from error
     if plan.job.compute.fail_on == "nan":
         _check_finite(plan, first, results, good)
     if faults:
