@@ -213,7 +213,8 @@ def test_a_last_batch_that_the_model_does_not_take_ends_the_run():
         kprobe.dump(model, "bn", **options)
     assert str(caught.value) == (
         "the last batch has 1 samples, and the model doesn't take so few: the model takes batches "
-        "of 4 samples only, received 1; take fewer: limit=56"
+        "of 4 samples only, received 1; take fewer: limit=56; 56 samples are in a.h5.partial, "
+        "which continues with resume=True"
     )
     assert kprobe.dump(model, "bn", limit=56, overwrite=True, **options).rows == 56
 
