@@ -112,8 +112,8 @@ def test_what_does_not_fit_is_named_with_both_shapes(k, layout, tmp_path):
     with pytest.raises(ModelError) as caught:
         assign_weights(model, path)
     assert caught.value.faults == (
-        f"{path}: b expects weights of shape {shapes(4, 6)}, found {shapes(4, 5)}",
-        f"{path}: c expects weights of shape {shapes(6, 5)}, found {shapes(5, 5)}",
+        f"{path}: b expects weights of shape {shapes(4, 6)}, received {shapes(4, 5)}",
+        f"{path}: c expects weights of shape {shapes(6, 5)}, received {shapes(5, 5)}",
     )
     for mine, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -135,7 +135,7 @@ def test_the_layers_without_weights_are_named_or_left_alone(k, layout, tmp_path)
     with pytest.raises(ModelError) as caught:
         assign_weights(model, path)
     assert caught.value.faults == (
-        f"{path}: head expects weights of shape {shapes(4, 2)}, found {shapes(4, 7)}",
+        f"{path}: head expects weights of shape {shapes(4, 2)}, received {shapes(4, 7)}",
         f"{path} has no weights for extra",
     )
     before = model.get_weights()
