@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kprobe.addresses.globs import compile_glob
-from kprobe.errors import AddressError
+from kprobe.errors import AddressError, CommandText
 from kprobe.graphdef.functions import RUNNERS, run_by
 from kprobe.graphdef.liveness import is_in_vectorized_map
 from kprobe.naming import find_nearest, join_nearest
