@@ -201,7 +201,7 @@ def test_tensorflows_own_copy_of_keras_is_told_apart(build):
         ("no_such_package.x:make", "{}: there is no module no_such_package; it is looked for in "
          "the working directory and where Python is installed"),
         ("build_swirl.py", "{} is Python code: expected {}:CALLABLE, what makes the model; it "
-         "defines make_model, Net, Holder, nothing, pair, from_elsewhere, deep, deeper"),
+         "defines make_model, Net, Holder, nothing, pair, from_elsewhere, deep, deeper and 4 more"),
         ("wrong.py:make", "{} can't be imported: SyntaxError: invalid syntax (wrong.py, line 1)"),
         ("model.h5:make", "{}: no such file; check the model's path"),
     ],

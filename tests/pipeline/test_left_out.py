@@ -127,8 +127,8 @@ def dividing():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.nan, r"^first holds NaN in sample 5 \(array\[5\]\)$"),
-        (-1e30, r"^divide//log\S* holds infinity in sample 5 \(array\[5\]\)$"),
+        (np.nan, r"^first holds NaN in sample 5 \(array\[5\]\)"),
+        (-1e30, r"^divide//log\S* holds infinity in sample 5 \(array\[5\]\)"),
     ],
 )
 def test_the_first_tensor_that_is_not_finite_is_named(dividing, tmp_path, bad, message):

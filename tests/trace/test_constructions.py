@@ -50,7 +50,7 @@ def test_every_call_of_every_layer_gives_what_it_gives_eagerly(k, construction):
     # An RNN of tf_keras calls its cell eagerly, but its graph has the arithmetic at once.
     wanted = {name for name, calls in expected.items() if calls[0].outputs}
     if k is keras:  # whose TextVectorization runs its `call` alone, and records nothing
-        wanted.discard("string_lookup")
+        wanted = {name for name in wanted if not name.startswith("string_lookup")}
     assert {name for name in wanted if not name.endswith("cell")} <= compared
 
 

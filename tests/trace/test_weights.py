@@ -47,6 +47,7 @@ def build(k):
 
 @pytest.fixture(scope="module", params=[keras, tf_keras], ids=["keras", "tf_keras"])
 def model(request):
+    request.param.backend.clear_session()  # for the names of what has none of its own
     model = build(request.param)
     rng = np.random.default_rng(1)
     for layer in model.layers:
