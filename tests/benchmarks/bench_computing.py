@@ -4,9 +4,10 @@
 
 Of each model a dump of 512 uint8 images from HDF5, reading and writing included, in turn with the
 frozen sub-graph in a bare loop over a batch that is in memory, of 32 and of as many as the dump
-chose, and with the script that people write: `predict`, then h5py. Of ResNet50 also a dump of
-1,024 JPEG files of mixed sizes, in turn with a bare `tf.data` pipeline and the bare loop. Models
-have random weights and are made here. Takes about an hour on two slow cores.
+chose; with a dump in batches of 32; and with the script that people write: `predict`, then h5py.
+Of ResNet50 also a dump of 1,024 JPEG files of mixed sizes, in turn with a bare `tf.data` pipeline
+and the bare loop. Models have random weights and are made here. Takes about an hour on two slow
+cores.
 """
 
 from __future__ import annotations
@@ -86,14 +87,17 @@ def make_images(rows: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(0).integers(0, 256, (rows, 224, 224, 3), "uint8")
 
 
-def describe(model: keras.Model, layer: str, source: str, directory: Path) -> Job:
+def describe(
+    model: keras.Model, layer: str, source: str, directory: Path, batch_size: int | None = None
+) -> Job:
     """Make the job of a dump, with what is chosen where nothing is said."""
     return make_job(
         model=model,
         layers=[layer],
         inputs=[source],
-        output=directory / "acts.h5",
+        output=directory / f"acts_{batch_size}.h5",
         overwrite=True,
+        batch_size=batch_size,
     )
 
 
@@ -109,13 +113,16 @@ def bench_arrays(directory: Path, name: str, rows: int, rounds: int) -> None:
         with h5py.File(directory / "predicted.h5", "w") as file:
             file[LAYERS[name]] = part.predict(images, batch_size=BATCH, verbose=0)
 
-    with plan_job(
-        describe(model, LAYERS[name], f"{directory}/images.h5:/images", directory)
-    ) as ready:
+    source = f"{directory}/images.h5:/images"
+    with (
+        plan_job(describe(model, LAYERS[name], source, directory)) as ready,
+        plan_job(describe(model, LAYERS[name], source, directory, BATCH)) as asked,
+    ):
         candidates = {
             "bare": make_bare(part, rows),
             "alike": make_bare(part, rows, ready.batch_size),
             "dump": lambda: run(ready),
+            "asked": lambda: run(asked),
             "predict": predict,
         }
         times = take_turns(rounds, candidates)
@@ -126,6 +133,8 @@ def bench_arrays(directory: Path, name: str, rows: int, rounds: int) -> None:
         f"{ratio(times['bare'], times['dump']):.2f} of computing alone in batches of {BATCH} "
         f"({rates['bare']:.0f}), {ratio(times['alike'], times['dump']):.2f} of that in batches of "
         f"{ready.batch_size} ({rates['alike']:.0f}), "
+        f"{ratio(times['bare'], times['asked']):.2f} of the former with a batch size of {BATCH} "
+        f"({rates['asked']:.0f}), "
         f"{ratio(times['predict'], times['dump']):.2f} times predict + h5py "
         f"({rates['predict']:.0f})",
         flush=True,
