@@ -154,12 +154,14 @@ def _find_unsafe(item: dict[str, Any], owner: str) -> Iterator[str]:
     if "TFOpLambda" in names or "SlicingOpLambda" in names:
         symbol = config.get("function")
         if not isinstance(symbol, str) or not allowed.allows_tensor_function(symbol):
-            yield f"{owner}: expected a function of tensors, received tf.{symbol}"
+            received = f"tf.{symbol}" if isinstance(symbol, str) else "one without a name"
+            yield f"{owner}: expected a function of tensors, received {received}"
     elif "TensorFlowOpLayer" in names:
         node = config.get("node_def")
         operation = node.get("op") if isinstance(node, dict) else None
         if operation not in allowed.TENSOR_OPERATIONS:
-            yield f"{owner}: expected a function of tensors, received the operation {operation}"
+            received = f"the operation {operation}" if operation else "one without a name"
+            yield f"{owner}: expected a function of tensors, received {received}"
     elif "ClassMethod" in names:
         symbol, method = config.get("cls_symbol"), config.get("method_name")
         if symbol != "RaggedTensor" or method not in allowed.CLASS_METHODS:
@@ -240,7 +242,9 @@ def _judge_function(
         return f"{owner} uses the function {name}, which is not Keras's own", True
     if isinstance(module, str) and allowed.allows_function(module, name):
         return None, False
-    return f"{owner} names the function {module}.{name}, which is not Keras's own", False
+    ours = isinstance(module, str) and allowed.split_module(module) is not None
+    why = "models aren't made of" if ours else "is not Keras's own"
+    return f"{owner} names the function {module}.{name}, which {why}", False
 
 
 def _lookup_name(item: dict[str, Any]) -> object:

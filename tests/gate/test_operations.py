@@ -115,6 +115,34 @@ def test_refusing_imports_no_tensorflow_and_unsafe_opens(save, tmp_path):
     np.testing.assert_array_equal(kprobe.function(model, "y")(ROWS)["y"], ROWS)
 
 
+@pytest.mark.parametrize(
+    ("operation", "attrs", "harm"),
+    [
+        ("WriteFile", {}, "writes files"),
+        ("LMDBReader", {}, "reads files"),
+        ("EagerPyFunc", {}, "runs Python"),
+        ("PyFuncStateless", {}, "runs Python"),
+        ("RemoteCall", {}, "runs what another process or library says"),
+        ("DataServiceDatasetV4", {}, "runs what another process or library says"),
+        ("XlaCustomCallV2", {}, "runs what another process or library says"),
+        ("Abort", {}, "ends the process"),
+        ("PrintV2", {"output_stream": b"file:///tmp/a"}, "writes files"),
+        ("PrintV2", {"output_stream": b"stderr"}, None),
+        ("FixedUnigramCandidateSampler", {"vocab_file": b"/tmp/a"}, "reads files"),
+        ("FixedUnigramCandidateSampler", {}, None),
+        ("DecodeProtoV2", {"descriptor_source": b"/tmp/a.pb"}, "reads files"),
+        ("EncodeProto", {"descriptor_source": b"/tmp/a.pb"}, "reads files"),
+        ("EncodeProto", {"descriptor_source": b"bytes://x"}, None),
+        ("EncodeProto", {"descriptor_source": b"local://"}, None),
+        ("DecodeProtoV2", {}, None),
+        ("MatMul", {}, None),
+        ("ReadFileX", {}, None),
+    ],
+)
+def test_what_an_operation_does_is_said(operation, attrs, harm):
+    assert describe_harm(operation, attrs) == harm
+
+
 def test_printing_to_the_screen_is_harmless(save):
     check(save(lambda x, _: after(tf.print("x"), x)))
 
