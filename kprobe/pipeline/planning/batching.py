@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from kprobe.engines.device import has_gpu
 from kprobe.errors import Hint, InputError, ModelError, Setting
-from kprobe.pipeline.planning.probe import run_first, too_few
+from kprobe.pipeline.planning.probe import run_first
+from kprobe.pipeline.planning.too_few import too_few
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

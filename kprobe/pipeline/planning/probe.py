@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from kprobe.errors import Hint, InputError, KprobeError, ModelError, Setting, UnevenError
+from kprobe.errors import Hint, ModelError, Setting, UnevenError
 from kprobe.inputs.samples import count_rows
+from kprobe.pipeline.planning.too_few import too_few
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,12 +96,6 @@ def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
             unfit[number] = Unfit(f"holds {result.dtype.name}, which can't be stored")
     axes = [None if isinstance(axis, Unfit) else axis for axis in found]
     return Probed(results, size or 1, axes, unfit)
-
-
-def too_few(batch: str, error: KprobeError, hint: Hint | str) -> InputError:
-    """Say that the model doesn't take a batch of so few samples, and why."""
-    fault = f"{batch}, and the model doesn't take so few: {error.faults[0]}"
-    return InputError(fault, hint=hint)
 
 
 def run_first(engine: Engine, samples: Samples, rows: int = 1) -> list[tf.Tensor]:

@@ -16,6 +16,7 @@ import numpy as np
 from kprobe.errors import Hint, InputError, KprobeError, ModelError, NonFiniteError, Setting
 from kprobe.inputs.samples import count_rows
 from kprobe.inputs.sources.uneven import is_uneven
+from kprobe.pipeline.planning.too_few import too_few
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -116,9 +117,6 @@ def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
         # Of samples that nobody counted, only now it is known how many the last batch has.
         if rows == plan.batch_size or not first or plan.samples.rows is not None:
             raise
-        # It imports TensorFlow: this module is read before a model is.
-        from kprobe.pipeline.planning.probe import too_few
-
         hint = Hint("take fewer: ", Setting("limit", first))
         raise too_few(f"the last batch has {rows} samples", error, hint) from error
     if plan.job.compute.fail_on == "nan":
