@@ -112,6 +112,25 @@ CONTROL_FLOW_CONTEXT = PrivateAttribute(
     "tells what lies in a loop as TensorFlow 1 wrote them",
 )
 
+# Of the graph of a function: its class isn't public. Its `inputs`, `outputs` and `variables` are
+# those that the function itself has in public.
+OUTER_GRAPH = PrivateAttribute(
+    "outer_graph", "the graph of a function", "tells from which graph another is traced"
+)
+CAPTURES = PrivateAttribute(
+    "captures",
+    "the graph of a function",
+    "tells what a trace takes from outside, such as the variables of the model",
+)
+CAPTURE = PrivateAttribute(
+    "capture", "the graph of a function", "passes variables into a graph that is put together"
+)
+CONTROL_OUTPUTS = PrivateAttribute(
+    "control_outputs",
+    "the graph of a function",
+    "keeps what a function restored from a SavedModel does besides its results",
+)
+
 # What TensorFlow writes.
 TENSOR_PROTO = PrivateName(
     "core.framework.tensor_pb2", "TensorProto", "reads tensors that a TFRecord holds as bytes"

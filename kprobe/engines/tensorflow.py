@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from kprobe.compat.tensorflow_names import CAPTURE
 from kprobe.engines.compiler import BFLOAT16, SAFE, UNCHANGED, compiling, set_options
 from kprobe.engines.engine import Engine, cast
 from kprobe.errors import UnevenError
@@ -134,8 +135,8 @@ class TensorFlowEngine(Engine):
             handles: The resources that come in.
             values: The constants that come in.
         """
-        graph = tf.compat.v1.get_default_graph()
-        given |= {edge: graph.capture(outer) for edge, outer in handles.items()}
+        capture = CAPTURE.find(tf.compat.v1.get_default_graph())
+        given |= {edge: capture(outer) for edge, outer in handles.items()}
         given |= {edge: tf.constant(value) for edge, value in values.items()}
         consumed = {edge for node in definition.node for edge in node.input}
         computed = [edge for edge in self._cut.wanted if edge not in given]

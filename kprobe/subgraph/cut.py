@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from kprobe.compat.tensorflow_names import CAPTURES
 from kprobe.errors import AddressError
 from kprobe.graphdef.apply_replacement import replace
 from kprobe.graphdef.extract import extract, find_updates, find_written
@@ -101,7 +102,7 @@ def cut_out(
         wanted = [replacing[name] if edge == edge_of(tensor) else edge for edge in wanted]
     fed = {edge_of(tensor): name for name, tensor in feeds.items()}
     inputs = {edge_of(tensor): name for name, tensor in trace.inputs.items()}
-    captures = {edge_of(inner): outer for outer, inner in trace.graph.captures}
+    captures = {edge_of(inner): outer for outer, inner in CAPTURES.find(trace.graph)}
     stops = {*fed, *captures, *inputs}
     updates: list[str] = []
     if stateful:

@@ -16,7 +16,12 @@ import tensorflow as tf
 
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.compat.restored_calls import restored_calls_replaced
-from kprobe.compat.tensorflow_names import FUNCTION_DEF_TO_GRAPH, VARIABLE_ACCESSED
+from kprobe.compat.tensorflow_names import (
+    CAPTURE,
+    CONTROL_OUTPUTS,
+    FUNCTION_DEF_TO_GRAPH,
+    VARIABLE_ACCESSED,
+)
 from kprobe.graphdef.functions import CALLS, functions_of, run_by
 
 if TYPE_CHECKING:
@@ -74,8 +79,9 @@ def copy_function(function: Any, given: Sequence[tf.Tensor], recorder: Recorder)
         tell_graph(variable)  # so that the graph knows it by more than its handle
     library = function.graph.as_graph_def().library
     tf.graph_util.import_graph_def(tf.compat.v1.GraphDef(library=library), name="")
+    capture = CAPTURE.find(graph)
     copier = _Copier(graph, {f.signature.name: f for f in library.function}, recorder)
-    results, _ = copier.copy(function.graph, [graph.capture(tensor) for tensor in given], [])
+    results, _ = copier.copy(function.graph, [capture(tensor) for tensor in given], [])
     return results
 
 
@@ -108,7 +114,7 @@ class _Copier:
             segment = []
             self._copy_call(body, operation)
         body.add(segment)
-        last = body.after(getattr(source, "control_outputs", ()))
+        last = body.after(CONTROL_OUTPUTS.read(source, ()))
         return [body.tensors[tensor.name] for tensor in source.outputs], last
 
     def _give_own_functions(self, node: Any) -> list[Any]:

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from kprobe.compat.eager_mode import when_switched_off
 from kprobe.compat.keras_names import HISTORY, MASK, NODES_BY_DEPTH
-from kprobe.compat.tensorflow_names import CONTROL_FLOW_CONTEXT
+from kprobe.compat.tensorflow_names import CAPTURE, CONTROL_FLOW_CONTEXT
 from kprobe.errors import ModelError
 from kprobe.graphdef.extract import extract
 from kprobe.graphdef.functions import edge_of
@@ -119,10 +119,9 @@ def trace_session(
         with tf.name_scope(_SCOPE):
             data = tf.nest.flatten(arrange(dict(zip(names, tensors, strict=True))))
         copied = tf.compat.v1.get_default_graph()
+        capture = CAPTURE.find(copied)
         given = {_data(part): tensor for part, tensor in zip(model.inputs, data, strict=True)}
-        given |= {
-            edge: copied.capture(variables[name].handle) for edge, name in cut.handles.items()
-        }
+        given |= {edge: capture(variables[name].handle) for edge, name in cut.handles.items()}
         try:
             tf.graph_util.import_graph_def(cut.definition, input_map=given, name="")
         except ValueError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import itertools
 import re
 from collections import Counter
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.compat.keras_names import HISTORY, MASK
-from kprobe.compat.patching import patched
-from kprobe.compat.tensorflow_names import OPERATION_NUMBER
+from kprobe.compat.layer_calls import inner_calls_replaced
+from kprobe.compat.tensorflow_names import OPERATION_NUMBER, OUTER_GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +95,7 @@ class Recorder:
         around, self._loops = self._loops, []
         try:
             self._record_inputs(record, args, kwargs)
-            with _direct_calls_recorded(self, layer):
+            with inner_calls_replaced(layer, self._run_inner):
                 outputs = call(*args, **kwargs)
         finally:
             self._open.pop()
@@ -111,10 +109,6 @@ class Recorder:
     def innermost(self) -> Any:
         """The layer of the innermost running call; None outside of all."""
         return self._open[-1].layer if self._open else None
-
-    def is_open(self, layer: Any) -> bool:
-        """Tell whether the innermost running call is one of `layer`."""
-        return bool(self._open) and self._open[-1].layer is layer
 
     def add_input(self, layer: Any, tensor: tf.Tensor) -> None:
         """Record what the innermost running call was given under the name of an input layer."""
@@ -142,6 +136,14 @@ class Recorder:
                 self._loops.pop()
 
         return loop(counted)
+
+    def _run_inner(
+        self, layer: Any, call: Callable[..., Any], args: Any, kwargs: Any, *, scoped: bool
+    ) -> Any:
+        """Run a call that a wrapper makes past `__call__`, unless it is one that is recorded."""
+        if self.innermost is layer:
+            return call(*args, **kwargs)
+        return self.run(layer, call, args, kwargs, scoped=scoped)
 
     def _record_inputs(self, record: Record, args: Any, kwargs: Any) -> None:
         """Record what a functional model was given under the names of its input layers."""
@@ -174,28 +176,6 @@ def _belongs(operation: Any, enclosing: Any) -> bool:
     if hasattr(operation, "weights"):
         return True
     return any(operation is node for node in getattr(enclosing, "operations", ()))
-
-
-@contextlib.contextmanager
-def _direct_calls_recorded(recorder: Recorder, layer: Any) -> Iterator[None]:
-    """Record the calls that a wrapper makes of its layer past `__call__`.
-
-    Keras 3's TimeDistributed runs `self.layer.call(...)`.
-    """
-    inner = getattr(layer, "layer", None)
-    if type(layer).__name__ != "TimeDistributed" or inner is None:
-        yield
-        return
-    original = inner.call
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if recorder.is_open(inner):
-            return original(*args, **kwargs)
-        return recorder.run(inner, original, args, kwargs, scoped=True)
-
-    with patched("call", call, inner):
-        yield
 
 
 def _give_own_tensors(outputs: Any, inputs: list[tf.Tensor]) -> Any:
@@ -242,7 +222,7 @@ def graphs_around(graph: tf.Graph) -> Iterator[tf.Graph]:
     """Give a graph, then the one it is traced from, and so on outwards."""
     while graph is not None:
         yield graph
-        graph = getattr(graph, "outer_graph", None)
+        graph = OUTER_GRAPH.read(graph)
 
 
 def _tensors(structure: Any, *, variables: bool = False) -> list[tf.Tensor]:

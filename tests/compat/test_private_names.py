@@ -58,6 +58,10 @@ def make_graph():
     return graph
 
 
+def trace_graph():
+    return tf.function(lambda: 1).get_concrete_function().graph
+
+
 def trace_function():
     inner = tf.function(lambda: tf.constant(1))
     outer = tf.function(lambda: inner()).get_concrete_function()
@@ -77,8 +81,11 @@ OWNERS = {
     "ARGUMENT_NAMES": lambda _, folder: restore(folder).signatures["serving_default"],
     "CACHED_GRAPH": lambda _, folder: trace_function(),
     "CALL_FLAT": lambda _, folder: restore(folder).signatures["serving_default"],
+    "CAPTURE": lambda _, folder: trace_graph(),
+    "CAPTURES": lambda _, folder: trace_graph(),
     "CLONE": lambda _, folder: tf.function(lambda: 1),
     "CONTROL_FLOW_CONTEXT": lambda _, folder: make_graph().get_operations()[0],
+    "CONTROL_OUTPUTS": lambda _, folder: trace_graph(),
     "DEFAULT_VALUES": lambda _, folder: restore(folder).run,
     "FLATTEN_LAYERS": lambda k, folder: make_model(k),
     "FUNCTION_CALL_OPTIONS": lambda _, folder: tensorflow_names.EAGER_CONTEXT.find()(),
@@ -92,6 +99,7 @@ OWNERS = {
     "NESTED_INPUTS": lambda k, folder: make_model(k),
     "NODES_BY_DEPTH": lambda k, folder: make_model(k),
     "OPERATION_NUMBER": lambda _, folder: make_graph().get_operations()[0],
+    "OUTER_GRAPH": lambda _, folder: trace_graph(),
 }
 
 
