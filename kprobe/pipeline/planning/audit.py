@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.engines.engine import FetchSpec
-from kprobe.engines.rows import Computation
+from kprobe.engines.results import Computation
 from kprobe.errors import AddressError, ModelError
 
 if TYPE_CHECKING:

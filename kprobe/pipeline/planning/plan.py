@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kprobe.dumps.contents import Column
-    from kprobe.engines.rows import Computation
+    from kprobe.engines.results import Computation
     from kprobe.inputs.samples import Samples
     from kprobe.pipeline.planning.job import Job
 

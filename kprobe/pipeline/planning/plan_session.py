@@ -11,7 +11,7 @@ from kprobe.inputs.opening import open_samples
 from kprobe.inputs.samples import Samples
 from kprobe.naming import list_names
 from kprobe.pipeline.planning.audit import audit, measure_error
-from kprobe.pipeline.planning.batching import (
+from kprobe.pipeline.planning.batch_size import (
     check_last_batch,
     choose_batch_size,
     choose_streams,

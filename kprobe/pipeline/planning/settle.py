@@ -11,7 +11,7 @@ import tensorflow as tf
 from kprobe.dumps.contents import Column
 from kprobe.dumps.names import check_names, column_name
 from kprobe.engines.engine import FetchSpec
-from kprobe.engines.rows import Computation, SampleAxis
+from kprobe.engines.results import Computation, SampleAxis
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.pipeline.planning.probe import Probed, Unfit, probe, run_first
 from kprobe.trace.graph_mode import is_graph_mode
