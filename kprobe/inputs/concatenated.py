@@ -99,6 +99,7 @@ class Concatenated(FallibleSource):
         self._begins = [0, *accumulate(_count(part) for part in parts)]
         self.rows: int = self._begins[-1]
         self.replayable = all(part.replayable for part in parts)
+        self.notes = [note for part in parts for note in part.notes]
         first = parts[0]
         self.shape, self.dtype = first.shape, first.dtype
         if all(isinstance(part, ImageRows) for part in parts):

@@ -27,13 +27,14 @@ from kprobe.inputs.formats.tfrecord import (
 from kprobe.inputs.images.files import (
     IMAGE_EXTENSIONS,
     ImageFiles,
+    choose_fitting,
     find_glob,
     find_in_folder,
+    find_kind_of,
     is_glob,
-    name_fitting,
     read_list,
 )
-from kprobe.inputs.images.header import find_kind, read_kind
+from kprobe.inputs.images.header import find_kind
 from kprobe.inputs.images.rows import Images
 from kprobe.inputs.locating import Location
 from kprobe.inputs.python.datasets import is_saved, open_saved
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.sources.container import Container
     from kprobe.inputs.sources.source import Source, Unfitted
 
+_TEXTS = {".txt", ".csv", ".tsv"}
 EXPECTED = "expected a file of arrays, records or images"
 _FOREIGN = {
     b"\x80": "a pickle, which is never loaded",
@@ -55,11 +57,12 @@ _FOREIGN = {
 }
 
 
-def open_location(location: Location) -> Source | Unfitted | Container:
+def open_location(location: Location, *, keep_all: bool = False) -> Source | Unfitted | Container:
     """Open an array, or a file of several.
 
     Args:
         location: Where it is. Its key isn't looked at.
+        keep_all: Whether files that are called images and hold none keep their rows.
 
     Raises:
         InputError: If there is nothing to read, or nothing that can be samples.
@@ -71,13 +74,13 @@ def open_location(location: Location) -> Source | Unfitted | Container:
         return open_callable(str(path), location.function)
     try:
         if is_glob(path):
-            return _open_pattern(location)
+            return _open_pattern(location, keep_all=keep_all)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             if is_saved(path):
                 facts = {"source": location.source, "mtime": status.st_mtime}
                 return open_saved(path, location.label, facts)
-            return Images(find_in_folder(path))
+            return Images(find_in_folder(path, keep_all=keep_all))
         identity = {
             "source": location.source,
             "bytes": status.st_size,
@@ -96,25 +99,36 @@ def open_location(location: Location) -> Source | Unfitted | Container:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
-def _open_pattern(location: Location) -> Unfitted | Container:
+def _open_pattern(location: Location, *, keep_all: bool) -> Unfitted | Container:
     """Open the files that fit a pattern, one after another."""
     pattern = cast("Path", location.path)
     paths = find_glob(pattern)
+    kinds = {path: find_kind_of(path) for path in paths}
+    called = [path for path in paths if path.suffix.lower() in IMAGE_EXTENSIONS]
+    if called or any(kinds.values()):
+        for path in paths:
+            if not kinds[path] and path not in called and _holds_samples(path):
+                raise InputError(f"{pattern}: expected images alone, received {path} too")
+        return Images(choose_fitting(pattern, kinds, keep_all=keep_all))
     opened: list[Source | Unfitted | Container] = []
     try:
-        for path in paths:
-            with path.open("rb") as file:
-                is_image = read_kind(file) is not None
-            if is_image or path.suffix.lower() in IMAGE_EXTENSIONS:
-                if not opened:
-                    return Images(name_fitting(pattern, paths))
-                raise InputError(f"{pattern}: expected files of one kind, received {path} too")
-            opened.append(open_location(Location(str(path), None, path, None)))
+        opened.extend(open_location(Location(str(path), None, path, None)) for path in paths)
         return join(opened, str(pattern))
     except BaseException:
         for part in opened:
             part.close()
         raise
+
+
+def _holds_samples(path: Path) -> bool:
+    """Tell samples of another kind from what lies beside images, such as a list of them."""
+    if path.suffix.lower() in _TEXTS:
+        return False
+    try:
+        open_location(Location(str(path), None, path, None)).close()
+    except InputError:
+        return False
+    return True
 
 
 def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unfitted | Container:

@@ -53,7 +53,8 @@ def open_samples(
     if inputs is None and not spec.given:
         raise InputError("expected samples, received none", hint="give some")
     names = {given.name for given in fed if given.name is not None}
-    pairing = Pairing(inputs, faults, named_only=names, images=spec.images)
+    skip = spec.on_error == "skip"
+    pairing = Pairing(inputs, faults, named_only=names, images=spec.images, keep_all=skip)
     try:
         for given in (*fed, *spec.given):
             pairing.add(given)
@@ -75,7 +76,7 @@ def open_samples(
         sources,
         limit=spec.limit,
         labels=labels,
-        keep_going=spec.on_error == "skip",
+        keep_going=skip,
         lacking={i: unmade.get(i.name) for i in inputs or () if i not in sources},
     )
 

@@ -42,6 +42,7 @@ class Pairing:
         *,
         named_only: Collection[str] = (),
         images: Mapping[str, ImageOptions] | None = None,
+        keep_all: bool = False,
     ) -> None:
         """Begin without sources.
 
@@ -50,8 +51,10 @@ class Pairing:
             faults: Takes what is wrong.
             named_only: The inputs that only a source with their name is for.
             images: How images become rows, by input; under "" for all inputs.
+            keep_all: Whether files that are called images and hold none keep their rows.
         """
         self._images = images or {}
+        self._keep_all = keep_all
         self.faults = faults
         self._says = inputs is not None
         self._inputs = {model_input.name: model_input for model_input in inputs or ()}
@@ -129,7 +132,7 @@ class Pairing:
             if self._stdin_taken:
                 raise InputError(f"{location.text}: standard input feeds one input only")
             self._stdin_taken = True
-        opened = open_location(location)
+        opened = open_location(location, keep_all=self._keep_all)
         if location.key is not None and not isinstance(opened, Container):
             opened.close()
             raise InputError(

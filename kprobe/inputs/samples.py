@@ -90,6 +90,11 @@ class Samples(Closing):
         return list(self.sources)
 
     @property
+    def notes(self) -> list[str]:
+        """What the user should know of the sources, a line each."""
+        return [note for source in self.sources.values() for note in source.notes]
+
+    @property
     def replayable(self) -> bool:
         """Whether the samples can be read again from the first one on."""
         return all(source.replayable for source in self.sources.values())

@@ -86,6 +86,34 @@ def test_a_damaged_image_is_one_line(scans, kprobe_here):
     assert done.stderr.splitlines() == ["kprobe: even/4.png: the PNG image is damaged or cut short"]
 
 
+@pytest.mark.parametrize("given", ["scans", "scans/*/*"])
+def test_a_folder_of_many_kinds_is_read_and_what_holds_no_image_is_counted(
+    given, scans, kprobe_here, digits_cnn
+):
+    with PIL.Image.open("scans/even/0.png") as image:
+        for name in ("even/20.webp", "odd/21.TIF", "odd/22.JPG"):
+            image.save(f"scans/{name}", lossless=True)
+    Path("scans/odd/lost.jpg").write_text("<html>404</html>")
+    arguments = ["dump", DIGITS, "--layers", "features", "--input", given]
+    arguments += ["--interpolation", "nearest"]
+    done = kprobe_here(*arguments, "-o", "a.h5")
+    assert done.exit_code == 0, done.stderr
+    note = f"kprobe: {given}: left out 1 of 14 files, which hold no image: odd/lost.jpg"
+    assert note in done.stderr.splitlines()
+    names = sorted([*scans, "even/20.webp", "odd/21.TIF", "odd/22.JPG"])
+    options = {"color_mode": "grayscale", "target_size": (8, 8), "interpolation": "nearest"}
+    images = np.stack([np.asarray(keras.utils.load_img(f"scans/{n}", **options)) for n in names])
+    features = keras.Function(digits_cnn.inputs, digits_cnn.get_layer("features").output)
+    with kprobe.open_dump("a.h5") as dump:
+        assert dump.sample.tolist() == names
+        reference = features([images[..., None].astype("float32")])
+        np.testing.assert_allclose(dump["features"][:], reference, rtol=1e-4, atol=1e-2)
+    done = kprobe_here(*arguments, "--on-error", "skip", "-o", "b.h5")
+    assert done.exit_code == 3
+    with kprobe.open_dump("b.h5") as dump:
+        assert dump.sample[~dump.valid].tolist() == ["odd/lost.jpg"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [

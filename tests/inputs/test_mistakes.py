@@ -261,9 +261,7 @@ def test_an_empty_text_is_refused():
 
 def test_an_empty_directory_is_refused():
     Path("images").mkdir()
-    assert refuse(["images"], LEFT)[0] == [
-        "images: expected a folder with images, received one without"
-    ]
+    assert refuse(["images"], LEFT)[0] == ["images: expected images, received none"]
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root reads everything")

@@ -101,6 +101,7 @@ class _Encoded:
 
     def __init__(self, encoded: EncodedRows) -> None:
         self.kind: str | None = None
+        self.notes: Sequence[str] = ()
         self._encoded = encoded
         self.label = encoded.label
         self.rows = encoded.rows
@@ -131,7 +132,7 @@ class _Encoded:
 
     def explain(self, row: int) -> str:
         """Tell why an image couldn't be decoded."""
-        return explain_content(self._encoded.fetch(row, row + 1)[0][:_SHOWN])
+        return explain_content(self._encoded.fetch(row, row + 1)[0])
 
 
 class _ParsedRows(Values):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from kprobe.compat.tensorflow_names import EAGER_MODE
+from kprobe.inputs.images.pillow import decode_by_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +75,7 @@ def make_row(content: tf.Tensor, form: ImageForm) -> tf.Tensor:
     """Decode the bytes of one image, and give it the form of a row.
 
     Args:
-        content: A scalar string: a JPEG, PNG, BMP or GIF image, of which the first frame is taken.
+        content: A scalar string: an image, of which the first frame or page is taken.
         form: What it is made into.
 
     Returns:
@@ -118,14 +120,24 @@ def decode(content: tf.Tensor, channels: int) -> tf.Tensor:
         first = tf.io.decode_image(content, channels=3, expand_animations=False)
         return convert(first, channels)
 
+    def decode_other() -> tf.Tensor:
+        decoder = partial(_decode_other, channels)
+        return tf.numpy_function(decoder, [content], tf.uint8, stateful=False)
+
     def begins(magic: bytes) -> tf.Tensor:
         return tf.equal(tf.strings.substr(content, 0, len(magic)), magic)
 
     # One switch, and not `tf.case`, whose nested branches were measured to cost 10 % more.
-    decoders = [decode_jpeg, decode_png, decode_bmp, decode_gif]
-    kinds = tf.stack([begins(magic) for magic in (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"")])
+    decoders = [decode_jpeg, decode_png, decode_bmp, decode_gif, decode_other]
+    magics = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"")
+    kinds = tf.stack([begins(magic) for magic in magics])
     image = tf.switch_case(tf.argmax(tf.cast(kinds, tf.int32), output_type=tf.int32), decoders)
     return tf.ensure_shape(image, [None, None, channels])
+
+
+def _decode_other(channels: int, content: Any) -> npt.NDArray[Any]:
+    # TensorFlow gives bytes in a graph, and an array of them outside.
+    return decode_by_pillow(content if isinstance(content, bytes) else content.item(), channels)
 
 
 def convert(image: tf.Tensor, channels: int) -> tf.Tensor:

@@ -5,25 +5,41 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import InputError
-from kprobe.inputs.images.header import find_kind, read_header, read_kind
+from kprobe.errors import Hint, InputError, Setting
+from kprobe.inputs.images.header import (
+    PILLOW_KINDS,
+    TENSORFLOW_KINDS,
+    find_kind,
+    read_header,
+    read_kind,
+)
+from kprobe.inputs.images.pillow import INSTALL, explain_undecoded, has_pillow
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import tensorflow as tf
 
     from kprobe.inputs.images.header import ImageHeader
 
-IMAGE_EXTENSIONS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp"}
-_NOT_DECODED = {".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl"}
+# fmt: off
+IMAGE_EXTENSIONS = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff",
+    ".jp2", ".j2k", ".avif", ".heic", ".heif", ".jxl",
+}
+# fmt: on
+_NAMED = 5  # of what is left out
+_SHOWN = 16  # bytes
+_EXPECTED = "JPEG, PNG, BMP, GIF, WebP or TIFF"
 
 
 class ImageFiles:
@@ -34,19 +50,36 @@ class ImageFiles:
         names: The files, relative to the folder, with "/".
         source: What the user gave.
         kind: What it is: "image", "folder", "glob" or "list".
+        left_out: The files beside them that aren't images.
 
     Attributes:
         label: What messages call them all.
         rows: How many.
         dtype: The dtype of the names, "S<width>".
         kind: As given.
+        notes: As `Rows.notes`.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], source: str, kind: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        source: str,
+        kind: str,
+        left_out: Sequence[str] = (),
+    ) -> None:
         self._folder = folder
         self._names = names
         self._source = source
+        self._left_out = len(left_out)
         self.kind: str | None = kind
+        self.notes: Sequence[str] = ()
+        if left_out:
+            among = len(names) + len(left_out)
+            self.notes = (
+                f"{source}: left out {len(left_out):,} of {among:,} files, which hold no image: "
+                f"{list_names(left_out, _NAMED)}",
+            )
         self.label = names[0] if kind == "image" else source
         self.rows = len(names)
         width = max((len(_encode(name)) for name in names), default=1)
@@ -71,9 +104,11 @@ class ImageFiles:
             latest = max(latest, status.st_mtime)
             facts = f"\0{status.st_size}\0{status.st_mtime_ns}\n"
             digest.update(_encode(self._names[row]) + facts.encode())
+        left_out = {"left_out": self._left_out} if self._left_out else {}
         return {
             "source": self._source,
             "files": self.rows,
+            **left_out,
             "bytes": size,
             "mtime": latest,
             "listing_sha256": digest.hexdigest(),
@@ -107,7 +142,7 @@ class ImageFiles:
         """Tell why an image couldn't be decoded."""
         try:
             with self._path(row).open("rb") as file:
-                return explain_content(file.read(16))
+                return explain_content(file.read())
         except FileNotFoundError:
             return "there is no such file"
         except OSError as error:
@@ -136,45 +171,94 @@ class ImageFiles:
         return self._folder / self._names[row]
 
 
-def explain_content(start: bytes) -> str:
-    """Tell from the first bytes of an image why it couldn't be decoded."""
-    if not start:
+def explain_content(content: bytes) -> str:
+    """Tell why an image couldn't be decoded."""
+    if not content:
         return "is empty (0 bytes)"
-    kind = find_kind(start)
-    if kind is None:
-        return f"expected a JPEG, PNG, BMP or GIF image, received one that begins {start!r}"
-    return f"the {kind} image is damaged or cut short"
+    kind = find_kind(content)
+    if kind in TENSORFLOW_KINDS:
+        return f"the {kind} image is damaged or cut short"
+    if kind in PILLOW_KINDS:
+        return explain_undecoded(content, kind)
+    received = f"one that begins {content[:_SHOWN]!r}" if kind is None else kind
+    return f"expected a {_EXPECTED} image, received {received}"
 
 
-def find_in_folder(folder: Path) -> ImageFiles:
+def find_in_folder(folder: Path, *, keep_all: bool = False) -> ImageFiles:
     """Find the images of a folder and of all folders in it, sorted by path.
 
     Files and folders whose names begin with a full stop aren't looked at. Others are images if
-    they are called so (.jpg, ...) or begin so.
+    they begin so and have the name of an image (.jpg, ...) or a name without a full stop.
+
+    Args:
+        folder: The folder.
+        keep_all: Whether to keep those that are called images and can't be decoded.
 
     Raises:
         InputError: There are none, or images of kinds that aren't decoded.
     """
-    found, foreign = [], []
+    kinds: dict[str, str | None] = {}
     for name in _walk(folder):
         extension = Path(name).suffix.lower()
-        if extension in IMAGE_EXTENSIONS or (not extension and _is_image(folder / name)):
-            found.append(name)
-        elif extension in _NOT_DECODED:
-            foreign.append(name)
-    if foreign:
+        if extension and extension not in IMAGE_EXTENSIONS:
+            continue
+        kind = find_kind_of(folder / name)
+        if kind or extension:
+            kinds[name] = kind
+    names = sorted(kinds, key=lambda name: name.split("/"))
+    ordered = {name: kinds[name] for name in names}
+    return _choose(folder, ordered, str(folder), "folder", keep_all=keep_all)
+
+
+def find_kind_of(path: Path) -> str | None:
+    """Name the kind of an image by its content; None for a file that is none or can't be read."""
+    try:
+        with path.open("rb") as file:
+            return read_kind(file)
+    except OSError:
+        return None
+
+
+def _choose(
+    folder: Path, kinds: Mapping[str, str | None], source: str, what: str, *, keep_all: bool
+) -> ImageFiles:
+    """Choose from files those that are images.
+
+    Args:
+        folder: As for `ImageFiles`.
+        kinds: The kind of each file by its name, in order; None where it is no image.
+        source: As for `ImageFiles`.
+        what: As for `ImageFiles`, the kind.
+        keep_all: Whether to choose all.
+
+    Raises:
+        InputError: None is an image, or not all that are can be decoded.
+    """
+    images = {name: kind for name, kind in kinds.items() if kind}
+    if not images:
+        called = f", though some are called so: {list_names(kinds, _NAMED)}" if kinds else ""
         raise InputError(
-            f"{folder}: expected JPEG, PNG, BMP or GIF images, received also "
-            f"{list_names(sorted(foreign))}",
-            hint=f"convert them, or take the others alone: '{folder}/**/*.jpg'",
+            f"{source}: expected images, received none{called}",
+            hint=f"give a folder or a pattern with {_EXPECTED} images",
         )
-    if not found:
+    if keep_all:
+        return ImageFiles(folder, [*kinds], source, what)
+    known = {*TENSORFLOW_KINDS, *PILLOW_KINDS}
+    if foreign := [f"{name} ({kind})" for name, kind in images.items() if kind not in known]:
         raise InputError(
-            f"{folder}: expected a folder with images, received one without",
-            hint="give a folder with JPEG, PNG, BMP or GIF files in it or below",
+            f"{source}: expected {_EXPECTED} images, received also {list_names(foreign)}",
+            hint=Hint("convert them, or keep their rows empty: ", Setting("on_error", "skip")),
         )
-    found.sort(key=lambda name: name.split("/"))
-    return ImageFiles(folder, found, str(folder), "folder")
+    by_pillow = [name for name, kind in images.items() if kind in PILLOW_KINDS]
+    if by_pillow and not has_pillow():
+        needing = list_names(dict.fromkeys(str(images[name]) for name in by_pillow))
+        raise InputError(
+            f"{source}: {needing} images need Pillow, which isn't installed: "
+            f"{list_names(by_pillow)}",
+            hint=INSTALL,
+        )
+    left_out = [name for name, kind in kinds.items() if not kind]
+    return ImageFiles(folder, [*images], source, what, left_out)
 
 
 def is_glob(path: Path) -> bool:
@@ -185,10 +269,13 @@ def is_glob(path: Path) -> bool:
 def find_glob(pattern: Path) -> list[Path]:
     """Find the files that fit a pattern with `*`, `?`, `[...]` and `**`, sorted.
 
+    The extensions of images are found in capitals, too, as in a folder.
+
     Raises:
         InputError: There are none.
     """
-    found = [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207
+    text = _ignore_case(str(pattern))
+    found = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
     files = sorted(path for path in found if path.is_file())
     if not files:
         raise InputError(
@@ -198,16 +285,41 @@ def find_glob(pattern: Path) -> list[Path]:
     return files
 
 
-def name_fitting(pattern: Path, files: Sequence[Path]) -> ImageFiles:
-    """Take the files that fit a pattern as images, named from where the pattern begins."""
+def _ignore_case(pattern: str) -> str:
+    """Let the extension of a pattern fit in small letters and in capitals, if it is an image's."""
+    beginning, _, extension = pattern.rpartition(".")
+    if not any(fnmatchcase(known, f".{extension.lower()}") for known in IMAGE_EXTENSIONS):
+        return pattern
+    either = re.sub(r"\[[^\]]*\]|[a-zA-Z]", _with_other_case, extension)
+    return f"{beginning}.{either}"
+
+
+def _with_other_case(match: re.Match[str]) -> str:
+    text = match[0].strip("[]")
+    return f"[{text}{text.swapcase()}]"
+
+
+def choose_fitting(
+    pattern: Path, kinds: Mapping[Path, str | None], *, keep_all: bool
+) -> ImageFiles:
+    """Take the images among the files that fit a pattern, named from where the pattern begins.
+
+    Args:
+        pattern: The pattern.
+        kinds: The kind of image that each file is; None where it is none.
+        keep_all: As for `find_in_folder`.
+
+    Raises:
+        InputError: As for `find_in_folder`.
+    """
     fixed = []
     for part in pattern.parent.parts:
         if glob.has_magic(part):
             break
         fixed.append(part)
     folder = Path(*fixed)
-    names = [path.relative_to(folder).as_posix() for path in files]
-    return ImageFiles(folder, names, str(pattern), "glob")
+    named = {path.relative_to(folder).as_posix(): kind for path, kind in kinds.items()}
+    return _choose(folder, named, str(pattern), "glob", keep_all=keep_all)
 
 
 def read_list(path: Path) -> ImageFiles:
@@ -242,14 +354,6 @@ def _walk(folder: Path) -> Iterator[str]:
         for name in files:
             if not name.startswith("."):
                 yield name if prefix == "." else f"{prefix}/{name}"
-
-
-def _is_image(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return read_kind(file) is not None
-    except OSError:
-        return False
 
 
 def _encode(name: str) -> bytes:

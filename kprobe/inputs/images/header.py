@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kprobe.inputs.images.pillow import measure
+
 if TYPE_CHECKING:
     from io import BufferedIOBase
 
-# The kinds that are decoded, by how their content begins.
-KINDS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
+# How the content of each kind begins.
+_BEGINNINGS = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "GIF": rb"GIF8",
+    "BMP": rb"BM",
+    "WebP": rb"RIFF.{4}WEBP",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",  # with + BigTIFF
+    "JPEG 2000": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
+    "AVIF": rb".{4}ftypavi[fs]",
+    "HEIF": rb".{4}ftyp(?:hei|hev|mif1|msf1)",
+    "JPEG XL": rb"\0\0\0\x0cJXL \r\n\x87\n",
+}
+_PATTERNS = {kind: re.compile(text, re.DOTALL) for kind, text in _BEGINNINGS.items()}
+_LONGEST_BEGINNING = 12  # bytes
 
-_LONGEST_MAGIC = max(map(len, KINDS))
+# The kinds that TensorFlow decodes, and those that Pillow does.
+TENSORFLOW_KINDS = ("JPEG", "PNG", "GIF", "BMP")
+PILLOW_KINDS = ("WebP", "TIFF", "JPEG 2000", "AVIF")
+
 # Start-of-frame markers; the three between them are tables (ISO/IEC 10918-1, table B.1).
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 # Channels by a PNG's colour type (ISO/IEC 15948, table 11.1): grey, RGB, palette, grey and RGB
@@ -34,20 +53,20 @@ class ImageHeader:
 
 
 def find_kind(start: bytes) -> str | None:
-    """Name the kind of an image by its first bytes: "JPEG", "PNG", "GIF" or "BMP"."""
-    return next((kind for magic, kind in KINDS.items() if start.startswith(magic)), None)
+    """Name the kind of an image by its first bytes, such as "JPEG"; some aren't decoded."""
+    return next((kind for kind, pattern in _PATTERNS.items() if pattern.match(start)), None)
 
 
 def read_kind(file: BufferedIOBase) -> str | None:
     """Name the kind of an image from a file at its beginning."""
-    return find_kind(file.read(_LONGEST_MAGIC))
+    return find_kind(file.read(_LONGEST_BEGINNING))
 
 
 def read_header(file: BufferedIOBase) -> ImageHeader | None:
     """Read an image's size and channels from a file at its beginning.
 
     Returns:
-        None where the header is cut short or of another kind.
+        None where the header is cut short or of a kind that isn't decoded.
     """
     kind = read_kind(file)
     file.seek(0)
@@ -63,6 +82,9 @@ def read_header(file: BufferedIOBase) -> ImageHeader | None:
         elif kind == "JPEG":
             height, width, components = _read_jpeg_frame(file)
             channels = 1 if components == 1 else 3
+        elif kind in PILLOW_KINDS:
+            measured = measure(file)
+            return None if measured is None else ImageHeader(*measured)
         else:
             return None
     except struct.error:

@@ -14,7 +14,7 @@ from kprobe.inputs.sources.source import Unfitted
 from kprobe.inputs.sources.uneven import as_rows, find_common_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     import tensorflow as tf
 
@@ -29,11 +29,13 @@ class EncodedImages(Protocol):
         label: What messages call them all.
         rows: How many.
         kind: What names them: "image", "folder", "glob" or "list"; None in a file of records.
+        notes: As `Rows.notes`.
     """
 
     label: str
     rows: int
     kind: str | None
+    notes: Sequence[str]
 
     def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
         """Give some an identity each, as `Source.names`."""
@@ -128,6 +130,7 @@ class ImageRows(FallibleSource):
         self.images = images
         self.label = label
         self.rows: int = images.rows
+        self.notes = images.notes
         self.shape = shape
         self.dtype = np.dtype(np.uint8)
         self._form = form

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from kprobe.image_options import ImageOptions
     from kprobe.inputs.sources.model_input import ModelInput
@@ -29,11 +29,13 @@ class Rows(ABC):
         label: What messages and row identities call it, e.g. "shapes.npz:image".
         rows: The number of rows; None where nobody knows it.
         replayable: Whether the rows can be read again from the first one on.
+        notes: What the user should know of them, a line each.
     """
 
     label: str
     rows: int | None
     replayable: bool = True
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:

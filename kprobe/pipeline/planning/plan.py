@@ -44,7 +44,7 @@ class Plan(Closing):
         streams: How many batches are computed at a time.
         order: The numbers of the fetched columns in the order in which the model computes them.
         attrs: The root attributes of the dump.
-        notes: What the user should know about the model, a line each.
+        notes: What the user should know about the model and the samples, a line each.
     """
 
     job: Job

@@ -89,7 +89,7 @@ def plan_session(
         streams=streams,
         order=_find_order(session, settled.groups),
         attrs=attrs,
-        notes=session.notes,
+        notes=[*session.notes, *samples.notes],
     )
 
 

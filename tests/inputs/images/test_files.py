@@ -212,8 +212,8 @@ def break_files():
         1: "a/4.bmp: the BMP image is damaged or cut short",
         2: "b/1.jpg: the JPEG image is damaged or cut short",
         3: "b/deep/2.png: is empty (0 bytes)",
-        4: "c/a b.JPEG: expected a JPEG, PNG, BMP or GIF image, received one that begins "
-        "b'<html>not found<'",
+        4: "c/a b.JPEG: expected a JPEG, PNG, BMP, GIF, WebP or TIFF image, received one that "
+        "begins b'<html>not found<'",
     }
 
 
@@ -230,8 +230,7 @@ def test_a_damaged_image_is_an_error_that_names_it(tree):
 def test_damaged_images_are_passed_over_where_wanted(batch_size, tree):
     whole = read("tree")[1]
     expected = break_files()
-    with open_all(["tree"], [IMAGE]) as samples:
-        samples.keep_going = True
+    with open_all(["tree"], [IMAGE], on_error="skip") as samples:
         rows = []
         for first, batch in samples.batches(batch_size):
             last = first + len(batch["image"])
@@ -248,8 +247,7 @@ def test_a_row_is_damaged_if_that_of_any_input_is(tree):
     expected = break_files()
     np.save("right.npy", np.arange(6.0))
     inputs = [IMAGE, ModelInput("right", (None,), "float32")]
-    with open_all(["image=tree", "right=right.npy"], inputs) as samples:
-        samples.keep_going = True
+    with open_all(["image=tree", "right=right.npy"], inputs, on_error="skip") as samples:
         peeked = samples.peek(2)
         assert peeked["right"].tolist() == [0, 5]
         np.testing.assert_array_equal(peeked["image"], whole[[0, 5]])
@@ -260,11 +258,115 @@ def test_a_row_is_damaged_if_that_of_any_input_is(tree):
 
 def test_a_run_needs_one_image_that_can_be_read(tree):
     for name in tree:
+        Path("tree", name).write_bytes(b"GIF8")
+    damaged = "a/3.gif: the GIF image is damaged"
+    with (
+        open_all(["tree"], [IMAGE], on_error="skip") as samples,
+        pytest.raises(SampleError, match=damaged),
+    ):
+        samples.peek(1)
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+@pytest.mark.parametrize("given", ["tree", "tree/*/*.*"])
+def test_a_run_needs_one_image(given, on_error, tree):
+    for name in tree:
         Path("tree", name).write_bytes(b"")
-    with open_all(["tree"], [IMAGE]) as samples:
-        samples.keep_going = True
-        with pytest.raises(SampleError, match=r"a/3.gif: is empty"):
-            samples.peek(1)
+    with pytest.raises(InputError, match=r"expected images, received none, though .*: a/3.gif, "):
+        open_all([given], [IMAGE], on_error=on_error)
+
+
+@pytest.fixture
+def mixed():
+    """A folder of the kinds that cameras, browsers and scanners write, and what lies beside them.
+
+    Gives the names of the images, and of the files that are called so and are none.
+    """
+    names = ["a.jpg", "b.JPG", "c.webp", "d.tif", "e.PNG", "sub/f.TIFF", "sub/g.JPeG", "sub/h"]
+    for seed, name in enumerate(names):
+        save(f"mixed/{name}", seed=seed, size=(30 + seed, 20 + 3 * seed))
+    Path("mixed/lost.jpg").write_text("<html>404</html>")
+    Path("mixed/sub/none.JPG").write_bytes(b"")
+    Path("mixed/notes.md").write_text("no image")
+    Path("mixed/labels.csv").write_text("name,label\na.jpg,cat\n")
+    return names, ["lost.jpg", "sub/none.JPG"]
+
+
+def test_of_a_folder_all_that_hold_images_are_read_and_the_others_counted(mixed):
+    names, others = mixed
+    with open_all(["mixed"], [IMAGE], images={"": NEAREST}) as samples:
+        assert [name.decode() for name in samples.names()[:]] == names
+        ((_, batch),) = samples.batches(99)
+        assert samples.notes == [
+            "mixed: left out 2 of 10 files, which hold no image: lost.jpg, sub/none.JPG"
+        ]
+        assert samples.identity()[0]["left_out"] == len(others)
+    np.testing.assert_array_equal(batch["image"], load(f"mixed/{name}" for name in names))
+
+
+def test_what_holds_no_image_keeps_its_row_where_that_is_wanted(mixed):
+    names, others = mixed
+    with open_all(["mixed"], [IMAGE], images={"": NEAREST}, on_error="skip") as samples:
+        told = [name.decode() for name in samples.names()[:]]
+        assert told == sorted([*names, *others], key=lambda name: name.split("/"))
+        ((_, batch),) = samples.batches(99)
+        assert {told[row] for row in samples.faults} == {*others}
+        assert samples.notes == []
+    good = [told.index(name) for name in names]
+    np.testing.assert_array_equal(batch["image"][good], load(f"mixed/{name}" for name in names))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("mixed/**/*.jpg", ["a.jpg", "b.JPG"]),
+        ("mixed/**/*.JPEG", ["sub/g.JPeG"]),
+        ("mixed/**/*.[jp][pn]*g", ["a.jpg", "b.JPG", "e.PNG", "sub/g.JPeG"]),
+        ("mixed/*/*.tif?", ["sub/f.TIFF"]),
+        ("mixed/**", ["a.jpg", "b.JPG", "c.webp", "d.tif", "e.PNG", "sub/f.TIFF", "sub/g.JPeG"]),
+    ],
+)
+def test_a_pattern_finds_what_the_folder_does(pattern, found, mixed):
+    found += ["sub/h"] if pattern.endswith("**") else []
+    assert read(pattern)[0] == found
+    with open_all([pattern], [IMAGE]) as samples:
+        left_out = [note for note in samples.notes if "lost.jpg" in note]
+        assert len(left_out) == ("**" in pattern and "JPEG" not in pattern)
+
+
+def test_other_extensions_are_as_they_are_written():
+    np.save("a.npy", np.zeros((1, 2), "f4"))
+    Path("b.NPY").write_bytes(Path("a.npy").read_bytes())
+    assert read("*.npy", ModelInput("x", (None, 2), "float32"))[0] == ["a.npy[0]"]
+
+
+def test_samples_of_another_kind_are_not_taken_for_what_lies_beside_images(mixed):
+    np.save("mixed/rows.npy", np.zeros((1, 2), "f4"))
+    with pytest.raises(InputError, match=r"\*: expected images alone, received mixed/rows.npy too"):
+        open_all(["mixed/*"], [IMAGE])
+
+
+# How files of kinds that nothing here decodes begin.
+HEIF = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+JPEG_XL = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl "
+
+
+def test_images_that_nothing_decodes_are_never_left_out_in_silence(mixed):
+    Path("mixed/x.HEIC").write_bytes(HEIF)
+    Path("mixed/y.jxl").write_bytes(JPEG_XL)
+    for given in ("mixed", "mixed/**"):
+        with pytest.raises(InputError) as caught:
+            open_all([given], [IMAGE])
+        assert caught.value.faults == (
+            f"{given}: expected JPEG, PNG, BMP, GIF, WebP or TIFF images, received also "
+            "x.HEIC (HEIF), y.jxl (JPEG XL)",
+        )
+        assert caught.value.hint == "convert them, or keep their rows empty: on_error='skip'"
+    with open_all(["mixed"], [IMAGE], on_error="skip") as samples:
+        list(samples.batches(99))
+    assert "x.HEIC: expected a JPEG, PNG, BMP, GIF, WebP or TIFF image, received HEIF" in (
+        samples.faults.values()
+    )
 
 
 def test_a_file_that_went_missing_is_damaged():
@@ -286,15 +388,8 @@ def test_an_image_that_is_not_resized_and_grew_is_damaged():
 @pytest.mark.parametrize(
     ("text", "model_input", "options", "fault"),
     [
-        ("empty", IMAGE, {}, "empty: expected a folder with images, received one without"),
+        ("empty", IMAGE, {}, "empty: expected images, received none"),
         ("no/*.png", IMAGE, {}, "no/*.png: expected files, received a pattern that none fits"),
-        ("webp", IMAGE, {}, "webp: expected JPEG, PNG, BMP or GIF images, received also a.webp"),
-        (
-            "one.webp",
-            IMAGE,
-            {},
-            "one.webp: expected a file of arrays, records or images, ",
-        ),
         ("empty.txt", IMAGE, {}, "empty.txt: expected a list of image files, a path a line"),
         ("bytes.txt", IMAGE, {}, "bytes.txt: expected a list of image files, received no text"),
         ("good", ModelInput("x", (None, 7), "float32"), {}, "input 'x' expects shape (None, 7)"),
@@ -315,9 +410,6 @@ def test_what_cannot_be_read_as_images_is_said(text, model_input, options, fault
     Path("empty.txt").write_text("\n\n")
     Path("bytes.txt").write_bytes(b"\xff\xfe\xfa")
     save("good/a.png")
-    save("webp/b.png")
-    save("webp/a.webp")
-    save("one.webp")
     np.save("rows.npy", np.zeros((2, 24, 32, 3), "uint8"))
     with pytest.raises(InputError) as caught:
         read(text, model_input, ImageOptions(**options) if options else None)
