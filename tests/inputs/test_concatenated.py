@@ -74,7 +74,7 @@ def test_parts_must_agree(parts):
 
 def test_images_and_arrays_do_not_mix(parts):
     PIL.Image.new("RGB", (4, 4)).save("1.png")
-    with pytest.raises(InputError, match=r"files of one kind, received 1\.png too"):
+    with pytest.raises(InputError, match=r"expected images alone, received 0\.npy too"):
         open_all(["[01].[np]*"], [LEFT])
 
 
