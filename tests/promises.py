@@ -42,6 +42,7 @@ PROMISES = {
     "inputs/test_reading.py": "whatever holds the rows, the same rows are read",
     "inputs/test_restricting.py": "only what the layers need is asked for",
     "inputs/test_throughput.py": "nothing is read more often than there is need",
+    "inputs/test_uneven_rows.py": "rows of several shapes are read from whatever can hold them",
     "inputs/test_unnamed.py": "the sources say what a model takes that doesn't say it",
     "models/test_old.py": "files of old Kerases open, and compute what they did",
     "pipeline/test_big_models.py": "of many layers, all are found and only those needed kept",

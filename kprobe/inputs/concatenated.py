@@ -16,7 +16,7 @@ from kprobe.inputs.sources.source import Source, Unfitted, fit_rows
 from kprobe.inputs.sources.uneven import as_rows, find_common_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from kprobe.image_options import ImageOptions
     from kprobe.inputs.sources.model_input import ModelInput
@@ -73,12 +73,14 @@ class Joined(Unfitted):
         """Fit every part, and check that they agree.
 
         Raises:
-            InputError: They have several shapes or dtypes, or one can't be fitted.
+            InputError: They have several dtypes, or shapes where the input has one, or one can't
+                be fitted.
         """
         # One by one: what is fitted is closed with the rest where another can't be.
         for number, part in enumerate(self.parts):
             self.parts[number] = fit_rows(part, model_input, options)
-        return Concatenated([part for part in self.parts if isinstance(part, Source)], self.label)
+        parts = [part for part in self.parts if isinstance(part, Source)]
+        return Concatenated(parts, self.label, None if model_input is None else model_input.shape)
 
     def close(self) -> None:
         """Close every part."""
@@ -89,11 +91,19 @@ class Joined(Unfitted):
 class Concatenated(FallibleSource):
     """The rows of several sources, each named by its own.
 
+    Args:
+        parts: The sources.
+        label: What the user gave.
+        wanted: The shape of the input, batch axis first, None for sizes in which the sources may
+            differ; None for a model that doesn't say it.
+
     Raises:
-        InputError: They have several shapes or dtypes.
+        InputError: They have several dtypes, or shapes that they may not have.
     """
 
-    def __init__(self, parts: Sequence[Source], label: str) -> None:
+    def __init__(
+        self, parts: Sequence[Source], label: str, wanted: tuple[int | None, ...] | None = None
+    ) -> None:
         self.parts = parts
         self.label = label
         self._begins = [0, *accumulate(_count(part) for part in parts)]
@@ -101,18 +111,22 @@ class Concatenated(FallibleSource):
         self.replayable = all(part.replayable for part in parts)
         self.notes = [note for part in parts for note in part.notes]
         first = parts[0]
-        self.shape, self.dtype = first.shape, first.dtype
+        self.dtype = first.dtype
+        rank = len(first.shape)
+        sizes = (wanted or ())[1:]
+        free = {axis for axis, size in enumerate(sizes) if size is None and len(sizes) == rank}
+        # What differs within a source may differ between them, as do images that keep their sizes.
+        free |= {axis for part in parts for axis, size in enumerate(part.shape) if size == -1}
         if all(isinstance(part, ImageRows) for part in parts):
-            # Where they keep their sizes, those needn't agree.
-            self.shape = find_common_shape([part.shape for part in parts])
-            return
+            free = {*range(rank)}
         for part in parts:
-            if (part.shape, part.dtype) != (first.shape, first.dtype):
+            if part.dtype != first.dtype or not _agree(part.shape, first.shape, free):
                 raise InputError(
                     f"{label}: expected samples of one shape and dtype, received "
                     f"{first.shape} {first.dtype} from {first.label} and {part.shape} "
                     f"{part.dtype} from {part.label}"
                 )
+        self.shape = find_common_shape([part.shape for part in parts])
 
     def identity(self) -> dict[str, Any]:
         """Tell what every part tells."""
@@ -153,6 +167,12 @@ class Concatenated(FallibleSource):
             if first < last:
                 pieces.append((part, begin, first, last))
         return pieces
+
+
+def _agree(shape: Sequence[int], other: Sequence[int], free: Collection[int]) -> bool:
+    """Tell whether two shapes have the same sizes, but for axes that are free."""
+    pairs = enumerate(zip(shape, other, strict=False))
+    return len(shape) == len(other) and all(a == b or axis in free for axis, (a, b) in pairs)
 
 
 def _count(part: Source | Unfitted) -> int:

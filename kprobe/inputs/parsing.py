@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kprobe.inputs.sources.container import Container
-    from kprobe.inputs.sources.source import Source
+    from kprobe.inputs.sources.source import Source, Unfitted
 
 _EXPECTED = (
     "expected a text, an array, a list of them, a tf.data.Dataset, or what gives batches: an "
@@ -36,7 +36,7 @@ class Given:
         self.name = name
         self.value = os.fspath(value) if isinstance(value, os.PathLike) else value
         self._is_path = isinstance(value, os.PathLike)
-        self._opened: Source | Container | None = None
+        self._opened: Source | Unfitted | Container | None = None
 
     def __repr__(self) -> str:
         return f"Given({self.name!r}, {self.describe()!r})"
@@ -72,7 +72,7 @@ class Given:
         kind = name_kind(self.value)
         return kind if self.name is None else f"{kind}:{self.name}"
 
-    def open(self, find_rank: Callable[[str], int | None]) -> Source | Container:
+    def open(self, find_rank: Callable[[str], int | None]) -> Source | Unfitted | Container:
         """Open what a Python user has; what gives its samples once is opened once.
 
         Args:

@@ -71,6 +71,24 @@ def test_arrays_of_different_sizes_are_samples(model, tmp_path):
     check(path, model)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, None])
+def test_a_ragged_column_of_a_dump_is_fed_and_read(model, tmp_path, batch_size):
+    path, fed, read = (tmp_path / f"{name}.h5" for name in ("a", "fed", "read"))
+    kprobe.dump(model, "conv,pool,out", inputs=make_images(), output=path)
+    options = {"batch_size": batch_size}
+    kprobe.dump(model, "conv,pool,out", feeds=[f"conv={path}:conv"], output=fed, **options)
+    check(fed, model)
+    # The samples themselves, as another model has them.
+    k = tf_keras if isinstance(model, tf_keras.Model) else keras
+    x = k.Input((None, None, 4), name="conv")
+    other = k.Model(x, k.layers.GlobalMaxPooling2D(name="most")(x))
+    kprobe.dump(other, "most", inputs=str(path), output=read, **options)
+    with kprobe.open_dump(path) as dump, kprobe.open_dump(read) as most:
+        expected = [dump["conv"][row].max((0, 1)) for row in range(len(SIZES))]
+        np.testing.assert_array_equal(most["most"][:], expected)
+        assert most.sample.tolist() == [f"a.h5:conv[{row}]" for row in range(len(SIZES))]
+
+
 def test_an_image_that_can_not_be_read_has_a_row(model, folder, tmp_path):
     (folder / "2.png").write_bytes(b"")
     path = tmp_path / "a.h5"

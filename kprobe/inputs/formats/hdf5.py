@@ -12,6 +12,7 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.hdf5 import open_for_reading
 from kprobe.inputs.formats.npy_header import check_plain
+from kprobe.inputs.formats.ragged_group import RaggedRows, is_ragged
 from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.source import Source
 
@@ -40,15 +41,16 @@ class Hdf5File(FileContainer):
             pass
 
     def keys(self) -> list[str]:
-        """List the datasets that have rows, by path; the scales of axes aren't samples."""
+        """List by path what has rows; the scales of axes aren't samples."""
         if self._keys is None:
             found: list[str] = []
 
             def note(name: str, thing: object) -> None:
+                if is_ragged(thing):
+                    found.append(name)
                 if not isinstance(thing, h5py.Dataset) or not thing.shape or thing.is_scale:
                     return
-                # The parts of what a dump holds with rows of different shapes aren't samples.
-                if thing.parent.attrs.get("layout") != "ragged":
+                if not is_ragged(thing.parent):
                     found.append(name)
 
             with self._open_file() as file:
@@ -57,11 +59,13 @@ class Hdf5File(FileContainer):
         return self._keys
 
     def open(self, key: str) -> Source:
-        """Open a dataset by its path, with or without the leading slash."""
+        """Open a dataset, or a group of rows of several shapes, by its path."""
         key = key.strip("/")
         file = self._open_file()
         try:
             thing = file.get(key) if key else file
+            if is_ragged(thing):
+                return RaggedRows(file, thing, f"{self.label}:{key}", self._identify(f"/{key}"))
             if not isinstance(thing, h5py.Dataset):
                 kind = "no dataset" if thing is None else "a group, no dataset, at"
                 raise self.refuse(f"{kind} '/{key}'", key)

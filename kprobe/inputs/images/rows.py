@@ -11,7 +11,7 @@ from kprobe.errors import InputError
 from kprobe.image_options import ImageForm, ImageOptions, choose_form, choose_own_form
 from kprobe.inputs.sources.fallible import FallibleSource
 from kprobe.inputs.sources.source import Unfitted
-from kprobe.inputs.sources.uneven import as_rows, find_common_shape
+from kprobe.inputs.sources.uneven import as_rows, find_common_shape, fits_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -167,7 +167,7 @@ class ImageRows(FallibleSource):
             self._position = row + 1
             if image is None:
                 faults[row] = self.images.explain(row)
-            elif not _has_shape(image, self.shape):
+            elif not fits_sizes(image.shape, self.shape):
                 faults[row] = f"expected an image of shape {self.shape}, received {image.shape}"
             images.append(blank if row in faults or image is None else image)
         if -1 in self.shape:
@@ -188,7 +188,3 @@ def _find_channels(headers: Collection[ImageHeader]) -> int:
     """Give the channels that all images have, or RGB's where they have several."""
     channels = {header.channels for header in headers}
     return channels.pop() if len(channels) == 1 else 3
-
-
-def _has_shape(image: npt.NDArray[Any], shape: tuple[int, ...]) -> bool:
-    return all(size in (-1, own) for size, own in zip(shape, image.shape, strict=True))

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kprobe.inputs.sources.container import Container
-    from kprobe.inputs.sources.source import Source
+    from kprobe.inputs.sources.source import Unfitted
 
 _BATCH = 32
 
 
-def open_saved(folder: Path, label: str, identity: dict[str, Any]) -> Source | Container:
+def open_saved(folder: Path, label: str, identity: dict[str, Any]) -> Unfitted | Container:
     """Open what `tf.data.Dataset.save` wrote, an element a sample.
 
     Args:
@@ -36,13 +36,33 @@ def open_saved(folder: Path, label: str, identity: dict[str, Any]) -> Source | C
         return tf.data.Dataset.load(str(folder))
 
     try:
-        rows = int(load().cardinality())
+        loaded = load()
+        rows = int(loaded.cardinality())
     except (tf.errors.OpError, OSError) as error:
         raise InputError(f"{label}: can't be read: {error}") from None
     if rows < 1:
         raise InputError(f"{label}: expected samples, received a dataset without any")
-    # In batches, so that Python isn't called for every row.
-    return open_batches(Batches(lambda: load().batch(_BATCH), label, rows), identity)
+    declared = _declare(_list_specs(loaded.element_spec), batched=False)
+    batches = Batches(lambda: _batch(load()), label, rows, declared=declared)
+    return open_batches(batches, identity)
+
+
+def _batch(dataset: Any) -> Any:
+    """Put samples into batches, so that Python isn't called for every one."""
+    specs = sys.modules["tensorflow"].nest.flatten(dataset.element_spec)
+    ranks = [spec.shape.rank for spec in specs]
+    # Those that differ in shape make ragged batches, of which the rank must be known.
+    return dataset.batch(_BATCH) if None in ranks else dataset.ragged_batch(_BATCH)
+
+
+def _declare(specs: Mapping[str, Any], *, batched: bool) -> dict[str, tuple[int | None, ...]]:
+    """Give the shapes of rows that specs tell."""
+    shapes = {key: spec.shape for key, spec in specs.items() if hasattr(spec, "shape")}
+    return {
+        key: tuple(shape)[1:] if batched else tuple(shape)
+        for key, shape in shapes.items()
+        if shape.rank is not None
+    }
 
 
 def is_saved(folder: Path) -> bool:
@@ -59,7 +79,7 @@ def is_dataset(value: Any) -> bool:
 
 def open_dataset(
     dataset: Any, label: str, find_rank: Callable[[str], int | None]
-) -> Source | Container:
+) -> Unfitted | Container:
     """Open a dataset of batches, as training takes them, or of samples.
 
     Its elements are batches where they have as many axes as the model's input, and samples where
@@ -80,11 +100,14 @@ def open_dataset(
     identity = {"source": label, "type": "tf.data.Dataset"}
     if _holds_samples(dataset.element_spec, specs, find_rank):
         rows = count if count >= 0 else None  # negative: endless, or not known
-        return open_unnamed(Batches(lambda: dataset.batch(_BATCH), label, rows), identity)
+        declared = _declare(specs, batched=False)
+        batches = Batches(lambda: _batch(dataset), label, rows, declared=declared)
+        return open_unnamed(batches, identity)
     sizes = {spec.shape[0] for spec in specs.values() if spec.shape.rank}
     size = sizes.pop() if len(sizes) == 1 else None
     rows = count * size if size is not None and count >= 0 else None
-    return open_unnamed(Batches(lambda: dataset, label, rows), identity)
+    declared = _declare(specs, batched=True)
+    return open_unnamed(Batches(lambda: dataset, label, rows, declared=declared), identity)
 
 
 def _list_specs(element: Any) -> dict[str, Any]:

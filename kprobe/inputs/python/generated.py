@@ -9,18 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import InputError
-from kprobe.inputs.formats.npy_header import check_plain
-from kprobe.inputs.python.tensors import as_array, is_sparse_matrix
+from kprobe.inputs.python.batch import Spec, describe, read_batch
 from kprobe.inputs.python.user_code import call_user, find_callable, hash_place, iterate_user
 from kprobe.inputs.sources.container import Container
-from kprobe.inputs.sources.source import Source, hash_rows
+from kprobe.inputs.sources.source import Source, Unfitted, hash_rows
+from kprobe.inputs.sources.uneven import as_rows, find_common_shape, fits_sizes, is_uneven
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kprobe.image_options import ImageOptions
+    from kprobe.inputs.sources.model_input import ModelInput
 
-def open_callable(place: str, name: str) -> Source | Container:
+# Batches in which samples may show that they differ in shape, and the most bytes of them.
+_LOOKED_AT = 8
+_LOOKED_AT_BYTES = 64 << 20
+
+
+def open_callable(place: str, name: str) -> Unfitted | Container:
     """Call what gives the batches, and look at the first.
 
     Args:
@@ -43,7 +50,7 @@ def open_callable(place: str, name: str) -> Source | Container:
     return open_batches(Batches(function, label), {"source": label, **hash_place(place)})
 
 
-def open_batches(batches: Batches, identity: dict[str, Any]) -> Source | Container:
+def open_batches(batches: Batches, identity: dict[str, Any]) -> Unfitted | Container:
     """Open what batches hold: one array, or several by name or by place.
 
     Args:
@@ -51,11 +58,11 @@ def open_batches(batches: Batches, identity: dict[str, Any]) -> Source | Contain
         identity: What the sources are to report of them; "source" gets the name appended.
     """
     if batches.keys == [""]:
-        return _Generated(batches, "", identity)
+        return _Unfitted(batches, "", identity)
     return _GeneratedArrays(batches, identity)
 
 
-def open_unnamed(batches: Batches, identity: dict[str, Any]) -> Source | Container:
+def open_unnamed(batches: Batches, identity: dict[str, Any]) -> Unfitted | Container:
     """Open what batches hold that are in memory, which nothing but their samples can tell apart.
 
     Args:
@@ -81,6 +88,8 @@ class Batches:
         label: What messages and row identities call it.
         rows: How many rows it gives, where that is known.
         once: Whether it gives the same iterator each time.
+        declared: By name or place the shape of a row, where what gives the batches says it: None
+            for sizes that may differ.
 
     Attributes:
         label: As given.
@@ -88,7 +97,7 @@ class Batches:
         replayable: Whether what was read can be read again.
         keys: The names of the arrays of a batch, or their places; "" for a lone one.
         by_place: Whether they have places only.
-        specs: The shape of a row and the dtype of each.
+        specs: The shape of a row, -1 for sizes in which rows differ, and the dtype of each.
 
     Raises:
         InputError: There is none, or the first can't be made.
@@ -101,12 +110,15 @@ class Batches:
         rows: int | None = None,
         *,
         once: bool = False,
+        declared: Mapping[str, tuple[int | None, ...]] | None = None,
     ) -> None:
         self._function = function
+        self._declared = declared or {}
+        self._failure: InputError | None = None
         self.label = label
         self.replayable = not once
         self.by_place = False
-        self.specs: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+        self.specs: dict[str, Spec] = {}
         self._begin = self._end = 0  # the rows that are kept
         self._kept: list[dict[str, npt.NDArray[Any]]] = []
         self._given: Any = None
@@ -115,19 +127,49 @@ class Batches:
         if first is None:
             raise InputError(f"{label}: expected batches of samples, received none")
         self.keys = list(first)
-        self.specs = _describe(first)
+        self.specs = describe(first)
         self._keep(first)
         self.rows = self._count() if rows is None else rows
 
     def hash_first(self) -> str:
         """Hash the first sample, as long as it is kept: SHA-256."""
-        return hash_rows([self._kept[0][key][:1] for key in self.keys])
+        firsts = (self._kept[0][key] for key in self.keys)
+        return hash_rows([rows[0] if is_uneven(rows) else rows[:1] for rows in firsts])
+
+    def find_sizes(self, key: str, wanted: tuple[int | None, ...] | None) -> None:
+        """Find out in which sizes the rows of an array may differ, from the first batches.
+
+        Args:
+            key: The array.
+            wanted: The shape of a row of the model's input, None for any size; None where nobody
+                knows it.
+        """
+        shape, dtype = self.specs[key]
+        if not shape or (wanted is not None and None not in wanted):
+            return
+        while len(self._kept) < _LOOKED_AT and self._count_bytes() < _LOOKED_AT_BYTES:
+            try:
+                batch = next(self._batches, None)
+                if batch is None:
+                    break
+                self._keep(batch, learning=True)
+            except InputError as error:  # which is told when it is its turn
+                self._failure = error
+                break
+        shape, _ = self.specs[key]
+        declared = self._declared.get(key, ())
+        if len(declared) == len(shape) == len(wanted or shape):
+            triples = zip(shape, declared, wanted or declared, strict=True)
+            own = tuple(-1 if told is free is None else size for size, told, free in triples)
+            self.specs[key] = own, dtype
 
     def take(self, key: str, start: int, stop: int, *, peeking: bool = False) -> npt.NDArray[Any]:
         """Give rows start to stop of one of the arrays, fewer at the end; forget those before."""
         if start < self._begin:
             self._restart()
         while self._end < stop:
+            if self._failure is not None:
+                raise self._failure
             batch = next(self._batches, None)
             if batch is None:
                 break
@@ -135,12 +177,14 @@ class Batches:
             if not peeking:
                 self._forget(start)
         shape, dtype = self.specs[key]
-        pieces = [np.empty((0, *shape), dtype)]
+        pieces = []
         begin = self._begin
         for batch in self._kept:
             pieces.append(batch[key][max(start - begin, 0) : max(stop - begin, 0)])
             begin += len(batch[key])
-        return np.concatenate(pieces)
+        if -1 in shape:
+            return as_rows([np.asarray(row) for piece in pieces for row in piece])
+        return np.concatenate([np.empty((0, *shape), dtype), *pieces])
 
     def _restart(self) -> None:
         """Begin again at the first row.
@@ -148,7 +192,7 @@ class Batches:
         Raises:
             InputError: What gives the batches has none any more.
         """
-        before = self._given
+        before, self._failure = self._given, None
         self._batches, self._kept, self._begin, self._end = self._start(), [], 0, 0
         first = next(self._batches, None) if self.replayable else None
         if first is None or (self._given is before and isinstance(before, Iterator)):
@@ -165,16 +209,24 @@ class Batches:
         if not is_indexed(given):
             return None
         count = call_user(self.label, len, given)
-        last = self._read(call_user(self.label, given.__getitem__, count - 1))
+        last, _ = read_batch(call_user(self.label, given.__getitem__, count - 1), self.label)
         return (count - 1) * len(self._kept[0][self.keys[0]]) + len(last[self.keys[0]])
 
-    def _keep(self, batch: dict[str, npt.NDArray[Any]]) -> None:
-        specs = _describe(batch)
-        if specs != self.specs:
+    def _count_bytes(self) -> int:
+        """Count the bytes of what is kept, of which each batch is taken to be like the first."""
+        return len(self._kept) * sum(rows.nbytes for rows in self._kept[0].values())
+
+    def _keep(self, batch: dict[str, npt.NDArray[Any]], *, learning: bool = False) -> None:
+        specs = describe(batch)
+        if not _agree(specs, self.specs, in_sizes=not learning):
+            alike = _agree(specs, self.specs, in_sizes=False)
             raise InputError(
                 f"{self.label}: expected batches of one kind, received {self.specs} and then "
-                f"{specs} in row {self._end}"
+                f"{specs} in row {self._end}",
+                hint="let the first batches show which sizes differ" if alike else None,
             )
+        for key, (shape, dtype) in specs.items() if learning else ():
+            self.specs[key] = find_common_shape([self.specs[key][0], shape]), dtype
         self._kept.append(batch)
         self._end += len(batch[self.keys[0]])
 
@@ -198,54 +250,59 @@ class Batches:
         else:
             raise InputError(f"{self.label}: expected batches, received {type(given).__name__}")
         for batch in batches:
-            arrays = self._read(batch)
+            arrays, self.by_place = read_batch(batch, self.label)
             if any(map(len, arrays.values())):
                 yield arrays
 
-    def _read(self, batch: Any) -> dict[str, npt.NDArray[Any]]:
-        """Take the inputs of a batch, by name; by place where they have none; "" for a lone one."""
-        inputs = batch[0] if isinstance(batch, tuple) and len(batch) in (1, 2, 3) else batch
-        self.by_place = isinstance(inputs, tuple | list)
-        if isinstance(inputs, Mapping) and not is_sparse_matrix(inputs):
-            values = {str(key): value for key, value in inputs.items()}
-        elif isinstance(inputs, tuple | list):
-            values = {str(place): value for place, value in enumerate(inputs)}
-        else:
-            values = {"": inputs}
-        arrays = {}
-        for key, value in values.items():
-            label = f"{self.label}:{key}" if key else self.label
-            arrays[key] = as_array(value, label)
-            check_plain(arrays[key].dtype, arrays[key].shape, label)
-        if len({len(rows) for rows in arrays.values()}) != 1:
-            shapes = list_names(f"{key} {rows.shape}" for key, rows in arrays.items())
-            raise InputError(
-                f"{self.label}: expected as many rows of each input, received {shapes}"
-            )
-        return arrays
+
+def _agree(specs: Mapping[str, Spec], known: Mapping[str, Spec], *, in_sizes: bool) -> bool:
+    """Tell whether a batch is like those before: in names, dtypes, ranks, and also in sizes."""
+    if specs.keys() != known.keys():
+        return False
+    pairs = [(specs[key], known[key]) for key in known]
+    return all(
+        own_dtype == dtype and (fits_sizes(own, shape) if in_sizes else len(own) == len(shape))
+        for (own, own_dtype), (shape, dtype) in pairs
+    )
 
 
-def _describe(
-    batch: Mapping[str, npt.NDArray[Any]],
-) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    return {key: (rows.shape[1:], rows.dtype) for key, rows in batch.items()}
+class _Unfitted(Unfitted):
+    """One of the arrays that batches hold."""
+
+    def __init__(self, batches: Batches, key: str, identity: dict[str, Any]) -> None:
+        self._batches = batches
+        self._key = key
+        self._identity = identity
+        self.label = f"{batches.label}:{key}" if key else batches.label
+        self.rows = batches.rows
+        self.replayable = batches.replayable
+
+    def identity(self) -> dict[str, Any]:
+        """Tell the code or the folder; what code gives can't be told without running it."""
+        key = f":{self._key}" if self._key else ""
+        return {**self._identity, "source": f"{self._identity['source']}{key}"}
+
+    def fit(self, model_input: ModelInput | None, options: ImageOptions) -> Source:  # noqa: ARG002
+        """Find out whether the rows differ in shape, where the input's size is any."""
+        wanted = None if model_input is None else model_input.shape[1:]
+        self._batches.find_sizes(self._key, wanted)
+        return _Generated(self._batches, self._key, self)
 
 
 class _Generated(Source):
-    def __init__(self, batches: Batches, key: str, identity: dict[str, Any]) -> None:
-        self._identity = identity
+    def __init__(self, batches: Batches, key: str, opened: Unfitted) -> None:
         self._batches = batches
         self._key = key
-        self.label = f"{batches.label}:{key}" if key else batches.label
+        self._opened = opened
+        self.label = opened.label
         self.rows = batches.rows
         self.replayable = batches.replayable
         self.shape, dtype = batches.specs[key]
         self.dtype = dtype.newbyteorder("=")
 
     def identity(self) -> dict[str, Any]:
-        """Tell the code or the folder; what code gives can't be told without running it."""
-        key = f":{self._key}" if self._key else ""
-        return {**self._identity, "source": f"{self._identity['source']}{key}"}
+        """Tell the code or the folder."""
+        return self._opened.identity()
 
     def peek(self, count: int) -> npt.NDArray[Any]:
         """Give the first rows, which are kept."""
@@ -257,7 +314,9 @@ class _Generated(Source):
         return self._cast(self._batches.take(self._key, start, stop))
 
     def _cast(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(rows, self.dtype)
+        if is_uneven(rows):
+            return as_rows([np.ascontiguousarray(row, self.dtype) for row in rows])
+        return rows if -1 in self.shape else np.ascontiguousarray(rows, self.dtype)
 
 
 class _GeneratedArrays(Container):
@@ -271,10 +330,10 @@ class _GeneratedArrays(Container):
         """List the names of the inputs, or their places where they have none."""
         return self._batches.keys
 
-    def open(self, key: str) -> Source:
+    def open(self, key: str) -> Unfitted:
         """Open one of the arrays; all are taken from the same batches."""
         if key not in self._batches.keys:
             raise InputError(
                 f"{self.label}: no array '{key}'; it gives {list_names(self._batches.keys)}"
             )
-        return _Generated(self._batches, key, self._identity)
+        return _Unfitted(self._batches, key, self._identity)

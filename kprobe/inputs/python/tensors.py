@@ -31,11 +31,6 @@ def as_array(values: Any, label: str) -> npt.NDArray[Any]:
     if kind == "SparseTensor":
         sparse = sys.modules["tensorflow"].sparse
         values = sparse.to_dense(sparse.reorder(values))
-    elif kind == "RaggedTensor":
-        raise InputError(
-            f"{label}: expected rows of one shape in a batch, received a ragged tensor",
-            hint="give the ragged tensor itself, or pad its rows: tensor.to_tensor()",
-        )
     try:
         return np.asarray(values)
     # What an object of the user's raises has no common class.

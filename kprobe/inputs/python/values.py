@@ -24,7 +24,7 @@ from kprobe.inputs.python.tensors import (
     take_apart,
 )
 from kprobe.inputs.python.user_code import describe_code
-from kprobe.inputs.sources.source import ArraySource, Source
+from kprobe.inputs.sources.source import ArraySource, Source, Unfitted
 from kprobe.inputs.sources.uneven import UnevenArrays
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def open_value(
     value: Any, label: str, find_rank: Callable[[str], int | None]
-) -> Source | Container:
+) -> Source | Unfitted | Container:
     """Open an array, a list of arrays, a dataset, or what gives batches.
 
     Args:

@@ -50,6 +50,12 @@ def find_common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(sizes.pop() if len(sizes) == 1 else -1 for sizes in axes)
 
 
+def fits_sizes(shape: Sequence[int], sizes: Sequence[int]) -> bool:
+    """Tell whether a shape has the sizes that are asked for, of which -1 are any."""
+    pairs = zip(shape, sizes, strict=False)
+    return len(shape) == len(sizes) and all(size in (-1, own) for own, size in pairs)
+
+
 def as_rows(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Put arrays of any shapes into one of objects, shape (rows,)."""
     rows = np.empty(len(arrays), object)

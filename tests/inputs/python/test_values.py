@@ -99,6 +99,8 @@ GIVEN = {
     "unbatched": lambda: sliced(ROWS),
     "unbatched pairs": lambda: sliced(ROWS, TARGETS),
     "named unbatched": lambda: sliced({"x": ROWS, "y": TARGETS}),
+    "ragged in batches": lambda: sliced(ROWS).batch(3).map(tf.RaggedTensor.from_tensor),
+    "lists in batches": lambda: lambda: ({"x": list(rows)} for rows in batches()),
     "sparse in batches": lambda: sliced(ROWS).batch(3).map(tf.sparse.from_dense),
     "iterator": lambda: iter(list(batches())),
     "generator": batches,
@@ -281,10 +283,11 @@ def test_samples_that_differ_in_shape_may_be_given_one_by_one(rows):
         ([object(), object()], "array: expected numbers or strings, received objects"),
         (3.5, "array: expected rows of samples, received a single value"),
         (lambda: iter([([[1, 2], [3]],)]), "function: expected as many rows of each input"),
-        (lambda: iter([{"x": [[1, 2], [3]]}]), "function:x: expected rows of samples, received a"),
+        (lambda: iter([{"x": [[1, [2]], [3]]}]), "function:x: expected rows of samples, received"),
+        (lambda: iter([{"x": [[1, 2], [3]]}]), "input 'x' expects shape (None, 4), received (None"),
         (
-            sliced(ROWS).batch(3).map(tf.RaggedTensor.from_tensor),
-            "dataset: expected rows of one shape in a batch, received a ragged tensor",
+            lambda: iter([{"x": [np.ones(3), np.ones((3, 3))]}]),
+            "function:x: expected rows of one dtype and rank, received several",
         ),
         (
             tf.ragged.constant([[[1.0], [2.0, 3.0]], [[4.0]]]),
