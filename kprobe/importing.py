@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,30 @@ from kprobe.errors import KprobeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+
+# What users name as a module, and no script that it would run.
+_MODULE = re.compile(r"(?!.*__)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
+_LONGEST = 200
+_LIBRARIES = frozenset({"builtins", "keras", "numpy", "tensorflow", "tf_keras", "typing"})
+
+
+def is_of_library(module: str) -> bool:
+    """Tell whether a module is of Python itself, of TensorFlow, NumPy or a Keras."""
+    package = module.partition(".")[0]
+    return package in _LIBRARIES or package in sys.stdlib_module_names
+
+
+def is_importable(module: str) -> bool:
+    """Tell whether a module's package is there, without importing anything.
+
+    Args:
+        module: Whatever text.
+    """
+    if len(module) > _LONGEST or not _MODULE.match(module):
+        return False
+    with looking_beside(module), contextlib.suppress(ImportError, ValueError):
+        return importlib.util.find_spec(module.partition(".")[0]) is not None
+    return False
 
 
 def import_source(source: str) -> ModuleType:

@@ -8,11 +8,14 @@ graphs of a SavedModel, so it comes before any loader, and before TensorFlow.
 from __future__ import annotations
 
 import builtins
-import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kprobe.errors import Hint, Setting, UnsafeModelError, join_hints
 from kprobe.gate import allowed
+from kprobe.gate import allowed_tensorflow as tensorflow
+from kprobe.importing import is_importable, is_of_library
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 # The keys under which configs keep layers.
 _LAYER_KEYS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "cell", "cells"})
 _LOOKUP_CLASSES = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
+
+# What the owner of a fault begins with, where it is a layer.
+_LAYER = "layer "
 
 UNSAFE_HINT = Hint(
     "`", Setting("unsafe", True), "` opens it all the same: only for files you trust"
@@ -39,6 +45,21 @@ class Checked(Protocol):
         """What the graphs of a SavedModel do besides computing; None for other files."""
 
 
+@dataclass(frozen=True)
+class _Missing:
+    """A class or a function of the user's own, which isn't given.
+
+    Attributes:
+        name: What it is called.
+        module: The module that it is said to be of; None where none is told.
+        fault: What is wrong with a layer that has it, to be put behind the layer's name.
+    """
+
+    name: str
+    module: str | None
+    fault: str
+
+
 def check_safe(model_file: Checked, registered: Container[str] = ()) -> None:
     """Check that nothing in a model file makes a loader run code from it.
 
@@ -48,46 +69,59 @@ def check_safe(model_file: Checked, registered: Container[str] = ()) -> None:
 
     Raises:
         UnsafeModelError: The file would run code, import modules or read other files, or it has
-            layers that are neither Keras's own nor registered.
+            objects that are neither Keras's own nor registered.
     """
     # The first fault of each owner: a Lambda layer holds a function that would be one more.
     unsafe: dict[str, str] = {}
-    missing: dict[str, str] = {}
-    names: dict[str, None] = {}
+    missing: dict[_Missing, dict[str, None]] = {}
     operations = model_file.unsafe_operations
     for item, owner, is_layer in _walk_objects(model_file.objects):
-        for fault in _find_unsafe(item, owner):
+        for fault in _find_unsafe(item):
             unsafe.setdefault(owner, fault)
-        origin, is_missing = _judge_origin(item, owner, is_layer, registered)
-        if is_missing and operations is not None and item.get("module") in (None, "builtins"):
-            continue  # a SavedModel holds the graph of it, and nothing is imported for it
-        if origin is not None:
-            (missing if is_missing else unsafe).setdefault(owner, origin)
-            if is_missing:
-                names[_bare(_lookup_name(item)) or ""] = None
+        origin = _judge_origin(item, is_layer, registered)
+        if isinstance(origin, str):
+            unsafe.setdefault(owner, origin)
+        elif origin is not None:
+            if operations is not None and origin.module is None:
+                continue  # a SavedModel holds the graph of it, and nothing is imported for it
+            missing.setdefault(origin, {})[owner] = None
     hints = [UNSAFE_HINT] if unsafe else []
     if operations is not None:
         if operations:
             hints = [UNSAFE_HINT]
         elif unsafe:
             hints = [SIGNATURE_HINT, UNSAFE_HINT]
-        unsafe |= {fault: fault for fault in operations}
-    lacking = [missing[owner] for owner in missing if owner not in unsafe]
+    faults: dict[str, list[str]] = {}
+    for owner, fault in unsafe.items():
+        faults.setdefault(fault, []).append(owner)
+    for origin, having in missing.items():
+        if left := [owner for owner in having if owner not in unsafe]:
+            faults.setdefault(origin.fault, []).extend(left)
+    lacking = [origin for origin in missing if origin.fault in faults]
     if lacking:
-        hints.insert(0, hint_at_custom([*names]))
-    if unsafe or lacking:
-        raise UnsafeModelError(*unsafe.values(), *lacking, hint=join_hints(hints))
+        names = dict.fromkeys(origin.name for origin in lacking)
+        hints.insert(0, hint_at_custom([*names], modules=[origin.module for origin in lacking]))
+    lines = [_name_owners(owners, fault) for fault, owners in faults.items()]
+    if lines or operations:
+        raise UnsafeModelError(*lines, *(operations or ()), hint=join_hints(hints))
 
 
-def hint_at_custom(names: Sequence[str], what: str = "it") -> Hint:
+def hint_at_custom(
+    names: Sequence[str], what: str = "it", modules: Sequence[str | None] = ()
+) -> Hint:
     """Say how the user's own classes and functions are given.
 
     Args:
         names: What they are called, as far as is known.
         what: What is to be given.
+        modules: The modules that they are said to be of, as far as that is told. Those that are
+            there are named.
     """
     python = ", ".join(f'"{name}": {name if name.isidentifier() else "..."}' for name in names)
-    objects = Setting("custom_objects", "FILE.py", python=f"{{{python or '...'}}}")
+    there = dict.fromkeys(
+        module if module is not None and is_importable(module) else "FILE.py" for module in modules
+    )
+    objects = Setting("custom_objects", tuple(there) or "FILE.py", f"{{{python or '...'}}}")
     return Hint(f"give {what} with `", objects, "`")
 
 
@@ -134,117 +168,130 @@ def _walk_objects(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str,
 def _name_layer(item: dict[str, Any]) -> str | None:
     config = item.get("config")
     name = item.get("name") or (config.get("name") if isinstance(config, dict) else None)
-    return f"layer {name!r}" if isinstance(name, str) else None
+    return f"{_LAYER}{name!r}" if isinstance(name, str) else None
 
 
-def _find_unsafe(item: dict[str, Any], owner: str) -> Iterator[str]:
+def _name_owners(owners: Sequence[str], fault: str) -> str:
+    """Say a fault of those that have it, once for all."""
+    if len(owners) == 1:
+        return f"{owners[0]}{'' if fault.startswith(':') else ' '}{fault}"
+    layers = [owner.removeprefix(_LAYER) for owner in owners if owner.startswith(_LAYER)]
+    others = [owner for owner in owners if not owner.startswith(_LAYER)]
+    shown = f"{_LAYER.strip()}{'s' * (len(layers) > 1)} {list_names(layers)}"
+    named = " and ".join([*others, shown])
+    return f"{named}{fault}" if fault.startswith(":") else f"{named}: each {fault}"
+
+
+def _find_unsafe(item: dict[str, Any]) -> Iterator[str]:
     """Find what runs code or reads files, whichever module it claims to come from."""
     for key, value in item.items():
         # Lambda, and the cell wrappers of tf_keras, say so of a function kept as bytecode.
         if key.endswith("_type") and value == "lambda":
-            yield f"{owner} holds Python bytecode ({key} 'lambda')"
+            yield f"holds Python bytecode ({key} 'lambda')"
     names = [_bare(item.get(key)) for key in ("class_name", "registered_name")]
     for name in names:
         if name in allowed.UNSAFE_CLASSES:
-            yield f"{owner} has a {name}, which {allowed.UNSAFE_CLASSES[name]}"
+            yield f"has a {name}, which {allowed.UNSAFE_CLASSES[name]}"
             return
     config = item.get("config")
     if not isinstance(config, dict):
         return
     if "TFOpLambda" in names or "SlicingOpLambda" in names:
         symbol = config.get("function")
-        if not isinstance(symbol, str) or not allowed.allows_tensor_function(symbol):
+        if not isinstance(symbol, str) or not tensorflow.allows_tensor_function(symbol):
             received = f"tf.{symbol}" if isinstance(symbol, str) else "one without a name"
-            yield f"{owner}: expected a function of tensors, received {received}"
+            yield f": expected a function of tensors, received {received}"
     elif "TensorFlowOpLayer" in names:
         node = config.get("node_def")
         operation = node.get("op") if isinstance(node, dict) else None
-        if operation not in allowed.TENSOR_OPERATIONS:
+        if operation not in tensorflow.TENSOR_OPERATIONS:
             received = f"the operation {operation}" if operation else "one without a name"
-            yield f"{owner}: expected a function of tensors, received {received}"
+            yield f": expected a function of tensors, received {received}"
     elif "ClassMethod" in names:
         symbol, method = config.get("cls_symbol"), config.get("method_name")
-        if symbol != "RaggedTensor" or method not in allowed.CLASS_METHODS:
-            yield f"{owner}: expected a constructor of RaggedTensor, received tf.{symbol}.{method}"
+        if symbol != "RaggedTensor" or method not in tensorflow.CLASS_METHODS:
+            yield f": expected a constructor of RaggedTensor, received tf.{symbol}.{method}"
     elif "InstanceMethod" in names or "InstanceProperty" in names:
         attribute = config.get("attr_name")
-        if attribute not in allowed.INSTANCE_ATTRIBUTES:
-            yield f"{owner} uses the attribute {attribute!r} of its input"
+        if attribute not in tensorflow.INSTANCE_ATTRIBUTES:
+            yield f"uses the attribute {attribute!r} of its input"
     elif _LOOKUP_CLASSES.intersection(name for name in names if name):
         path = config.get("vocabulary")
         if isinstance(path, str):
-            yield f"{owner} reads its vocabulary from the file {path!r}"
+            yield f"reads its vocabulary from the file {path!r}"
 
 
 def _judge_origin(
-    item: dict[str, Any], owner: str, is_layer: bool, registered: Container[str]
-) -> tuple[str | None, bool]:
+    item: dict[str, Any], is_layer: bool, registered: Container[str]
+) -> str | _Missing | None:
     """Judge where an object comes from.
 
     Returns:
-        What is wrong with it, or None; and whether it is just a custom object that is missing.
+        What is wrong with it; or what of the user's own is missing; or None.
     """
     class_name = item.get("class_name")
     if "class_name" not in item or _bare(class_name) in allowed.UNSAFE_CLASSES:
-        return None, False
+        return None
     if not isinstance(class_name, str):
-        return f"{owner} has a class name that isn't text: {str(class_name)[:80]}", False
+        return f"has a class name that isn't text: {str(class_name)[:80]}"
     if class_name in allowed.DATA_FORMS:
-        return None, False
+        return None
     if class_name == "function":
-        return _judge_function(item, owner, registered)
+        return _judge_function(item, registered)
     module = item.get("module")
     if class_name == "__typespec__":
         name = item.get("spec_name")
-        if allowed.allows_type_spec(str(module), str(name)):
-            return None, False
-        return f"{owner} has an input type {name} of module {module}", False
+        if tensorflow.allows_type_spec(str(module), str(name)):
+            return None
+        return f"has an input type {name} of module {module}"
     key = _lookup_name(item)
     known = isinstance(key, str) and (key in registered or _bare(key) in registered)
     # Where a config says that it isn't registered, tf_keras imports the module all the same.
     named = module is None or item.get("registered_name", key) is not None
     if known and named:
-        return None, False
+        return None
+    bare = _bare(class_name) or ""
     if module is None:
         if not is_layer or class_name in allowed.LAYER_CLASSES or _is_operation(item):
-            return None, False
-        return f"{owner} is of class {_bare(class_name)}, which is not Keras's own", True
+            return None
+        return _Missing(_bare(key) or bare, None, f"is of class {bare}, which is not Keras's own")
     if not isinstance(module, str):
-        return f"{owner} has a module name that isn't text: {str(module)[:80]}", False
-    if allowed.allows_class(module, class_name):
-        return None, False
+        return f"has a module name that isn't text: {str(module)[:80]}"
+    if allowed.allows_class(module, class_name) or (
+        tensorflow.allows_initializer(module, class_name)
+        and item.get("registered_name") in (None, class_name)
+    ):
+        return None
     if allowed.split_module(module) is not None:
-        return f"{owner} names {module}.{class_name}, which models aren't made of", False
-    if not is_layer:
-        return f"{owner} names {module}.{class_name}, which is not Keras's own", False
-    # No layer is in the standard library: there, the import or the call is what is wanted.
-    is_missing = not known and module.split(".")[0] not in sys.stdlib_module_names
-    return (
-        f"{owner} is of class {_bare(class_name)} (module {module}), which is not Keras's own",
-        is_missing,
-    )
+        return f"names {module}.{class_name}, which models aren't made of"
+    is_one = f"is of class {bare} (module {module})" if is_layer else f"names {module}.{class_name}"
+    fault = f"{is_one}, which is not Keras's own"
+    # Nothing of a model is in such libraries: there, the import or the call is what is wanted.
+    return fault if known or is_of_library(module) else _Missing(_bare(key) or bare, module, fault)
 
 
-def _judge_function(
-    item: dict[str, Any], owner: str, registered: Container[str]
-) -> tuple[str | None, bool]:
+def _judge_function(item: dict[str, Any], registered: Container[str]) -> str | _Missing | None:
     name, module = item.get("config"), item.get("module")
     if not isinstance(name, str):
-        return f"{owner} holds a function that isn't a name", False
+        return "holds a function that isn't a name"
     if name in registered or _bare(name) in registered:
-        return None, False
+        return None
+    bare = _bare(name) or ""
     if module is None or module == "builtins":
         # Keras says `builtins` of every function. tf_keras then looks there after all.
-        if hasattr(builtins, name):
-            return f"{owner} names Python's own function {name}", False
+        if hasattr(builtins, name) and not tensorflow.allows_tensor_function(name):
+            return f"names Python's own function {name}"
         if name in allowed.FUNCTIONS:
-            return None, False
-        return f"{owner} uses the function {name}, which is not Keras's own", True
-    if isinstance(module, str) and allowed.allows_function(module, name):
-        return None, False
-    ours = isinstance(module, str) and allowed.split_module(module) is not None
-    why = "models aren't made of" if ours else "is not Keras's own"
-    return f"{owner} names the function {module}.{name}, which {why}", False
+            return None
+        return _Missing(bare, None, f"uses the function {name}, which is not Keras's own")
+    if not isinstance(module, str):
+        return f"has a module name that isn't text: {str(module)[:80]}"
+    if allowed.allows_function(module, name):
+        return None
+    if allowed.split_module(module) is not None:
+        return f"names the function {module}.{name}, which models aren't made of"
+    fault = f"names the function {module}.{name}, which is not Keras's own"
+    return fault if is_of_library(module) else _Missing(bare, module, fault)
 
 
 def _lookup_name(item: dict[str, Any]) -> object:

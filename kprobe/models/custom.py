@@ -1,26 +1,22 @@
-"""The user's own classes and functions, for the loaders of models."""
+"""What the user gives of classes and functions of his own, before anything is imported."""
 
 from __future__ import annotations
 
-import inspect
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from kprobe.errors import Hint, KprobeError, ModelError, Setting
-from kprobe.importing import find_file, import_source
+from kprobe.errors import Hint, ModelError, Setting
+from kprobe.importing import find_file
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
 _Part: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
 # What users may give: a Python file or module, classes and functions by name, or several of both.
 GivenObjects: TypeAlias = "_Part | Sequence[_Part]"
 
-_NOT_CUSTOM = {"keras", "tf_keras", "tensorflow", "numpy", "builtins", "typing", "None"}
 _EXPECTED = (
     "custom_objects: expected Python files, modules, or classes and functions by name, received"
 )
@@ -111,25 +107,6 @@ def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
     return CustomObjects(tuple(parts))
 
 
-def find_custom_objects(given: GivenObjects | CustomObjects) -> dict[str, Any]:
-    """Import Python files and modules, and collect the classes and functions that are given.
-
-    Args:
-        given: What the user gave.
-
-    Returns:
-        The classes and functions by every name that a model may know them under: a loader that
-        is given these need not find the module that they were saved from.
-
-    Raises:
-        ModelError: A file or module can't be imported.
-    """
-    objects: dict[str, Any] = {}
-    for part in read_custom_objects(given).parts:
-        objects |= _find_objects(_import_source(part)) if isinstance(part, str) else part
-    return objects
-
-
 def _full_name(value: Any) -> str:
     kind = value if hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"
@@ -150,56 +127,3 @@ def _check_mapping(mapping: Mapping[Any, Any]) -> list[str]:
                 f"{type(value).__name__}"
             )
     return faults
-
-
-def _import_source(source: str) -> ModuleType:
-    try:
-        return import_source(source)
-    except KprobeError as error:
-        raise ModelError(
-            *(f"custom objects: {fault}" for fault in error.faults), hint=error.remedy
-        ) from None
-    except SystemExit as error:
-        raise ModelError(
-            f"custom objects: {source} ends the program when it is imported: "
-            f"sys.exit({'' if error.code is None else repr(error.code)})",
-            hint="put what a script does under `if __name__ == '__main__':`",
-        ) from error
-    except Exception as error:
-        raise ModelError(
-            f"custom objects: {source} can't be imported: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _find_objects(module: ModuleType) -> dict[str, Any]:
-    """The classes and functions of a module, by every name a model may know them under."""
-    objects: dict[str, Any] = {}
-    for name, value in vars(module).items():
-        if name.startswith("_") or not callable(value) or _is_of_others(value):
-            continue
-        objects[name] = value
-        registered = _registered_name(value)
-        if registered:
-            objects[registered] = value
-    return objects
-
-
-def _is_of_others(value: Any) -> bool:
-    """Tell what a module imported from a library: a model's config has no business with it."""
-    owner = str(getattr(value, "__module__", None)).partition(".")[0]
-    if owner in _NOT_CUSTOM:
-        return True
-    # A config that names `Popen` would have it called with arguments from the file.
-    return (
-        isinstance(value, type) or inspect.isroutine(value)
-    ) and owner in sys.stdlib_module_names
-
-
-def _registered_name(value: Any) -> str | None:
-    """What `register_keras_serializable` called it, in either Keras: "Package>Name"."""
-    for library in ("keras", "tf_keras"):
-        module = sys.modules.get(library)
-        name = module.saving.get_registered_name(value) if module else None
-        if name and ">" in name:
-            return str(name)
-    return None

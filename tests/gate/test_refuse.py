@@ -1,6 +1,6 @@
 import pytest
 
-from kprobe.errors import UnsafeModelError
+from kprobe.errors import Setting, UnsafeModelError
 from kprobe.gate.refuse import check_safe, list_registered_names
 from kprobe.models.file import read_model_file
 
@@ -38,6 +38,7 @@ LAMBDA = {"class_name": "__lambda__", "config": {"code": BYTECODE[0]}}
 NODE = {"name": "w", "op": "WriteFile", "input": ["p", "x"]}
 TYPE = {"class_name": "__typespec__", "config": [], "registered_name": None}
 
+OPS = "tensorflow.python.ops"
 HOSTILE = {
     "a Lambda layer": layer("Lambda", function=BYTECODE, function_type="lambda"),
     "a Lambda layer of Keras 3": layer("Lambda", "keras.layers", None, function=LAMBDA),
@@ -94,6 +95,44 @@ HOSTILE = {
     "a SavedModel": layer("TFSMLayer", "keras.layers", None, filepath="/tmp/x"),
     "a pickle": layer("TorchModuleWrapper", "keras.layers", None),
     "a vocabulary file": layer("StringLookup", vocabulary="/etc/passwd"),
+    "a file that TensorFlow reads": dense(activation=function("read_file", f"{OPS}.gen_io_ops")),
+    "Python that TensorFlow runs": dense(activation=function("py_func", f"{OPS}.script_ops")),
+    "a module that TensorFlow's imports": dense(
+        activation=function("import_module", f"{OPS}.nn_ops.importlib")
+    ),
+    "an activation that is registered as something else": dense(
+        activation={**function("relu", f"{OPS}.gen_nn_ops"), "registered_name": "os"}
+    ),
+    "another class of TensorFlow's": dense(
+        kernel_initializer={
+            "module": f"{OPS}.lookup_ops",
+            "class_name": "TextFileInitializer",
+            "config": {"filename": "/etc/passwd"},
+        }
+    ),
+    "what an initializer's module imports": dense(
+        kernel_initializer={"module": f"{OPS}.init_ops_v2", "class_name": "np", "config": {}}
+    ),
+    "an initializer that is registered as something else": dense(
+        kernel_initializer={
+            "module": f"{OPS}.init_ops_v2",
+            "class_name": "Zeros",
+            "config": {},
+            "registered_name": "np",
+        }
+    ),
+    "a lookalike of tensorflow": dense(
+        activation=function("relu", "tensorflow_evil.python.ops.gen_nn_ops")
+    ),
+    "an application as an initializer": dense(
+        kernel_initializer={
+            "module": "keras.applications.inception_resnet_v2",
+            "class_name": "InceptionResNetV2",
+            "config": {},
+        }
+    ),
+    "a layer that isn't text": layer("ROI", module=["os"], registered_name=None),
+    "a function of a module that isn't text": dense(activation=function("relu", ["os"])),
     "an input type of another module": layer(
         "InputLayer", type_spec={**TYPE, "spec_name": "Popen", "module": "subprocess"}
     ),
@@ -166,6 +205,40 @@ FAULTS = {
     "a nested model's compile_config": f" names the function os.system{FOREIGN}",
     "a class name that isn't text": " has a class name that isn't text: ['x']",
     "a module name that isn't text": " has a module name that isn't text: {'x': 1}",
+    "a file that TensorFlow reads": (
+        f" names the function tensorflow.python.ops.gen_io_ops.read_file{FOREIGN}"
+    ),
+    "Python that TensorFlow runs": (
+        f" names the function tensorflow.python.ops.script_ops.py_func{FOREIGN}"
+    ),
+    "a module that TensorFlow's imports": (
+        f" names the function tensorflow.python.ops.nn_ops.importlib.import_module{FOREIGN}"
+    ),
+    "an activation that is registered as something else": (
+        f" names the function tensorflow.python.ops.gen_nn_ops.relu{FOREIGN}"
+    ),
+    "another class of TensorFlow's": (
+        f" names tensorflow.python.ops.lookup_ops.TextFileInitializer{FOREIGN}"
+    ),
+    "what an initializer's module imports": f" names tensorflow.python.ops.init_ops_v2.np{FOREIGN}",
+    "an initializer that is registered as something else": (
+        f" names tensorflow.python.ops.init_ops_v2.Zeros{FOREIGN}"
+    ),
+    "a lookalike of tensorflow": (
+        f" names the function tensorflow_evil.python.ops.gen_nn_ops.relu{FOREIGN}"
+    ),
+    "an application as an initializer": (
+        f" names keras.applications.inception_resnet_v2.InceptionResNetV2{UNUSED}"
+    ),
+    "a layer that isn't text": " has a module name that isn't text: ['os']",
+    "a function of a module that isn't text": " has a module name that isn't text: ['os']",
+}
+
+NOT_THERE = {
+    "a function of an unknown module",
+    "an initializer of an unknown module",
+    "a lookalike of keras",
+    "a lookalike of tensorflow",
 }
 
 
@@ -175,8 +248,12 @@ def test_a_file_that_would_run_something_is_refused(write_h5, write_keras, name)
         with pytest.raises(UnsafeModelError) as caught:
             check_safe(read_model_file(path))
         assert caught.value.exit_code == 4
-        assert "`unsafe=True` opens it all the same" in caught.value.hint
         assert caught.value.faults == (f"layer 'a'{FAULTS[name]}",)
+        # What is merely not there is asked for; else nothing but trust helps.
+        pushes = "`unsafe=True` opens it all the same" in caught.value.hint
+        assert pushes != ("give it with `custom_objects=" in caught.value.hint)
+        assert pushes == (name not in NOT_THERE)
+        assert all("\n" not in fault for fault in caught.value.faults)
 
 
 NODE_ADD = {"name": "add", "op": "AddV2", "input": ["x", "y"]}
@@ -192,6 +269,26 @@ HONEST = {
         kernel_initializer={"module": "keras.initializers", "class_name": "Zeros", "config": {}}
     ),
     "an old initializer": dense(kernel_initializer={"class_name": "VarianceScaling", "config": {}}),
+    "TensorFlow's initializer": dense(
+        bias_initializer={
+            "module": f"{OPS}.init_ops_v2",
+            "class_name": "Constant",
+            "config": {"value": 0.5},
+            "registered_name": "Constant",
+        }
+    ),
+    "TensorFlow's initializer of old": dense(
+        kernel_initializer={
+            "module": f"{OPS}.init_ops",
+            "class_name": "VarianceScaling",
+            "config": {},
+            "registered_name": "VarianceScaling",
+        }
+    ),
+    "TensorFlow's softmax": dense(activation=function("softmax_v2")),
+    "the scale of InceptionResNetV2": layer(
+        "CustomScaleLayer", "keras.src.applications.inception_resnet_v2", "CustomScaleLayer"
+    ),
     "a private class": layer("SeedGenerator", "keras.src.random.seed_generator", "SeedGenerator"),
     "tf.keras of older days": layer("Dense", "tensorflow.python.keras.layers.core", "Dense"),
     "an operation": layer("Mean", "keras.src.ops.numpy", "Mean"),
@@ -279,6 +376,60 @@ def test_all_faults_are_reported_at_once(write_keras):
         'give it with `custom_objects={"ROI": ROI}`; '
         "`unsafe=True` opens it all the same: only for files you trust"
     )
+
+
+def test_a_fault_of_many_layers_is_told_once(write_keras):
+    rois = [layer("ROI", "my_layers", None, name=f"roi_{number}") for number in range(15)]
+    codes = [layer("Lambda", name=name) for name in ("code", "more")]
+    odd = [layer("TFOpLambda", function="py_function", name=name) for name in ("one", "two")]
+    inits = [
+        dense(kernel_initializer={"module": "mine", "class_name": "Init", "config": {}})
+        for _ in range(2)
+    ]
+    inits[1]["config"]["name"] = "b"
+    model = read_model_file(write_keras(sequential(*rois, *codes, *odd, *inits)))
+    with pytest.raises(UnsafeModelError) as caught:
+        check_safe(model)
+    shown = ", ".join(f"'roi_{number}'" for number in range(12))
+    assert caught.value.faults == (
+        "layers 'code', 'more': each has a Lambda, which runs Python code",
+        "layers 'one', 'two': expected a function of tensors, received tf.py_function",
+        f"layers {shown} and 3 more: each is of class ROI (module my_layers), which is not "
+        "Keras's own",
+        "layers 'a', 'b': each names mine.Init, which is not Keras's own",
+    )
+
+
+def test_the_module_that_would_help_is_named(write_keras, tmp_path, monkeypatch):
+    """As the command line spells it, if it is there: nothing of it is imported."""
+    (tmp_path / "swirl_layers.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "swirl_package").mkdir()
+    (tmp_path / "swirl_package" / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+
+    def hint(*layers):
+        with pytest.raises(UnsafeModelError) as caught:
+            check_safe(read_model_file(write_keras(sequential(*layers))))
+        spelt = " ".join(
+            f"{setting.name} {value}"
+            for part in caught.value.remedy.parts
+            for setting in part.parts
+            if isinstance(setting, Setting)
+            for value in ([setting.value] if isinstance(setting.value, str) else setting.value)
+        )
+        assert "unsafe" not in str(caught.value)
+        return spelt
+
+    first, second = layer("ROI", "swirl_layers", None), layer("FPN", "swirl_package.inner", None)
+    initializer = {"module": "swirl_layers", "class_name": "Init", "config": {}}
+    assert hint(first) == "custom_objects swirl_layers"
+    assert hint(second) == "custom_objects swirl_package.inner"
+    assert hint(first, second, first) == (
+        "custom_objects swirl_layers custom_objects swirl_package.inner"
+    )
+    assert hint(dense(kernel_initializer=initializer)) == "custom_objects swirl_layers"
+    for module in ("swirl_gone", "swirl_layers.__main__", "-x", "swirl layers", "a" * 9999, ""):
+        assert hint(layer("ROI", module, None)) == "custom_objects FILE.py"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,171 @@
+"""Import the user's own classes and functions, and find those that a model may be made of."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections import Counter
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from kprobe.errors import KprobeError, ModelError
+from kprobe.gate.allowed_tensorflow import allows_activation
+from kprobe.importing import import_source, is_of_library, looking_beside
+from kprobe.models.custom import read_custom_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import ModuleType
+
+    from kprobe.models.custom import CustomObjects, GivenObjects
+
+# What the import of each module put into a Keras's registry, by the names there. A second import
+# puts nothing there.
+_put_in: dict[tuple[str, str], dict[str, Any]] = {}
+
+
+def find_custom_objects(
+    given: GivenObjects | CustomObjects,
+    library: ModuleType | None = None,
+    wanted: Collection[str] = (),
+) -> dict[str, Any]:
+    """Import Python files and modules, and collect the classes and functions that are given.
+
+    Args:
+        given: What the user gave.
+        library: The Keras whose registry counts: with what is given is what the imports put there.
+        wanted: What a model names. A module that makes its parts when it is asked for them is asked
+            for these, as far as it lists them itself, and they are no modules.
+
+    Returns:
+        The classes and functions by every name that a model may know them under: a loader that
+        is given these need not find the module that they were saved from.
+
+    Raises:
+        ModelError: A file or module can't be imported.
+    """
+    objects: dict[str, Any] = {}
+    for part in read_custom_objects(given).parts:
+        objects |= _find_objects(part, library, wanted) if isinstance(part, str) else part
+    return objects
+
+
+def find_aliases(library: ModuleType, wanted: Collection[str]) -> dict[str, Any]:
+    """Give the functions that files name otherwise than the Keras that is to find them.
+
+    Args:
+        library: The Keras.
+        wanted: What a model names.
+    """
+    import tensorflow as tf
+
+    aliases = {
+        "log_softmax_v2": tf.nn.log_softmax,
+        "softmax_v2": tf.nn.softmax,
+        "swish": library.activations.get("swish"),
+    }
+    return {name: function for name, function in aliases.items() if name in wanted}
+
+
+def _find_objects(
+    source: str, library: ModuleType | None, wanted: Collection[str]
+) -> dict[str, Any]:
+    """The classes and functions of a source, by every name a model may know them under."""
+    before = _list_registered(library)
+    module = _import_source(source)
+    with looking_beside(source):
+        found = {**vars(module), **_list_lazy(module, wanted)}
+    registered = _list_registered(library)
+    package = module.__name__.partition(".")[0]
+    put_in = _put_in.setdefault((module.__name__, library.__name__ if library else ""), {})
+    put_in |= {
+        name: value
+        for name, value in registered.items()
+        # Whoever imported it before.
+        if before.get(name) is not value or _name_owner(value).partition(".")[0] == package
+    }
+    names = {id(value): name for name, value in registered.items()}
+    objects: dict[str, Any] = {}
+    for name, value in found.items():
+        if not name.startswith("__") and callable(value) and not _is_of_others(value):
+            objects[name] = value
+            objects.setdefault(names.get(id(value), name), value)
+    short = Counter(name.rpartition(">")[2] for name in put_in)
+    for name, value in put_in.items():
+        if not _is_of_others(value):
+            objects.setdefault(name, value)
+            if short[name.rpartition(">")[2]] == 1:  # old files don't tell the package
+                objects.setdefault(name.rpartition(">")[2], value)
+    return objects
+
+
+def _list_registered(library: ModuleType | None) -> dict[str, Any]:
+    return dict(library.saving.get_custom_objects()) if library else {}
+
+
+def _list_lazy(module: ModuleType, wanted: Collection[str]) -> dict[str, Any]:
+    """List what a module makes when it is asked for it.
+
+    A model's config may name whatever it likes. So what the module doesn't list isn't asked for,
+    nor are modules in it, which would be imported.
+    """
+    here = vars(module)
+    listed = {*here.get("__all__", ()), *dir(module)}
+    found = {}
+    for name in sorted(listed.intersection(wanted) - set(here)):
+        if name.startswith("__") or _is_module_in(module, name):
+            continue
+        try:
+            found[name] = getattr(module, name)
+        except Exception:  # noqa: S112 - a part whose own needs aren't met
+            continue
+    return found
+
+
+def _is_module_in(module: ModuleType, name: str) -> bool:
+    """Tell whether a package has a module of some name, without importing it."""
+    try:
+        return importlib.util.find_spec(f"{module.__name__}.{name}") is not None
+    except (ImportError, ValueError):  # it is no package
+        return False
+
+
+def _is_of_others(value: Any) -> bool:
+    """Tell what a module imported from a library: a model's config has no business with it."""
+    while issubclass(type(value), functools.partial):
+        value = value.func
+    owner = _name_owner(value)
+    # A config that names `Popen` would have it called with arguments from the file.
+    return is_of_library(owner) and not (
+        type(value) is FunctionType and allows_activation(owner, value.__name__)
+    )
+
+
+def _name_owner(value: Any) -> str:
+    """Name the module that a class or a function is of; of an object, that of its class."""
+    try:
+        module = getattr(value, "__module__", None)
+        if module is None:  # a method of an object, written in C
+            module = type(getattr(value, "__self__", None)).__module__
+    except Exception:  # an object that stands for another one, which can't be made
+        return "builtins"
+    return str(module)
+
+
+def _import_source(source: str) -> ModuleType:
+    try:
+        return import_source(source)
+    except KprobeError as error:
+        raise ModelError(
+            *(f"custom objects: {fault}" for fault in error.faults), hint=error.remedy
+        ) from None
+    except SystemExit as error:
+        raise ModelError(
+            f"custom objects: {source} ends the program when it is imported: "
+            f"sys.exit({'' if error.code is None else repr(error.code)})",
+            hint="put what a script does under `if __name__ == '__main__':`",
+        ) from error
+    except Exception as error:
+        raise ModelError(
+            f"custom objects: {source} can't be imported: {type(error).__name__}: {error}"
+        ) from error
