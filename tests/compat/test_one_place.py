@@ -97,6 +97,11 @@ def test_no_other_room_names_what_isnt_public():
     assert not found, "name these in kprobe/compat: " + "; ".join(found)
 
 
+def test_no_other_room_replaces_what_is_tensorflow_s_or_keras_s():
+    found = [path.name for path in FILES if "kprobe.compat.patching" in path.read_text()]
+    assert not found, "replace it in kprobe/compat"
+
+
 PRIVATE = [
     "import tensorflow.python.ops",
     "from tensorflow.python.eager import context",
