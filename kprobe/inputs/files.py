@@ -12,7 +12,9 @@ import h5py
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.concatenated import join
 from kprobe.inputs.formats import parquet
+from kprobe.inputs.formats.csv_columns import CsvFile
 from kprobe.inputs.formats.hdf5 import Hdf5File
+from kprobe.inputs.formats.lines import TextFile
 from kprobe.inputs.formats.npy_header import MAGIC
 from kprobe.inputs.formats.npy_rows import open_npy
 from kprobe.inputs.formats.npy_stream import NpyStream
@@ -61,7 +63,7 @@ def open_location(location: Location, *, keep_all: bool = False) -> Source | Unf
     """Open an array, or a file of several.
 
     Args:
-        location: Where it is. Its key isn't looked at.
+        location: Where it is. Its key is looked at where it tells a text from a list of images.
         keep_all: Whether files that are called images and hold none keep their rows.
 
     Raises:
@@ -89,6 +91,8 @@ def open_location(location: Location, *, keep_all: bool = False) -> Source | Unf
         if not stat.S_ISREG(status.st_mode):  # a pipe, such as bash's <(command) gives
             stream = cast("BufferedIOBase", path.open("rb"))
             return NpyStream(lambda: stream, location.label, {"source": location.source})
+        if location.key is not None and path.suffix.lower() == ".txt":
+            return TextFile(path, location.label, identity)
         return _open_file(path, location.label, identity)
     except FileNotFoundError:
         raise InputError(
@@ -112,7 +116,8 @@ def _open_pattern(location: Location, *, keep_all: bool) -> Unfitted | Container
         return Images(choose_fitting(pattern, kinds, keep_all=keep_all))
     opened: list[Source | Unfitted | Container] = []
     try:
-        opened.extend(open_location(Location(str(path), None, path, None)) for path in paths)
+        locations = (Location(str(path), None, path, location.key) for path in paths)
+        opened.extend(map(open_location, locations))
         return join(opened, str(pattern))
     except BaseException:
         for part in opened:
@@ -143,6 +148,8 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unf
         return Hdf5File(path, label, identity)
     if path.suffix.lower() == ".txt":
         return Images(read_list(path))
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return CsvFile(path, label, identity)
     if find_kind(start):
         return Images(ImageFiles(path.parent, [path.name], str(path), "image"))
     if start.startswith(parquet.MAGIC):

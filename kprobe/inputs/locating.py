@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MODULE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 _KEYED_FILE = re.compile(
-    r"(.+\.(?:h5|hdf5|npz|npy|tfrecords?|parquet|py)):(.*)", re.IGNORECASE | re.DOTALL
+    r"(.+\.(?:h5|hdf5|npz|npy|tfrecords?|parquet|csv|tsv|txt|py)):(.*)", re.IGNORECASE | re.DOTALL
 )
 
 

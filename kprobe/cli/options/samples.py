@@ -22,9 +22,10 @@ sample_options = OptionGroup(
             type=File(),
             help="Samples: .npy, .npz, FILE.h5:/DATASET, - for a .npy on stdin; an image, a folder "
             "of images, or a .txt file with a path a line; FILE.tfrecord:FEATURE, "
-            "FILE.parquet:COLUMN; a saved tf.data dataset; FILE.py:FUNCTION or MODULE:FUNCTION "
-            "that gives batches. Several, or a pattern such as 'part*.npy', are read one after "
-            "another. NAME=SRC for each of several inputs. Without it, random samples.",
+            "FILE.parquet:COLUMN, FILE.csv:COLUMN, FILE.txt:text for its lines; a saved tf.data "
+            "dataset; FILE.py:FUNCTION or MODULE:FUNCTION that gives batches. Several, or a "
+            "pattern such as 'part*.npy', are read one after another. NAME=SRC for each of several "
+            "inputs. Without it, random samples.",
         ),
         "random": declare(
             "--random", type=click.IntRange(1), metavar="N", help="Make N random samples."

@@ -53,14 +53,14 @@ class EncodedRows(Unfitted):
             InputError: They are nothing that the input takes.
         """
         if not self.rows or (self.is_text if model_input is None else _takes_texts(model_input)):
-            return _Texts(self)
+            return Texts(self)
         first = self.fetch(0, 1)[0]
         if find_kind(first) if model_input is not None else _is_image(first):
             return Images(_Encoded(self)).fit(model_input, options)
         if _parse_tensor(first) is not None:
             return _SerializedTensors(self).fit(model_input, options)
         if model_input is None:
-            return _Texts(self)
+            return Texts(self)
         size = math.prod(axis or 0 for axis in model_input.shape[1:])
         for dtype in (model_input.numpy_dtype, np.dtype("uint8"), np.dtype("float32")):
             if dtype is not None and size and len(first) == size * dtype.itemsize:
@@ -71,7 +71,7 @@ class EncodedRows(Unfitted):
         )
 
 
-class _Texts(Source):
+class Texts(Source):
     """The bytes themselves, as texts."""
 
     def __init__(self, encoded: EncodedRows) -> None:
@@ -82,17 +82,21 @@ class _Texts(Source):
         self.dtype = np.dtype(object)
 
     def identity(self) -> dict[str, Any]:
+        """Tell what they are read from."""
         return self._encoded.identity()
 
     def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        """Give the names that they have there."""
         return self._encoded.names(start, stop)
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Give bytes, in an array of objects."""
         rows = np.empty(stop - start, object)
         rows[:] = self._encoded.fetch(start, stop)
         return rows
 
     def close(self) -> None:
+        """Close what they are read from."""
         self._encoded.close()
 
 

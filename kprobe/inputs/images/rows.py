@@ -82,6 +82,12 @@ class Images(Unfitted):
             InputError: The input takes no images, or none can be read.
         """
         headers = None
+        if model_input is not None and model_input.dtype == "string":
+            of_list = f"{self.label}:text gives the lines" if self.images.kind == "list" else None
+            raise InputError(
+                f"input '{model_input.name}' expects strings, received images from {self.label}",
+                hint=of_list,
+            )
         if model_input is not None:
             form = choose_form(model_input.name, model_input.shape, options)
         else:

@@ -24,7 +24,7 @@ def as_array(values: Any, label: str) -> npt.NDArray[Any]:
     """
     check_unmasked(values, label)
     if isinstance(values, np.ndarray):
-        return values
+        return values.astype(object) if values.dtype.kind == "T" else values  # StringDType
     if is_sparse_matrix(values):
         return np.asarray(values.toarray())
     kind = name_tensor(values)

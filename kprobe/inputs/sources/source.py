@@ -129,8 +129,41 @@ class Source(Rows):
 def fit_rows(
     opened: Source | Unfitted, model_input: ModelInput | None, options: ImageOptions
 ) -> Source:
-    """Give what can be read, as `Unfitted.fit` does; what can be read already stays as it is."""
-    return opened.fit(model_input, options) if isinstance(opened, Unfitted) else opened
+    """Give what can be read, as `Unfitted.fit` does; what can be read already stays as it is.
+
+    Single texts get the axis that an input has for them, as a column of a table does in Keras.
+    """
+    rows = opened.fit(model_input, options) if isinstance(opened, Unfitted) else opened
+    wants_axis = model_input is not None and model_input.shape[1:] == (1,)
+    return _WithAxis(rows) if wants_axis and not rows.shape and rows.dtype.kind in "SUO" else rows
+
+
+class _WithAxis(Source):
+    """Single texts, each along an axis of its own."""
+
+    def __init__(self, texts: Source) -> None:
+        self._texts = texts
+        self.label = texts.label
+        self.rows = texts.rows
+        self.replayable = texts.replayable
+        self.notes = texts.notes
+        self.shape = (1,)
+        self.dtype = texts.dtype
+
+    def identity(self) -> dict[str, Any]:
+        return self._texts.identity()
+
+    def names(self, start: int, stop: int) -> npt.NDArray[np.bytes_]:
+        return self._texts.names(start, stop)
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        return self._texts.read(start, stop)[:, np.newaxis]
+
+    def peek(self, count: int) -> npt.NDArray[Any]:
+        return self._texts.peek(count)[:, np.newaxis]
+
+    def close(self) -> None:
+        self._texts.close()
 
 
 class ArraySource(Source):

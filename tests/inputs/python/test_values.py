@@ -275,6 +275,35 @@ def test_samples_that_differ_in_shape_may_be_given_one_by_one(rows):
         np.testing.assert_array_equal(row, np.asarray(expected))
 
 
+WORDS = ["one two", "", "é"]
+TEXTS = {
+    "list": lambda: {"x": WORDS},
+    "tuple": lambda: {"x": tuple(WORDS)},
+    "characters": lambda: np.array(WORDS),
+    "objects": lambda: np.array(WORDS, object),
+    "bytes": lambda: np.array([word.encode() for word in WORDS], object),
+    "any width": lambda: np.array(WORDS, np.dtypes.StringDType()),
+    "tensor": lambda: tf.constant(WORDS),
+    "batches": lambda: lambda: iter([np.array(WORDS[:2], object), np.array(WORDS[2:], object)]),
+    "batches of any width": lambda: lambda: iter([np.array(WORDS, np.dtypes.StringDType())]),
+    "dataset": lambda: sliced(WORDS).batch(2),
+}
+
+
+# Of a dataset those elements are samples that have an axis less than the input's batches.
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [(k, s) for k in TEXTS for s in ((None,), (None, 1)) if (k, s) != ("dataset", (None, 1))],
+)
+def test_texts_are_samples_with_the_axis_that_the_input_has(kind, shape):
+    with open_all(TEXTS[kind](), [ModelInput("x", shape, "string")]) as samples:
+        samples.peek(2)
+        rows = np.concatenate([batch["x"] for _, batch in samples.batches(2)])
+    assert rows.shape == (3, *shape[1:])
+    told = tf.constant(rows.ravel()).numpy()  # as the model is given them
+    assert told.tolist() == [word.encode() for word in WORDS]
+
+
 @pytest.mark.parametrize(
     ("given", "fault"),
     [

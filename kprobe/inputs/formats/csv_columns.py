@@ -1,0 +1,209 @@
+"""Columns of CSV files, which are texts or numbers, as the input takes them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kprobe.errors import InputError
+from kprobe.inputs.formats.encoded import EncodedRows, Texts
+from kprobe.inputs.formats.lines import UTF8_MARK
+from kprobe.inputs.sources.container import FileContainer
+from kprobe.inputs.sources.value_rows import Values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from kprobe.image_options import ImageOptions
+    from kprobe.inputs.sources.model_input import ModelInput
+    from kprobe.inputs.sources.source import Source
+
+_DELIMITERS = ",;\t|"
+
+
+class CsvFile(FileContainer):
+    """The columns of a CSV file, whose first line names them.
+
+    Args:
+        path: The file.
+        label: What messages call it.
+        identity: What its sources are to report of it; "source" gets the column appended.
+
+    Raises:
+        InputError: It isn't UTF-8 or CSV, or its first line names no columns.
+    """
+
+    def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
+        super().__init__(path, label, identity)
+        with path.open("rb") as file:
+            first = file.readline().removeprefix(UTF8_MARK).decode(errors="replace")
+        # The one that makes most cells of it.
+        self._delimiter = max(_DELIMITERS, key=lambda each: len(_parse_line(first, each)))
+        self._begins: npt.NDArray[np.int64] | None = None
+        self._names = _parse_line(first, self._delimiter)
+        if not any(self._names) or all(map(_is_number, self._names)):
+            raise InputError(
+                f"{label}: expected the names of its columns in the first line, received "
+                f"{first.strip()[:80]!r}"
+            )
+        if len({*self._names}) < len(self._names):
+            raise InputError(f"{label}: expected columns of different names, received {first!r}")
+
+    def keys(self) -> list[str]:
+        """List the columns."""
+        return self._names
+
+    def open(self, key: str) -> EncodedRows:
+        """Open a column.
+
+        Raises:
+            InputError: There is no such column, or the file isn't CSV.
+        """
+        if key not in self._names:
+            raise self.refuse(f"no column '{key}'", key)
+        if self._begins is None:
+            self._begins = self._find_records()
+        records = _Records(self._path, self._delimiter, self._begins)
+        label = f"{self.label}:{key}"
+        return _Column(records, self._names.index(key), label, self._identify(key))
+
+    def _find_records(self) -> npt.NDArray[np.int64]:
+        """Give where each record begins, and where the last one ends, in bytes."""
+        begins = []
+        with self._path.open("rb") as file:
+            # One that has line breaks in it is several lines.
+            lines = _Decoded(file)
+            records = csv.reader(lines, delimiter=self._delimiter, strict=True)
+            try:
+                next(records)
+                begin = lines.place
+                for cells in records:
+                    if len(cells) not in (0, len(self._names)):
+                        raise InputError(
+                            f"{self.label}: expected {len(self._names)} cells in a line, received "
+                            f"{len(cells)} in line {records.line_num}"
+                        )
+                    if cells:
+                        begins.append(begin)
+                    begin = lines.place
+            except UnicodeDecodeError:
+                raise InputError(f"{self.label}: expected text in UTF-8, received other") from None
+            except csv.Error as error:
+                raise InputError(
+                    f"{self.label}: expected CSV, and line {records.line_num} isn't: {error}"
+                ) from None
+            return np.array([*begins, lines.place], np.int64)
+
+
+class _Decoded:
+    """The lines of a file, and how far it was read, in bytes."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.place = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            content = line.removeprefix(UTF8_MARK) if not self.place else line
+            self.place += len(line)
+            yield content.decode()
+
+
+class _Records:
+    """The records of a file, read at their places."""
+
+    def __init__(self, path: Path, delimiter: str, begins: npt.NDArray[np.int64]) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._delimiter = delimiter
+        self._begins = begins
+
+    def __len__(self) -> int:
+        return len(self._begins) - 1
+
+    def read(self, start: int, stop: int) -> list[list[str]]:
+        begin, end = int(self._begins[start]), int(self._begins[stop])
+        text = os.pread(self._file.fileno(), end - begin, begin).decode(errors="replace")
+        lines = io.StringIO(text, newline="\n")
+        return [cells for cells in csv.reader(lines, delimiter=self._delimiter) if cells]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Column(EncodedRows):
+    def __init__(self, records: _Records, place: int, label: str, identity: dict[str, Any]) -> None:
+        self._records = records
+        self._place = place
+        self._identity = identity
+        self.label = label
+        self.rows = len(records)
+
+    def identity(self) -> dict[str, Any]:
+        return self._identity
+
+    def fit(self, model_input: ModelInput | None, options: ImageOptions) -> Source:
+        if model_input is not None:
+            has_numbers = model_input.dtype != "string"
+        else:
+            has_numbers = bool(self.rows) and _is_number(self.cells(0, 1)[0])
+        return _Numbers(self, model_input).fit(model_input, options) if has_numbers else Texts(self)
+
+    def cells(self, start: int, stop: int) -> list[str]:
+        records = self._records.read(start, stop)
+        if len(records) != stop - start or any(len(cells) <= self._place for cells in records):
+            raise InputError(f"{self.label}: it changed while it was read")
+        return [cells[self._place] for cells in records]
+
+    def fetch(self, start: int, stop: int) -> list[bytes]:
+        return [cell.encode() for cell in self.cells(start, stop)]
+
+    def close(self) -> None:
+        self._records.close()
+
+
+class _Numbers(Values):
+    def __init__(self, column: _Column, model_input: ModelInput | None) -> None:
+        self._column = column
+        self.label = column.label
+        self.rows = column.rows
+        target = None if model_input is None else model_input.numpy_dtype
+        whole = target is not None and target.kind in "iub"
+        if model_input is None and self.rows:
+            whole = not set(".eEnN") & set(column.cells(0, 1)[0])
+        self._dtype = np.dtype("int64" if whole else "float64")
+
+    def identity(self) -> dict[str, Any]:
+        return self._column.identity()
+
+    def values(self, start: int, stop: int) -> Sequence[npt.NDArray[Any] | str]:
+        return [self._read_value(cell.strip()) for cell in self._column.cells(start, stop)]
+
+    def close(self) -> None:
+        self._column.close()
+
+    def _read_value(self, cell: str) -> npt.NDArray[Any] | str:
+        if not cell:
+            return "the cell is empty"
+        whole = self._dtype.kind == "i"
+        try:
+            return np.array(int(cell) if whole else float(cell), self._dtype)
+        except (ValueError, OverflowError):
+            return f"expected a {'whole ' if whole else ''}number, received {cell!r}"
+
+
+def _parse_line(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
