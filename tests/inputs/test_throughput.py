@@ -6,10 +6,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import PIL.Image
 import pytest
 from opened import open_all
 
 from kprobe.inputs import ModelInput
+from kprobe.inputs.images import decoding
 
 
 def count_bytes_read():
@@ -31,3 +33,25 @@ def test_small_batches_do_not_decompress_a_large_chunk_again(tmp_path, batch_siz
             np.testing.assert_array_equal(batch["x"], rows[first : first + batch_size])
     # What is decompressed again is read again.
     assert count_bytes_read() - before < 1.5 * path.stat().st_size
+
+
+def test_images_that_are_opened_again_arent_traced_again(tmp_path, monkeypatch):
+    """A run itself opens them twice: for a look at the first ones, and to read them all."""
+    original, traced = decoding.make_row, []
+
+    def make_row(content, form):
+        traced.append(form)
+        return original(content, form)
+
+    monkeypatch.setattr(decoding, "make_row", make_row)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 23, 29, 3), "uint8")
+    for number, image in enumerate(pixels):
+        PIL.Image.fromarray(image).save(tmp_path / f"{number}.png")
+    # A size that no other test has, which would be known already.
+    inputs = [ModelInput("x", (None, 23, 29, 3), "uint8")]
+    for _ in range(2):
+        with open_all([str(tmp_path)], inputs) as samples:
+            np.testing.assert_array_equal(samples.peek(1)["x"], pixels[:1])
+            ((_, batch),) = samples.batches(4)
+            np.testing.assert_array_equal(batch["x"], pixels)
+    assert len(traced) == 1

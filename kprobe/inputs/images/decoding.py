@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 from functools import partial
@@ -50,9 +51,10 @@ def decode_all(
     threads = len(os.sched_getaffinity(0))
     # Models built with eager execution off leave it off, for this thread too.
     with contextlib.nullcontext() if tf.executing_eagerly() else EAGER_MODE.find()():
+        make = _trace_once(form)
         images = iter(
             items.map(
-                tf.autograph.experimental.do_not_convert(lambda item: make_row(read(item), form)),
+                tf.autograph.experimental.do_not_convert(lambda item: make(read(item))),
                 # Not as many as tf.data finds best: memory would grow with them.
                 num_parallel_calls=threads,
                 deterministic=True,
@@ -69,6 +71,20 @@ def decode_all(
                 return
             row = image.numpy()
         yield row
+
+
+@functools.lru_cache(maxsize=32)
+def _trace_once(form: ImageForm) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Give `make_row` for a form as a function that is traced once, however often it is used.
+
+    A run opens the same images twice, and tracing takes longer than decoding a hundred of them.
+    """
+    traced: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        lambda content: make_row(content, form),
+        input_signature=[tf.TensorSpec([], tf.string)],
+        autograph=False,
+    )
+    return traced
 
 
 def make_row(content: tf.Tensor, form: ImageForm) -> tf.Tensor:
