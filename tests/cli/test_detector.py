@@ -69,9 +69,11 @@ MODEL = ("build.py:Detector", "--keras", "2", "--arg", "mode=inference")
 TRAINED = (*MODEL, "--weights", "weights.h5", "--input", "images.npz", "--batch-size", "1")
 LAYERS = "rpn_class,ROI,fpn_p2,fpn_p3,fpn_p4,fpn_p5,fpn_p6,nms=ROI//*NonMaxSuppression*:0"
 COMMANDS = {
-    "dump": ("dump", *TRAINED, "-l", f"{LAYERS},raw=rpn_model@3/rpn_class_raw", "-o", "a.h5"),
+    "dump": (
+        *("dump", *TRAINED, "-l", f"{LAYERS},raw=rpn_model@3/rpn_class_raw", "-o", "a.h5"),
+        *("--fail-on", "nan"),
+    ),
     "fed": ("dump", *TRAINED, "-l", "ROI", "-o", "fed.h5", "--feed", "rpn_class=turned.npy"),
-    "finite": ("dump", *TRAINED, "-l", "fpn_p2", "-o", "finite.h5", "--fail-on", "nan"),
     "plan": ("dump", *TRAINED, "-l", "fpn_p2", "--dry-run", "--json"),
     "bench": ("bench", *TRAINED, "-l", "fpn_p2", "--seconds", "0.1s", "--json"),
     "find": ("find", *MODEL, ".*NonMaxSuppression.*", "--from", "ROI"),
@@ -113,7 +115,7 @@ def assert_same(path, expected):
             np.testing.assert_allclose(dump[name], value, rtol=0, atol=1e-5 * scale, err_msg=name)
 
 
-def test_layers_a_pyramid_and_a_suppression_come_out_in_one_run(done, place):
+def test_layers_a_pyramid_and_a_suppression_come_out_in_one_run_and_are_looked_at(done, place):
     assert done["dump"].returncode == 0, done["dump"].stderr
     assert "kprobe: weights.h5: weights of 22 layers, by name\n" in done["dump"].stderr
     assert_same(place / "a.h5", place / "expected.npz")
@@ -130,8 +132,7 @@ def test_an_inner_tensor_is_fed(done, place):
     assert np.abs(np.load(place / "fed.npz")["ROI"] - np.load(place / "expected.npz")["ROI"]).max()
 
 
-def test_results_are_looked_at_and_plans_timed(done):
-    assert done["finite"].returncode == 0, done["finite"].stderr
+def test_plans_are_timed(done):
     assert done["plan"].returncode == 0, done["plan"].stderr
     assert json.loads(done["plan"].stdout)["compute_seconds"] > 0
     assert done["bench"].returncode == 0, done["bench"].stderr

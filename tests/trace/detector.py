@@ -74,6 +74,7 @@ class ProposalLayer(KL.Layer):
         super().__init__(**options)
         self.config = config
 
+    @tf.autograph.experimental.do_not_convert  # which takes long, and there is nothing to convert
     def call(self, inputs):
         scores, deltas, anchors = inputs
         config = self.config
@@ -109,6 +110,7 @@ class PyramidPooling(KL.Layer):
         super().__init__(**options)
         self.size = size
 
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs):
         boxes, meta, *maps = inputs
         edges = tf.sqrt(tf.reduce_prod(boxes[:, :, 2:] - boxes[:, :, :2], axis=2))
@@ -203,15 +205,16 @@ def make_detector(images=1):
     outputs = [classes, moved, logits, scores, deltas]
     model = keras.Model([image, meta, anchors], outputs, name="detector")
     random = np.random.default_rng(5)
-    for layer in model.layers:
-        layer.set_weights(
-            [
-                random.uniform(0.5, 1.5, w.shape)
-                if w.ndim == 1
-                else random.normal(0, 1.5 / np.sqrt(np.prod(w.shape[:-1])), w.shape)
-                for w in layer.get_weights()
-            ]
-        )
+    weights = [weight for layer in model.layers for weight in layer.weights]
+    shapes = [weight.shape.as_list() for weight in weights]
+    values = [
+        random.uniform(0.5, 1.5, shape)
+        if len(shape) == 1
+        else random.normal(0, 1.5 / np.sqrt(np.prod(shape[:-1])), shape)
+        for shape in shapes
+    ]
+    # At once: a graph that was added to takes long to run the next time.
+    K.batch_set_value(list(zip(weights, values, strict=True)))
     return model
 
 

@@ -65,22 +65,12 @@ def dump(model, layers, inputs=(), **options):
         return {name: np.stack(list(file[name])) for name in file}
 
 
-def run_detector():
-    inputs = detector.make_inputs()
-    model = build(detector.make_detector)
+def run_layers(model, inputs):
+    """Everything that a model has addresses for, each next to what it is to be."""
     graph = model.outputs[0].graph
-    tensors = [*(model.get_layer(name).output for name in LAYERS), f"{NMS}:0"]
-    tensors[-1] = graph.get_tensor_by_name(tensors[-1])
-    results = {"one run": reference(model, tensors, inputs)}
-
     addresses = [*LAYERS, "nms=ROI//*NonMaxSuppression*:0"]
-    results["addresses"] = kprobe.function(model, addresses)(inputs)
-
     others = ("rpn_model", *model.input_names)
     once = [layer for layer in model.layers if layer.name not in others]
-    results["layers"] = kprobe.function(model, [layer.name for layer in once])(inputs)
-    results["layers expected"] = reference(model, [layer.output for layer in once], inputs)
-
     inside = {
         "rpn_model@3/rpn_class_raw": "rpn_model_3/rpn_class_raw/BiasAdd:0",
         "rpn_model@0[1]": "rpn_model/rpn_class_xxx/Softmax:0",
@@ -89,21 +79,45 @@ def run_detector():
         "ROI//refined": "ROI/refined:0",
         "//ROI/clipped": "ROI/clipped:0",
         "conv1//Conv2D": "conv1/Conv2D:0",
-        "tf_op_layer_add": "add:0",
+        "sum=tf_op_layer_add": "add:0",
     }
-    results["inside"] = kprobe.function(model, list(inside))(inputs)
-    tensors = [graph.get_tensor_by_name(name) for name in inside.values()]
-    results["inside expected"] = reference(model, tensors, inputs)
-
-    if sys.argv[2] == "v2":  # in the other mode the branches are in the graph itself
-        results["branch"] = kprobe.function(model, "bn_c2//*FusedBatchNormV3:0")(inputs)
-    results["branch expected"] = reference(model, [model.get_layer("bn_c2").output], inputs)
-
     owners = ["conv1", "bn_c2", "head_conv"]
-    results["weights"] = kprobe.function(model, [f"{name}:*" for name in owners])(inputs)
+    # By what is asked for, the tensors that it is to be; all in one run, since each takes long.
+    wanted = {
+        "addresses": [
+            *(model.get_layer(name).output for name in LAYERS),
+            graph.get_tensor_by_name(f"{NMS}:0"),
+        ],
+        "layers": [layer.output for layer in once],
+        "inside": [graph.get_tensor_by_name(name) for name in inside.values()],
+        "branch": [model.get_layer("bn_c2").output],
+    }
+    found = iter(reference(model, [t for tensors in wanted.values() for t in tensors], inputs))
+    results = {f"{name} expected": [next(found) for _ in t] for name, t in wanted.items()}
     results["weights expected"] = [
         weight for name in owners for weight in model.get_layer(name).get_weights()
     ]
+    results["addresses"] = kprobe.function(model, addresses)(inputs)
+    names = [layer.name for layer in once]
+    branch = ["bn_c2//*FusedBatchNormV3:0"]
+    if sys.argv[2] == "v1":  # where the branches are in the graph itself
+        branch = []
+    weights = [f"{name}:*" for name in owners]
+    computed = kprobe.function(model, [*names, *inside, *branch, *weights])(inputs)
+    places = list(computed)
+    ends = np.cumsum([0, len(names), len(inside), len(branch)])
+    for name, start, stop in zip(
+        ("layers", "inside", "branch", "weights"), ends, [*ends[1:], None], strict=True
+    ):
+        results[name] = {place: computed[place] for place in places[start:stop]}
+    return results
+
+
+def run_detector():
+    inputs = detector.make_inputs()
+    model = build(detector.make_detector)
+    graph = model.outputs[0].graph
+    results = run_layers(model, inputs)
 
     traced = trace(model, read_signature(model), lambda given: arrange_inputs(model, given))
     results["find"] = [
@@ -117,7 +131,7 @@ def run_detector():
     fed = ["rpn_class", "rpn_bbox"]
     function = kprobe.function(model, "ROI", feeds=fed)
     results["feeds"] = list(function.feeds)
-    values = dict(zip(LAYERS, results["one run"], strict=False))
+    values = dict(zip(LAYERS, results["addresses expected"], strict=False))
     given = {
         "rpn_class": values["rpn_class"][:, ::-1],
         "rpn_bbox": np.zeros_like(results["layers"]["rpn_bbox"]),
@@ -150,6 +164,7 @@ def run_detector():
         np.concatenate(part) for part in zip(*[f[:-1] for f in found], strict=True)
     ]
     results["dump expected"].append(np.stack([f[-1] for f in found]))
+    addresses = [*LAYERS, "nms=ROI//*NonMaxSuppression*:0"]
     results["dump"] = dump(model, addresses, several, batch_size=1)
     results["dump one by one"] = dump(model, addresses, several)
 
@@ -194,6 +209,7 @@ def run_detector():
 def run_variants(results, model, inputs):
     """The detector as others have it: for two images a batch, and built unrecorded."""
     results["unchanged"] = reference(model, [model.get_layer("ROI").output], inputs)
+    K.clear_session()  # a graph that grows is placed anew at each run
     plain = detector.make_detector()
     name = plain.get_layer("ROI").output.name.partition("/")[0]
     function = kprobe.function(plain, ["ROI", "rpn_model@2[1]", "ROI//*NonMaxSuppression*"])

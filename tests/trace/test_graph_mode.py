@@ -55,7 +55,7 @@ def test_layers_a_pyramid_and_a_suppression_come_out_in_one_run(results):
     assert list(results["addresses"]) == [
         *("rpn_class", "ROI", "fpn_p2", "fpn_p3", "fpn_p4", "fpn_p5", "fpn_p6", "nms"),
     ]
-    assert_same(results["addresses"], results["one run"])
+    assert_same(results["addresses"], results["addresses expected"])
     # The suppression has something to suppress.
     assert list(results["addresses"]["nms"]) != list(range(12))
 
@@ -145,7 +145,7 @@ def test_a_model_that_was_built_unrecorded_has_the_calls_keras_knows(results):
 
 
 def test_the_model_stays_as_it_was(results):
-    np.testing.assert_array_equal(results["unchanged"][0], results["one run"][1])
+    np.testing.assert_array_equal(results["unchanged"][0], results["addresses expected"][1])
 
 
 def test_mistakes_are_answered_in_a_line(results):
