@@ -22,7 +22,6 @@ SAMPLES = Path(__file__).parent.parent / "sample_models"
 # What takes longest, longest first, so that one process doesn't work on it when the others are
 # done. With `--dist loadfile` a file is one process's, for the sake of its fixtures.
 LONGEST = [
-    "test_readme.py",
     "cli/test_detector.py",
     "trace/test_graph_mode.py",
     "cli/test_models_as_code.py",

@@ -109,15 +109,28 @@ def test_the_format_is_the_one_that_is_written():
     assert {name for name in names if not name.startswith(RESERVED_PREFIX)} == RESERVED_NAMES
 
 
-def read_checks():
-    """Give the commands that .ci/run runs after the tests, as a shell would take them."""
-    return re.findall(r'^"\$work/venv/bin/([\w-]+)"(.*)$', (ROOT / ".ci/run").read_text(), re.M)
+def read_commands():
+    """Give the commands that .ci/run runs after the README's, as a shell would take them."""
+    found = re.findall(r'^"\$work/venv/bin/([\w-]+)"(.*)$', (ROOT / ".ci/run").read_text(), re.M)
+    return [f"{tool}{arguments}" for tool, arguments in found]
+
+
+def test_what_the_server_runs_is_told():
+    commands = read_commands()
+    assert [command for command in commands if f"`{command}`" not in PAGE] == []
+    # What the README's test command leaves out has a step of its own, but for the slow tests.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    options = project["tool"]["pytest"]["ini_options"]
+    marks = {mark.partition(":")[0] for mark in options["markers"]}
+    (left_out,) = re.findall(r" -m 'not \((.*)\)'", options["addopts"])
+    steps = {command.partition(" -m ")[2] for command in commands if command.startswith("pytest")}
+    assert set(left_out.split(" or ")) == marks == steps | {"slow"}
 
 
 def test_the_checks_before_a_commit_are_those_of_the_server():
     config = (ROOT / ".pre-commit-config.yaml").read_text()
     entries = re.findall(r"^ +entry: (.*)$", config, re.MULTILINE)
-    assert entries == [f"{tool}{arguments}" for tool, arguments in read_checks()]
+    assert entries == [each for each in read_commands() if not each.startswith("pytest")]
     assert len(entries) == 4
     assert config.count("language: system") == config.count("pass_filenames: false") == 4
 

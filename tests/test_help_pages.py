@@ -67,6 +67,7 @@ def run_here(*arguments):
 # What the pages show.
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("name", [name for name in PAGES if any(b.is_run for b in BLOCKS[name])])
 def test_a_page_can_be_pasted(name, walk):
     _, shown = walk(name)
@@ -96,6 +97,7 @@ def test_no_block_escapes_the_tests(name):
     assert not re.search(r"^(?: {4}|\t)", text, re.MULTILINE)  # which would be a block, too
 
 
+@pytest.mark.pages
 def test_a_dump_is_made_again_from_what_it_says(walk):
     place, _ = walk("command-line")
     (config,) = [block for block in BLOCKS["command-line"] if block.language == "toml"]
@@ -106,6 +108,7 @@ def test_a_dump_is_made_again_from_what_it_says(walk):
         np.testing.assert_allclose(few["conv5_3"], dump["conv5_3"][:8], rtol=0, atol=1e-5)
 
 
+@pytest.mark.pages
 def test_what_a_layer_computes_follows_what_is_fed_inside_it(walk):
     place, _ = walk("feeding")
     with kprobe.open_dump(place / "roi.h5") as dump, kprobe.open_dump(place / "moved.h5") as moved:
@@ -116,6 +119,7 @@ def test_what_a_layer_computes_follows_what_is_fed_inside_it(walk):
         np.testing.assert_array_equal(moved["ROI[1]"][:], scores)
 
 
+@pytest.mark.pages
 def test_h5py_reads_rows_of_different_shapes(walk):
     place, _ = walk("dumps")
     (block,) = [block for block in BLOCKS["dumps"] if "import h5py" in block.text]
@@ -131,6 +135,7 @@ def test_h5py_reads_rows_of_different_shapes(walk):
     assert len(rows) > 1
 
 
+@pytest.mark.pages
 def test_gates_and_cell_states_are_there_at_every_step(walk):
     place, _ = walk("addresses")
     with kprobe.open_dump(place / "gates.h5") as dump:
@@ -141,12 +146,14 @@ def test_gates_and_cell_states_are_there_at_every_step(walk):
     np.testing.assert_allclose(values["lstm"], last, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.pages
 def test_code_with_the_weights_of_a_model_is_that_model(walk):
     made, loaded = walk("code")[0] / "code.h5", walk("dumps")[0] / "acts.h5"
     with kprobe.open_dump(loaded) as file, kprobe.open_dump(made) as code:
         np.testing.assert_allclose(code["conv5_3"][:], file["conv5_3"][:], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.pages
 def test_the_folders_of_images_are_their_labels(walk):
     place, _ = walk("images")
     numbers = np.load(ROOT / "sample_models" / "digits_labels.npy")
@@ -156,12 +163,14 @@ def test_the_folders_of_images_are_their_labels(walk):
         assert dump.label.tolist() == [str(numbers[number]) for number in names]
 
 
+@pytest.mark.pages
 def test_the_exact_example_disturbs_nothing(walk):
     place, _ = walk("computing")
     with kprobe.open_dump(place / "exact.h5") as dump:
         assert dump.attrs["audit_ulps"] == 0
 
 
+@pytest.mark.pages
 def test_resuming_where_there_is_nothing_begins(walk):
     place, shown = walk("resuming")
     (printed,) = shown.values()

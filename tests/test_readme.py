@@ -74,12 +74,14 @@ def test_two_commands_do_all_the_set_up():
     assert README.count("pip install") == sum("pip install" in text for _, text in marked) == 2
 
 
+@pytest.mark.pages
 def test_the_first_block_does_the_main_job(walk):
     place, _ = walk
     with kprobe.open_dump(place / "shapes_rpn.activations.h5") as dump:
         assert dump.columns == ["conv5_3", "rpn_class"]
 
 
+@pytest.mark.pages
 def test_a_block_of_commands_prints_what_its_last_one_is_for(walk):
     _, shown = walk
     blocks = [block for block in BLOCKS if block.language == "sh"]
@@ -88,12 +90,14 @@ def test_a_block_of_commands_prints_what_its_last_one_is_for(walk):
         check_printed(block, shown[block])
 
 
+@pytest.mark.pages
 def test_values_are_what_the_comments_say(walk):
     _, shown = walk
     blocks = [block for block in BLOCKS if block.language == "python"]
     assert sum(check_claims(block, shown[block]) for block in blocks) >= 4
 
 
+@pytest.mark.pages
 def test_what_is_on_stdout_is_what_python_dumps(walk):
     place, _ = walk
     with h5py.File(place / "features.h5") as one, kprobe.open_dump(place / "scans.h5") as other:
@@ -101,6 +105,7 @@ def test_what_is_on_stdout_is_what_python_dumps(walk):
         np.testing.assert_allclose(one["features"], other["features"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.pages
 def test_xarray_opens_the_example(walk):
     place, _ = walk
     assert 'xarray.open_dataset("acts.h5", engine="h5netcdf")' in README
