@@ -6,23 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
+from probing import KERASES, wrap
 
 import kprobe
 
-KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 STEPS = np.random.default_rng(0).normal(size=(40, 7, 4)).astype("float32")
-
-
-def wrap(k, function):
-    """A model of one layer, `probe`, that runs `function`."""
-
-    class Probe(k.layers.Layer):
-        def call(self, x):
-            return function(x)
-
-    i = k.Input((7, 4), name="seq")
-    return k.Model(i, Probe(name="probe")(i))
 
 
 def run(model, layers, data=STEPS, **options):

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
+from probing import KERASES, wrap
 
 import kprobe
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
 
-KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 STEPS = np.random.default_rng(0).normal(size=(5, 7, 4)).astype("float32")
 REASON = "has another shape in each iteration of its loop, and the iterations can't be put together"
-
-
-def wrap(k, run):
-    class Probe(k.layers.Layer):
-        def call(self, x):
-            return run(x)
-
-    i = k.Input((7, 4), name="seq")
-    return k.Model(i, Probe(name="probe")(i))
 
 
 def grow(x):

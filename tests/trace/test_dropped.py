@@ -6,11 +6,10 @@ the first row, as if it were all.
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
+from probing import KERASES, wrap
 
 import kprobe
 from kprobe.trace.fetch import find_fetches
@@ -18,24 +17,8 @@ from kprobe.trace.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.run_symbolically import trace
 from kprobe.trace.search import search_upstream
 
-KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 STEPS = np.random.default_rng(0).normal(size=(3, 7, 4)).astype("float32")
 TOKENS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 0, 0, 0, 0]], "int32")
-
-
-def wrap(k, run, *parts):
-    """A model of one layer, `probe`, that has the parts and runs `run`."""
-
-    class Probe(k.layers.Layer):
-        def __init__(self, **options):
-            super().__init__(**options)
-            self.parts = list(parts)
-
-        def call(self, x):
-            return run(x)
-
-    i = k.Input((7, 4), name="seq")
-    return k.Model(i, Probe(name="probe")(i))
 
 
 def fetch(model, address, data=STEPS):
