@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -218,15 +217,9 @@ print(said, tf.executing_eagerly(), list_changes(before, take_state()))
 """
 
 
-def test_code_that_switches_eager_execution_off_leaves_the_rest_as_it_was(tmp_path):
+def test_code_that_switches_eager_execution_off_leaves_the_rest_as_it_was(warm_python, tmp_path):
     (tmp_path / "network.py").write_text(CODE)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, Path(__file__).parent],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm_python.run("-c", SCRIPT, Path(__file__).parent, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()[-1]
     assert said.startswith("['done', 'network.py:build raised RuntimeError: this code fails")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from constructions import CONSTRUCTIONS
+from constructions import CONSTRUCTIONS, compute_exactly
 
 import kprobe
 from kprobe.engines.eager import run_eagerly
@@ -23,8 +23,7 @@ STEPS = np.random.default_rng(0).normal(size=(5, 7, 4)).astype("float32")
 @KERASES
 @pytest.mark.parametrize("construction", CONSTRUCTIONS, ids=lambda c: c.__name__)
 def test_an_eager_run_gives_the_addresses_and_values_of_a_trace(k, construction):
-    model, data = construction(k)
-    traced = kprobe.function(model, "**", exact=True)(data)
+    model, data, traced = compute_exactly(construction, k)
     flat = [tf.convert_to_tensor(array) for array in tf.nest.flatten(data)]
     inputs = dict(zip(read_signature(model), flat, strict=True))
     run = run_eagerly(model, inputs, lambda tensors: arrange_inputs(model, tensors))

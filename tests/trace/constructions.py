@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
+
+import kprobe
 
 RNG = np.random.default_rng(0)
 STEPS = RNG.normal(size=(3, 7, 4)).astype("float32")
@@ -217,6 +220,13 @@ CONSTRUCTIONS = [
     category_encoding,
     normalization,
 ]
+
+
+@functools.cache
+def compute_exactly(construction, k):
+    """Give a model, its data, and what kprobe computes of them: for tests that only look."""
+    model, data = construction(k)
+    return model, data, kprobe.function(model, "**", exact=True)(data)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from constructions import CONSTRUCTIONS, hook_eagerly
+from constructions import CONSTRUCTIONS, compute_exactly, hook_eagerly
 
-import kprobe
 from kprobe.engines.compute import Compute
 from kprobe.engines.engine import FetchSpec
 from kprobe.engines.tensorflow import TensorFlowEngine
@@ -31,9 +30,8 @@ def is_same(tensor, array):
 @pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 @pytest.mark.parametrize("construction", CONSTRUCTIONS, ids=lambda c: c.__name__)
 def test_every_call_of_every_layer_gives_what_it_gives_eagerly(k, construction):
-    model, data = construction(k)
+    model, data, computed = compute_exactly(construction, k)
     expected = hook_eagerly(model, data)
-    computed = kprobe.function(model, "**", exact=True)(data)
     compared = set()
     for address, value in computed.items():
         name = address.partition("[")[0].rpartition("/")[2].partition("@")[0]
@@ -57,8 +55,7 @@ def test_every_call_of_every_layer_gives_what_it_gives_eagerly(k, construction):
 @pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 @pytest.mark.parametrize("construction", CONSTRUCTIONS, ids=lambda c: c.__name__)
 def test_frozen_it_gives_the_same(k, construction):
-    model, data = construction(k)
-    expected = kprobe.function(model, "**", exact=True)(data)
+    model, data, expected = compute_exactly(construction, k)
     traced = trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))
     fetches = find_fetches(traced, ["**"])
     cut = cut_out(traced, traced.inputs, [fetch.tensor for fetch in fetches])

@@ -180,8 +180,10 @@ def test_bad_input_is_an_error(bench_here, folder, arguments, message):
 
 
 def test_a_run_that_is_stopped_leaves_nothing(warm_python, folder):
-    command = ["-m", "kprobe", "bench", DIGITS, "--layers", "conv1", "--seconds", "5"]
-    process = warm_python.start(*command, "--batch-size", "32")
+    command = ["-m", "kprobe", "bench", DIGITS, "--layers", "conv1", "--seconds", "0.2s"]
+    # The files are there soon, and the sizes take ten seconds and more.
+    sizes = ",".join(map(str, range(1, 33)))
+    process = warm_python.start(*command, "--batch-size", sizes)
     while not list(folder.glob(".kprobe-bench-*/*")) and process.is_running():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
