@@ -229,6 +229,15 @@ def test_a_shell_may_have_closed_all_there_is(kprobe_command, folder):
     assert b"3 samples, complete" in shown.stdout
 
 
+@pytest.mark.parametrize("command", ["ls", "show"])
+def test_what_is_to_be_printed_needs_a_stdout(command, kprobe_command, folder, old_dump):
+    path = {"ls": DIGITS, "show": "a.h5"}[command]
+    script = f"{' '.join(kprobe_command)} {command} {path} >&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stderr == "kprobe: stdout is closed, and there is something to write to it\n"
+    assert done.returncode == 2
+
+
 def test_an_error_keeps_its_code_where_nobody_reads_it(kprobe_command, folder):
     reading, writing = os.pipe()
     os.close(reading)

@@ -9,6 +9,7 @@ import pytest
 from kprobe.errors import ModelError
 from kprobe.models import file as file_module
 from kprobe.models.file import read_model_file
+from kprobe.models.listing import list_layers
 
 PLAIN = {"class_name": "Sequential", "config": {"name": "s", "layers": []}}
 
@@ -130,6 +131,23 @@ def test_a_zip_bomb_is_refused_unread(write_keras, monkeypatch):
     monkeypatch.setattr(file_module, "MAX_CONFIG_BYTES", 10_000)
     path = write_keras(b" " * 10_001, compression=zipfile.ZIP_DEFLATED)
     assert "config.json takes 10,001 bytes, above the limit of 10,000" in refusal(path)
+
+
+def test_an_endless_architecture_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_module, "MAX_CONFIG_BYTES", 10_000)
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(PLAIN) + " " * 10_000)
+    assert "model.json takes more than 10,000 bytes, which no config does" in refusal(path)
+
+
+def test_models_deep_within_each_other_are_refused(write_h5):
+    around = '{"class_name": "Sequential", "config": {"name": "s", "layers": ['
+    for depth, said in ((200, "its models are nested too deeply"), (9000, "is not valid JSON")):
+        text = around * depth + "]}}" * depth
+        for path in (write_h5(text), write_h5(text, version="1.2.2")):
+            with pytest.raises(ModelError) as caught:
+                list_layers(read_model_file(path))
+            assert said in str(caught.value)
 
 
 def test_a_compressed_archive_is_read(write_keras):

@@ -21,8 +21,8 @@ SHORT = ("--seconds", "0.05s")
 
 @pytest.fixture
 def bench_here(kprobe_here):
-    def run(*arguments, model=DIGITS):
-        return kprobe_here("bench", model, "-v", *SHORT, *arguments)
+    def run(*arguments, model=DIGITS, **options):
+        return kprobe_here("bench", model, "-v", *SHORT, *arguments, **options)
 
     return run
 
@@ -177,6 +177,15 @@ def test_bad_input_is_an_error(bench_here, folder, arguments, message):
     assert message in done.stderr
     assert done.stdout == ""
     assert [path.name for path in folder.iterdir()] == ["sample_models"]
+
+
+def test_samples_that_come_once_are_not_measured(bench_here, npy, digits):
+    done = bench_here("--layers", "conv1", "-i", "-", stdin=npy(digits[:4]))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == (
+        "kprobe: the samples can be read only once, and measuring reads them again and again; "
+        "give samples that can be read again, such as a file, or a function of batches"
+    )
 
 
 def test_a_run_that_is_stopped_leaves_nothing(warm_python, folder):

@@ -169,6 +169,19 @@ def test_what_was_in_memory_cannot_be_named(kprobe_here, digits_cnn, digits):
         assert kprobe_here("show", name).exit_code == 0
 
 
+def test_a_dump_is_shown_in_one_form(kprobe_here, old_dump):
+    done = kprobe_here("show", "a.h5", "--json", "--as-config")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "kprobe: expected either --json or --as-config\n"
+
+
+def test_a_dump_that_does_not_say_how_it_was_made_is_shown_all_the_same(kprobe_here, old_dump):
+    done = kprobe_here("show", "a.h5", "--as-config")
+    assert done.exit_code == 2
+    assert done.stderr == "kprobe: a.h5: doesn't say by what command it was made\n"
+    assert kprobe_here("show", "a.h5").exit_code == 0
+
+
 def test_a_run_goes_on_under_another_name_of_its_model(kprobe_here, folder):
     arguments = ("--layers", "digit", "--random", "3000", "-o", "a.h5")
     stopped = kprobe_here("dump", DIGITS, *arguments, "--batch-size", "1", "--stop-after", "0.1s")

@@ -101,11 +101,24 @@ def test_a_run_that_fails_leaves_the_old_dump_whole(kprobe_here, old_dump):
 
 
 @pytest.mark.parametrize(
-    "given",
-    [["--json", "-o", "-"], ["--profile", "p", "-o", "-"], ["--layers", "-", "--input", "-"]],
+    ("given", "said"),
+    [
+        (["--json", "-o", "-"], "--json and -o - both want stdout"),
+        (["--profile", "p", "-o", "-"], "--profile and -o - both want stdout"),
+        (["--layers", "-", "--input", "-"], "--layers - and --input - both want stdin"),
+        (["--resume", "-o", "-"], "-o - leaves nothing that --resume could continue"),
+    ],
 )
-def test_two_for_one_stream_are_refused(kprobe_process, given):
+def test_what_a_stream_cannot_be_used_for_is_refused(kprobe_here, given, said):
     layers = [] if "--layers" in given else ["--layers", "digit"]
-    done = kprobe_process("dump", DIGITS, *layers, *given)
-    assert done.returncode == 2
-    assert "both want std" in done.stderr
+    done = kprobe_here("dump", DIGITS, *layers, *given)
+    assert (done.exit_code, done.stderr) == (2, f"kprobe: {said}\n")
+
+
+def test_a_run_to_stdout_that_is_stopped_writes_nothing(kprobe_warm):
+    done = kprobe_warm(
+        *("dump", DIGITS, "--layers", "digit", "--random", "1000", "--batch-size", "1"),
+        *("--stop-after", "0.001s", "-q", "-o", "-"),
+    )
+    assert done.stderr == "kprobe: stopped, and nothing was written to stdout\n"
+    assert (done.returncode, done.stdout) == (75, "")

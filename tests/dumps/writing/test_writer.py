@@ -254,6 +254,26 @@ def test_an_existing_dump_is_refused_and_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_partial_file_under_the_final_name_is_not_continued(
+    tmp_path: Path, overwrite: bool
+) -> None:
+    path = tmp_path / "a.h5"
+    with Writer(OutputSpec(path=path), CONTENTS) as writer:
+        writer.write(0, make_rows(0, 4))
+    writer.partial.rename(path)
+    again = Writer(OutputSpec(path=path, resume=True, overwrite=overwrite), CONTENTS)
+    if overwrite:
+        assert not again.is_done()
+        return
+    with pytest.raises(DumpError, match=r"a\.h5: isn't complete") as caught:
+        again.is_done()
+    assert caught.value.faults == (
+        f"{path}: isn't complete, and can be continued as {path}.partial only",
+    )
+    assert caught.value.hint == "rename it, or start anew with overwrite=True"
+
+
 def make_thing(path: Path, kind: str) -> None:
     if kind == "text":
         path.write_text("precious")
