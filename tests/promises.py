@@ -32,6 +32,7 @@ PROMISES = {
     "dumps/test_any_columns.py": "whatever the columns, what is read is what was written",
     "dumps/test_closed.py": "a closed dump is refused in plain words",
     "dumps/test_crash.py": "a killed process or a full disk leaves no broken dump",
+    "dumps/test_stock_tools.py": "dumps open in the programs that other people have",
     "engines/test_equality.py": "each tensor is what the model's Keras computes",
     "engines/test_nonfinite.py": "NaN and infinity are where the layers put them",
     "engines/test_stateful.py": "state is carried on from batch to batch, or isn't",

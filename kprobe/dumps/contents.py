@@ -54,6 +54,8 @@ class Column:
             of `shape` and `dtype`. It is written when the file is laid out.
         by_sample: Whether `value` has a row for every sample all the same, such as their labels,
             so that the first axis of `shape` is that of samples.
+        axes: What the axes of `shape` are called, such as "height", as far as that is known:
+            a name or None for each; () where nothing is.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Column:
     attrs: Mapping[str, Attribute] = field(default_factory=dict)
     value: np.ndarray[Any, Any] | None = field(default=None, compare=False)
     by_sample: bool = False
+    axes: Sequence[str | None] = ()
 
     @property
     def ragged(self) -> bool:

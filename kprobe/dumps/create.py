@@ -13,7 +13,7 @@ import numpy as np
 
 from kprobe.dumps.attributes import set_attributes
 from kprobe.dumps.contents import INDEX
-from kprobe.dumps.dimensions import Dimensions
+from kprobe.dumps.dimensions import Dimensions, pair_axes
 from kprobe.dumps.files.extend import PAGE, find_header, lies_in_one_page
 from kprobe.dumps.ragged_columns import inner_shape
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from kprobe.dumps.attributes import Attribute
     from kprobe.dumps.contents import Column, Contents
+    from kprobe.dumps.dimensions import Axis
 
 FORMAT = "kprobe dump"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # Facts known only while rows are written. They are datasets, because writing to an attribute
 # would change HDF5's own structures, and a process killed then would leave a broken file.
@@ -63,8 +64,10 @@ def create(path: Path, contents: Contents, width: int) -> Places:
     with _create_file(path) as file:
         set_attributes(file, list_attributes(contents.attrs))
         _create_late_facts(file)
-        sample = _create_dataset(file, "sample", (rows,), np.dtype(f"S{width}"))
-        dimensions = Dimensions(file, sample)
+        sample = _create_dataset(file, "sample", (rows,), INDEX)
+        dimensions = Dimensions(file, sample, _find_axes(columns))
+        names = _create_dataset(file, "sample_name", (rows,), np.dtype(f"S{width}"))
+        dimensions.label(names, "sample_name", by_sample=True)
         for column in columns:
             if column.ragged:
                 _create_ragged(file, column, rows)
@@ -73,13 +76,22 @@ def create(path: Path, contents: Contents, width: int) -> Places:
             by_sample = column.value is None or column.by_sample
             dataset = _create_dataset(file, column.name, shape, column.dtype)
             set_attributes(dataset, column.attrs)
-            dimensions.label(dataset, by_sample=by_sample)
+            if by_sample:
+                # The names of rows are no scale, since netCDF's tools crash over scales of text.
+                dataset.attrs["coordinates"] = "sample_name"
+            dimensions.label(dataset, column.name, by_sample=by_sample)
         dimensions.finish()
         without_end = {
             find_header(values): prod(values.shape[1:]) * values.dtype.itemsize
             for values in (file[column.name]["values"] for column in columns if column.ragged)
         }
         return Places(find_offsets(file, columns), without_end)
+
+
+def _find_axes(columns: Sequence[Column]) -> dict[str, list[Axis]]:
+    """Give the axes of each column, that of samples excepted; none of those that are ragged."""
+    shapes = {c.name: c.shape[1:] if c.by_sample else c.shape for c in columns}
+    return {c.name: [] if c.ragged else pair_axes(c.axes, shapes[c.name]) for c in columns}
 
 
 def _create_late_facts(file: Any) -> None:
@@ -101,8 +113,9 @@ def _create_late_facts(file: Any) -> None:
 def _create_file(path: Path) -> Any:
     """Create an HDF5 file that depends on what is put there alone, and not on the time."""
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    # The old file format fails at 4,086 datasets on one dimension scale.
-    access.set_libver_bounds(h5py.h5f.LIBVER_LATEST, h5py.h5f.LIBVER_LATEST)
+    # What HDF5 1.8 reads: the tools of distributions crash over newer files. Files in the oldest
+    # format fail at 4,086 datasets on one dimension scale.
+    access.set_libver_bounds(h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
     access.set_alignment(PAGE, PAGE)
     # The writer has locked the file already.
     access.set_file_locking(False, True)
@@ -123,7 +136,12 @@ def find_offsets(file: Any, columns: Sequence[Column]) -> dict[str, int | None]:
         file: The dump, open in h5py.
         columns: Its columns.
     """
-    names = [*_LATE_FACTS, "sample", *(column.name for column in columns if not column.ragged)]
+    names = [
+        *_LATE_FACTS,
+        "sample",
+        "sample_name",
+        *(column.name for column in columns if not column.ragged),
+    ]
     return {name: file[name].id.get_offset() for name in names}
 
 
@@ -131,7 +149,8 @@ def _create_ragged(file: Any, column: Column, rows: int) -> None:
     untimed = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
     untimed.set_obj_track_times(False)
     group = h5py.Group(h5py.h5g.create(file.id, column.name.encode(), gcpl=untimed))
-    set_attributes(group, {**column.attrs, "layout": "ragged"})
+    axes = {"axes": [name or "" for name in column.axes]} if any(column.axes) else {}
+    set_attributes(group, {**column.attrs, **axes, "layout": "ragged"})
     # Never written to, offsets are 0, and the first one stays so.
     _create_dataset(group, "offsets", (rows + 1,), INDEX)
     _create_dataset(group, "shapes", (rows, len(column.shape)), INDEX)
@@ -151,14 +170,12 @@ def _create_dataset(
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     creation.set_obj_track_times(False)
-    is_text = dtype.kind == "S"
-    if is_text:
-        dtype = h5py.string_dtype("utf-8", dtype.itemsize)
     kind = h5py.h5t.py_create(dtype, logical=True)
     space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
     link = None if name is None else name.encode()
     dataset = h5py.Dataset(h5py.h5d.create(file.id, link, kind, space, creation))
-    if is_text:
+    if dtype.kind == "S":
+        # HDF5 has it marked as ASCII: what is marked as UTF-8, R's and netCDF's tools don't read.
         dataset.attrs["_Encoding"] = "utf-8"  # makes xarray read it as str
     return dataset
 

@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 # How netCDF-4 marks a scale that has a size and no values, followed by the size in 10 columns.
 # The full stop belongs to it.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable.{:10d}"
 
+# An axis: what it is called, as far as that is known, and its size.
+Axis = tuple[str | None, int]
+
+
+class AxisNames:
+    """The names of the dimensions that several arrays have, which differ where sizes do.
+
+    An axis that is known, such as `height`, has its own name where all such axes have one size, and
+    no array is called so; else its size stands behind it, as in `height_64`. An unknown axis of 64
+    is `dim_64`. A second one in the same array is `dim_64_2`, since xarray wants the dimensions of
+    an array to differ.
+
+    Args:
+        arrays: The axes of each array, those of samples excepted.
+        taken: The names of the arrays.
+    """
+
+    def __init__(self, arrays: Iterable[Sequence[Axis]], taken: Collection[str]) -> None:
+        self._taken = taken
+        self._sizes: defaultdict[str | None, set[int]] = defaultdict(set)
+        for axes in arrays:
+            for name, size in axes:
+                self._sizes[name].add(size)
+
+    def choose(self, axes: Sequence[Axis]) -> list[str]:
+        """Choose the names of an array's dimensions."""
+        seen: Counter[Axis] = Counter()
+        names: list[str] = []
+        for name, size in axes:
+            chosen = None if name is None else self._choose_known(name, size)
+            if chosen is None or chosen in names:
+                seen[None, size] += 1
+                number = seen[None, size]
+                chosen = f"dim_{size}" if number == 1 else f"dim_{size}_{number}"
+            names.append(chosen)
+        return names
+
+    def _choose_known(self, name: str, size: int) -> str:
+        sized = f"{name}_{size}"
+        if len(self._sizes[name]) == 1 and name not in self._taken:
+            return name
+        return sized if sized not in self._taken else f"dim_{sized}"
+
+
+def pair_axes(names: Sequence[str | None], shape: Sequence[int]) -> list[Axis]:
+    """Give the axes of an array, of which the names may be unknown, or all of them be left out."""
+    return list(zip(names or [None] * len(shape), shape, strict=True))
+
 
 class Dimensions:
-    """The dimensions of one file: `sample`, and one without values for each size of axis.
-
-    An axis of 64 has the dimension `dim_64`; a second one of that size in the same dataset has
-    `dim_64_2`, since xarray wants the dimensions of an array to differ.
+    """The dimensions of one file: `sample`, and a scale without values for every other.
 
     The attributes that tie datasets and scales together are written here, and not by
     `attach_scale`: that one rewrites the list of a scale for every dataset attached, which at
@@ -26,29 +74,32 @@ class Dimensions:
     Args:
         file: The file, open for writing.
         sample: The dataset that becomes the dimension of every axis of samples.
+        axes: The axes of each dataset that will be labelled, by its name, that of samples excepted.
     """
 
-    def __init__(self, file: Any, sample: Any) -> None:
+    def __init__(self, file: Any, sample: Any, axes: Mapping[str, Sequence[Axis]]) -> None:
         self._file = file
+        self._axes = axes
+        self._names = AxisNames(axes.values(), axes.keys())
         sample.make_scale("sample")
         self._scales = {"sample": sample}
         self._uses: dict[str, list[tuple[Any, int]]] = {"sample": []}
 
-    def label(self, dataset: Any, *, by_sample: bool) -> None:
+    def label(self, dataset: Any, name: str, *, by_sample: bool) -> None:
         """Name every axis of a dataset, of which the first may be `sample`."""
-        names = ["sample"] if by_sample else []
-        seen: Counter[int] = Counter()
-        for size in dataset.shape[len(names) :]:
-            seen[size] += 1
-            names.append(f"dim_{size}" if seen[size] == 1 else f"dim_{size}_{seen[size]}")
+        axes = self._axes.get(name, ())
+        names = [*(["sample"] if by_sample else []), *self._names.choose(axes)]
         if not names:
             return  # netCDF-4's scalars have no list of dimensions
         references = np.empty(len(names), dtype=object)
-        for axis, name in enumerate(names):
-            scale = self._scale(name, dataset.shape[axis])
+        for axis, chosen in enumerate(names):
+            scale = self._scale(chosen, dataset.shape[axis])
             references[axis] = np.array([scale.ref], dtype=h5py.ref_dtype)
-            self._uses[name].append((dataset.ref, axis))
+            self._uses[chosen].append((dataset.ref, axis))
         dataset.attrs.create("DIMENSION_LIST", references, dtype=h5py.vlen_dtype(h5py.ref_dtype))
+        if any(known for known, _ in axes):
+            labels = [*(["sample"] if by_sample else []), *(known or "" for known, _ in axes)]
+            dataset.attrs.create("DIMENSION_LABELS", labels, dtype=h5py.string_dtype("ascii"))
 
     def finish(self) -> None:
         """Write to every scale the list of the axes that use it."""
@@ -65,3 +116,11 @@ class Dimensions:
             self._scales[name] = scale
             self._uses[name] = []
         return self._scales[name]
+
+
+def read_axes(dataset: Any) -> list[Axis]:
+    """Give the axes of a dataset in a dump, that of samples excepted."""
+    labels = list(dataset.attrs.get("DIMENSION_LABELS", ())) or [""] * dataset.ndim
+    by_sample = bool(dataset.ndim and dataset.dims[0].keys() == ["sample"])
+    first = int(by_sample)
+    return [(name or None, size) for name, size in zip(labels, dataset.shape, strict=True)][first:]

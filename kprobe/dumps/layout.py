@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from kprobe.dumps.attributes import escape
+from kprobe.dumps.contents import INDEX
 from kprobe.dumps.create import create
 from kprobe.dumps.files.disk import write_at
 from kprobe.dumps.files.space import check_space, reserve
@@ -15,7 +16,7 @@ from kprobe.dumps.ragged_columns import make_room, too_long
 from kprobe.errors import DumpError, Hint, Setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from kprobe.dumps.contents import Contents, EncodedNames, SampleNames
@@ -50,7 +51,8 @@ def lay_out(path: Path, contents: Contents, *, shown: Path | None = None) -> dic
     _check(contents)
     names = encode(contents.samples)
     columns, rows = contents.columns, contents.rows
-    size = rows * names.dtype.itemsize + sum(column.count_bytes(rows) for column in columns)
+    size = rows * (names.dtype.itemsize + INDEX.itemsize)
+    size += sum(column.count_bytes(rows) for column in columns)
     if not contents.open_ended:
         check_space(shown or path, size + _OVERHEAD * (len(columns) + 5))
     try:
@@ -65,7 +67,7 @@ def lay_out(path: Path, contents: Contents, *, shown: Path | None = None) -> dic
         if contents.open_ended and isinstance(error, OSError) and error.errno == errno.EFBIG:
             raise _too_long(shown or path) from error
         raise
-    return {name: offset for name, offset in places.offsets.items() if name != "sample"}
+    return places.offsets
 
 
 def _check(contents: Contents) -> None:
@@ -94,24 +96,49 @@ def _write_values(
     file: int, offsets: Mapping[str, int | None], contents: Contents, names: EncodedNames
 ) -> None:
     """Write what is known before any row is: the names of samples, and what all of them share."""
-    place = offsets["sample"]
-    if place is not None and not contents.open_ended:
-        _write_names(file, place, names)
+    if not contents.open_ended:
+        for offset, content in identify(names, 0, len(names), offsets):
+            write_at(file, offset, content)
     for column in contents.columns:
         if column.value is not None and (place := offsets[column.name]) is not None:
-            _write(file, place, column.value)
+            write_at(file, place, _bytes_of(column.value))
 
 
-def _write_names(file: int, offset: int, names: EncodedNames) -> None:
-    """Write the names of samples to their place, in pieces, since there may be 10^8 of them."""
+def identify(
+    names: EncodedNames, start: int, stop: int, offsets: Mapping[str, int | None]
+) -> Iterator[tuple[int, memoryview]]:
+    """Yield the numbers and names of rows, in pieces, since there may be 10^8 of them.
+
+    Args:
+        names: The names of all rows.
+        start: The first row.
+        stop: The row behind the last.
+        offsets: The byte offset of each dataset.
+
+    Yields:
+        A byte offset in the file, and the bytes to be written there.
+
+    Raises:
+        DumpError: A name is longer than there is room for.
+    """
     width = names.dtype.itemsize
-    rows = max(1, _NAME_BYTES // width)
-    for start in range(0, len(names), rows):
-        _write(file, offset + start * width, np.ascontiguousarray(names[start : start + rows]))
+    step = max(1, _NAME_BYTES // width)
+    places = offsets["sample"], offsets["sample_name"]
+    for first in range(start, stop, step):
+        chosen = names[first : min(first + step, stop)]
+        if chosen.dtype.itemsize > width:
+            raise DumpError(
+                f"expected names of samples of {width} bytes at most, received one of "
+                f"{chosen.dtype.itemsize}"
+            )
+        numbers = np.arange(first, first + len(chosen), dtype=INDEX)
+        for place, part in zip(places, (numbers, chosen.astype(names.dtype)), strict=True):
+            assert place is not None  # noqa: S101 - there are rows
+            yield place + first * part.itemsize, _bytes_of(part)
 
 
-def _write(file: int, offset: int, array: np.ndarray[Any, Any]) -> None:
-    write_at(file, offset, array.reshape(-1).view(np.uint8).data)
+def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def encode(samples: SampleNames) -> EncodedNames:

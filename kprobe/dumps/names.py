@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RESERVED_NAMES = frozenset(
-    {"sample", "committed", "complete", "started", "finished", "valid", "reason", "label"}
+    {
+        *("sample", "sample_name", "label", "valid", "reason"),
+        *("committed", "complete", "started", "finished"),
+    }
 )
 RESERVED_PREFIX = "dim_"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, overload
 
 import h5py
@@ -48,6 +49,12 @@ class RaggedRows(Sequence[Any]):
         begin, end = (int(place) for place in self._offsets[number : number + 2])
         values = self._values[begin:end].reshape(self.shapes[number])
         return _decode(values) if self.attrs.get("dtype") == "string" else values
+
+    def count_bytes(self, rows: int) -> int:
+        """Count the bytes of the first rows, with their places and shapes."""
+        item = prod(self._values.shape[1:]) * self.dtype.itemsize
+        index = (rows + 1 + rows * self.shapes.shape[1]) * self._offsets.dtype.itemsize
+        return int(self._offsets[rows] * item + index)
 
     def __repr__(self) -> str:
         return f"<RaggedRows {self.name}: {len(self)} rows of {self.dtype}>"

@@ -19,7 +19,11 @@ from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    import h5py
+    import pandas
+    import xarray
 
 _SHOWN = 4  # columns in a repr
 
@@ -62,7 +66,9 @@ class Dump(Closing, Mapping[str, Any]):
         self.complete = bool(file["complete"][()])
         self.started = float(file["started"][()])
         self.finished = float(file["finished"][()])
-        self.rows = len(file["sample"])
+        # Before format 2 the scale held the names.
+        self._names = "sample_name" if self.attrs["format_version"] > 1 else "sample"
+        self.rows = len(file[self._names])
         addresses_of = {
             name: plain(dataset.attrs["addresses"])
             for name, dataset in file.items()
@@ -79,7 +85,7 @@ class Dump(Closing, Mapping[str, Any]):
         self._check_open()
         if "valid" not in self._file:
             return None
-        valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._file["valid"][...].astype(bool)
+        valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._read_known("valid", None)
         return valid
 
     def count_left_out(self) -> int | None:
@@ -96,7 +102,17 @@ class Dump(Closing, Mapping[str, Any]):
         self._check_open()
         if "reason" not in self._file:
             return None
-        return np.char.decode(self._file["reason"][...], "utf-8")
+        reason: np.ndarray[tuple[int], np.dtype[np.str_]] = self._read_known("reason", None)
+        return reason
+
+    def count_labels(self) -> dict[str, int] | None:
+        """Count the committed samples of every class; None without labels."""
+        self._check_open()
+        if "label" not in self._file:
+            return None
+        classes = plain(self._file["label"].attrs["classes"])
+        numbers = np.bincount(self._file["label"][: self.committed], minlength=len(classes))
+        return dict(zip(classes, numbers.tolist(), strict=True))
 
     @cached_property
     def label(self) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
@@ -104,16 +120,102 @@ class Dump(Closing, Mapping[str, Any]):
         self._check_open()
         if "label" not in self._file:
             return None
-        stored = self._file["label"]
-        classes: np.ndarray[Any, np.dtype[np.str_]] = np.array(plain(stored.attrs["classes"]))
-        labels: np.ndarray[tuple[int], np.dtype[np.str_]] = classes[stored[...]]
-        return labels
+        label: np.ndarray[tuple[int], np.dtype[np.str_]] = self._read_known("label", None)
+        return label
 
     @cached_property
     def sample(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
         """The identity of every row: str array of shape (rows,), read when first asked for."""
         self._check_open()
-        return np.char.decode(self._file["sample"][...], "utf-8")
+        sample: np.ndarray[tuple[int], np.dtype[np.str_]] = self._read_known("sample", None)
+        return sample
+
+    def describe_samples(self, start: int = 0, stop: int | None = None) -> dict[str, Any]:
+        """Tell what is known of committed samples.
+
+        Args:
+            start: The first row.
+            stop: The row behind the last; None for all that are committed.
+
+        Returns:
+            Arrays of shape (stop - start,): "sample", the names, str; and where the dump has them,
+            "label", the names of the classes, str; "valid", bool; "reason", str.
+
+        Raises:
+            DumpError: The dump is closed.
+        """
+        self._check_open()
+        rows = slice(*slice(start, stop).indices(self.committed))
+        return {
+            name: self._read_known(name, rows)
+            for name in ("sample", "label", "valid", "reason")
+            if name == "sample" or name in self._file
+        }
+
+    def to_xarray(self, *addresses: str) -> xarray.Dataset:
+        """Give committed rows as xarray's labelled arrays, whose values are read when needed.
+
+        Args:
+            addresses: Which columns, as in `dump[address]`; all of them by default, but for those
+                whose rows differ in shape.
+
+        Returns:
+            A variable for each column. The dimension `sample` has the names of the samples as its
+            index; `label`, `valid` and `reason` are coordinates, where the dump has them. The other
+            dimensions are called after their axes as far as they are known: `height`, `width`,
+            `channel`, `step`, `unit`, `head`; where sizes differ, the size stands behind it. Its
+            values can be read as long as the dump is open.
+
+        Raises:
+            DumpError: There is no such column, its rows differ in shape, the dump is closed, or
+                xarray isn't installed.
+        """
+        from kprobe.dumps.labelled import is_array, make_dataset
+
+        columns = self._choose(addresses, is_array)
+        return make_dataset(self.path, columns, self.describe_samples(), self.attrs)
+
+    def to_pandas(self, *addresses: str) -> pandas.DataFrame:
+        """Give committed rows as a table, with a row for each sample, called after it.
+
+        Args:
+            addresses: Which columns, as in `dump[address]`; by default all that have a number, or
+                a row of numbers, for each sample.
+
+        Returns:
+            A table with `label`, `valid` and `reason`, where the dump has them, and behind them
+            the columns: `score` for one with a number for each sample, `features[0]`,
+            `features[1]` and so on for one of shape (rows, units).
+
+        Raises:
+            DumpError: There is no such column, it has another shape, the dump is closed, or pandas
+                isn't installed.
+        """
+        from kprobe.dumps.labelled import is_table, make_table
+
+        return make_table(self.path, self._choose(addresses, is_table), self.describe_samples())
+
+    def _choose(
+        self, addresses: Sequence[str], fits: Callable[[Any], bool]
+    ) -> dict[str, h5py.Dataset | RaggedRows]:
+        """Give the columns that addresses name, by the columns' names; none for all that fit."""
+        if not addresses:
+            self._check_open()
+            columns = {name: self._open(name) for name in self.columns}
+            return {name: column for name, column in columns.items() if fits(column)}
+        return {self._column_of.get(address, address): self[address] for address in addresses}
+
+    def _open(self, column: str) -> Any:
+        thing = self._file[column]
+        return RaggedRows(thing) if is_ragged(thing) else thing
+
+    def _read_known(self, name: str, rows: slice | None) -> Any:
+        """Read what is known of samples: all rows for None."""
+        stored = self._file[self._names if name == "sample" else name]
+        values = stored[... if rows is None else rows]
+        if name == "label":
+            return np.array(plain(stored.attrs["classes"]))[values]
+        return values.astype(bool) if name == "valid" else np.char.decode(values, "utf-8")
 
     def __getitem__(self, key: str) -> Any:
         self._check_open()
@@ -122,9 +224,7 @@ class Dump(Closing, Mapping[str, Any]):
             known = dict.fromkeys([*self._column_of, *self.columns])
             hint = name_nearest(str(key), known, 3) or f"it has {', '.join(known)}"
             raise UnknownAddressError(f"{self.path}: has no address '{key}'", hint=hint)
-        if is_ragged(self._file[column]):
-            return RaggedRows(self._file[column])
-        return self._file[column]
+        return self._open(column)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._column_of)

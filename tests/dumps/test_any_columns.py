@@ -84,7 +84,7 @@ def test_what_is_read_is_what_was_written(dump):
                 for row in range(rows):
                     assert is_same(found[row], value[row]), (name, row)
         with h5py.File(path) as file:
-            assert [each.decode() for each in file["sample"]] == contents.samples
+            assert [each.decode() for each in file["sample_name"]] == contents.samples
 
 
 @settings(max_examples=50)

@@ -26,10 +26,9 @@ def test_xarray_opens_a_dump_with_labels(samples, tmp_path):
             assert labelled[name].dtype == np.float32
             np.testing.assert_array_equal(labelled[name], dump[name])
         labels = [f"shapes.npz:image[{row}]" for row in range(32)]
-        assert [
-            bytes(v).decode() if isinstance(v, bytes) else v for v in labelled["sample"].values
-        ] == labels
-        one = labelled["conv5_3"].sel(sample=labelled["sample"][3])
+        assert labelled["sample_name"].values.tolist() == labels
+        named = labelled["conv5_3"].set_xindex("sample_name")
+        one = named.sel(sample_name="shapes.npz:image[3]")
         np.testing.assert_array_equal(one, dump["conv5_3"][3])
         assert labelled.attrs["format"] == "kprobe dump"
         assert labelled["scores"].attrs["layer"] == "rpn_class"

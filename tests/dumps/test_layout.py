@@ -25,7 +25,7 @@ def test_a_file_just_laid_out_is_valid_and_has_all_its_rows(tmp_path: Path) -> N
     columns = [Column("conv", (8, 8, 64), FLOAT, {"layer": "conv"})]
     offsets = lay_out(path, Contents(columns=columns, samples=["a", "b"], attrs={"seed": 7}))
     with h5py.File(path, "r") as file:
-        assert dict(file.attrs) == {"format": "kprobe dump", "format_version": 1, "seed": 7}
+        assert dict(file.attrs) == {"format": "kprobe dump", "format_version": 2, "seed": 7}
         assert file["conv"].shape == (2, 8, 8, 64)
         assert file["conv"].dtype == FLOAT
         assert file["conv"].attrs["layer"] == "conv"
@@ -107,9 +107,11 @@ def test_xarray_opens_a_dump_with_labels(tmp_path: Path) -> None:
         assert dataset["none"].dims == ("sample", "dim_0", "dim_4")
         assert dataset["spectrum"].dims == ("sample", "dim_4")
         assert dataset["score"].dims == ("sample",)
-        assert dataset["sample"].values.tolist() == samples
-        assert list(dataset.coords) == ["sample"]
-        assert dataset["conv"].sel(sample="日本.png").shape == (4, 4, 8)
+        assert dataset["sample"].values.tolist() == [0, 1, 2]
+        assert dataset["sample_name"].values.tolist() == samples
+        assert list(dataset.coords) == ["sample", "sample_name"]
+        named = dataset["conv"].set_xindex("sample_name")
+        assert named.sel(sample_name="日本.png").shape == (4, 4, 8)
         assert dataset["started"].dtype.kind == "M"
         assert dataset["conv"].attrs["addresses"] == ["conv", "at:1"]
 
@@ -204,7 +206,7 @@ def test_a_sample_name_that_is_not_utf8_becomes_readable_text(tmp_path: Path) ->
         Contents(columns=[], samples=[b"caf\xe9.png".decode(errors="surrogateescape")]),
     )
     with h5py.File(path, "r") as file:
-        assert file["sample"].asstr()[0] == r"caf\udce9.png"
+        assert file["sample_name"][0].decode() == r"caf\udce9.png"
 
 
 def test_text_that_utf8_does_not_have_is_written_as_escapes(tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_text_that_utf8_does_not_have_is_written_as_escapes(tmp_path: Path) -> N
         path, Contents(columns=[Column("a", (), FLOAT, attrs)], samples=[text, "b\0"], attrs=attrs)
     )
     with h5py.File(path, "r") as file:
-        assert file["sample"].asstr()[...].tolist() == [r"nonutf\udcff.keras", r"b\x00"]
+        assert file["sample_name"].asstr()[...].tolist() == [r"nonutf\udcff.keras", r"b\x00"]
         for place in (file, file["a"]):
             assert place.attrs["model"] == r"nonutf\udcff.keras"
             assert place.attrs["addresses"].tolist() == [r"nonutf\udcff.keras", "ö", r"a\x00b"]
@@ -254,8 +256,10 @@ def test_sample_names_are_made_and_written_in_pieces(tmp_path: Path) -> None:
     lay_out(tmp_path / "a.h5", Contents(columns=[], samples=names))
     assert 0 < names.largest <= 2**20
     with h5py.File(tmp_path / "a.h5", "r") as file:
-        assert file["sample"].shape == (3_000_000,)
-        assert file["sample"].asstr()[::999_999].tolist() == ["0", "999999", "1999998", "2999997"]
+        assert file["sample_name"].shape == (3_000_000,)
+        numbers = file["sample"][::999_999]
+        assert numbers.tolist() == [0, 999_999, 1_999_998, 2_999_997]
+        assert file["sample_name"][::999_999].tolist() == numbers.astype("S").tolist()
 
 
 def test_no_name_is_made_before_the_space_is_known_to_be_there(tmp_path: Path) -> None:
@@ -274,7 +278,7 @@ def test_sample_names_may_come_as_an_array_of_utf8(tmp_path: Path) -> None:
     names = ["x[0]", "日本[1]"]
     lay_out(path, Contents(columns=[], samples=np.array([name.encode() for name in names])))
     with h5py.File(path, "r") as file:
-        assert file["sample"].asstr()[...].tolist() == names
+        assert file["sample_name"].asstr("utf-8")[...].tolist() == names
 
 
 def test_a_dump_larger_than_the_disk_is_refused_and_an_existing_file_kept(tmp_path: Path) -> None:

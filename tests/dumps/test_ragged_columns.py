@@ -108,7 +108,7 @@ def test_xarray_opens_the_dense_part_and_the_ragged_one_by_itself(tmp_path: Path
     write(path, columns, {"boxes": boxes, "dense": np.ones((ROWS, 3), FLOAT)})
     with xarray.open_dataset(path, engine="h5netcdf") as dataset:
         assert dataset["dense"].dims == ("sample", "dim_3")
-        assert dataset["sample"].values[1] == "s1"
+        assert dataset["sample_name"].values[1] == "s1"
         assert float(dataset["dense"].sum()) == 3 * ROWS
     opened = xarray.open_dataset(path, engine="h5netcdf", group="boxes", phony_dims="access")
     with opened as dataset:

@@ -54,7 +54,7 @@ def test_a_dump_knows_its_rows_and_its_facts_as_plain_values(path: Path) -> None
         assert (dump.rows, dump.committed, dump.complete) == (2, 2, True)
         assert dump.attrs == {
             "format": "kprobe dump",
-            "format_version": 1,
+            "format_version": 2,
             "model": "m",
             "seed": 3,
             "exact": True,
@@ -127,8 +127,8 @@ def test_files_that_are_not_dumps_are_refused(tmp_path: Path, path: Path) -> Non
 
 def test_a_newer_format_is_refused(path: Path) -> None:
     with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = 2
-    with pytest.raises(DumpError, match="expected format 1 at most, received format 2"):
+        file.attrs["format_version"] = 3
+    with pytest.raises(DumpError, match="expected format 2 at most, received format 3"):
         open_dump(path)
 
 

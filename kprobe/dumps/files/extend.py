@@ -2,8 +2,8 @@
 
 HDF5 itself would change several blocks of the file, one after the other, and a process killed in
 between leaves a file that can't be opened. The fields are those of the "HDF5 File Format
-Specification", version 3.0: superblocks of version 3 (II.A), object headers of version 2
-(IV.A.1.b), dataspaces of version 2 (IV.A.2.b) and contiguous layouts of version 4 (IV.A.2.i).
+Specification", version 3.0: superblocks of version 2 (II.A), object headers of version 2
+(IV.A.1.b), dataspaces of version 2 (IV.A.2.b) and contiguous layouts of version 3 (IV.A.2.i).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ PAGE = 4096  # bytes, of memory and so of what the kernel writes at once
 _SUPERBLOCK = 48  # bytes
 _END = 28  # where in it is the end of the file
 _DATASPACE, _LAYOUT = 1, 8
+# What HDF5 1.8 reads and writes.
+_SUPERBLOCK_VERSION, _DATASPACE_VERSION, _LAYOUT_VERSION, _CONTIGUOUS = 2, 2, 3, 1
 _MASK = 0xFFFFFFFF
 _NOWHERE = (1 << 64) - 1  # the address of what takes no bytes
 
@@ -53,10 +55,10 @@ def extend(file: int, place: int, length: int, values: range) -> None:
     header, messages = _read_header(file, place)
     dataspace, layout = messages.get(_DATASPACE, 0), messages.get(_LAYOUT, 0)
     known = (
-        header[dataspace] == 2
-        and header[layout : layout + 2] == bytes([4, 1])
+        header[dataspace] == _DATASPACE_VERSION
+        and header[layout : layout + 2] == bytes([_LAYOUT_VERSION, _CONTIGUOUS])
         and _read(header, len(header) - 4, 4) == _checksum(header[:-4])
-        and os.pread(file, 1, 8) == b"\x03"
+        and os.pread(file, 1, 8) == bytes([_SUPERBLOCK_VERSION])
     )
     if not known:
         raise DumpError(f"HDF5 {h5py.version.hdf5_version} lays files out in an unknown way")

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from kprobe.dumps.attributes import plain, stored_attribute
-from kprobe.dumps.create import list_attributes
+from kprobe.dumps.create import FORMAT_VERSION, list_attributes
 from kprobe.dumps.layout import encode
 from kprobe.dumps.partial import is_complete
 from kprobe.errors import DumpError, Hint, Setting
@@ -40,7 +40,7 @@ def read_kept(path: Path, contents: Contents) -> int:
     with open_afresh(path) as file:
         if file.mode != "r":
             raise OpenForWritingError(path)
-        if len(file["sample"]) != contents.rows:
+        if len(file["sample_name"]) != contents.rows:
             raise DumpError(f"{path}: is complete already", hint="run this again")
         return int(file["committed"][()])
 
@@ -50,7 +50,10 @@ def another_run(path: Path, differences: Sequence[str]) -> DumpError:
     return DumpError(
         f"{path}: is of another run, and can't be continued",
         *differences,
-        hint=Hint("give the same options, or start anew with ", Setting("overwrite", True)),
+        hint=Hint(
+            "give the same options to the same version of kprobe, or start anew with ",
+            Setting("overwrite", True),
+        ),
     )
 
 
@@ -71,16 +74,22 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
     any_rows = contents.open_ended and is_complete(path)
     with open_afresh(path) as file:
         before = {name: plain(value) for name, value in file.attrs.items()}
+        if (version := before["format_version"]) != FORMAT_VERSION:
+            other = "an earlier" if version < FORMAT_VERSION else "a later"
+            return [
+                f"{other} version of kprobe wrote it, in format {version}, and can continue it; "
+                f"this one writes format {FORMAT_VERSION}"
+            ]
         now = list_attributes(contents.attrs).items()
         after = {name: plain(stored_attribute(value)) for name, value in now}
         for attributes in (before, after):
             for name in _NOT_COMPARED:
                 attributes.pop(name, None)
         found = list(_compare("", before, after))
-        rows = len(file["sample"])
+        rows = len(file["sample_name"])
         if rows != len(samples) and not any_rows:
             found.append(f"{rows:,} samples then, {len(samples):,} now")
-        elif file["sample"].dtype.itemsize != samples.dtype.itemsize:
+        elif file["sample_name"].dtype.itemsize != samples.dtype.itemsize:
             found.append("the samples have other names")
         if not found:
             found += [f"{c.name}: {fault}" for c in columns for fault in _compare_column(file, c)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
 from kprobe.dumps.create import COMPLETE, TIME, find_offsets
+from kprobe.dumps.layout import encode, identify
 from kprobe.dumps.partial import explained
 from kprobe.dumps.ragged_columns import RaggedColumns
 from kprobe.dumps.writing.batch import Batch, Coverage
@@ -96,7 +98,11 @@ class WrittenRows:
             raise DumpError(*faults)
         with explained(self._path):
             self._ragged.append(batch.ragged)
-        self._writes.put(start, cut(start, batch.even, self._contents.even, self._offsets))
+        pieces = cut(start, batch.even, self._contents.even, self._offsets)
+        if self._contents.open_ended:  # elsewhere they were written when the file was laid out
+            named = identify(encode(self._contents.samples), start, stop, self._offsets)
+            pieces = itertools.chain(named, pieces)
+        self._writes.put(start, pieces)
         self._coverage.add(start, stop)
 
     def commit(self, rows: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kprobe.dumps.names import check_names, column_name
 from kprobe.engines.engine import FetchSpec
 from kprobe.engines.results import Computation, SampleAxis
 from kprobe.errors import AddressError, Hint, InputError, Setting
+from kprobe.pipeline.planning.axes import name_axes, name_row
 from kprobe.pipeline.planning.probe import Probed, Unfit, probe, run_first
 from kprobe.trace.graph_mode import is_graph_mode
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from kprobe.engines.compute import Compute
     from kprobe.engines.engine import Engine
     from kprobe.inputs.samples import Samples
+    from kprobe.pipeline.planning.axes import Axes
     from kprobe.pipeline.planning.job import Job
     from kprobe.session.session import Session
     from kprobe.trace.fetch import Fetch
@@ -192,7 +195,7 @@ class _Settling:
             else:
                 axes.append(SampleAxis(place))
                 del shape[place]
-            columns.append(_make_column(group, result.dtype, shape))
+            columns.append(_make_column(group, result.dtype, shape, self._axes, place))
         computation = Computation(engine, axes)
         return Settled(self._groups, computation, columns, self._left_out, reasons)
 
@@ -205,7 +208,11 @@ class _Settling:
         else:
             shape = _find_fixed(self._session, group[0].tensor, result)
             del shape[axis.place]
-        return _make_column(group, result.dtype, shape)
+        return _make_column(group, result.dtype, shape, self._axes, axis.place)
+
+    @cached_property
+    def _axes(self) -> Mapping[int, Axes]:
+        return name_axes(self._session.traced.calls)
 
 
 def check_one_by_one(compute: Compute, reasons: Mapping[str, str]) -> None:
@@ -261,19 +268,30 @@ def _find_fixed(session: Session, tensor: tf.Tensor, result: tf.Tensor) -> list[
     return [-1] * (rank - len(own)) + own  # a loop's iterations come first
 
 
-def _make_column(group: Group, dtype: tf.DType, shape: Sequence[int]) -> Column:
+def _make_column(
+    group: Group,
+    dtype: tf.DType,
+    shape: Sequence[int],
+    axes: Mapping[int, Axes],
+    place: int | None,
+) -> Column:
     """Make a column.
 
     Args:
         group: The fetches of its tensor.
         dtype: What it is stored as.
         shape: Of a row, -1 for sizes that differ.
+        axes: The names of the axes of tensors, by the tensors' ids.
+        place: Which axis of the tensor is that of samples; None for none.
     """
+    named = name_row(axes, group[0].tensor, group[0].address, len(shape), place)
     sizes, stored = tuple(shape), np.dtype(dtype.as_numpy_dtype)
     if dtype == tf.string:
         sizes, stored = (*sizes, -1), np.dtype(np.uint8)
+        named = (*named, None) if named else ()
     layout = "ragged" if -1 in sizes else "dense"
-    return Column(column_name(group[0].name), sizes, stored, _describe(group, layout))
+    attrs = _describe(group, layout)
+    return Column(column_name(group[0].name), sizes, stored, attrs, axes=named)
 
 
 def choose_stored(tensor: tf.Tensor, dtype: StoredDtype) -> tf.DType:
