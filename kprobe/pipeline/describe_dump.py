@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from kprobe.dumps.ragged_rows import RaggedRows
@@ -13,9 +14,12 @@ from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     from kprobe.dumps.reader import Dump
 
+# The names of so many samples are told, and those of so many are read at a time.
+_NAMED, _READ = 3, 1 << 16
 _OF_DATASETS = ("layer", "layer_class", "tensor", "layout")
 
 
@@ -78,6 +82,8 @@ def _describe(dump: Dump) -> dict[str, Any]:
         "samples": rows,
         "committed": dump.committed,
         "left_out": dump.count_left_out(),
+        "first_samples": dump.describe_samples(0, _NAMED)["sample"].tolist(),
+        "labels": dump.count_labels(),
         "started": _format_time(dump.started),
         "finished": _format_time(dump.finished) if dump.complete else None,
         "datasets": [_describe_dataset(dump, name, rows) for name in dump.columns],
@@ -90,15 +96,48 @@ def _describe_dataset(dump: Dump, name: str, rows: int | None) -> dict[str, Any]
     # Of rows that differ in shape, how many axes they have is known.
     ragged = isinstance(dataset, RaggedRows)
     shape = [rows, *[None] * dataset.shapes.shape[1]] if ragged else list(dataset.shape)
-    if not ragged and dataset.attrs.get("layout") != "weight":
+    by_sample = dataset.attrs.get("layout") != "weight"
+    if by_sample:
         shape[0] = rows
     return {
         "addresses": list(dataset.attrs["addresses"]),
         "dataset": name,
         "dtype": dataset.dtype.name,
         "shape": shape,
+        "bytes": _count_bytes(dataset, dump.committed if by_sample else None),
         **{key: dataset.attrs[key] for key in _OF_DATASETS if key in dataset.attrs},
     }
+
+
+def _count_bytes(dataset: Any, rows: int | None) -> int:
+    """Count the bytes of a number of rows; None for what has no rows."""
+    if isinstance(dataset, RaggedRows):
+        return dataset.count_bytes(rows or 0)
+    return int(
+        dataset.nbytes if rows is None else rows * prod(dataset.shape[1:]) * dataset.dtype.itemsize
+    )
+
+
+def describe_samples(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Tell what is known of each committed sample of a dump, one after the other.
+
+    Args:
+        path: The dump, which may be one that isn't complete.
+
+    Yields:
+        Its number and name, and its label and why it was left out, "" if it wasn't, where the dump
+        has them.
+
+    Raises:
+        DumpError: It can't be read.
+    """
+    with open_dump(path) as dump:
+        for start in range(0, dump.committed, _READ):
+            known = dump.describe_samples(start, start + _READ)
+            known.pop("valid", None)
+            lists = [values.tolist() for values in known.values()]
+            for row, values in enumerate(zip(*lists, strict=True), start):
+                yield {"row": row, **dict(zip(known, values, strict=True))}
 
 
 def _format_time(seconds: float) -> str:

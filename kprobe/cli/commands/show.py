@@ -11,7 +11,7 @@ from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.printing import print_line
-from kprobe.cli.rendering.stored_dump import show_dump
+from kprobe.cli.rendering.stored_dump import show_dump, show_samples
 
 
 @click.command(cls=Command)
@@ -22,17 +22,26 @@ from kprobe.cli.rendering.stored_dump import show_dump
     is_flag=True,
     help="Print the command that made it, as a file for `kprobe dump --config`.",
 )
+@click.option(
+    "--samples",
+    "each_sample",
+    is_flag=True,
+    help="List the samples instead: number, name, label and why it was left out, as far as known.",
+)
 @verbose_option
-def show(dump: str, as_json: bool, as_config: bool, **_verbose: bool) -> None:
+def show(dump: str, as_json: bool, as_config: bool, each_sample: bool, **_verbose: bool) -> None:
     """Show what a dump is: what it holds, what it was made from, how and when.
 
     DUMP may also be one that isn't complete, NAME.partial. Nothing is loaded but the file.
     """
-    from kprobe.pipeline.describe_dump import describe_dump, recall_job
+    from kprobe.pipeline.describe_dump import describe_dump, describe_samples, recall_job
 
-    if as_json and as_config:
-        raise click.UsageError("Expected either --json or --as-config.")
+    for given, flag in ((as_json, "--json"), (each_sample, "--samples")):
+        if given and as_config:
+            raise click.UsageError(f"Expected either {flag} or --as-config.")
     if as_config:
         print_line(write_config(dump_command, recall_job(dump)))
+    elif each_sample:
+        show_samples(describe_samples(dump), as_json)
     else:
         show_dump(describe_dump(dump), as_json)

@@ -13,6 +13,12 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
+def count_samples(number: int, left_out: int | None) -> str:
+    """Write a number of samples, and how many of them couldn't be read, if any."""
+    without = f" ({left_out:,} left out)" if left_out else ""
+    return count(number, "sample") + without
+
+
 def format_bytes(size: float) -> str:
     """Write a number of bytes for people, in powers of ten: 12.8 MB."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.rendering.formatting import count, format_bytes
+from kprobe.cli.rendering.formatting import count, count_samples, format_bytes
 from kprobe.cli.rendering.printing import print_json, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ def show_receipt(receipt: Receipt, name: str, as_json: bool, costs: Mapping[str,
         costs: What else the JSON is to hold.
     """
     if as_json:
-        print_json(asdict(receipt) | {"output": str(receipt.output), **costs})
+        known = asdict(receipt)
+        # Called as `kprobe show` calls them.
+        first = {"output": str(receipt.output), "samples": known.pop("rows")}
+        print_json({**first, **{k: v for k, v in known.items() if k != "output"}, **costs})
     else:
         say(_summarize(receipt, name))
 
@@ -49,9 +52,8 @@ def _summarize(receipt: Receipt, output: str) -> str:
     rows = receipt.rows - receipt.resumed
     rate = rows / receipt.seconds
     rest = f"the last {rows:,} of " if receipt.resumed else ""
-    without = f" ({receipt.left_out:,} couldn't be read)" if receipt.left_out else ""
     return (
-        f"{output}: {rest}{count(receipt.rows, 'sample')}{without} of "
+        f"{output}: {rest}{count_samples(receipt.rows, receipt.left_out)} of "
         f"{count(receipt.datasets, 'dataset')}, "
         f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
         f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.config_file import name_options
-from kprobe.cli.rendering.formatting import count, format_bytes, format_shape
+from kprobe.cli.rendering.formatting import count, count_samples, format_bytes, format_shape
 from kprobe.cli.rendering.printing import print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+_LABELS_SHOWN = 8
 
 
 def show_dump(known: Mapping[str, Any], as_json: bool) -> None:
@@ -35,15 +38,14 @@ def _print(found: Mapping[str, Any]) -> None:
         ],
         numbers=set(),
     )
-    state = "complete"
-    if not found["complete"]:
-        state = f"not complete, the first {found['committed']:,} are right"
-    if found["left_out"]:
-        state += f", {found['left_out']:,} of them couldn't be read"
-    samples = found["samples"]
+    names = found["first_samples"]
+    more = found["committed"] > len(names)
+    stored = format_bytes(sum(dataset["bytes"] for dataset in found["datasets"]))
     facts = {
-        "samples": f"{'nobody knows how many' if samples is None else count(samples, 'sample')}, "
-        f"{state}",
+        "samples": _tell_state(found),
+        "names": ", ".join(names) + (", …" if more else ""),
+        "labels": _list_labels(found["labels"] or {}),
+        "datasets": f"{count(len(found['datasets']), 'dataset')}, {stored}",
         "model": " ".join(_known(found, "model", "model_sha256")),
         "inputs": ", ".join(
             f"{entry['input']}: {entry['source']}" for entry in found.get("inputs", [])
@@ -59,6 +61,7 @@ def _print(found: Mapping[str, Any]) -> None:
                 ("kprobe_version", "kprobe "),
                 ("keras", ""),
                 ("tensorflow_version", "tensorflow "),
+                ("format_version", "format "),
             )
             if key in found
         ),
@@ -67,6 +70,30 @@ def _print(found: Mapping[str, Any]) -> None:
     for name, text in facts.items():
         if text:
             print_line(f"{name + ':':<10}{text}")
+
+
+def show_samples(records: Iterable[Mapping[str, Any]], as_json: bool) -> None:
+    """Print what is known of each sample, a line each, as `describe_samples` gives it."""
+    if as_json:
+        print_json(list(records))
+        return
+    for record in records:
+        print_line("\t".join(map(str, record.values())))
+
+
+def _tell_state(found: Mapping[str, Any]) -> str:
+    """Say how many samples there are, and how many of them are right."""
+    samples, left_out = found["samples"], found["left_out"]
+    if found["complete"]:
+        return f"{count_samples(samples, left_out)}, complete"
+    of = "nobody knows how many" if samples is None else count(samples, "sample")
+    return f"{of}, not complete: {count_samples(found['committed'], left_out)} committed"
+
+
+def _list_labels(labels: Mapping[str, int]) -> str:
+    """List the classes of labels, each with the number of its samples."""
+    shown = [f"{number:,} {label}" for label, number in islice(labels.items(), _LABELS_SHOWN)]
+    return ", ".join([*shown, "…"] if len(labels) > len(shown) else shown)
 
 
 def _find_options(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kprobe.dumps.contents import Column
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.sink import Sink
 
@@ -39,7 +40,7 @@ class Receipt:
         rows: Samples in the dump.
         left_out: How many of them couldn't be read, and have no values.
         resumed: How many of them an earlier run had written.
-        datasets: Datasets written.
+        datasets: Datasets of activations and weights written.
         written: Bytes of activations and weights written.
         seconds: Wall time of reading, computing and writing.
         bottleneck: What the run waited for most: "reading", "computing" or "writing".
@@ -99,10 +100,22 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
-    fixed = plan.row_bytes * sink.writer.covered
-    everything = sum(column.count_bytes(sink.writer.covered) for column in plan.columns)
-    written = sink.taken_bytes + everything - fixed
+    written = _count_written(plan, sink, resumed)
     return _sum_up(plan, sink, resumed=resumed, written=written, seconds=ended - began, waits=waits)
+
+
+def _list_stored(plan: Plan) -> list[Column]:
+    """List the columns that hold tensors: not labels, nor which samples were left out."""
+    return [column for column in plan.columns if "addresses" in column.attrs]
+
+
+def _count_written(plan: Plan, sink: DumpSink, resumed: int) -> int:
+    """Count the bytes of activations and weights that were written behind those resumed."""
+    rows, stored = sink.writer.covered, _list_stored(plan)
+    row_bytes = sum(column.row_bytes for column in stored)
+    beside = (plan.row_bytes - row_bytes) * (rows - resumed)
+    whole = sum(column.count_bytes(rows) for column in stored) - row_bytes * rows
+    return sink.taken_bytes - beside + whole
 
 
 def _sum_up(
@@ -123,7 +136,7 @@ def _sum_up(
         rows=rows,
         left_out=left_out,
         resumed=rows if resumed is None else resumed,
-        datasets=len(plan.columns),
+        datasets=len(_list_stored(plan)),
         written=written,
         seconds=seconds,
         bottleneck=max(waits, key=lambda stage: waits[stage], default=""),

@@ -48,9 +48,7 @@ def test_an_unfinished_dump_is_shown(kprobe_here):
     done = kprobe_here("dump", DIGITS, *arguments, "--stop-after", "0.2s")
     assert done.exit_code == 75
     shown = kprobe_here("show", "a.h5.partial").stdout
-    assert re.search(
-        r"samples:  100,000 samples, not complete, the first [\d,]+ are right\n", shown
-    )
+    assert re.search(r"samples:  100,000 samples, not complete: [\d,]+ samples committed\n", shown)
     found = json.loads(kprobe_here("show", "a.h5.partial", "--json").stdout)
     assert 0 < found["committed"] < found["samples"]
     assert found["finished"] is None
@@ -60,6 +58,55 @@ def test_an_unfinished_dump_is_shown(kprobe_here):
         "a.h5.partial holds what was written of it\n"
     )
     assert done.exit_code == 2
+
+
+def make_folders():
+    """Images of two classes, one of which can't be read."""
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(("cats/a.png", "cats/b.png", "dogs/c.png", "dogs/dü.png")):
+        Path(f"pets/{name}").parent.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(f"pets/{name}")
+        if number == 1:
+            Path(f"pets/{name}").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(9))
+
+
+def test_the_last_line_and_show_say_the_same_and_each_sample_is_listed(kprobe_here):
+    make_folders()
+    arguments = ["--layers", "features,digit", "--input", "pets", "--labels-from-folders"]
+    arguments += ["--on-error", "skip", "-o", "a.h5"]
+    done = kprobe_here("dump", DIGITS, *arguments)
+    assert done.exit_code == 3, done.stderr
+    counts = "4 samples (1 left out) of 2 datasets, 1.2 kB in "
+    assert f"\nkprobe: a.h5: {counts}" in done.stderr
+    told = json.loads(kprobe_here("dump", DIGITS, *arguments, "--overwrite", "--json").stdout)
+    shown = kprobe_here("show", "a.h5").stdout
+    found = json.loads(kprobe_here("show", "a.h5", "--json").stdout)
+    assert "samples:  4 samples (1 left out), complete\n" in shown
+    assert "datasets: 2 datasets, 1.2 kB\n" in shown
+    assert "labels:   2 cats, 2 dogs\n" in shown
+    assert (told["samples"], told["left_out"]) == (found["samples"], found["left_out"]) == (4, 1)
+    assert told["datasets"] == len(found["datasets"]) == 2
+    stored = 4 * (64 + 10) * 4
+    assert told["written"] == sum(dataset["bytes"] for dataset in found["datasets"]) == stored
+    assert found["labels"] == {"cats": 2, "dogs": 2}
+    with kprobe.open_dump("a.h5") as dump:
+        names, reasons = dump.sample.tolist(), dump.reason.tolist()
+    assert names[3].endswith("dü.png")
+    assert (found["first_samples"], found["format_version"]) == (names[:3], 2)
+    assert f"names:    {', '.join(names[:3])}, …\n" in shown
+    assert re.search(r"^versions:.* format 2$", shown, re.MULTILINE)
+    records = json.loads(kprobe_here("show", "a.h5", "--samples", "--json").stdout)
+    labels = ["cats", "cats", "dogs", "dogs"]
+    assert [[*record.values()] for record in records] == [
+        [row, name, label, reason]
+        for row, (name, label, reason) in enumerate(zip(names, labels, reasons, strict=True))
+    ]
+    assert bool(reasons[1])
+    listed = kprobe_here("show", "a.h5", "--samples").stdout.splitlines()
+    assert listed == ["\t".join(map(str, record.values())) for record in records]
+    refused = kprobe_here("show", "a.h5", "--samples", "--as-config")
+    assert (refused.exit_code, refused.stdout) == (2, "")
 
 
 STREAM = """
@@ -79,7 +126,8 @@ def test_an_unfinished_dump_of_unknown_length_is_shown(kprobe_here):
     assert done.exit_code == 2
     # The places of its rows take gigabytes to read.
     shown = kprobe_here("show", "a.h5.partial").stdout
-    assert "samples:  nobody knows how many, not complete, the first 20 are right\n" in shown
+    assert "samples:  nobody knows how many, not complete: 20 samples committed\n" in shown
+    assert "names:    given.py:batches[0], given.py:batches[1], given.py:batches[2], …\n" in shown
     assert "(?,10)" in shown
     found = json.loads(kprobe_here("show", "a.h5.partial", "--json").stdout)
     assert (found["samples"], found["committed"], found["left_out"]) == (None, 20, 0)
