@@ -43,7 +43,7 @@ def reporting(ctx: click.Context | None) -> Iterator[None]:
         code = READER_GONE
     except click.ClickException as error:
         with _telling():
-            for line in explain_usage(error):
+            for line in explain_usage(error, _make_speller(_find_context(error) or ctx)):
                 say(line)
         code = error.exit_code
     except KprobeError as error:
@@ -62,6 +62,10 @@ def reporting(ctx: click.Context | None) -> Iterator[None]:
         return
     _let_go()
     raise click.exceptions.Exit(code)
+
+
+def _find_context(error: click.ClickException) -> click.Context | None:
+    return error.ctx if isinstance(error, click.UsageError) else None
 
 
 def _telling() -> AbstractContextManager[None]:

@@ -8,28 +8,59 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kprobe.errors import AddressError
+from kprobe.errors import AddressError, KprobeError
 from kprobe.image_options import ImageOptions
 from kprobe.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _PREPROCESSING = ("preprocess", "scale", "mean", "std")
 _IMAGES = ("resize", "fit", "interpolation", "channels")
 
 
-def check_layers(options: Mapping[str, Any]) -> None:
+def find_layer_faults(
+    _ctx: click.Context, options: Mapping[str, Any]
+) -> Iterator[click.UsageError]:
     """Check that layers are asked for in one way, and that stdin is read once.
 
-    Raises:
-        click.UsageError: Both or neither of --layers and --all are given, or both --layers and
-            --input are to be read from stdin.
+    Yields:
+        Both or neither of --layers and --all are given, or both --layers and --input are to be read
+        from stdin.
     """
+    if "layers" not in options:
+        return
     if bool(options["layers"]) == options["every"]:
-        raise click.UsageError("Expected either --layers or --all.")
+        received = "both" if options["every"] else "neither"
+        yield click.UsageError(f"Expected either --layers or --all, received {received}.")
     if "-" in options["layers"] and "-" in options["inputs"]:
-        raise click.UsageError("--layers - and --input - both want stdin.")
+        yield click.UsageError("--layers - and --input - both want stdin.")
+
+
+def find_job_faults(
+    _ctx: click.Context, options: Mapping[str, Any]
+) -> Iterator[click.UsageError | KprobeError]:
+    """Yield what is wrong with a job, as far as its settings and the names of files tell.
+
+    Args:
+        options: As for `collect_settings`. Whether layers are asked for isn't looked at.
+    """
+    from kprobe.pipeline.planning.job import make_job
+    from kprobe.pipeline.planning.precheck import find_missing
+
+    if options["model"] is None:
+        return
+    # What is read from stdin is left there.
+    layers = [text for text in options["layers"] if text != "-"]
+    settled = {**options, "layers": layers, "every": not layers}
+    try:
+        if options["output"] in (None, "-"):
+            settled["output"] = name_output(options["model"])
+        job = make_job(**collect_settings(settled))
+    except (click.UsageError, KprobeError) as error:
+        yield error
+    else:
+        yield from find_missing(job)
 
 
 def collect_settings(options: Mapping[str, Any]) -> dict[str, Any]:

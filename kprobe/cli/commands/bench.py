@@ -8,7 +8,7 @@ import click
 
 from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing, planned
-from kprobe.cli.job_settings import check_layers, name_output
+from kprobe.cli.job_settings import find_job_faults, find_layer_faults, name_output
 from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import loading_options, model_argument
@@ -35,6 +35,8 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
 
 @click.command(
     cls=Command,
+    check=find_layer_faults,
+    look_on=find_job_faults,
     epilog="For example: kprobe bench vgg16.keras --layers block3_conv3 --input images/ "
     "--batch-size 8,32 -o /data/acts.h5",
 )
@@ -74,7 +76,6 @@ def bench(**options: Any) -> None:
     the same time, as a dump does. Only temporary files are written, beside where the dump would
     be: up to half a gigabyte, removed at the end.
     """
-    check_layers(options)
     begin_computing(options["verbose"])
     sizes = options["batch_sizes"]
     with planned(

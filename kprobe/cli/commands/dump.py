@@ -11,7 +11,7 @@ from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing, planned
 from kprobe.cli.config_file import config_option, put_rivals_aside
 from kprobe.cli.destination import goes_to_stdout, opening_output
-from kprobe.cli.job_settings import check_layers
+from kprobe.cli.job_settings import find_job_faults, find_layer_faults
 from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import model_argument, model_options
@@ -27,12 +27,29 @@ from kprobe.cli.rendering.receipt import show_receipt, show_unread
 from kprobe.cli.stdio import own_stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kprobe.pipeline.planning.plan import Plan
 
 _LEFT_OUT = 3  # the exit code of a dump whose samples couldn't all be read
 
 
-@click.command(cls=Command)
+def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageError]:
+    """Refuse options that want the same, such as of stdin or stdout."""
+    put_rivals_aside(ctx, options)
+    if options.get("output") == "-" and not options.get("dry_run"):
+        if own_stdout().isatty():
+            yield click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
+        if options["as_json"]:
+            yield click.UsageError("--json and -o - both want stdout.")
+        if options.get("profile"):
+            yield click.UsageError("--profile and -o - both want stdout.")
+        if options["resume"]:
+            yield click.UsageError("-o - leaves nothing that --resume could continue.")
+    yield from find_layer_faults(ctx, options)
+
+
+@click.command(cls=Command, check=_check, look_on=find_job_faults)
 @model_argument
 @selection_options
 @sample_options
@@ -76,8 +93,6 @@ def dump(ctx: click.Context, /, **options: Any) -> None:
     (lstm[0]), a layer's weight (conv5_3:kernel), each with a name of its own where wanted
     (features=avg_pool). `kprobe ls MODEL` lists them.
     """
-    put_rivals_aside(ctx, options)
-    _check_streams(options)
     begin_computing(options["verbose"])
     as_json, quiet = options["as_json"], options["quiet"]
     # What isn't written needs no permission.
@@ -102,20 +117,6 @@ def dump(ctx: click.Context, /, **options: Any) -> None:
         if not quiet:
             show_unread(plan.samples.faults.values())
         ctx.exit(_LEFT_OUT)
-
-
-def _check_streams(options: dict[str, Any]) -> None:
-    """Refuse options that want the same of stdin or stdout."""
-    if goes_to_stdout(options):
-        if own_stdout().isatty():
-            raise click.UsageError("-o - writes HDF5, which is not for a terminal: pipe it.")
-        if options["as_json"]:
-            raise click.UsageError("--json and -o - both want stdout.")
-        if options["profile"]:
-            raise click.UsageError("--profile and -o - both want stdout.")
-        if options["resume"]:
-            raise click.UsageError("-o - leaves nothing that --resume could continue.")
-    check_layers(options)
 
 
 def _profile(plan: Plan, options: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from kprobe.cli.command_class import Command
@@ -13,8 +15,17 @@ from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.printing import print_line
 from kprobe.cli.rendering.stored_dump import show_dump, show_samples
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-@click.command(cls=Command)
+
+def _check(_ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageError]:
+    for name, flag in (("as_json", "--json"), ("each_sample", "--samples")):
+        if options[name] and options["as_config"]:
+            yield click.UsageError(f"Expected either {flag} or --as-config, received both.")
+
+
+@click.command(cls=Command, check=_check)
 @click.argument("dump", type=File())
 @json_option("Print all that is known as JSON.")
 @click.option(
@@ -36,9 +47,6 @@ def show(dump: str, as_json: bool, as_config: bool, each_sample: bool, **_verbos
     """
     from kprobe.pipeline.describe_dump import describe_dump, describe_samples, recall_job
 
-    for given, flag in ((as_json, "--json"), (each_sample, "--samples")):
-        if given and as_config:
-            raise click.UsageError(f"Expected either {flag} or --as-config.")
     if as_config:
         print_line(write_config(dump_command, recall_job(dump)))
     elif each_sample:

@@ -8,6 +8,7 @@ from kprobe.addresses.resolve import resolve
 from kprobe.dumps.partial import check_output
 from kprobe.errors import KprobeError, merge_errors
 from kprobe.gate.refuse import check_safe
+from kprobe.inputs.locating import parse_location
 from kprobe.inputs.opening import check_there, open_samples
 from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.file import ModelFile
@@ -64,6 +65,26 @@ def precheck(
     if errors:
         raise merge_errors(errors)
     return samples
+
+
+def find_missing(job: Job) -> list[KprobeError]:
+    """Find which files of a job aren't there, or hold no model; none is loaded."""
+    from kprobe.models.load import find_source
+
+    texts = job.samples.texts or []
+    paths = [parse_location(text, ()) for text in texts]
+    checks: list[Callable[[], Any]] = [lambda: find_source(job.model)]
+    # Code isn't run.
+    checks += [
+        lambda: check_there([str(p.path) for p in paths if p.path is not None and not p.function])
+    ]
+    errors = []
+    for check in checks:
+        try:
+            check()
+        except KprobeError as error:
+            errors.append(error)
+    return errors
 
 
 def samples_can_wait(job: Job) -> bool:
