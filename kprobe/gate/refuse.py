@@ -142,6 +142,17 @@ def list_registered_names(model_file: Checked) -> set[str]:
     }
 
 
+def list_owners(model_file: Checked, name: str) -> list[str]:
+    """List the layers whose configs have a name among their values, as "layer 'dense'"."""
+    owners: dict[str, None] = {}
+    for item, owner, _ in _walk_objects(model_file.objects):
+        if any(
+            name == value or (isinstance(value, list) and name in value) for value in item.values()
+        ):
+            owners[owner] = None
+    return [*owners]
+
+
 def _walk_objects(config: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, bool]]:
     """Yield every dict of a config, the layer it belongs to, and whether it is a layer."""
     # Loaded with compile=False, the model's own compile_config is never looked at; those of

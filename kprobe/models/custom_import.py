@@ -8,16 +8,22 @@ from collections import Counter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import KprobeError, ModelError
+from kprobe.errors import Hint, KprobeError, ModelError, Setting
 from kprobe.gate.allowed_tensorflow import allows_activation
+from kprobe.gate.refuse import list_owners
 from kprobe.importing import import_source, is_of_library, looking_beside
 from kprobe.models.custom import read_custom_objects
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from types import ModuleType
 
+    from kprobe.gate.refuse import Checked
     from kprobe.models.custom import CustomObjects, GivenObjects
+
+# What Python calls every function that has no name, and what older files keep of one.
+_NAMELESS = "<lambda>"
 
 # What the import of each module put into a Keras's registry, by the names there. A second import
 # puts nothing there.
@@ -67,6 +73,41 @@ def find_aliases(library: ModuleType, wanted: Collection[str]) -> dict[str, Any]
     return {name: function for name, function in aliases.items() if name in wanted}
 
 
+def check_lambdas(given: CustomObjects, model_file: Checked) -> None:
+    """Check that it is clear which function a file means that names a lambda.
+
+    Args:
+        given: What the user gave, which was imported.
+        model_file: The file.
+
+    Raises:
+        ModelError: The file names one, and several are given.
+    """
+    owners = list_owners(model_file, _NAMELESS)
+    found: dict[int, str] = {}
+    for part in given.parts:
+        if not isinstance(part, str):
+            if _NAMELESS in part:  # said in so many words
+                found = {}
+            continue
+        for name, value in vars(_import_source(part)).items():
+            if getattr(value, "__name__", None) == _NAMELESS and _may_be_meant(name, value):
+                code = getattr(value, "__code__", None)
+                line = "" if code is None else f":{code.co_firstlineno}"
+                found.setdefault(id(value), f"{name} ({part}{line})")
+    if owners and len(found) > 1:
+        raise ModelError(
+            f"{list_names(owners, 8)} of the model has a function that its file calls only "
+            f"{_NAMELESS}, and the custom objects have {len(found)} of them: "
+            f"{list_names([*found.values()], 8)}",
+            hint=Hint(
+                "give the one that is meant alone, in a file of its own, or write the others with "
+                "`def`: ",
+                Setting("custom_objects", "FILE.py", python=f'{{"{_NAMELESS}": ...}}'),
+            ),
+        )
+
+
 def _find_objects(
     source: str, library: ModuleType | None, wanted: Collection[str]
 ) -> dict[str, Any]:
@@ -87,7 +128,7 @@ def _find_objects(
     names = {id(value): name for name, value in registered.items()}
     objects: dict[str, Any] = {}
     for name, value in found.items():
-        if not name.startswith("__") and callable(value) and not _is_of_others(value):
+        if _may_be_meant(name, value):
             objects[name] = value
             objects.setdefault(names.get(id(value), name), value)
     short = Counter(name.rpartition(">")[2] for name in put_in)
@@ -128,6 +169,10 @@ def _is_module_in(module: ModuleType, name: str) -> bool:
         return importlib.util.find_spec(f"{module.__name__}.{name}") is not None
     except (ImportError, ValueError):  # it is no package
         return False
+
+
+def _may_be_meant(name: str, value: Any) -> bool:
+    return not name.startswith("__") and callable(value) and not _is_of_others(value)
 
 
 def _is_of_others(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 
 import h5py
 import pytest
@@ -202,3 +203,75 @@ def test_what_a_file_imports_from_the_standard_library_is_not_the_models(tmp_pat
     with pytest.raises(UnsafeModelError, match=r"names subprocess\.Popen"):
         load_source(path, custom_objects=[str(source)])
     assert not (tmp_path / "written").exists()
+
+
+# --- functions without a name ------------------------------------------------------------------
+
+
+@pytest.fixture(params=["tf_keras .h5", "keras .h5"])
+def nameless(request, tmp_path):
+    """Save a model whose activation's name is that of every lambda, as Keras 2 wrote it."""
+    library, suffix = request.param.split(" ")
+    k = pytest.importorskip(library)
+    dense = k.layers.Dense(3, use_bias=False, kernel_initializer="identity", name="d")
+    path = tmp_path / f"model{suffix}"
+    with warnings.catch_warnings(action="ignore"):  # Keras's, when it saves a variable
+        k.Sequential([k.Input((3,)), dense]).save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][-1]["config"]["activation"] = "<lambda>"
+        file.attrs["model_config"] = json.dumps(config)
+    return path
+
+
+TENTH, HALF = "tenth = lambda x: x * 0.1\n", "half = lambda x: x * 0.5\n"
+
+
+def scale(model):
+    import numpy as np
+
+    return float(model(np.eye(3, dtype="f4"))[1, 1])
+
+
+def test_one_function_without_a_name_is_the_one_that_is_meant(nameless, tmp_path):
+    source = tmp_path / "swirl_lambda.py"
+    source.write_text(
+        f"{TENTH}also = tenth\n_other = lambda x: x\ndef half(x):\n    return x / 2\n"
+    )
+    assert scale(load_source(nameless, custom_objects=[str(source)])) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("parts", [[TENTH + HALF], [TENTH, HALF], [HALF, "\n" + TENTH]])
+def test_two_functions_without_a_name_are_refused_and_named(nameless, tmp_path, parts):
+    sources = []
+    for number, text in enumerate(parts):
+        sources.append(str(tmp_path / f"swirl_lambdas_{number}.py"))
+        (tmp_path / f"swirl_lambdas_{number}.py").write_text(text)
+    with pytest.raises(ModelError) as caught:
+        load_source(nameless, custom_objects=sources)
+    places = [
+        f"{name} ({source}:{text[: text.index(name)].count(chr(10)) + 1})"
+        for source, text in zip(sources, parts, strict=True)
+        for name in ("tenth", "half")
+        if name in text
+    ]
+    assert str(caught.value).startswith(
+        "layer 'd' of the model has a function that its file calls only <lambda>, and the custom "
+        f"objects have 2 of them: {', '.join(places)}"
+    )
+    assert "alone, in a file of its own" in str(caught.value)
+
+
+def test_of_two_functions_without_a_name_one_may_be_said_to_be_meant(nameless, tmp_path):
+    source = tmp_path / "swirl_chosen.py"
+    source.write_text(TENTH + HALF)
+    chosen = {"<lambda>": lambda x: x * 0.2}
+    assert scale(load_source(nameless, custom_objects=[str(source), chosen])) == pytest.approx(0.2)
+
+
+def test_functions_without_a_name_do_not_matter_where_the_model_names_none(tmp_path):
+    k = pytest.importorskip("tf_keras")
+    source = tmp_path / "swirl_unused.py"
+    source.write_text(TENTH + HALF)
+    k.Sequential([k.Input((3,)), k.layers.Dense(3, "relu")]).save(tmp_path / "model.keras")
+    assert load_source(tmp_path / "model.keras", custom_objects=[str(source)]).layers

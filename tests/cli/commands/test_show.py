@@ -220,7 +220,7 @@ def test_what_was_in_memory_cannot_be_named(kprobe_here, digits_cnn, digits):
 def test_a_dump_is_shown_in_one_form(kprobe_here, old_dump):
     done = kprobe_here("show", "a.h5", "--json", "--as-config")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "kprobe: expected either --json or --as-config\n"
+    assert done.stderr == "kprobe: expected either --json or --as-config, received both\n"
 
 
 def test_a_dump_that_does_not_say_how_it_was_made_is_shown_all_the_same(kprobe_here, old_dump):
