@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
 
 import kprobe
 from kprobe.errors import KprobeError, ModelError
@@ -408,6 +410,27 @@ def test_a_damaged_directory_is_said(tmp_path, content, fault):
     (tmp_path / "saved_model.pb").write_bytes(content)
     with pytest.raises(ModelError, match=fault):
         read_model_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("node", "fault"),
+    [
+        ({"node_id": 10**6}, "its keras_metadata.pb is of another model"),
+        ({"metadata": "[]"}, "its Keras metadata isn't that of an object"),
+        ({"metadata": "{"}, "Expecting property name enclosed in double quotes: "),
+    ],
+)
+def test_keras_metadata_that_is_not_the_models_is_said(functional, tmp_path, node, fault):
+    path = shutil.copytree(functional[1], tmp_path / "m")
+    file = path / "keras_metadata.pb"
+    metadata = SavedMetadata.FromString(file.read_bytes())
+    for name, value in node.items():
+        setattr(metadata.nodes[0], name, value)
+    file.write_bytes(metadata.SerializeToString())
+    with pytest.raises(ModelError) as caught:
+        read_model_file(path)
+    assert caught.value.faults[0].startswith(f"{path} is a damaged SavedModel: {fault}")
+    assert caught.value.hint == "copy or save the model again"
 
 
 def test_a_directory_that_is_none_and_a_file_with_a_signature_are_said(tmp_path, samples):

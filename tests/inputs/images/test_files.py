@@ -63,6 +63,15 @@ def load(paths, size=(24, 32)):
     return np.stack([keras.utils.img_to_array(image) for image in images])
 
 
+def test_a_folder_of_damaged_images_is_said_with_the_first_of_them():
+    for name in ("tree/b.png", "tree/a.jpg"):
+        save(name).write_bytes(b"no image")
+    with pytest.raises(InputError) as caught:
+        read("tree", FREE)
+    (fault,) = caught.value.faults
+    assert fault.startswith("tree: no image can be read; a.jpg: ")
+
+
 NEAREST = ImageOptions(interpolation="nearest")
 
 
