@@ -8,7 +8,7 @@ r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
     path      = step { "/" step }      step = ( name | glob ) [ "@" ( number | "*" ) ]
               | "type:" class  |  "at:" position in model.layers
               | "re:" regex    (full match on the path; reaches to the end of the argument)
-    port      = "in" | "out" | "mask"
+    port      = "in" | "out" | "mask" | "scores"      scores: those of attention
     weight    = its name, or the last steps of its path where one name fits several; or a glob
     index     = Python index or slice into several outputs, or the key of a dict output
 
@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from kprobe.errors import AddressError
 
-Port = Literal["in", "out", "mask"]
+Port = Literal["in", "out", "mask", "scores"]
 Index = int | slice | str | None
 
 
@@ -121,7 +121,7 @@ def parse_address(text: str) -> Address:
     path, index = _parse_index(place)
     path, port = _parse_port(place, path)
     address = replace(_parse_path(place, path), alias=alias, index=index)
-    if port in ("in", "out", "mask"):
+    if port in get_args(Port):
         return replace(address, port=cast("Port", port))
     if index is not None:
         raise AddressError(
@@ -214,7 +214,8 @@ def _parse_port(place: str, path: str) -> tuple[str, str]:
         )
     if not all(port.split("/")):
         raise AddressError(
-            f"{place!r}: expected :in, :out, :mask or the name of a weight, received :{port}"
+            f"{place!r}: expected :in, :out, :mask, :scores or the name of a weight, received "
+            f":{port}"
         )
     return head, port
 

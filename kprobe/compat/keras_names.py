@@ -23,6 +23,18 @@ INITIALIZED = PrivateAttribute(
 )
 
 # What layers and models say of themselves.
+COMPUTE_ATTENTION = PrivateAttribute(
+    "_compute_attention",
+    "an attention layer with several heads",
+    "finds the attention scores that a call doesn't return",
+    _BOTH,
+)
+APPLY_SCORES = PrivateAttribute(
+    "_apply_scores",
+    "an attention layer",
+    "finds the attention scores that a call doesn't return",
+    _BOTH,
+)
 FLATTEN_LAYERS = PrivateAttribute(
     "_flatten_layers", "a layer", "lists the layers inside a layer", _BOTH
 )

@@ -78,17 +78,41 @@ def _replaced_call(owner: type, run: RunCall) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def layer_returns_noted(note: Callable[[Any, Any], None]) -> Iterator[None]:
+    """Inside the block, tell what a layer of Keras 3 returns: that is when its outputs have masks.
+
+    Args:
+        note: Is given the layer and its outputs.
+    """
+    if "keras" not in sys.modules:
+        yield
+        return
+    owner = sys.modules["keras"].layers.Layer
+    original = owner.__call__
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = original(self, *args, **kwargs)
+        note(self, outputs)
+        return outputs
+
+    with patched("__call__", call, owner):
+        yield
+
+
+@contextlib.contextmanager
 def inner_calls_replaced(layer: Any, run: RunCall) -> Iterator[None]:
     """Inside the block, run something else where a wrapper calls its layer past `__call__`.
 
-    Keras 3's TimeDistributed runs `self.layer.call(...)`.
+    Keras 3's TimeDistributed runs `self.layer.call(...)`. In tf_keras, only a mask is computed so.
 
     Args:
         layer: The wrapper; of another layer nothing is changed.
         run: What runs in the place of the call of the layer within.
     """
     inner = getattr(layer, "layer", None)
-    if type(layer).__name__ != "TimeDistributed" or inner is None:
+    of_keras_3 = hasattr(layer, "symbolic_call")
+    if type(layer).__name__ != "TimeDistributed" or inner is None or not of_keras_3:
         yield
         return
     original = inner.call

@@ -194,6 +194,8 @@ def _merge_iterations(records: Sequence[Record]) -> list[Record]:
             graph=first.graph,
             inputs=_stack([r.inputs for r in group], [iterations[id(r)] for r in group]),
             outputs=_stack([r.outputs for r in group], [iterations[id(r)] for r in group]),
+            masks=_stack([r.masks for r in group], [iterations[id(r)] for r in group]),
+            scores=_stack([r.scores for r in group], [iterations[id(r)] for r in group]),
             is_input=first.is_input,
         )
         merged[key] = record

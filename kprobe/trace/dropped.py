@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from kprobe.addresses.calls import DroppedCall
+from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import CommandText
 from kprobe.graphdef.functions import functions_of
 from kprobe.graphdef.liveness import find_ancestors, find_needed, is_in_vectorized_map
@@ -58,15 +60,17 @@ class Sorting:
         self._needed = {"": {operation.name for operation in trace.live}}
 
     def keep(self) -> list[Record]:
-        """Give the calls that the model's outputs depend on, those around them, and their inputs.
+        """Give the calls that have tensors to fetch, those around them, and their inputs.
 
-        Some layers call others only to learn a shape (a masked RNN its cell), and Keras builds
-        throw-away graphs of its own.
+        Keras builds throw-away graphs of its own, and calls layers only to learn a shape or a mask.
+        What the model itself calls is kept, whether or not its outputs depend on it.
         """
+        trials = self._find_trials()
         kept = {
             id(record)
             for record in self._records
-            if record.parent is None or any(self._is_live(t) for t in _tensors(record))
+            if record.parent is None
+            or (id(record) not in trials and any(self._is_reached(t) for t in _tensors(record)))
         }
         for record in reversed(self._records):
             if id(record) in kept and record.parent is not None:
@@ -110,10 +114,43 @@ class Sorting:
             dropped[call] = None
         return list(dropped)
 
+    def _find_trials(self) -> set[int]:
+        """Give the ids of calls that are made to learn a shape or a mask, and of those inside.
+
+        No output depends on them, and the same layer is called in earnest: an RNN calls its cell
+        once ahead of the loop; of a model inside a wrapper, tf_keras computes the mask by calling
+        its layers, which aren't the wrapper's own.
+        """
+        live = {id(r) for r in self._records if any(self._is_live(t) for t in _tensors(r))}
+        by_layer: dict[int, list[Record]] = defaultdict(list)
+        for record in self._records:
+            if id(record) in live:
+                by_layer[id(record.layer)].append(record)
+        trials: set[int] = set()
+        for record in self._records:
+            around = record.parent
+            if around is None or record.is_input or id(record) in live:
+                continue
+            others = by_layer[id(record.layer)]
+            if (
+                id(around) in trials
+                or any(r.parent is around and r.graph is not record.graph for r in others)
+                or (any(_is_inside(r, around) for r in others) and not _owns(around, record))
+            ):
+                trials.add(id(record))
+        return trials
+
+    def _is_reached(self, tensor: tf.Tensor) -> bool:
+        """Tell whether a tensor has a value, wherever it lies."""
+        trace = self._trace
+        if trace.is_leftover(tensor) or trace.is_framed(tensor):
+            return False
+        return trace.has_way(tensor.graph)
+
     def _is_live(self, tensor: tf.Tensor) -> bool:
         """Tell whether the model's outputs depend on a tensor, wherever it lies."""
         graph, trace = tensor.graph, self._trace
-        if trace.is_leftover(tensor) or trace.is_framed(tensor):
+        if not self._is_reached(tensor):
             return False
         if graph is not trace.graph:
             way = trace.find_way(graph)
@@ -156,6 +193,22 @@ class Sorting:
             for attr, function in functions_of(node)
             if attr == "cond"
         }
+
+
+def _is_inside(record: Record, around: Record) -> bool:
+    """Tell whether a call lies in another, with a third between them."""
+    outer = record.parent.parent if record.parent is not None else None
+    while outer is not None and outer is not around:
+        outer = outer.parent
+    return outer is around
+
+
+def _owns(around: Record, record: Record) -> bool:
+    """Tell whether a layer that is called is one of the caller's own."""
+    if not FLATTEN_LAYERS.is_in(around.layer):
+        return False
+    own = FLATTEN_LAYERS.find(around.layer)(recursive=False, include_self=False)
+    return any(layer is record.layer for layer in own)
 
 
 def _tensors(record: Record) -> list[tf.Tensor]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from kprobe.addresses.grammar import Address, Step
 from kprobe.addresses.resolve import Target, resolve
-from kprobe.compat.keras_names import MASK
 from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.naming import list_names
 from kprobe.trace.dropped import VECTORIZED, hint_at_vectorized
@@ -109,6 +108,9 @@ def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
     port = "" if address.port == "out" else f":{address.port}"
     place = call.address + port
     parts = _port(call, address.port)
+    if not parts and address.port == "scores":
+        # A layer without attention may have a weight of that name.
+        return _fetch_weights(replace(address, port="out", weight="scores"), [call], trace)
     if not parts:
         raise AddressError(f"{place!r} has no tensor")
     chosen = _choose(place, parts, address.index)
@@ -163,8 +165,9 @@ def _port(call: TracedCall, port: str) -> Sequence[Part]:
     if port == "in":
         keys = range(len(call.inputs)) if len(call.inputs) > 1 else [None]
         return list(zip(keys, call.inputs, strict=False))
-    masks = [(key, MASK.read(tensor)) for key, tensor in call.outputs]
-    return [(key, mask) for key, mask in masks if mask is not None]
+    if port == "scores":
+        return [] if call.scores is None else [(None, call.scores)]
+    return call.masks
 
 
 def _choose(place: str, parts: Sequence[Part], index: Index) -> Sequence[Part]:

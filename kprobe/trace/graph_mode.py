@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import when_switched_off
-from kprobe.compat.keras_names import HISTORY, MASK, NODES_BY_DEPTH
+from kprobe.compat.keras_names import HISTORY, NODES_BY_DEPTH
 from kprobe.compat.tensorflow_names import CAPTURE, CONTROL_FLOW_CONTEXT
 from kprobe.errors import ModelError
 from kprobe.graphdef.extract import extract
@@ -207,6 +207,7 @@ def _find_nodes(model: Any) -> Iterator[Record]:
                 continue
             record = Record(node.layer, node.layer.name, None, graph, [], outputs=node.outputs)
             record.inputs = tf.nest.flatten(node.input_tensors)
+            record.note_masks()
             name = outputs[0].op.name
             begun = re.match(rf"(.*?\b{re.escape(record.name)}(_\d+)?)/", name)
             record.scope = begun[1] if begun else ""
@@ -236,8 +237,8 @@ def _cut_out(
     for record in records:
         outputs = [t for t in tf.nest.flatten(record.outputs) if isinstance(t, tf.Tensor)]
         if any(tensor.op in live for tensor in outputs):
-            masks = [MASK.read(tensor) for tensor in outputs]
-            tensors = [t for t in (*outputs, *masks, *record.inputs) if t is not None]
+            given = (*outputs, *record.masks, record.scores, *record.inputs)
+            tensors = [tensor for tensor in given if tensor is not None]
             wanted |= {edge_of(tensor): None for tensor in tensors if tensor.graph is graph}
     stops = {node.name for node in definition.node if node.op == "VarHandleOp"} - set(lost)
     definition, consumed = extract(definition, [*wanted, *updates], stops)
@@ -315,6 +316,8 @@ class _Copy:
                 record.parent = copies[id(original.parent or own)]
             record.inputs = [self._tensor(tensor) for tensor in record.inputs]
             record.outputs = tf.nest.map_structure(self._tensor, record.outputs)
+            record.masks = [self._tensor(mask) for mask in record.masks]
+            record.scores = self._tensor(record.scores)
             if record.graph is self._graph:
                 kept = [p for p in self._places[slice(*record.span)] if p is not None]
                 record.graph = self._copied
@@ -327,11 +330,7 @@ class _Copy:
             return tensor
         if tensor.op.name not in self._operations:
             return tensor
-        copy = self._operations[tensor.op.name].outputs[tensor.value_index]
-        mask = MASK.read(tensor)
-        if mask is not None:
-            MASK.write(copy, self._tensor(mask))
-        return copy
+        return self._operations[tensor.op.name].outputs[tensor.value_index]
 
 
 def _is_framed(operation: tf.Operation) -> bool:

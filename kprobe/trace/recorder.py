@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from kprobe.compat.attention_scores import scores_noted
 from kprobe.compat.keras_names import HISTORY, MASK
 from kprobe.compat.layer_calls import inner_calls_replaced
 from kprobe.compat.tensorflow_names import OPERATION_NUMBER, OUTER_GRAPH
@@ -30,6 +31,8 @@ class Record:
         graph: The graph the call ran in.
         inputs: The tensors that went in, flat, in the order of the arguments.
         outputs: What came out: a tensor, None, or a structure of them.
+        masks: The mask of each output, flat, None where there is none, as the layer returned them.
+        scores: The scores of a layer with attention, as it multiplies the values by them.
         scope: The name scope of its operations; "" for none.
         span: The positions in `graph` of the operations the call created, as a half-open range.
         scopes: The name scopes it was called in, of its graph and of those around it.
@@ -45,11 +48,21 @@ class Record:
     graph: tf.Graph
     inputs: list[tf.Tensor]
     outputs: Any = None
+    masks: Sequence[Any] = ()
+    scores: Any = None
     scope: str = ""
     span: tuple[int, int] = (0, 0)
     scopes: Sequence[str] = ()
     is_input: bool = False
     loops: tuple[tuple[int, int], ...] = ()
+
+    def note_masks(self) -> None:
+        """Note the masks that the outputs have at this moment."""
+        self.masks = [MASK.read(tensor) for tensor in tf.nest.flatten(self.outputs)]
+
+    def note_scores(self, scores: Any) -> None:
+        """Note the scores of the call's attention."""
+        self.scores = scores
 
 
 @dataclass(eq=False)
@@ -95,15 +108,29 @@ class Recorder:
         around, self._loops = self._loops, []
         try:
             self._record_inputs(record, args, kwargs)
-            with inner_calls_replaced(layer, self._run_inner):
+            with (
+                inner_calls_replaced(layer, self._run_inner),
+                scores_noted(layer, record.note_scores),
+            ):
                 outputs = call(*args, **kwargs)
         finally:
             self._open.pop()
             self._loops = around
         record.outputs = _give_own_tensors(outputs, record.inputs)
+        record.note_masks()
         record.span = (begin, graph.version)
         record.scope = outer if scoped else _find_scope(record, outer)
         return record.outputs
+
+    def note_masks(self, layer: Any, outputs: Any) -> None:
+        """Note the masks that a layer's call returns, if it was recorded.
+
+        Keras 3 sets them behind the part of the call that is recorded, and layers of attention
+        take them away again from what they are given.
+        """
+        record = next((r for r in reversed(self.records) if r.layer is layer), None)
+        if record is not None and record.outputs is outputs:
+            record.note_masks()
 
     @property
     def innermost(self) -> Any:
@@ -114,6 +141,7 @@ class Recorder:
         """Record what the innermost running call was given under the name of an input layer."""
         around = self._open[-1]
         record = Record(layer, layer.name, around, around.graph, [], tensor, is_input=True)
+        record.note_masks()
         self.records.append(record)
 
     def run_loop(self, loop: Callable[..., Any], body: Callable[..., Any]) -> Any:

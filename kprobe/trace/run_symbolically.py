@@ -157,13 +157,18 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
         step = (record.name, number if totals[key] > 1 else None)
         path = (*steps[id(record.parent)], step)
         steps[id(record)] = path
+        outputs = _flat(record.outputs)
+        flat = tf.nest.flatten(record.outputs)
+        masks = {id(tensor): mask for tensor, mask in zip(flat, record.masks, strict=False)}
         calls.append(
             TracedCall(
                 steps=path,
                 class_name=type(record.layer).__name__,
                 position=positions.get(id(record.layer)) if len(path) == 1 else None,
                 inputs=record.inputs,
-                outputs=_flat(record.outputs),
+                outputs=outputs,
+                masks=[(k, m) for k, t in outputs if (m := masks.get(id(t))) is not None],
+                scores=record.scores,
                 graph=record.graph,
                 scope=record.scope,
                 span=record.span,

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.calls import DroppedCall, LayerCall
-from kprobe.compat.keras_names import MASK
 from kprobe.compat.tensorflow_names import CACHED_GRAPH, FUNCTION_DEF_TO_GRAPH, FUNCTIONS
 from kprobe.errors import AddressError
 from kprobe.graphdef.functions import Entry, find_ways
@@ -28,6 +27,8 @@ class TracedCall(LayerCall):
         inputs: The tensors that went in, flat, in the order of the arguments.
         outputs: What came out, flat: the key of each part and the tensor. The key is None for
             a layer with one output, else its number, or its key in a dict.
+        masks: The mask of each output that has one, under the output's key.
+        scores: The scores of a layer with attention; None for other layers.
         graph: The graph the call ran in: the trace's own, or the body of a loop, a branch or a
             function in it.
         scope: The name scope of its operations, "" for none.
@@ -37,6 +38,8 @@ class TracedCall(LayerCall):
 
     inputs: Sequence[tf.Tensor]
     outputs: Sequence[tuple[int | str | None, tf.Tensor]]
+    masks: Sequence[tuple[int | str | None, tf.Tensor]]
+    scores: tf.Tensor | None
     graph: tf.Graph
     scope: str
     span: tuple[int, int]
@@ -53,7 +56,7 @@ class Trace:
             whose tensors have their values.
         inputs: The placeholder of each model input, by name.
         outputs: The model's own outputs, flat.
-        calls: Every layer call that the model's outputs depend on, in the order they began.
+        calls: Every layer call that has a tensor to fetch, in the order they began.
         dropped: The others, which have no tensor to fetch.
         variables: What stands for the variables of a session, by the names of their operations.
         framed: The names of the operations in loops of TensorFlow 1.
@@ -104,9 +107,9 @@ class Trace:
             is_outer = graph is self.graph
             ends = [] if is_outer else [*graph.outputs]
             for call in self.calls:
-                given = [tensor for _, tensor in call.outputs if tensor.graph is graph]
-                masks = [MASK.read(tensor) for tensor in given]
-                ends += [*given, *(mask for mask in masks if mask is not None)]
+                given = [tensor for _, tensor in (*call.outputs, *call.masks)]
+                given += [] if call.scores is None else [call.scores]
+                ends += [tensor for tensor in given if tensor.graph is graph]
             found = find_ancestors(ends, self.live if is_outer else ())
             leftovers = self._leftovers_in(graph)
             self._live[graph] = (

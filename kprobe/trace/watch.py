@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from kprobe.compat.eager_loops import functions_run_eagerly
-from kprobe.compat.layer_calls import layer_calls_replaced
+from kprobe.compat.layer_calls import layer_calls_replaced, layer_returns_noted
 from kprobe.compat.retrace import functions_traced_anew
 from kprobe.trace.copy_restored import restored_functions_copied
 from kprobe.trace.recorder import Recorder
@@ -35,5 +35,6 @@ def recording(*, eager: bool = False) -> Iterator[Recorder]:
         functions_run_eagerly(recorder.run_loop) if eager else functions_traced_anew(),
         restored_functions_copied(recorder),
         layer_calls_replaced(recorder.run),
+        layer_returns_noted(recorder.note_masks),
     ):
         yield recorder

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.globs import compile_glob
-from kprobe.compat.keras_names import MASK
 from kprobe.errors import AddressError
 from kprobe.naming import find_nearest, list_names
 
@@ -139,7 +138,8 @@ def _unknown(
     ports = {
         "in": any(getattr(call, "inputs", ()) for call in calls),
         "out": bool(tensors),
-        "mask": any(MASK.read(tensor) is not None for tensor in tensors),
+        "mask": any(getattr(call, "masks", ()) for call in calls),
+        "scores": any(getattr(call, "scores", None) is not None for call in calls),
     }
     # What several layers have in common is the last step.
     own = [w.name if len(calls) == 1 else w.path.rpartition("/")[2] for w in weights]

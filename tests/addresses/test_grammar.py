@@ -73,11 +73,12 @@ REFUSED = [
     ("conv5_3:0", "'conv5_3:0': a layer's outputs are numbered in brackets"),
     (
         "conv5_3:",
-        "'conv5_3:': expected :in, :out, :mask or the name of a weight, received :",
+        "'conv5_3:': expected :in, :out, :mask, :scores or the name of a weight, received :",
     ),
     (
         "conv5_3:cell/",
-        "'conv5_3:cell/': expected :in, :out, :mask or the name of a weight, received :cell/",
+        "'conv5_3:cell/': expected :in, :out, :mask, :scores or the name of a weight, received "
+        ":cell/",
     ),
     (
         "conv5_3:kernel[0]",

@@ -45,22 +45,63 @@ VECTORIZED = (
 HINT = "`kprobe ls MODEL probe --ops` lists the vectorised operations, named …/pfor/…"
 
 
-@KERASES
-@pytest.mark.parametrize("address", ["probe/unused", "unused", "probe/un*", "unused//MatMul"])
-def test_a_call_whose_result_is_thrown_away_is_answered_so(k, address):
+def throw_away(k):
+    """A model in which a layer's result is thrown away."""
     unused, used = (k.layers.Dense(4, name=name) for name in ("unused", "used"))
 
     def run(x):
         unused(x)
         return used(x)
 
-    model = wrap(k, run, unused, used)
-    assert refuse(model, address).faults == (f"'probe/unused' {UNUSED}",)
-    assert list(kprobe.function(model, "**").addresses) == ["seq", "probe", "probe/used"]
+    return wrap(k, run, unused, used), {"probe/unused": lambda: unused(STEPS)}
 
 
-@KERASES
-def test_calls_without_tensors_are_not_counted(k):
+def use_one_output(k):
+    """A nested model that gives two outputs, of which one is used."""
+    x = k.Input((7, 4))
+    outputs = {n: k.layers.Dense(2, name=f"{n}_last")(x) for n in ("used", "unused")}
+    inner = k.Model(x, outputs, name="inner")
+    i = k.Input((7, 4), name="seq")
+    model = k.Model(i, k.layers.Dense(1, name="last")(inner(i)["used"]))
+    unused = inner.get_layer("unused_last")
+    return model, {
+        "inner/unused_last": lambda: unused(STEPS),
+        "inner[unused]": lambda: unused(STEPS),
+    }
+
+
+def throw_away_in_functions(k):
+    """Layers whose results are thrown away in a function, a loop and a branch."""
+    parts = {n: k.layers.Dense(4, name=n) for n in ("function", "loop", "branch", "dead")}
+
+    def called(x):
+        parts["function"](x)
+        return x + 1.0
+
+    def step(n, x):
+        parts["loop"](x)
+        return n + 1, x + 1.0
+
+    def branch(x):
+        parts["branch"](x)
+        return x * 1.0
+
+    def run(x):
+        tf.function(lambda y: parts["dead"](y))(x)
+        x = tf.function(called)(x)
+        x = tf.while_loop(lambda n, _: n < 2, step, (0, x))[1]
+        return tf.cond(tf.reduce_sum(x) < 1e9, lambda: branch(x), lambda: x)
+
+    return wrap(k, run, *parts.values()), {
+        "probe/dead": lambda: parts["dead"](STEPS),
+        "probe/function": lambda: parts["function"](STEPS),
+        "probe/loop": lambda: np.stack([parts["loop"](STEPS + n) for n in (1.0, 2.0)]),
+        "probe/branch": lambda: np.asarray(parts["branch"](STEPS + 3.0))[None],
+    }
+
+
+def throw_away_calls(k):
+    """A layer that is called three times, of which the second call is used."""
     dense = k.layers.Dense(4, name="dense")
 
     def run(x):
@@ -69,10 +110,45 @@ def test_calls_without_tensors_are_not_counted(k):
         dense(x + 2.0)
         return y
 
-    model = wrap(k, run, dense)
-    np.testing.assert_allclose(fetch(model, "probe/dense"), dense(STEPS), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(fetch(model, "dense@0"), fetch(model, "dense"))
-    assert refuse(model, "dense@1").faults[0].startswith("no layer 'dense@1'")
+    return wrap(k, run, dense), {
+        f"probe/dense@{n}": lambda add=add: dense(STEPS + add)
+        for n, add in enumerate((1.0, 0.0, 2.0))
+    }
+
+
+@KERASES
+@pytest.mark.parametrize(
+    "make", [throw_away, use_one_output, throw_away_in_functions, throw_away_calls]
+)
+def test_a_call_whose_result_is_thrown_away_is_fetched_like_others(k, make):
+    model, expected = make(k)
+    model(STEPS)
+    computed = kprobe.function(model, list(expected), exact=True)(STEPS)
+    for address, compute in expected.items():
+        np.testing.assert_allclose(
+            computed[address], compute(), rtol=1e-5, atol=1e-6, err_msg=address
+        )
+
+
+@KERASES
+def test_what_is_thrown_away_is_among_all(k):
+    model, _ = throw_away(k)
+    every = kprobe.function(model, "**").addresses
+    assert list(every) == ["seq", "probe", "probe/unused", "probe/used"]
+    model, expected = use_one_output(k)
+    received = kprobe.activations(model, None, STEPS)
+    assert {*expected, "inner[used]", "inner/used_last", "last"} == set(received)
+
+
+@KERASES
+def test_layers_that_are_called_for_a_mask_alone_are_not_counted(k):
+    inner = k.Sequential([k.layers.Input((4,)), k.layers.Dense(3, name="dense")], name="inner")
+    i = k.Input((7, 4), name="seq")
+    model = k.Model(i, k.layers.TimeDistributed(inner, name="td")(k.layers.Masking()(i)))
+    found = [call.address for call in open_trace(model).calls if "dense" in call.address]
+    assert found == (
+        ["td/inner/dense"] if k is tf_keras else [f"td/inner@{n}/dense" for n in range(7)]
+    )
 
 
 @KERASES
