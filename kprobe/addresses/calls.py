@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
+
+_PLACE = re.compile("at:[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,11 @@ class LayerCall:
     def address(self) -> str:
         """The text that names this call and no other, e.g. "encoder@1/conv1"."""
         return "/".join(name if call is None else f"{name}@{call}" for name, call in self.steps)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether its layer has no name, and the last step says its place: "at:1"."""
+        return bool(self.steps) and _PLACE.fullmatch(self.steps[-1][0]) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,14 @@
 r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
 
-    address   = [ alias "=" ] place
-    place     = path [ ":" port ] [ "[" index "]" ]   a layer's output, or another port of it
+    address   = [ alias "=" ] tensor
+    tensor    = path [ ":" port ] [ "[" index "]" ]   a layer's output, or another port of it
               | path ":" weight                       a weight of a layer
               | path "//" operation [ ":" number ]    a tensor inside a layer
               | "//" operation [ ":" number ]         a tensor by its name in the graph
-    path      = step { "/" step }      step = ( name | glob ) [ "@" ( number | "*" ) ]
+    path      = step { "/" step }      step = ( name | glob | place ) [ "@" ( number | "*" ) ]
               | "type:" class  |  "at:" position in model.layers
               | "re:" regex    (full match on the path; reaches to the end of the argument)
+    place     = "at:" number           a layer that has no name, inside another
     port      = "in" | "out" | "mask" | "scores"      scores: those of attention
     weight    = its name, or the last steps of its path where one name fits several; or a glob
     index     = Python index or slice into several outputs, or the key of a dict output
@@ -143,6 +144,8 @@ _ALIAS = re.compile(r"^\s*([^\W\d][\w.\-]*)=(?!=)")
 # As many digits as a position can have, and not all that `isdigit` takes: ² is no number.
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _INDEX = re.compile(r"^(.*)\[([^\[\]]*)\]$", re.DOTALL)
+# A path to a layer that has no name: `at:1` alone is read as a position.
+_PLACED = re.compile(r".*/at:[0-9]{1,18}(@([0-9]{1,18}|\*))?", re.DOTALL)
 _SLICE = re.compile(r"^(-?[0-9]{1,18})?:(-?[0-9]{1,18})?(?::(-?[0-9]{1,18})?)?$")
 
 
@@ -163,7 +166,7 @@ def _parse_operation(place: str, alias: str | None, path: str, operation: str) -
 def _parse_path(place: str, path: str) -> Address:
     if path.startswith("type:"):
         return Address(place, type=path[5:])
-    if path.startswith("at:"):
+    if path.startswith("at:") and "/" not in path:
         try:
             return Address(place, position=int(path[3:]))
         except ValueError:
@@ -195,6 +198,8 @@ def _parse_index(place: str) -> tuple[str, Index]:
 
 
 def _parse_port(place: str, path: str) -> tuple[str, str]:
+    if _PLACED.fullmatch(path):
+        return path, "out"
     prefix = re.match(r"(type:|at:)?", path)
     body = path[prefix.end() :] if prefix else path
     name, colon, port = body.rpartition(":")

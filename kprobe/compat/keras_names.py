@@ -35,6 +35,12 @@ APPLY_SCORES = PrivateAttribute(
     "finds the attention scores that a call doesn't return",
     _BOTH,
 )
+NAME = PrivateAttribute(
+    "_name", "a layer", "gives a layer the name that its model's file has for it", _KERAS_2
+)
+VARIABLE_PATH = PrivateAttribute(
+    "_path", "a variable", "lets a weight's path say the names that its layers have", _KERAS_3
+)
 FLATTEN_LAYERS = PrivateAttribute(
     "_flatten_layers", "a layer", "lists the layers inside a layer", _BOTH
 )
@@ -96,6 +102,30 @@ INITIALIZED_SESSION = PrivateName(
 )
 
 # Loading and saving.
+FIRST_NAME = PrivateName(
+    "src.engine.base_layer",
+    "Layer._init_set_name",
+    "notes which layers are named by Keras, and not by a file",
+    _KERAS_2,
+)
+DESERIALIZE = PrivateName(
+    "src.saving.serialization_lib",
+    "deserialize_keras_object",
+    "gives layers the names that a model's config has for them, before they are built",
+    _BOTH,
+)
+LOAD_SAVED_LAYERS = PrivateName(
+    "src.saving.legacy.saved_model.load",
+    "KerasObjectLoader.load_layers",
+    "gives the layers of a SavedModel the names that it has for them",
+    _KERAS_2,
+)
+DESERIALIZE_OLD = PrivateName(
+    "src.legacy.saving.saving_utils",
+    "model_from_config",
+    "gives layers of HDF5 files the names that the model's config has for them",
+    _KERAS_3,
+)
 SAFE_MODE = PrivateName(
     "src.saving.serialization_lib",
     "SafeModeScope",

@@ -131,6 +131,11 @@ CONTROL_OUTPUTS = PrivateAttribute(
     "keeps what a function restored from a SavedModel does besides its results",
 )
 
+# Variables.
+VARIABLE_NAME = PrivateAttribute(
+    "_handle_name", "a variable", "lets a weight's path say the names that its layers have"
+)
+
 # What TensorFlow writes.
 TENSOR_PROTO = PrivateName(
     "core.framework.tensor_pb2", "TensorProto", "reads tensors that a TFRecord holds as bytes"

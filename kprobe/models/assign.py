@@ -305,7 +305,13 @@ def _load_places(
     def has_path(_self: Any, path: str) -> bool:
         return any(f"{known}/".startswith(f"{path}/") for known in (*sources, *left))
 
-    store = _make_store(library, get=get, has_path=has_path)
+    names = stored.find_names()
+
+    def find_name(_self: Any, path: str) -> str | None:
+        around = names.get(sources.get(path, path))
+        return around[-1] if around else None
+
+    store = _make_store(library, get=get, has_path=has_path, find_name=find_name)
     load = LOAD_STATE.find(library)
     if library.__name__ == "keras":
         failed: dict[int, tuple[Any, Exception]] = {}

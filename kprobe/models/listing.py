@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.calls import LayerCall
 from kprobe.errors import ModelError
 from kprobe.models.file import NOT_BY_KERAS, choose_signature
 from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape
+from kprobe.models.network_names import is_numbered
 from kprobe.models.shapes import LEAF_CLASSES, Shapes, infer_shape
 from kprobe.models.weight_list import WeightList, list_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from kprobe.models.file import ModelFile
     from kprobe.models.saved_model import SignatureTensor
@@ -78,35 +79,34 @@ def list_layers(model_file: ModelFile, *, parameters: bool = True) -> list[Layer
         ) from None
 
 
+def find_untold(model_file: ModelFile) -> list[str]:
+    """Find what has layers inside of which a file tells neither the names nor the order.
+
+    Returns:
+        The names of such layers; "" for a subclassed model as a whole. They are known when the
+        model is loaded.
+
+    Raises:
+        ModelError: The file's weights are damaged.
+    """
+    return list(list_weights(model_file).untold) if model_file.format == "keras" else []
+
+
 def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:
     saved = model_file.saved
     if saved is not None and not (saved.is_keras and model_file.signature is None):
         chosen = choose_signature(model_file, model_file.signature).signature
         return _list_signature(saved.signatures[chosen or ""])
     network = read_network(model_file.config)
+    weights = None
+    if parameters or network is None or not network.is_certain:
+        weights = list_weights(model_file, network)
+        network = weights.network or network
+    told = _Told(weights, model_file, parameters)
     if network is None:
-        weights = list_weights(model_file)
-        if saved is not None:
-            return [
-                LayerEntry(
-                    steps=((layer.path[0], None),),
-                    class_name=layer.class_name,
-                    parameters=_count_parameters(weights, layer.path),
-                )
-                for layer in saved.find_layers()
-                if len(layer.path) == 1
-            ]
-        return [
-            LayerEntry(
-                steps=((path[0], None),),
-                class_name="",
-                parameters=_count_parameters(weights, path),
-            )
-            for path in sorted(weights.layers)
-        ]
-    sizes = _Sizes(list_weights(model_file, network)) if parameters else None
+        return list(_list_told((), (), told))
     entries: list[LayerEntry] = []
-    for entry in _list_network(network, _infer_all(network, None, {}), (), (), sizes):
+    for entry in _list_network(network, _infer_all(network, None, {}), (), (), told):
         entries.append(entry)
         if len(entries) > MAX_ENTRIES:
             raise ModelError(
@@ -134,23 +134,37 @@ def _list_signature(tensors: Sequence[SignatureTensor]) -> list[LayerEntry]:
     ]
 
 
-class _Sizes:
-    """The parameters below each path of layer names."""
+class _Told:
+    """What the weights of a file tell of its layers, by their paths of names.
 
-    def __init__(self, weights: WeightList) -> None:
-        self._told = weights.layers
+    Args:
+        weights: The weights; None where they weren't looked at.
+        model_file: The file.
+        parameters: Whether parameters are counted.
+    """
+
+    def __init__(self, weights: WeightList | None, model_file: ModelFile, parameters: bool) -> None:
+        self.by_step = model_file.keras_major >= 3
+        saved = model_file.saved.find_layers() if model_file.saved is not None else []
+        self.classes = {layer.path: layer.class_name for layer in saved}
+        self.counts = weights is not None and parameters
+        self._told = weights.layers if weights is not None and parameters else frozenset()
+        self._inside: dict[tuple[str, ...], dict[str, None]] = {}
+        for path in weights.inside if weights is not None else ():
+            self._inside.setdefault(path[:-1], {})[path[-1]] = None
         self._totals: dict[tuple[str, ...], int] = {}
-        for weight in weights.weights:
+        for weight in weights.weights if weights is not None else ():
             for depth in range(1, len(weight.layer) + 1):
                 path = weight.layer[:depth]
                 self._totals[path] = self._totals.get(path, 0) + weight.size
 
-    def look_up(self, path: tuple[str, ...]) -> int | None:
+    def count(self, path: tuple[str, ...]) -> int | None:
+        """Count the parameters of a layer; None where the file doesn't tell."""
         return self._totals.get(path, 0) if path in self._told else None
 
-
-def _count_parameters(weights: WeightList, path: tuple[str, ...]) -> int:
-    return sum(weight.size for weight in weights.weights if weight.layer[: len(path)] == path)
+    def list_inside(self, path: tuple[str, ...]) -> list[str]:
+        """List the names of the layers right inside one that isn't a model."""
+        return [*self._inside.get(path, ())]
 
 
 @dataclass(frozen=True)
@@ -173,35 +187,98 @@ def _list_network(
     shapes: _NetworkShapes,
     steps: _Steps,
     path: tuple[str, ...],
-    sizes: _Sizes | None,
+    told: _Told,
 ) -> Iterator[LayerEntry]:
     position = 0
     for layer in network.layers:
         here = (*path, layer.name)
-        # An operation has none.
-        parameters = None if sizes is None else sizes.look_up(here) if layer.in_layers else 0
         for call in range(len(layer.calls)):
             number = call if len(layer.calls) > 1 else None
             now = (*steps, (layer.name, number))
-            yield LayerEntry(
-                steps=now,
-                class_name=layer.class_name,
-                position=position if layer.in_layers and not steps else None,
-                output_shape=shapes.calls.get((layer.name, call)),
-                parameters=parameters,
-                depth=len(steps),
-                is_input=layer.is_input,
-                dtype=_read_dtype(layer.config) if layer.is_input else None,
-                optional=layer.is_input and bool(layer.config.get("optional")),
-                tells_inside=layer.network is not None
-                or layer.is_input
-                or layer.is_operation
-                or layer.class_name in LEAF_CLASSES,
-            )
+            shape = shapes.calls.get((layer.name, call))
+            place = position if layer.in_layers and not steps else None
+            yield _make_entry(layer, now, here, told, position=place, output_shape=shape)
             if layer.network is not None:
                 inner = shapes.inner[layer.name, call]
-                yield from _list_network(layer.network, inner, now, here, sizes)
+                yield from _list_network(layer.network, inner, now, here, told)
+            else:
+                yield from _list_below(layer, shape, now, here, told)
         position += layer.in_layers
+
+
+def _make_entry(
+    layer: Layer, now: _Steps, here: tuple[str, ...], told: _Told, **known: Any
+) -> LayerEntry:
+    return LayerEntry(
+        steps=now,
+        class_name=layer.class_name,
+        # An operation has none.
+        parameters=told.count(here) if layer.in_layers else 0 if told.counts else None,
+        depth=len(now) - 1,
+        is_input=layer.is_input,
+        dtype=_read_dtype(layer.config) if layer.is_input and not layer.is_implied else None,
+        optional=layer.is_input and bool(layer.config.get("optional")),
+        tells_inside=layer.network is not None
+        or layer.is_input
+        or layer.is_operation
+        or layer.class_name in LEAF_CLASSES,
+        **known,
+    )
+
+
+def _list_below(
+    layer: Layer, shape: Shapes | None, steps: _Steps, path: tuple[str, ...], told: _Told
+) -> Iterator[LayerEntry]:
+    """List the layers inside one that isn't a model: those of its config, then all others told."""
+    names = told.list_inside(path)
+    known = {inner.name for inner in layer.wrapped if inner.is_named}
+    wrapped = []
+    for inner in layer.wrapped:
+        # The weights may have a name where the config has none, or a number more.
+        fitting = [name for name in names if name not in known and is_numbered(name, inner)]
+        alone = len(layer.wrapped) == 1 and len(names) == 1
+        if not inner.is_named and (fitting or alone):
+            inner = replace(inner, name=(fitting or names)[0])
+        wrapped.append(inner)
+    for inner in wrapped:
+        here = (*path, inner.name)
+        for number in _count_steps(layer, shape, told):
+            now = (*steps, (inner.name, number))
+            yield _make_entry(inner, now, here, told)
+            if inner.network is not None:
+                shapes = _infer_all(inner.network, None, {})
+                yield from _list_network(inner.network, shapes, now, here, told)
+            else:
+                yield from _list_below(inner, None, now, here, told)
+    yield from _list_told(steps, path, told, {inner.name for inner in wrapped})
+
+
+def _count_steps(layer: Layer, shape: Shapes | None, told: _Told) -> Sequence[int | None]:
+    """Number the calls that a wrapper makes of its layer, each time that it is called itself.
+
+    Keras 3's `TimeDistributed` calls it for each step, where it knows how many there are.
+    """
+    steps = shape[1] if isinstance(shape, tuple) and len(shape) > 1 else None
+    if layer.class_name == "TimeDistributed" and told.by_step and steps is not None and steps > 1:
+        return range(steps)
+    return [None]
+
+
+def _list_told(
+    steps: _Steps, path: tuple[str, ...], told: _Told, but: Collection[str] = ()
+) -> Iterator[LayerEntry]:
+    """List the layers that only the weights tell of, each once: they don't tell of its calls."""
+    for name in told.list_inside(path):
+        if name in but:
+            continue
+        now, here = (*steps, (name, None)), (*path, name)
+        yield LayerEntry(
+            steps=now,
+            class_name=told.classes.get(here, ""),
+            parameters=told.count(here),
+            depth=len(steps),
+        )
+        yield from _list_told(now, here, told)
 
 
 def _infer_all(

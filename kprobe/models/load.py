@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
 from kprobe.compat.late_reading import read_late
 from kprobe.errors import Hint, ModelError, Setting
@@ -22,6 +23,7 @@ from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.custom_import import check_lambdas, find_aliases, find_custom_objects
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
+from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.network import read_network
 from kprobe.models.spec import ModelSpec
@@ -146,6 +148,17 @@ def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe
             objects.setdefault(name, objects[name.rpartition(">")[2]])
     if not unsafe:
         check_safe(file, registered=objects)
+    objects_of_saved = {} if file.saved is None else file.saved.keras
+    saved = {number: found.name for number, found in objects_of_saved.items()}
+    with names_kept(library, saved):
+        model = _build_model(file, library, major, objects, unsafe)
+    settle_unnamed(model)
+    return model
+
+
+def _build_model(
+    file: ModelFile, library: ModuleType, major: int, objects: dict[str, Any], unsafe: bool
+) -> Any:
     if not holds_weights(file):
         return _make_architecture(file, library, objects, unsafe)
     with (
@@ -160,6 +173,7 @@ def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe
                 model = library.models.load_model(
                     name, custom_objects=objects, compile=False, safe_mode=not unsafe
                 )
+            name_as_in_file(model, file)
             if file.format == "h5" and major < 3:
                 restore_behaviour(model, file.keras_version, file.backend)
             return model

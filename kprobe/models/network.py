@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from kprobe.models.weight_groups import to_snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Shape: TypeAlias = tuple[int | None, ...]
+
+# Where Keras's own wrappers keep the configs of the layers that they call.
+_WRAPPING = {
+    "Bidirectional": ("layer", "backward_layer"),
+    "RNN": ("cell",),
+    "SpectralNormalization": ("layer",),
+    "StackedRNNCells": ("cells",),
+    "TimeDistributed": ("layer",),
+}
+# The layers that Keras's own make themselves, of which no config says anything. One without a name
+# is called after its class, see `kprobe.models.layer_names`.
+_MADE = {
+    "MultiHeadAttention": (
+        ("query", "EinsumDense"),
+        ("key", "EinsumDense"),
+        ("value", "EinsumDense"),
+        ("gate", "EinsumDense"),
+        (None, "Softmax"),
+        (None, "Dropout"),
+        ("attention_output", "EinsumDense"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,10 @@ class Layer:
         node_offset: What its config counts its first call as, in Keras 2.
         mentions: Every tensor its calls refer to.
         build_shape: The shape it was built for, where that says more than the calls do.
+        is_named: Whether the config has a name for it; else `name` is its place, such as "at:0".
+        wrapped: The layers that it calls, as far as its config has them: for wrappers.
+        has_module: Whether the config says what module its class is of.
+        is_implied: Whether it is an input that the config doesn't list; its dtype isn't known.
     """
 
     name: str
@@ -58,6 +86,10 @@ class Layer:
     node_offset: int
     mentions: list[TensorRef]
     build_shape: Shape | None
+    is_named: bool = True
+    wrapped: tuple[Layer, ...] = ()
+    has_module: bool = True
+    is_implied: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +108,16 @@ class Network:
     sequential: bool
     build_shape: Shape | None
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether the config names every layer, and tells it from an operation."""
+        return all(
+            layer.is_named
+            and not (layer.is_operation and "name" in layer.config and not layer.has_module)
+            and (layer.network is None or layer.network.is_certain)
+            for layer in self.layers
+        )
+
 
 def read_network(entry: dict[str, Any]) -> Network | None:
     """Read a model's layers from its config.
@@ -92,11 +134,7 @@ def read_network(entry: dict[str, Any]) -> Network | None:
     if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
         return None
     if "input_layers" in config and "output_layers" in config:
-        layers = [
-            layer
-            for item in config["layers"]
-            if (layer := _read_layer(item, sequential=False)) is not None
-        ]
+        layers = _read_layers(config["layers"], sequential=False)
         return Network(layers, list(_find_refs(config["output_layers"])), False, None)
     # A Keras 3 `Pipeline` layer has `layers` as well, but isn't a model.
     if entry.get("class_name") in ("Sequential", "Functional", "Model") or (
@@ -120,28 +158,61 @@ def read_shape(value: object) -> Shape | None:
 
 
 def _read_sequential(items: list[Any], config: dict[str, Any]) -> Network:
-    layers = [layer for item in items if (layer := _read_layer(item, sequential=True)) is not None]
+    layers = _read_layers(items, sequential=True)
+    if layers and "batch_input_shape" in layers[0].config and not layers[0].is_input:
+        layers.insert(0, _imply_input(layers[0]))
     return Network(layers, [], True, read_shape(config.get("build_input_shape")))
 
 
-def _read_layer(item: object, *, sequential: bool) -> Layer | None:
+def _imply_input(first: Layer) -> Layer:
+    """Give the input that tf_keras makes of what the first layer of a Sequential takes."""
+    return Layer(
+        name=f"{first.name}_input",
+        class_name="InputLayer",
+        config={"batch_shape": first.config["batch_input_shape"]},
+        calls=[[]],
+        network=None,
+        is_input=True,
+        is_operation=False,
+        in_layers=False,
+        node_offset=0,
+        mentions=[],
+        build_shape=None,
+        is_implied=True,
+    )
+
+
+def _read_layers(items: list[Any], *, sequential: bool) -> list[Layer]:
+    """Read the layers of a model; one without a name is called after its place among them."""
+    layers: list[Layer] = []
+    place = 0
+    for item in items:
+        layer = _read_layer(item, f"at:{place}", sequential=sequential)
+        if layer is not None:
+            layers.append(layer)
+            place += layer.in_layers
+    return layers
+
+
+def _read_layer(item: object, place: str, *, sequential: bool) -> Layer | None:
     if not isinstance(item, dict):
         return None
     inner = item.get("config")
     config: dict[str, Any] = inner if isinstance(inner, dict) else {}
     name = item.get("name") or config.get("name")
     class_name = item.get("class_name")
-    if not isinstance(name, str) or not isinstance(class_name, str):
+    if not isinstance(class_name, str):
         return None
     class_name = class_name.rpartition(">")[2]
     is_input = class_name == "InputLayer"
+    is_named = isinstance(name, str)
     is_operation = _is_operation(item, config)
     network = read_network(item)
     nodes = item.get("inbound_nodes")
     nodes = nodes if isinstance(nodes, list) else []
     build = item.get("build_config")
     return Layer(
-        name=name,
+        name=str(name) if is_named else place,
         class_name=class_name,
         config=config,
         calls=[_read_inputs(node) for node in nodes] or [[]],
@@ -153,16 +224,56 @@ def _read_layer(item: object, *, sequential: bool) -> Layer | None:
         node_offset=_count_own_nodes(network),
         mentions=[ref for node in nodes for ref in _find_refs(node)],
         build_shape=read_shape(build.get("input_shape")) if isinstance(build, dict) else None,
+        is_named=is_named,
+        has_module=isinstance(item.get("module"), str),
+        wrapped=() if network is not None else tuple(_read_wrapped(class_name, config)),
     )
+
+
+def _read_wrapped(class_name: str, config: dict[str, Any]) -> Iterator[Layer]:
+    """Read the layers that one of Keras's wrappers calls from its config."""
+    keys = _WRAPPING.get(class_name, ())
+    items = [value for key in keys for value in _as_list(config.get(key))]
+    items += [
+        {"class_name": kind, "name": name, "config": {}}
+        for name, kind in _MADE.get(class_name, ())
+        if name != "gate" or config.get("use_gate")
+    ]
+    named = _name_both_ways if class_name == "Bidirectional" else list
+    for item in named(items):
+        layer = _read_layer(item, "", sequential=False)
+        if layer is None:
+            continue
+        # The only one of its class, as kprobe calls it where the file has no name for it.
+        yield layer if layer.is_named else replace(layer, name=to_snake_case(layer.class_name))
+
+
+def _name_both_ways(items: list[Any]) -> list[Any]:
+    """Name the layers of a `Bidirectional` as it does itself."""
+    if not items or not isinstance(items[0], dict) or not isinstance(items[0].get("config"), dict):
+        return []
+    config = items[0]["config"]
+    name = str(config.get("name"))
+    both = []
+    for way in ("forward_", "backward_"):
+        own = {**config, "name": way + name.removeprefix(way)}
+        both.append({**items[0], "config": own})
+    return [both[0], items[1] if len(items) > 1 else both[1]]
+
+
+def _as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _is_operation(item: dict[str, Any], config: dict[str, Any]) -> bool:
     module = item.get("module")
     if isinstance(module, str):
         return module.startswith(("keras.src.ops", "keras.ops"))
-    # HDF5 files of Keras 3 leave the module out; only layers say whether they are trainable.
+    # HDF5 files of Keras 3 leave the module out; only layers say whether they are trainable, but
+    # custom ones may not.
     return (
         "trainable" not in config
+        and "name" in config
         and item.get("class_name") != "InputLayer"
         and any(isinstance(node, dict) and "args" in node for node in item.get("inbound_nodes", []))
         and "layers" not in config

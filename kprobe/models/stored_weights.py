@@ -13,11 +13,18 @@ from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
 from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
 from kprobe.models.network import read_network
-from kprobe.models.weight_groups import OLD_CONTAINER, Tree, is_training, name_places, read_names
+from kprobe.models.weight_groups import (
+    OLD_CONTAINER,
+    Tree,
+    is_training,
+    name_from_outside,
+    name_places,
+    read_names,
+)
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
@@ -136,7 +143,7 @@ class StoredWeights:
 
         self.root.visititems(note)
         if noted:
-            return {place: _name_from_outside(place, noted) for place in noted}
+            return {place: name_from_outside(place, noted) for place in noted}
         try:
             network = read_network(read_model_file(self.path).config)
         except ModelError:  # it holds weights only
@@ -281,12 +288,6 @@ def _list_tree(network: Network) -> Tree:
         for layer in network.layers
         if layer.in_layers
     ]
-
-
-def _name_from_outside(place: str, noted: Mapping[str, str]) -> tuple[str, ...]:
-    parts = place.split("/")
-    around = ("/".join(parts[: count + 1]) for count in range(len(parts)))
-    return tuple(noted[outer] for outer in around if outer in noted)
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 # The layers of a model: each with its name, its class and, if it is a model, those inside.
 Tree: TypeAlias = "list[tuple[str, str, Tree | None]]"
@@ -31,13 +31,13 @@ def number_groups(class_names: Iterable[str]) -> list[str]:
     used: dict[str, int] = {}
     groups = []
     for class_name in class_names:
-        stem = _to_snake_case(class_name)
+        stem = to_snake_case(class_name)
         number = used[stem] = used.get(stem, -1) + 1
         groups.append(f"{stem}_{number}" if number else stem)
     return groups
 
 
-def _to_snake_case(name: str) -> str:
+def to_snake_case(name: str) -> str:
     """Turn a class's name into what Keras numbers the class's layers under."""
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
@@ -57,6 +57,18 @@ def name_places(
         if inside is not None:
             places |= name_places(inside, f"{place}/layers/", places[place])
     return places
+
+
+def name_from_outside(place: str, noted: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the names of the layers around a place, from the outermost inwards, its own last.
+
+    Args:
+        place: The place.
+        noted: The layers' names by their places.
+    """
+    parts = place.split("/")
+    around = ("/".join(parts[: count + 1]) for count in range(len(parts)))
+    return tuple(noted[outer] for outer in around if outer in noted)
 
 
 def find_around(place: str, places: Iterable[str]) -> str | None:

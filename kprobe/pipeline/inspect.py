@@ -9,7 +9,7 @@ from kprobe.addresses.resolve import find_nearest_classes, match_pattern, resolv
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import AddressError, Hint, KprobeError, Setting
 from kprobe.models.file import choose_signature, read_model_file
-from kprobe.models.listing import LayerEntry, list_layers
+from kprobe.models.listing import LayerEntry, find_untold, list_layers
 from kprobe.models.spec import ModelSpec
 from kprobe.naming import join_nearest
 
@@ -21,13 +21,28 @@ if TYPE_CHECKING:
     from kprobe.trace.trace import Trace
 
 
-def needs_loading(model: str) -> bool:
-    """Tell whether a model has to be loaded for its layers to be listed: one that code makes.
+def needs_loading(model: str, **settings: Any) -> bool:
+    """Tell whether a model is loaded for its layers to be listed.
+
+    One that code makes is. Of a model file only one that doesn't tell all its layers, where the
+    code of the others is given.
+
+    Args:
+        model: A model file, or code.
+        **settings: As for `list_model`.
 
     Raises:
         ModelError: It can't be a model.
     """
-    return ModelSpec(model=model).code is not None
+    spec = ModelSpec(model=model, custom_objects=settings.get("custom_objects", ()))
+    if spec.code is not None or not spec.custom:
+        return spec.code is not None
+    return bool(find_untold(read_model_file(model)))
+
+
+def find_untold_layers(model: str) -> list[str]:
+    """Find the layers of a model file whose own layers it doesn't tell; "" for the model."""
+    return [] if needs_loading(model) else find_untold(read_model_file(model))
 
 
 def list_layer_addresses(model: str) -> list[str]:
@@ -47,7 +62,7 @@ def list_model(
     inputs: Any = (),
     **settings: Any,
 ) -> Sequence[LayerEntry] | Mapping[str, Sequence[SignatureTensor]]:
-    """List the calls of a model's layers. Only a model that code makes is loaded.
+    """List the calls of a model's layers, loading it only where `needs_loading` says so.
 
     Args:
         model: A model file, or code.
@@ -65,7 +80,7 @@ def list_model(
         ModelError: The model can't be read or loaded.
     """
     spec = ModelSpec(model=model, **settings)
-    if spec.code:
+    if needs_loading(model, **settings):
         calls = _list_traced_layers(model, inputs=inputs, **settings)
     else:
         file = read_model_file(spec.model)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
+from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import NODES_BY_DEPTH
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.inputs.opening import open_samples
@@ -15,12 +16,13 @@ from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.assign import assign_weights
 from kprobe.models.code import Code
 from kprobe.models.file import ModelFile
+from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.graph_mode import is_graph_mode
 from kprobe.trace.graph_mode_variables import initialize_large
 from kprobe.trace.learn import is_built, learn_signature
-from kprobe.trace.model_inputs import list_optional, read_signature
+from kprobe.trace.model_inputs import library_of, list_optional, read_signature
 
 if TYPE_CHECKING:
     import contextlib
@@ -152,6 +154,8 @@ def complete(loaded: Loaded, samples: Samples | None, batch_size: int | None = N
 def _complete(loaded: Loaded, samples: Samples | None, batch_size: int | None) -> list[str]:
     model, source, spec = loaded.model, loaded.source, loaded.spec
     built = is_built(model)
+    if isinstance(source, ModelFile) and not built and samples is not None:
+        return _complete_file(loaded, source, samples, batch_size)
     if samples is not None:
         learn_signature(model, samples.peek(batch_size or 1))
     if spec.weights is not None:
@@ -159,8 +163,28 @@ def _complete(loaded: Loaded, samples: Samples | None, batch_size: int | None) -
     if isinstance(source, Code):
         return [f"no weights are given: the model is used as {source} left it"]
     if isinstance(source, ModelFile) and not holds_weights(source):
-        return [f"{source.path} has no weights: they are random"]
-    if isinstance(source, ModelFile) and samples is not None and not built:
-        # What wasn't built when the file was loaded was left without its weights.
-        assign_weights(model, source.path, partial=spec.random_weights)
+        return [_note_random(source)]
     return []
+
+
+def _note_random(source: ModelFile) -> str:
+    return f"{source.path} has no weights: they are random"
+
+
+def _complete_file(
+    loaded: Loaded, source: ModelFile, samples: Samples, batch_size: int | None
+) -> list[str]:
+    """Build a model that wasn't built when its file was loaded, and was left without weights."""
+    model, spec = loaded.model, loaded.spec
+    own = spec.weights is None and holds_weights(source)
+    # It has layers only now, and of these only its own file knows the names.
+    with names_kept(library_of(model), {}):
+        learn_signature(model, samples.peek(batch_size or 1))
+        if own:
+            assign_weights(model, source.path, partial=spec.random_weights)
+    if holds_weights(source):
+        name_as_in_file(model, source)
+    settle_unnamed(model)
+    if spec.weights is not None:
+        return [str(assign_weights(model, spec.weights, partial=spec.random_weights))]
+    return [] if own else [_note_random(source)]

@@ -207,7 +207,17 @@ def open_session(
         full = spec.fill_batches(size or compute.batch_size)
         samples = opened.enter_context(open_samples(full, describe_inputs(loaded.model, signature)))
     session = _trace(loaded, compute, spec, signature, samples)
+    notes = [*notes, *_note_places(session)]
     return replace(session, notes=notes, called=first is not None), samples
+
+
+def _note_places(session: Session) -> list[str]:
+    """Say which layers have addresses by their place."""
+    placed = list(dict.fromkeys(call.address for call in session.traced.calls if call.is_placed))
+    if not placed:
+        return []
+    source = session.loaded.spec.name
+    return [f"the file of {source} has no name for {list_names(placed, 4)}: `at:` gives the place"]
 
 
 @eagerly

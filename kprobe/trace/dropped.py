@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -13,6 +13,7 @@ from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import CommandText
 from kprobe.graphdef.functions import functions_of
 from kprobe.graphdef.liveness import find_ancestors, find_needed, is_in_vectorized_map
+from kprobe.models.layer_names import find_step, list_inside
 from kprobe.trace.composite import list_components
 from kprobe.trace.recorder import graphs_around
 
@@ -27,6 +28,7 @@ UNUSED = "is called, but no output of the model depends on it"
 SEVERAL = "lies in a function that runs in several places, and has a value in each"
 _CONDITION = "is called in the condition of a loop, whose tensors can't be fetched"
 _NO_TENSOR = "gives no tensor"
+UNCALLED = "isn't called as a layer: only its weights have addresses"
 FRAMED = "lies in a loop of TensorFlow 1, whose iterations have no tensors outside of it"
 FRAMED_HINT = "call tf.compat.v1.enable_control_flow_v2() before the model is built"
 VECTORIZED = (
@@ -93,7 +95,8 @@ class Sorting:
             if id(record) in kept or record.parent is None or record.is_input:
                 continue
             # Without numbers: those are for the calls that can be named.
-            path = (*paths.get(id(record.parent), ()), (record.name, None))
+            step = find_step(record.layer, record.parent.layer)
+            path = (*paths.get(id(record.parent), ()), (step, None))
             paths[id(record)] = path
             reason = self._explain(record)
             around: Record | None = record.parent
@@ -193,6 +196,48 @@ class Sorting:
             for attr, function in functions_of(node)
             if attr == "cond"
         }
+
+
+def describe_uncalled(
+    model: Any, calls: Sequence[LayerCall], dropped: Sequence[DroppedCall]
+) -> list[DroppedCall]:
+    """List the layers of a model that no call was recorded of. They have weights all the same.
+
+    Args:
+        model: The model.
+        calls: All calls that were recorded, as they are addressed, each with its layer.
+        dropped: Those without a tensor.
+    """
+    places: dict[int, tuple[tuple[str, int | None], ...]] = {id(model): ()}
+    for call in (*calls, *dropped):
+        places.setdefault(id(getattr(call, "layer", None)), call.steps)
+    taken = {tuple(name for name, _ in steps) for steps in places.values()}
+    found = []
+    pending = [model]
+    seen = {id(model)}
+    while pending:
+        around = pending.pop()
+        for position, layer in enumerate(list_inside(around)):
+            if id(layer) in seen:
+                continue
+            seen.add(id(layer))
+            pending.append(layer)
+            if id(layer) in places:
+                continue
+            steps = (*places[id(around)], (find_step(layer, around), None))
+            places[id(layer)] = steps
+            if tuple(name for name, _ in steps) in taken:
+                continue  # it can't be told from the one that is called
+            found.append(
+                DroppedCall(
+                    steps=steps,
+                    class_name=type(layer).__name__,
+                    position=position if around is model else None,
+                    reason=UNCALLED,
+                    layer=layer,
+                )
+            )
+    return found
 
 
 def _is_inside(record: Record, around: Record) -> bool:

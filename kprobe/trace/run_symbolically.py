@@ -12,9 +12,10 @@ import tensorflow as tf
 from kprobe.compat.eager_mode import eagerly
 from kprobe.compat.keras_names import FUNCTIONAL, INBOUND_NODES, NODES_BY_DEPTH
 from kprobe.errors import Hint, KprobeError, ModelError, Setting
+from kprobe.models.layer_names import find_step
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.composite import list_components, make_plain
-from kprobe.trace.dropped import Sorting
+from kprobe.trace.dropped import Sorting, describe_uncalled
 from kprobe.trace.graph_mode import is_graph_mode, trace_session
 from kprobe.trace.model_inputs import call_model
 from kprobe.trace.run_signature import run_signature
@@ -117,6 +118,9 @@ def _sort(records: Sequence[Record], result: Trace) -> Trace:
     result.calls.extend(number_calls(kept, result.model))
     addressed = zip([r for r in kept if r.parent is not None], result.calls, strict=True)
     result.dropped.extend(sorting.describe(addressed))
+    if not isinstance(result.model, SavedSignature):
+        uncalled = describe_uncalled(result.model, result.calls, result.dropped)
+        result.dropped.extend(uncalled)
     return result
 
 
@@ -135,7 +139,8 @@ def describe_failure(error: BaseException) -> str:
 
 def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
     """Give each call its path, counting the calls of each name within their enclosing call."""
-    totals = Counter((id(record.parent), record.name) for record in records)
+    names = {id(record): _name(record) for record in records}
+    totals = Counter((id(record.parent), names[id(record)]) for record in records)
     positions = {id(layer): i for i, layer in enumerate(getattr(model, "layers", []))}
     steps: dict[int, tuple[tuple[str, int | None], ...]] = {}
     counts: Counter[tuple[int, str]] = Counter()
@@ -145,7 +150,8 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
         if record.parent is None:
             steps[id(record)] = ()
             continue
-        key = (id(record.parent), record.name)
+        name = names[id(record)]
+        key = (id(record.parent), name)
         number = counts[key]
         counts[key] += 1
         if totals[key] > 1 and not (record.parent.layer is model and is_graph_mode(model)):
@@ -154,7 +160,7 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
                 orders[pair] = _find_order(record.parent.layer, record.layer)
             order = orders[pair]
             number = order[number] if len(order) == totals[key] else number
-        step = (record.name, number if totals[key] > 1 else None)
+        step = (name, number if totals[key] > 1 else None)
         path = (*steps[id(record.parent)], step)
         steps[id(record)] = path
         outputs = _flat(record.outputs)
@@ -177,6 +183,11 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
             )
         )
     return calls
+
+
+def _name(record: Record) -> str:
+    """Give what a call's layer is called in addresses."""
+    return record.name if record.parent is None else find_step(record.layer, record.parent.layer)
 
 
 def _find_order(model: Any, layer: Any) -> list[int]:

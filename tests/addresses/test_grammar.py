@@ -51,6 +51,16 @@ PARSED = [
     ("type:Conv2D:kernel", {"type": "Conv2D", "weight": "kernel"}),
     ("at:1:bias", {"position": 1, "weight": "bias"}),
     ("at:-1:cell/bias", {"position": -1, "weight": "cell/bias"}),
+    ("seq/at:1", {"steps": (Step("seq"), Step("at:1"))}),
+    ("seq/at:1@2", {"steps": (Step("seq"), Step("at:1", 2))}),
+    ("seq/at:1:in[0]", {"steps": (Step("seq"), Step("at:1")), "port": "in", "index": 0}),
+    ("seq/at:1:kernel", {"steps": (Step("seq"), Step("at:1")), "weight": "kernel"}),
+    ("at:1/d", {"steps": (Step("at:1"), Step("d"))}),
+    ("at:1/d:kernel", {"steps": (Step("at:1"), Step("d")), "weight": "kernel"}),
+    (
+        "x=at:1/at:0//BiasAdd",
+        {"alias": "x", "steps": (Step("at:1"), Step("at:0")), "operation": "BiasAdd"},
+    ),
 ]
 
 

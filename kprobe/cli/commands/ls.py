@@ -12,7 +12,7 @@ from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.samples import building_options
 from kprobe.cli.options.verbosity import verbose_option
-from kprobe.cli.rendering.model import show_model, show_operations
+from kprobe.cli.rendering.model import say_untold, show_model, show_operations
 
 
 @click.command(cls=Command)
@@ -44,11 +44,19 @@ def ls(
     the operations: then PATTERN is the address of layers, or of operations such as
     'ROI//*Suppression*'. A model given as code, FILE.py:CALLABLE, is always loaded.
     """
-    from kprobe.pipeline.inspect import list_model, list_model_operations, needs_loading
+    from kprobe.pipeline.inspect import (
+        find_untold_layers,
+        list_model,
+        list_model_operations,
+        needs_loading,
+    )
 
-    if ops or needs_loading(model):
+    loaded = needs_loading(model, **loading)
+    if ops or loaded:
         begin_computing(verbose)
     if ops:
         show_operations(list_model_operations(model, pattern, class_name, **loading), as_json)
-    else:
-        show_model(list_model(model, pattern, class_name, **loading), as_json)
+        return
+    show_model(list_model(model, pattern, class_name, **loading), as_json)
+    if not loaded:
+        say_untold(find_untold_layers(model))

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.rendering.formatting import format_shape, format_shapes, shorten
-from kprobe.cli.rendering.printing import print_json, print_table
+from kprobe.cli.rendering.printing import print_json, print_table, say
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,19 @@ def _show_layers(calls: Sequence[LayerEntry], as_json: bool) -> None:
         for call in calls
     ]
     print_table(("address", "class", "output", "parameters"), rows, numbers={"parameters"})
+    placed = list(dict.fromkeys(call.address for call in calls if call.is_placed))
+    if placed:
+        say(f"the file has no name for {list_names(placed, 4)}: `at:` gives the place of each")
+
+
+def say_untold(layers: Sequence[str]) -> None:
+    """Say which layers have layers inside that a file doesn't tell of."""
+    if layers:
+        owners = list_names([name or "the model" for name in layers], 4)
+        say(
+            f"the file doesn't name the layers inside {owners}: with --custom-objects FILE.py it "
+            "is loaded, and they are listed"
+        )
 
 
 def show_operations(operations: Sequence[Match], as_json: bool) -> None:

@@ -1,0 +1,254 @@
+"""A layer that is loaded answers to the name that it had when it was saved.
+
+What comes out of it is held against the layer that was saved, run by itself. Names are numbered
+from anew before a model is loaded, as in another process.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+import kprobe
+from kprobe.models.file import read_model_file
+from kprobe.models.listing import find_untold
+from kprobe.pipeline.inspect import list_model
+
+# Keras's, when it saves a variable; and tf_keras's, where a layer has no config.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),
+    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),
+]
+
+ROWS = np.random.default_rng(0).normal(size=(4, 3)).astype("f4")
+LIBRARIES = {"k3": keras, "k2": tf_keras}
+
+
+@functools.cache
+def make_layers(k):
+    """Layers whose config says nothing of their name."""
+
+    class Grow(k.layers.Layer):
+        """With weights, and made anew from its config alone."""
+
+        def build(self, shape):
+            random = k.initializers.RandomNormal(seed=len(shape))
+            self.kernel = self.add_weight(
+                shape=(int(shape[-1]), int(shape[-1])), initializer=random, name="kernel"
+            )
+
+        def call(self, x):
+            return x @ self.kernel
+
+        def get_config(self):
+            return {}
+
+    class Half(k.layers.Layer):
+        """Without weights."""
+
+        def call(self, x):
+            return x / 2
+
+        def get_config(self):
+            return {}
+
+    class Block(k.layers.Layer):
+        """With two layers inside, which it leaves to Keras to name."""
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.up, self.down = k.layers.Dense(4), k.layers.Dense(3)
+
+        def build(self, shape):
+            # As each Keras wants it: tf_keras opens the scopes of names in `__call__` alone.
+            x = k.Input(shape[1:]) if k is keras else np.zeros((1, *shape[1:]), "f4")
+            self.down(self.up(x))
+            self.built = True
+
+        def call(self, x):
+            return self.down(self.up(x))
+
+        def get_config(self):
+            return {}
+
+    class Kept(k.Model):
+        """A subclassed model with layers in a list and in a dict."""
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.first = k.layers.Dense(3)
+            self.blocks = [k.layers.Dense(3), k.layers.Dense(3)]
+            self.heads = {"b": k.layers.Dense(3), "a": k.layers.Dense(3)}
+
+        def call(self, x):
+            x = self.first(x)
+            for block in self.blocks:
+                x = block(x)
+            return self.heads["a"](x) + self.heads["b"](x)
+
+        def get_config(self):
+            return {}
+
+    return Grow, Half, Block, Kept
+
+
+def objects_of(k):
+    return {kind.__name__: kind for kind in make_layers(k)}
+
+
+def count_before(k):
+    """Make what an earlier cell of a notebook made: names are counted on from there."""
+    k.backend.clear_session()
+    for kind in make_layers(k)[:3]:
+        kind()
+    k.layers.Dense(1)
+
+
+def randomize(model):
+    """Give a model weights by which each layer is told from the others."""
+    random = np.random.default_rng(1)
+    model.set_weights([random.normal(size=w.shape).astype("f4") for w in model.get_weights()])
+
+
+def run(layers, before=(), x=ROWS):
+    """Give what each of some layers gives, run one after the other, by the path of its name.
+
+    The kernel of each that has one stands behind it.
+    """
+    values = {}
+    for layer in layers:
+        x = np.asarray(layer(x))
+        path = "/".join([*before, layer.name])
+        values[path] = x
+        if hasattr(layer, "kernel"):
+            KERNELS[path] = np.asarray(layer.kernel)
+    return values
+
+
+# Of the model that was built last.
+KERNELS = {}
+
+
+def build_functional(k):
+    grow = make_layers(k)[0]
+    x = k.Input((3,), name="x")
+    first, second = grow(), grow()
+    model = k.Model(x, second(first(x)))
+    randomize(model)
+    return model, run([first, second])
+
+
+def build_sequential(k):
+    grow, half, *_ = make_layers(k)
+    model = k.Sequential([k.Input((3,), name="x"), grow(), half(), grow()])
+    randomize(model)
+    return model, run(model.layers)
+
+
+def build_nested(k):
+    grow = make_layers(k)[0]
+    inner = k.Sequential([k.Input((3,)), grow(), grow()], name="inner")
+    x = k.Input((3,), name="x")
+    last = grow()
+    model = k.Model(x, last(inner(x)))
+    randomize(model)
+    values = run(inner.layers, ["inner"])
+    return model, values | run([last], x=values[f"inner/{inner.layers[-1].name}"])
+
+
+def build_composite(k):
+    block = make_layers(k)[2]
+    x = k.Input((3,), name="x")
+    first, second = block(), block()
+    model = k.Model(x, second(first(x)))
+    randomize(model)
+    outer = run([first, second])
+    inner = run([first.up, first.down], [first.name])
+    return model, outer | inner | run([second.up, second.down], [second.name], outer[first.name])
+
+
+def build_subclassed(k):
+    model = make_layers(k)[3]()
+    model(ROWS)
+    randomize(model)
+    values = run([model.first, *model.blocks])
+    between = values[model.blocks[-1].name]
+    for head in model.heads.values():
+        values |= run([head], x=between)
+    return model, values
+
+
+BUILDS = {
+    "functional": build_functional,
+    "sequential": build_sequential,
+    "nested": build_nested,
+    "composite": build_composite,
+    "subclassed": build_subclassed,
+}
+FORMATS = ["k3 .keras", "k3 .h5", "k2 .keras", "k2 .h5", "k2 "]
+# What their files say no name of, and what addresses it then: by place, in the order of `values`.
+NAMELESS = {
+    ("k2 .keras", "sequential"): ["at:0", "at:1", "at:2"],
+    ("k2 .keras", "nested"): ["inner/at:0", "inner/at:1", None],
+    ("k2 .keras", "composite"): [None, None, "{0}/at:0", "{0}/at:1", "{1}/at:0", "{1}/at:1"],
+    ("k2 .keras", "subclassed"): ["at:0", "at:1", "at:2", "at:4", "at:3"],
+}
+# What only the code tells, see `list_model`.
+UNTOLD = {("k2 .keras", "composite"), ("k2 .keras", "subclassed")}
+# tf_keras itself doesn't save these.
+LEFT_OUT = {("k2 .h5", "subclassed")}
+CASES = [(kind, build) for kind in FORMATS for build in BUILDS if (kind, build) not in LEFT_OUT]
+
+
+@functools.cache
+def save(kind, build, folder):
+    """Save a model; gives its file, and its layers' values by their names."""
+    library, suffix = kind.split(" ")
+    k = LIBRARIES[library]
+    count_before(k)
+    KERNELS.clear()
+    model, values = BUILDS[build](k)
+    path = folder / f"{library}_{build}{suffix}"
+    with k.utils.custom_object_scope(objects_of(k)):
+        model.save(path)
+    return path, values, dict(KERNELS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("names")
+
+
+def dump(k, path, addresses):
+    k.backend.clear_session()
+    return kprobe.activations(path, addresses, ROWS, custom_objects=objects_of(k))
+
+
+@pytest.mark.parametrize(("kind", "build"), CASES)
+def test_a_layer_answers_to_the_name_that_it_was_saved_under(kind, build, folder):
+    k = LIBRARIES[kind[:2]]
+    path, values, kernels = save(kind, build, folder)
+    names = [*values]
+    places = NAMELESS.get((kind, build), [None] * len(names))
+    places = [place and place.format(*names) for place in places]
+    wanted = {}
+    for name, place in zip(names, places, strict=True):
+        wanted[place or name] = values[name]
+        if name in kernels:
+            wanted[f"{place or name}:kernel"] = kernels[name]
+            around, _, inner = name.partition("/")
+            if inner and not place:
+                wanted[f"{around}:{inner}/kernel"] = kernels[name]
+    found = dump(k, path, [*wanted])
+    for address, value in wanted.items():
+        np.testing.assert_allclose(found[address], value, rtol=1e-5, atol=1e-6, err_msg=address)
+    # The same is listed: of the file alone, but where only the code tells it.
+    addresses = {place or name for name, place in zip(names, places, strict=True)}
+    untold = find_untold(read_model_file(path))
+    assert bool(untold) is ((kind, build) in UNTOLD)
+    settings = {"custom_objects": objects_of(k), "inputs": ROWS} if untold else {}
+    assert addresses <= {entry.address for entry in list_model(str(path), **settings)}

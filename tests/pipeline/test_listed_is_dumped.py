@@ -1,0 +1,116 @@
+"""What `ls` lists of a model's file is what `dump` takes of the model: the same addresses.
+
+The models are those of all tests that have files, and some with layers inside layers. Each is
+listed from its file alone, and loaded and traced.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import pytest
+import tf_keras
+
+from kprobe.addresses.resolve import match_pattern, resolve
+from kprobe.models.file import read_model_file
+from kprobe.models.listing import list_layers
+from kprobe.models.load import load_source
+from kprobe.trace.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.run_symbolically import trace
+
+ROOT = Path(__file__).parents[2]
+OLD = ROOT / "tests" / "models" / "old"
+# Keras's, when it saves a variable.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),
+    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),
+]
+
+
+def compare(path, objects=()):
+    """Hold what a file lists against what its loaded model has."""
+    listed = list_layers(read_model_file(path))
+    model = load_source(path, custom_objects=objects)
+    traced = trace(model, read_signature(model), lambda given: arrange_inputs(model, given))
+    assert listed
+    # What has no tensor to dump is answered with the reason, and its weights have addresses.
+    answered = {call.address for call in traced.dropped}
+    for entry in listed:
+        if entry.address not in answered:
+            resolve([entry.address], traced.calls)
+    for call in traced.calls:
+        assert match_pattern(call.address, listed), (path, call.address)
+
+
+def build_documents(k):
+    """A model inside a wrapper, and wrappers around layers of their own."""
+    ls = k.layers
+    words = k.Input((4,), dtype="int32", name="words")
+    embedded = ls.Embedding(20, 5, mask_zero=True, name="emb")(words)
+    sentence = k.Model(words, ls.GRU(6, name="gru")(embedded), name="sent")
+    doc = k.Input((3, 4), dtype="int32", name="doc")
+    x = ls.TimeDistributed(sentence, name="td")(doc)
+    x = ls.Bidirectional(ls.LSTM(4, return_sequences=True, name="l"), name="birnn")(x)
+    x = ls.TimeDistributed(ls.Dense(3, name="inner"), name="td2")(x)
+    return k.Model(doc, ls.Dense(2, name="o")(ls.GlobalMaxPooling1D(name="pool")(x)))
+
+
+def build_attention(k):
+    """Attention, whose layers have no config, and a wrapper that is called twice."""
+    ls = k.layers
+    x = k.Input((3, 4), name="x")
+    attended = ls.MultiHeadAttention(2, 2, name="mha")(x, x)
+    twice = ls.TimeDistributed(ls.Dense(4, name="inner"), name="twice")
+    return k.Model(x, twice(twice(attended)))
+
+
+def build_cells(k):
+    """Cells of a user's choice, and a stack of them."""
+    ls = k.layers
+    x = k.Input((3, 4), name="x")
+    y = ls.RNN(ls.SimpleRNNCell(3, name="one"), return_sequences=True, name="rnn")(x)
+    cells = [ls.GRUCell(2, name="low"), ls.GRUCell(2, name="high")]
+    return k.Model(x, ls.RNN(cells, name="stacked")(y))
+
+
+BUILDS = (build_documents, build_attention, build_cells)
+
+
+@pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_layers_inside_layers_are_listed_as_they_are_dumped(k, build, suffix, tmp_path):
+    k.backend.clear_session()
+    model = build(k)
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    k.backend.clear_session()
+    compare(path)
+
+
+# Not k3_big.h5, whose operations Keras itself doesn't load.
+SAVED = ["k2_big.h5", "k2_big.keras", "k3_big.keras"]
+SAVED += [f"{k}_plain.{suffix}" for k in ("k2", "k3") for suffix in ("h5", "keras")]
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_of_the_saved_models_the_same_is_listed_and_dumped(saved, name):
+    compare(saved / name)
+
+
+@pytest.mark.parametrize("name", ["digits_cnn.keras", "siamese.keras", "shapes_roi.keras"])
+def test_of_the_sample_models_the_same_is_listed_and_dumped(samples, name):
+    compare(samples / name, [str(samples / "roi_layer.py")] if "roi" in name else [])
+
+
+NAMES = sorted(
+    path.name
+    for path in OLD.glob("*.h5")
+    if path.with_suffix(".npz").exists() and "lambdas" not in path.name and "rnn" not in path.name
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_old_models_the_same_is_listed_and_dumped(name):
+    compare(OLD / name)
