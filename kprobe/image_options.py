@@ -85,20 +85,28 @@ class ImageForm:
         return tuple(sizes[axis] for axis in self.axes)
 
 
-def choose_form(name: str, shape: tuple[int | None, ...], options: ImageOptions) -> ImageForm:
+def choose_form(
+    name: str,
+    shape: tuple[int | None, ...],
+    options: ImageOptions,
+    *,
+    usual: tuple[int | None, ...] | None = None,
+) -> ImageForm:
     """Choose what images are made into for an input.
 
     Args:
         name: The input's name.
         shape: Its shape, batch axis first.
         options: What the user chose.
+        usual: The shape of a sample that the model was first called with, where it takes other
+            sizes, too. Images stay as large as they are then.
 
     Raises:
         InputError: The input takes no images, or the model's size is asked for and it has none.
     """
     axes: Literal["HWC", "CHW", "HW"]
     channels: int | None
-    sample = shape[1:]
+    sample = shape[1:] if usual is None else usual
     if len(sample) == 3 and sample[2] not in CHANNELS and sample[0] in CHANNELS:
         axes, own, channels = "CHW", sample[1:], sample[0]
     elif len(sample) == 3:
@@ -117,6 +125,8 @@ def choose_form(name: str, shape: tuple[int | None, ...], options: ImageOptions)
         )
     height, width = own
     size = None if height is None or width is None else (height, width)
+    if usual is not None and options.resize != "model":
+        size = None
     if options.resize == "model" and size is None:
         raise InputError(
             f"resize to the model's size: input '{name}' expects shape {shape}, without a size of "

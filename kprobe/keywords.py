@@ -53,6 +53,7 @@ class RunSettings(ModelSettings, total=False):
     feeds: str | Sequence[str] | Mapping[str, Any]
     ragged: str | Sequence[str]
     random: int | None
+    random_shape: Sequence[int] | Mapping[str, Sequence[int]]
     seed: int
     limit: int | None
     preprocessing: Preprocessing | Mapping[str, Preprocessing]

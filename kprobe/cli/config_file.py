@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Of these one excludes the other: given on the command line, it puts aside the file's.
-_RIVALS = (("layers", "every"), ("inputs", "random"))
+_RIVALS = (
+    ("layers", "every"),
+    ("inputs", "random"),
+    ("inputs", "random_shape"),
+    ("random", "random_shape"),
+)
 
 
 def config_option(command: Any) -> Any:
@@ -75,6 +80,12 @@ def name_options(job: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(job)
     if "arguments" in values:
         values["arguments"] = [f"{key}={text}" for key, text in values["arguments"].items()]
+    if "random_shape" in values:
+        values["random_shape"] = [
+            f"{owner}={text}" if owner else text
+            for owner, sizes in values["random_shape"].items()
+            for text in [",".join(map(str, sizes))]
+        ]
     for name, between in (("preprocessing", ","), ("images", "x")):
         for owner, choices in values.pop(name, {}).items():
             for option, choice in choices.items():

@@ -77,6 +77,7 @@ def collect_settings(options: Mapping[str, Any]) -> dict[str, Any]:
         "layers": None if options["every"] else _read_layers(options["layers"]),
         "preprocessing": _collect_preprocessing(options),
         "images": _collect_images(options),
+        "random_shape": _collect_shapes(options),
     }
     if "ragged" in options:
         settings["ragged"] = _read_layers(options["ragged"])
@@ -129,11 +130,18 @@ def _collect_preprocessing(options: Mapping[str, Any]) -> dict[str, Preprocessin
     return {owner: Preprocessing(**values) for owner, values in chosen.items()}
 
 
+def _collect_shapes(options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Give the shapes of random samples by input, under "" where none is named."""
+    gathered = _gather(options, ["random_shape"])
+    return {owner: chosen["random_shape"] for owner, chosen in gathered.items()}
+
+
 def _gather(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {}
     for option in names:
         for owner, value in options[option]:
             if option in chosen.setdefault(owner, {}):
-                raise click.UsageError(f"--{option} is given twice for one input.")
+                flag = option.replace("_", "-")
+                raise click.UsageError(f"--{flag} is given twice for one input.")
             chosen[owner][option] = value
     return chosen

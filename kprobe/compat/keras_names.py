@@ -80,6 +80,12 @@ LAYER_OF_GRAPH_MODE = PrivateName(
     "receives every layer's call where eager execution is off",
     _KERAS_2,
 )
+RESTORED_MODEL = PrivateName(
+    "src.saving.legacy.saved_model.load",
+    "RevivedNetwork",
+    "tells models of which a SavedModel has kept the graph alone, whose sizes are fixed",
+    _KERAS_2,
+)
 FUNCTIONAL_MODEL = PrivateName(
     "src.models",
     "Functional",

@@ -25,9 +25,10 @@ def check_fit(model_input: ModelInput, source: Source, faults: Faults) -> None:
         faults.add(f"{start} samples, received none: {source.label} has 0 rows")
     if not _fits_shape(source.shape, model_input.shape[1:]):
         received = (source.rows, *(None if size == -1 else size for size in source.shape))
+        others = " or of other sizes" if model_input.usual is not None else ""
         faults.add(
-            f"{start} shape {model_input.shape}, received {received} from {source.label}",
-            _suggest_reshaping(source, model_input.shape[1:]),
+            f"{start} shape {model_input.example}{others}, received {received} from {source.label}",
+            _suggest_reshaping(source, model_input.example[1:]),
         )
     if not _fits_dtype(source.dtype, model_input):
         numeric = source.dtype.kind in "biuf" and model_input.dtype != "string"

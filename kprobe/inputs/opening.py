@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.files import EXPECTED
 from kprobe.inputs.fitting import check_fit
 from kprobe.inputs.images.files import is_glob
@@ -15,6 +15,7 @@ from kprobe.inputs.parsing import parse_feeds
 from kprobe.inputs.samples import Samples
 from kprobe.inputs.sources.fault_list import Faults
 from kprobe.inputs.sources.random_rows import DEFAULT_ROWS, RandomRows
+from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,12 +105,43 @@ def _add_random(
     """Make random rows for every input, and tell why there are none of some."""
     unmade = {}
     rows = DEFAULT_ROWS if spec.random is None else spec.random
+    shapes = _find_shapes(pairing, spec, inputs, fed)
     # By its place among all inputs: its rows are the same whichever others are needed.
     for index, model_input in enumerate(inputs):
         if model_input.name in fed or model_input.optional:
             continue
         try:
-            pairing.add_rows(model_input.name, RandomRows(model_input, index, rows, spec.seed))
+            made = RandomRows(model_input, index, rows, spec.seed, shapes.get(model_input.name))
+            pairing.add_rows(model_input.name, made)
         except InputError as error:
             unmade[model_input.name] = error
     return unmade
+
+
+def _find_shapes(
+    pairing: Pairing, spec: SampleSpec, inputs: Sequence[ModelInput], fed: set[str]
+) -> dict[str, tuple[int, ...]]:
+    """Give the shape of a random sample of each input of which it is said."""
+    shapes = {name: shape[1:] for name, shape in spec.random_shape.items()}
+    names = [model_input.name for model_input in inputs if model_input.name not in fed]
+    if "" in shapes and len(names) == 1:
+        shapes[names[0]] = shapes.pop("")
+    if "" in shapes:
+        pairing.faults.add(
+            f"random_shape: expected the name of an input, as there are {len(names)}: "
+            f"{list_names(map(str, inputs))}",
+            Hint(
+                "say which, for example ",
+                Setting("random_shape", f"{names[0]}=8,16", python=f'{{"{names[0]}": (8, 16)}}'),
+            )
+            if names
+            else None,
+        )
+    for name in shapes:
+        if name and name not in names:
+            pairing.faults.add(
+                f"random_shape: no input '{name}'; the model's inputs: "
+                f"{list_names(map(str, inputs))}",
+                suggest_name(name, names, "{}=..."),
+            )
+    return shapes

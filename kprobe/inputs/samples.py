@@ -121,6 +121,24 @@ class Samples(Closing):
         """Whether the samples are made up."""
         return any(isinstance(source, RandomRows) for source in self.sources.values())
 
+    def grow(self) -> bool:
+        """Make random samples longer where the inputs leave it open how long they are.
+
+        Returns:
+            Whether any of them grew.
+        """
+        random = [source for source in self.sources.values() if isinstance(source, RandomRows)]
+        grown = [source.grow() for source in random]  # each of them
+        return any(grown)
+
+    def find_open(self) -> dict[str, tuple[int, ...]]:
+        """Give the inputs whose random samples have lengths that nobody said, with their shapes."""
+        return {
+            name: source.shape
+            for name, source in self.sources.items()
+            if isinstance(source, RandomRows) and source.is_open
+        }
+
     def first(self, rows: int) -> Samples:
         """Give the first rows as samples of their own, all where there are fewer.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
 
 from kprobe.checks import check_choice, check_count, check_switch
 from kprobe.errors import Hint, InputError, Setting
@@ -32,6 +32,9 @@ class SampleSpec:
             of samples. None or an empty tuple for random samples. By name, a list of texts is the
             samples of an input that takes texts, and several sources of any other.
         random: How many random samples to make, 1 or more; None leaves it to `inputs`.
+        random_shape: The shape of the random samples of each input, the axis of samples first, by
+            its name; under "", or by itself, for the only one. An input of which nothing is said
+            gets its own shape, and lengths for the sizes that it leaves open.
         seed: What random samples follow from, 0 or more.
         limit: How many samples to take at most, 1 or more; None for all.
         preprocessing: What is done with the values of each input, a `kprobe.Preprocessing` by its
@@ -49,6 +52,7 @@ class SampleSpec:
 
     inputs: Any = ()
     random: int | None = None
+    random_shape: Mapping[str, Any] | Any = field(default_factory=dict)
     seed: int = 0
     limit: int | None = None
     preprocessing: Mapping[str, Any] | Any = field(default_factory=dict)
@@ -59,7 +63,7 @@ class SampleSpec:
 
     def __post_init__(self) -> None:
         """Check all of it."""
-        for name in ("preprocessing", "images"):
+        for name in ("preprocessing", "images", "random_shape"):
             value = getattr(self, name)
             if not isinstance(value, Mapping):
                 object.__setattr__(self, name, {"": value})
@@ -75,6 +79,7 @@ class SampleSpec:
         ]
         faults += _check_each("images", self.images, ImageOptions)
         faults += _check_each("preprocessing", self.preprocessing, Preprocessing)
+        faults += self._check_random_shape()
         hint: Hint | None = None
         try:
             given = parse_inputs(self.inputs)
@@ -95,6 +100,34 @@ class SampleSpec:
         for name in ("random", "seed", "limit"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, index(value))  # of numpy, too
+
+    def _check_random_shape(self) -> list[str]:
+        """Check the shapes of random samples, and let them say how many there are."""
+        faults: list[str] = []
+        shapes = {}
+        for name, given in self.random_shape.items():
+            of = f" for {name!r}" if name else ""
+            sizes = list(given) if isinstance(given, Sequence) else []
+            wrong = [fault for size in sizes for fault in check_count("", size, optional=False)]
+            if wrong or not sizes or isinstance(given, str):
+                faults.append(
+                    "random_shape: expected sizes of 1 or more, the number of samples first"
+                    f"{of}, received {given!r}"
+                )
+            else:
+                shapes[name] = tuple(map(index, sizes))
+        counts = {shape[0]: name for name, shape in shapes.items()}
+        if counts and isinstance(self.random, SupportsIndex):
+            counts.setdefault(index(self.random), "random")
+        if len(counts) > 1:
+            faults.append(
+                "random_shape: expected as many samples everywhere, received "
+                + " and ".join(map(str, counts))
+            )
+        if not faults and counts:
+            object.__setattr__(self, "random_shape", shapes)
+            object.__setattr__(self, "random", next(iter(counts)))
+        return faults
 
     @property
     def texts(self) -> list[str] | None:

@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
 from kprobe.engines.engine import FetchSpec
-from kprobe.errors import AddressError, Hint, InputError, Setting
+from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
 from kprobe.graphdef.replacement import parse_replacement
 from kprobe.inputs.python.tensors import check_unmasked
 from kprobe.subgraph.feeding import check_used, find_feeds
 from kprobe.subgraph.selection import list_addresses
-from kprobe.trace.model_inputs import list_optional
+from kprobe.trace.model_inputs import list_optional, takes_any_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,7 +70,7 @@ class Function:
         self._rows = 0
         full = _Part(session, self._layers, self._fed, self._replace)
         # A model computes something else where an optional input isn't there: another trace.
-        self._parts = {frozenset[str](): full}
+        self._parts: dict[Any, _Part] = {(frozenset(), ()): full}
         self._left_out = list_optional(session.model) & set(session.traced.inputs)
         # What is fed comes first among the arguments.
         self._known = full.known
@@ -121,7 +121,7 @@ class Function:
         }
         if unknown := [name for name in given if name not in self._known]:
             raise InputError(f"expected {self._list_feeds()}, received {', '.join(unknown)}")
-        part = self._choose_part(self._left_out - set(given))
+        part = self._choose_part(self._left_out - set(given), given)
         if missing := [name for name in part.feeds if name not in given]:
             raise self._explain_missing(part, missing)
         ready = {name: _fit(name, given[name], part.specs[name]) for name in part.feeds}
@@ -133,11 +133,25 @@ class Function:
         self._rows += max(lengths.values(), default=0)
         return results
 
-    def _choose_part(self, left_out: Collection[str]) -> _Part:
-        """Give what runs without some optional inputs; it is made when it is first asked for."""
-        key = frozenset(left_out)
+    def _choose_part(self, left_out: Collection[str], given: Mapping[str, Any]) -> _Part:
+        """Give what runs without some optional inputs, and on samples of the sizes given.
+
+        It is made when it is first asked for.
+        """
+        part = self._make_part(left_out, {})
+        sizes = part.find_other_sizes(given) if takes_any_size(self._session.model) else {}
+        if not sizes:
+            return part
+        try:
+            return self._make_part(left_out, {name: [None] * len(s) for name, s in sizes.items()})
+        except ModelError:  # its code asks for the sizes
+            return self._make_part(left_out, sizes)
+
+    def _make_part(self, left_out: Collection[str], sizes: Mapping[str, Sequence[Any]]) -> _Part:
+        key = frozenset(left_out), tuple((name, *shape) for name, shape in sizes.items())
         if key not in self._parts:
-            session = self._session.leave_out(key)
+            session = self._session.leave_out(left_out) if left_out else self._session
+            session = session.resize(sizes) if sizes else session
             self._parts[key] = _Part(session, self._layers, self._fed, self._replace)
         return self._parts[key]
 
@@ -203,6 +217,16 @@ class _Part:
         check_used(used, [*fed, *(fetch for fetch, _ in replaced.values())])
         self.feeds = [name for name in self.known if name in self.specs]
         self.addresses = [fetch.name for fetch in fetches]
+        self._inputs = set(session.traced.inputs) - set(given)
+
+    def find_other_sizes(self, arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Give the shapes of samples that aren't as the model's inputs were traced, by input."""
+        found = {}
+        for name in self._inputs & set(self.feeds) & set(arrays):
+            shape, spec = getattr(arrays[name], "shape", ()), self.specs[name].shape
+            if len(shape) == spec.rank and not spec[1:].is_compatible_with(shape[1:]):
+                found[name] = tuple(shape[1:])
+        return found
 
     def run(self, arrays: Mapping[str, npt.NDArray[Any]], row: int) -> dict[str, npt.NDArray[Any]]:
         """Run it on an array for each of `feeds`."""

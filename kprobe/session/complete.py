@@ -10,6 +10,9 @@ from kprobe.compat.eager_mode import eagerly
 from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import NODES_BY_DEPTH
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.image_options import CHANNELS
+from kprobe.inputs.concatenated import list_parts
+from kprobe.inputs.images.rows import ImageRows
 from kprobe.inputs.opening import open_samples
 from kprobe.inputs.parsing import list_given_names
 from kprobe.inputs.sources.model_input import ModelInput
@@ -22,7 +25,12 @@ from kprobe.saved_signature import SavedSignature
 from kprobe.trace.graph_mode import is_graph_mode
 from kprobe.trace.graph_mode_variables import initialize_large
 from kprobe.trace.learn import is_built, learn_signature
-from kprobe.trace.model_inputs import library_of, list_optional, read_signature
+from kprobe.trace.model_inputs import (
+    library_of,
+    list_optional,
+    read_signature,
+    takes_any_size,
+)
 
 if TYPE_CHECKING:
     import contextlib
@@ -110,15 +118,61 @@ def open_first(model: Any, spec: SampleSpec, opened: contextlib.ExitStack) -> Sa
     return samples
 
 
-def describe_inputs(model: Any, specs: Mapping[str, tf.TensorSpec]) -> list[ModelInput]:
-    """Describe a model's inputs, and tensors that are fed, for what opens samples."""
+def describe_inputs(
+    model: Any, specs: Mapping[str, tf.TensorSpec], *, traced: bool = False
+) -> list[ModelInput]:
+    """Describe a model's inputs, and tensors that are fed, for what opens samples.
+
+    Args:
+        model: The model.
+        specs: Shape (batch axis first) and dtype of each, by name.
+        traced: Whether the model was traced with these, and takes no others any more.
+    """
     optional = list_optional(model)
-    return [
-        ModelInput(
-            name, (None, *spec.shape.as_list()[1:]), spec.dtype.name, optional=name in optional
+    free = not traced and takes_any_size(model)
+    described = []
+    for name, spec in specs.items():
+        sizes = spec.shape.as_list()[1:]
+        shape = (None, *(len(sizes) * [None] if free else sizes))
+        usual = tuple(sizes) if free else None
+        described.append(
+            ModelInput(name, shape, spec.dtype.name, optional=name in optional, usual=usual)
         )
-        for name, spec in specs.items()
-    ]
+    return described
+
+
+def explain_sizes(
+    error: ModelError,
+    model: Any,
+    signature: Mapping[str, tf.TensorSpec],
+    samples: Samples | None,
+) -> ModelError:
+    """Add with which sizes a model was first called, where it fails on others.
+
+    Args:
+        error: What it failed with.
+        model: The model.
+        signature: What `read_signature` gave.
+        samples: What it was to be called on.
+    """
+    given = samples.specs() if samples is not None and takes_any_size(model) else {}
+    for name, (shape, _) in given.items():
+        usual = tuple(signature[name].shape[1:]) if name in signature else shape
+        if samples is None or shape == usual:
+            continue
+        received = tuple(None if size == -1 else size for size in shape)
+        hint: Hint | str = "give samples of that shape"
+        if any(isinstance(part, ImageRows) for part in list_parts(samples.sources[name])):
+            height, width = usual[:2] if len(usual) < 3 or usual[2] in CHANNELS else usual[1:]
+            size = Setting("resize", f"{height}x{width}", f"({height}, {width})", "images")
+            hint = Hint("resize the images: ", size)
+        fault = f"input '{name}' was first called on samples of shape {usual}, received {received}"
+        return ModelError(*error.faults, fault, hint=hint)
+    if samples is not None and samples.find_open():
+        said = Setting("random_shape")
+        hint = Hint("give samples with ", Setting("inputs"), ", or say their shape with ", said)
+        return ModelError(*error.faults, hint=hint)
+    return error
 
 
 def complete(loaded: Loaded, samples: Samples | None, batch_size: int | None = None) -> list[str]:

@@ -15,12 +15,18 @@ from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
 from kprobe.inputs.opening import open_samples
 from kprobe.naming import list_names
 from kprobe.preprocessing import Preprocessing
-from kprobe.session.complete import build_model, describe_inputs
+from kprobe.session.complete import build_model, describe_inputs, explain_sizes
 from kprobe.subgraph.apply_preprocessing import prepare
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.trace.fetch import Fetch, find_fetches
 from kprobe.trace.graph_mode import is_graph_mode
-from kprobe.trace.model_inputs import arrange_inputs, library_of, list_optional, read_signature
+from kprobe.trace.model_inputs import (
+    arrange_inputs,
+    library_of,
+    list_optional,
+    read_signature,
+    takes_any_size,
+)
 from kprobe.trace.run_symbolically import trace
 
 if TYPE_CHECKING:
@@ -126,9 +132,23 @@ class Session:
         Raises:
             ModelError: The model can't be called without them.
         """
-        specs = {name: spec for name, spec in self.specs.items() if name not in inputs}
+        return self._retrace({n: spec for n, spec in self.specs.items() if n not in inputs})
+
+    def resize(self, sizes: Mapping[str, Sequence[int | None]]) -> Session:
+        """Give the same for samples of other shapes, traced anew; nothing is fed or replaced.
+
+        Args:
+            sizes: The shape of a sample for each of these inputs, None for sizes that differ.
+
+        Raises:
+            ModelError: The model can't be called on them.
+        """
+        changed = {n: tf.TensorSpec([None, *s], self.specs[n].dtype) for n, s in sizes.items()}
+        return self._retrace({**self.specs, **changed})
+
+    def _retrace(self, specs: Mapping[str, tf.TensorSpec]) -> Session:
         traced = trace(self.model, specs, self.arrange, training=self.compute.training)
-        traced.dropped.extend(_drop_inputs(inputs))
+        traced.dropped.extend(_drop_inputs(set(self.signature) - set(specs)))
         return replace(self, specs=specs, traced=traced, feeds=traced.inputs, replaced={})
 
     def recompute(self, **changes: Any) -> Session:
@@ -206,9 +226,41 @@ def open_session(
         size = next((taken.shape.as_list()[0] for taken in signature.values()), None)
         full = spec.fill_batches(size or compute.batch_size)
         samples = opened.enter_context(open_samples(full, describe_inputs(loaded.model, signature)))
-    session = _trace(loaded, compute, spec, signature, samples)
-    notes = [*notes, *_note_places(session)]
+    session, grown = _trace_grown(loaded, compute, spec, signature, samples)
+    notes = [*notes, *grown, *_note_places(session)]
     return replace(session, notes=notes, called=first is not None), samples
+
+
+def _trace_grown(
+    loaded: Loaded,
+    compute: Compute,
+    spec: SampleSpec,
+    signature: Mapping[str, tf.TensorSpec],
+    samples: Samples | None,
+) -> tuple[Session, list[str]]:
+    """Trace a model, with longer random samples where it takes no short ones; and say so."""
+    begun = samples.find_open() if samples is not None else {}
+    failure: ModelError | None = None
+    while True:
+        try:
+            session = _trace(loaded, compute, spec, signature, samples)
+            # What cuts more off than there is gives nothing, and goes on.
+            empty = any(t.shape.rank and 0 in t.shape.as_list() for t in session.traced.outputs)
+        except ModelError as error:
+            failure = failure or explain_sizes(error, loaded.model, signature, samples)
+            empty = True
+        if not empty:
+            break
+        if samples is None or not samples.grow():
+            if failure is not None:
+                raise failure
+            break
+    grown = samples.find_open() if samples is not None else {}
+    return session, [
+        f"input '{name}': random samples have shape {shape}, as the model takes no smaller ones"
+        for name, shape in grown.items()
+        if shape != begun[name]
+    ]
 
 
 def _note_places(session: Session) -> list[str]:
@@ -232,12 +284,14 @@ def _trace(
     model = loaded.model
     library = library_of(model)
     chosen = _assign_preprocessing(spec, list(signature))
+    free = takes_any_size(model)
 
     def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
-        ready = {
-            name: prepare(tensor, signature[name], chosen[name], library)
-            for name, tensor in tensors.items()
-        }
+        ready = {}
+        for name, tensor in tensors.items():
+            dtype = signature[name].dtype
+            taken = tf.TensorSpec(tensor.shape, dtype) if free else signature[name]
+            ready[name] = prepare(tensor, taken, chosen[name], library)
         return arrange_inputs(model, ready)
 
     if compute.eager and is_graph_mode(model):

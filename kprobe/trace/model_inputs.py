@@ -10,7 +10,13 @@ from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 
-from kprobe.compat.keras_names import FUNCTIONAL, HISTORY, INPUT_STRUCTURE, NESTED_INPUTS
+from kprobe.compat.keras_names import (
+    FUNCTIONAL,
+    HISTORY,
+    INPUT_STRUCTURE,
+    NESTED_INPUTS,
+    RESTORED_MODEL,
+)
 from kprobe.compat.tensorflow_names import ARGUMENT_NAMES
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
@@ -100,6 +106,17 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
         "isn't built or takes several inputs",
         hint=Hint("give it samples: ", Setting("inputs", "NAME=SRC", python="{'NAME': …}")),
     )
+
+
+def takes_any_size(model: Any) -> bool:
+    """Tell whether the sizes that `read_signature` gives are only those it was first called with.
+
+    A subclassed model doesn't say what it takes. It may take other sizes; calling it tells.
+    """
+    if isinstance(model, SavedSignature) or getattr(model, "inputs", None):
+        return False
+    restored = "tf_keras" in sys.modules and isinstance(model, RESTORED_MODEL.find())
+    return not restored
 
 
 def list_optional(model: Any) -> set[str]:

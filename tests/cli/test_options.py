@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import click
+import keras
 import numpy as np
 import pytest
 
@@ -192,3 +194,30 @@ def test_a_dry_run_says_the_same_as_json(kprobe_here, folder):
         "frozen": True,
         "bytes": 2 * 4161536 + 4064,
     }
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+def test_the_shape_of_random_samples_is_said_or_found(kprobe_here):
+    i = keras.Input((None, 4), name="steps")
+    x = keras.layers.Cropping1D(100)(keras.layers.Conv1D(8, 3, padding="same", name="c")(i))
+    keras.Model(i, x).save("crop.keras")
+    common = ["dump", "crop.keras", "-l", "c", "--overwrite", "-o", "a.h5"]
+    for shape in ("steps=3,500,4", "3,500,4"):
+        done = kprobe_here(*common, "--random-shape", shape)
+        assert done.exit_code == 0, done.stderr
+        with kprobe.open_dump("a.h5") as dump:
+            assert dump["c"].shape == (3, 500, 8)
+            assert json.loads(dump.attrs["job"])["random_shape"]
+    config = kprobe_here("show", "a.h5", "--as-config").stdout
+    assert 'random-shape = ["3,500,4"]' in config
+    Path("job.toml").write_text(config)
+    done = kprobe_here("dump", "--config", "job.toml", "-o", "b.h5")
+    assert done.exit_code == 0, done.stderr
+    with kprobe.open_dump("a.h5") as one, kprobe.open_dump("b.h5") as other:
+        np.testing.assert_array_equal(one["c"][:], other["c"][:])
+    done = kprobe_here(*common, "--random-shape", "steps=3,x")
+    assert done.exit_code == 2
+    assert "expected sizes of 1 or more with commas, the number of samples first" in done.stderr
+    done = kprobe_here(*common, "--random", "2")
+    assert done.exit_code == 0, done.stderr
+    assert "random samples have shape (256, 4)" in done.stderr

@@ -91,6 +91,19 @@ class ImageSize(Name):
         return size
 
 
+class Sizes(Name):
+    """The sizes of an array."""
+
+    expected = "sizes of 1 or more with commas, the number of samples first"
+
+    def parse(self, text: str) -> tuple[int, ...]:
+        """Read the sizes."""
+        sizes = tuple(int(part) for part in text.split(","))
+        if min(sizes) < 1:
+            raise ValueError
+        return sizes
+
+
 class OneOf(Name):
     """One of several values that are known."""
 

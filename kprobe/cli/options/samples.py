@@ -7,7 +7,15 @@ from typing import get_args
 import click
 
 from kprobe.cli.options.group import OptionGroup, declare
-from kprobe.cli.options.per_input import Divisors, Factor, ImageSize, Name, Numbers, OneOf
+from kprobe.cli.options.per_input import (
+    Divisors,
+    Factor,
+    ImageSize,
+    Name,
+    Numbers,
+    OneOf,
+    Sizes,
+)
 from kprobe.cli.options.values import File
 from kprobe.image_options import CHANNELS, Fit, Interpolation
 
@@ -29,6 +37,14 @@ sample_options = OptionGroup(
         ),
         "random": declare(
             "--random", type=click.IntRange(1), metavar="N", help="Make N random samples."
+        ),
+        "random_shape": declare(
+            "--random-shape",
+            multiple=True,
+            metavar="N,SIZE,…",
+            type=Sizes("sizes"),
+            help="Make N random samples of these sizes. [default: the model's; where it takes any, "
+            "64 or the next longer that it takes]",
         ),
         "limit": declare(
             "--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples."

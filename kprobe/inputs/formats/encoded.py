@@ -61,7 +61,7 @@ class EncodedRows(Unfitted):
             return _SerializedTensors(self).fit(model_input, options)
         if model_input is None:
             return Texts(self)
-        size = math.prod(axis or 0 for axis in model_input.shape[1:])
+        size = math.prod(axis or 0 for axis in model_input.example[1:])
         for dtype in (model_input.numpy_dtype, np.dtype("uint8"), np.dtype("float32")):
             if dtype is not None and size and len(first) == size * dtype.itemsize:
                 return _PlainValues(self, dtype).fit(model_input, options)

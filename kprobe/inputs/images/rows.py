@@ -89,7 +89,8 @@ class Images(Unfitted):
                 hint=of_list,
             )
         if model_input is not None:
-            form = choose_form(model_input.name, model_input.shape, options)
+            usual = model_input.usual
+            form = choose_form(model_input.name, model_input.shape, options, usual=usual)
         else:
             if options.channels is None:
                 headers = self._read_headers()

@@ -18,12 +18,15 @@ class ModelInput:
             length goes.
         dtype: The name of what the model computes with, e.g. "float32" or "string".
         optional: Whether the model can be called without it.
+        usual: The shape of a sample that a model was first called with which doesn't say what it
+            takes: `shape` then leaves all sizes open. None for other models.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
     optional: bool = False
+    usual: tuple[int | None, ...] | None = None
 
     @property
     def numpy_dtype(self) -> np.dtype[Any] | None:
@@ -37,4 +40,9 @@ class ModelInput:
 
     def __str__(self) -> str:
         """The input on one line, e.g. "image (None, 64, 64, 3) float32"."""
-        return f"{self.name} {self.shape} {self.dtype}"
+        return f"{self.name} {self.example} {self.dtype}"
+
+    @property
+    def example(self) -> tuple[int | None, ...]:
+        """A shape that it takes: `shape`, or the one that the model was first called with."""
+        return self.shape if self.usual is None else (None, *self.usual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     from kprobe.inputs.sources.model_input import ModelInput
 
 DEFAULT_ROWS = 8
-_UNKNOWN_AXIS = 64
+# Axes of any length get the first of these that the model takes, all of them the same.
+_LENGTHS = (64, 256, 1024, 4096, 16384)
+_MOST_VALUES = 1 << 26  # in a sample
 
 
 class RandomRows(Source):
     """Random samples that fit an input, the same for the same seed.
 
     Floats are uniform from 0 to 1 and uint8 from 0 to 255, as images are. All other integers are
-    0 or 1: an index that every Embedding has. Axes of any length get 64.
+    0 or 1: an index that every Embedding has. Axes of any length get 64, and more where `grow` is
+    told that the model takes no such sample.
     Row r is the same whatever is read before it and whatever the batch size.
 
     Args:
@@ -29,17 +33,25 @@ class RandomRows(Source):
         index: The input's place among the model's inputs, so that no two get the same rows.
         rows: How many.
         seed: Not negative.
+        shape: That of a sample, where the user said it.
 
     Raises:
         InputError: If the input takes what can't be made up, such as strings.
     """
 
-    def __init__(self, model_input: ModelInput, index: int, rows: int, seed: int) -> None:
+    def __init__(
+        self,
+        model_input: ModelInput,
+        index: int,
+        rows: int,
+        seed: int,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
         self.label = "random"
         self.rows: int = rows
-        self.shape = tuple(
-            _UNKNOWN_AXIS if axis is None else axis for axis in model_input.shape[1:]
-        )
+        self._open = model_input.example[1:] if shape is None else shape
+        self._lengths = list(_LENGTHS)
+        self.shape = self._fill(self._lengths.pop(0))
         self.dtype = _choose_dtype(model_input)
         self._index = index
         self._seed = seed
@@ -47,6 +59,24 @@ class RandomRows(Source):
     def identity(self) -> dict[str, Any]:
         """Tell the seed, and which values are drawn."""
         return {"source": "random", "seed": self._seed, "values": self._describe_values()}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has axes of which nobody says how long they are."""
+        return None in self._open
+
+    def grow(self) -> bool:
+        """Make such axes longer, and tell whether that could be done."""
+        if not self.is_open or not self._lengths:
+            return False
+        longer = self._fill(self._lengths.pop(0))
+        if math.prod(longer) > _MOST_VALUES:
+            return False
+        self.shape = longer
+        return True
+
+    def _fill(self, length: int) -> tuple[int, ...]:
+        return tuple(length if axis is None else axis for axis in self._open)
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Make rows start to stop."""

@@ -40,12 +40,12 @@ class Values(Unfitted):
         Raises:
             InputError: The first row has no values.
         """
-        wanted = None if model_input is None else model_input.shape[1:]
         if not self.rows:
-            return ValueRows(self, (), np.dtype(np.float32), wanted)
+            return ValueRows(self, (), np.dtype(np.float32), _find_wanted((), model_input))
         first = self.values(0, 1)[0]
         if isinstance(first, str):
             raise InputError(f"{self.names(0, 1)[0].decode()}: {first}")
+        wanted = _find_wanted(first.shape, model_input)
         shape = shape_like(first.shape, wanted)
         if shape and (wanted is None or None in wanted):
             shape = self._find_shape(shape, wanted)
@@ -125,6 +125,17 @@ class ValueRows(FallibleSource):
     def close(self) -> None:
         """Close what the values are read from."""
         self._values.close()
+
+
+def _find_wanted(
+    shape: tuple[int, ...], model_input: ModelInput | None
+) -> tuple[int | None, ...] | None:
+    """Give what an input takes: for values that just fill it, as it usually is."""
+    if model_input is None:
+        return None
+    usual = model_input.usual
+    fills = usual is not None and shape_like(shape, usual) != shape
+    return usual if fills else model_input.shape[1:]
 
 
 def shape_like(shape: tuple[int, ...], wanted: tuple[int | None, ...] | None) -> tuple[int, ...]:

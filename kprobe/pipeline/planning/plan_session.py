@@ -162,7 +162,7 @@ def _take_samples(
             _check_inputs(job, session, groups, [name for name in needed if name not in fed])
         size = next((spec.shape[0] for spec in needed.values()), None)
         spec = job.samples.fill_batches(size or job.compute.batch_size)
-        inputs = describe_inputs(session.model, needed)
+        inputs = describe_inputs(session.model, needed, traced=True)
         samples = opened.enter_context(open_samples(spec, inputs, feeds=fed))
     samples.restrict(list(needed))
     return samples

@@ -23,6 +23,7 @@ _KEPT = {
     "eager": "compute",
     "ragged": "selection",
     "random": "samples",
+    "random_shape": "samples",
     "seed": "samples",
     "limit": "samples",
     "preprocessing": "samples",
