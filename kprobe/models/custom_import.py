@@ -73,8 +73,8 @@ def find_aliases(library: ModuleType, wanted: Collection[str]) -> dict[str, Any]
     return {name: function for name, function in aliases.items() if name in wanted}
 
 
-def check_lambdas(given: CustomObjects, model_file: Checked) -> None:
-    """Check that it is clear which function a file means that names a lambda.
+def find_lambda(given: CustomObjects, model_file: Checked) -> dict[str, Any]:
+    """Give the function that a file means which names a lambda, by the name it has there.
 
     Args:
         given: What the user gave, which was imported.
@@ -84,28 +84,29 @@ def check_lambdas(given: CustomObjects, model_file: Checked) -> None:
         ModelError: The file names one, and several are given.
     """
     owners = list_owners(model_file, _NAMELESS)
-    found: dict[int, str] = {}
+    said = any(not isinstance(part, str) and _NAMELESS in part for part in given.parts)
+    if not owners or said:
+        return {}
+    found: dict[int, tuple[Any, str]] = {}  # by identity: one may have several names
     for part in given.parts:
-        if not isinstance(part, str):
-            if _NAMELESS in part:  # said in so many words
-                found = {}
-            continue
-        for name, value in vars(_import_source(part)).items():
+        for name, value in vars(_import_source(part)).items() if isinstance(part, str) else ():
             if getattr(value, "__name__", None) == _NAMELESS and _may_be_meant(name, value):
                 code = getattr(value, "__code__", None)
                 line = "" if code is None else f":{code.co_firstlineno}"
-                found.setdefault(id(value), f"{name} ({part}{line})")
-    if owners and len(found) > 1:
+                found.setdefault(id(value), (value, f"{name} ({part}{line})"))
+    if len(found) > 1:
         raise ModelError(
             f"{list_names(owners, 8)} of the model has a function that its file calls only "
             f"{_NAMELESS}, and the custom objects have {len(found)} of them: "
-            f"{list_names([*found.values()], 8)}",
+            f"{list_names([place for _, place in found.values()], 8)}",
             hint=Hint(
                 "give the one that is meant alone, in a file of its own, or write the others with "
                 "`def`: ",
                 Setting("custom_objects", "FILE.py", python=f'{{"{_NAMELESS}": ...}}'),
             ),
         )
+    functions = [function for function, _ in found.values()]
+    return {_NAMELESS: functions[0]} if functions else {}
 
 
 def _find_objects(

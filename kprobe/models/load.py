@@ -21,7 +21,7 @@ from kprobe.gate.refuse import check_safe, hint_at_custom, list_registered_names
 from kprobe.hdf5 import open_for_reading, opens_plainly
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
-from kprobe.models.custom_import import check_lambdas, find_aliases, find_custom_objects
+from kprobe.models.custom_import import find_aliases, find_custom_objects, find_lambda
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
@@ -140,8 +140,11 @@ def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe
     library = import_keras(major)
     names = list_registered_names(file)
     wanted = {name.rpartition(">")[2] for name in names}
-    objects = {**find_aliases(library, wanted), **find_custom_objects(custom, library, wanted)}
-    check_lambdas(custom, file)
+    objects = {
+        **find_aliases(library, wanted),
+        **find_custom_objects(custom, library, wanted),
+        **find_lambda(custom, file),
+    }
     for name in names:
         # What isn't found under its full name is looked for in the module that the file names.
         if name.rpartition(">")[2] in objects:
