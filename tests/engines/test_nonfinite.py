@@ -84,10 +84,10 @@ def make_trained(model):
 
 # A long run is frozen.
 WAYS = {
-    "short": lambda model, name, samples: kprobe.function(model, name)(samples),
-    "exact": lambda model, name, samples: kprobe.function(model, name, exact=True)(samples),
-    "long": lambda model, name, samples: kprobe.activations(
-        model, name, np.resize(samples, (300, *samples.shape[1:]))
+    "short": lambda model, samples: kprobe.function(model, ACTIVATIONS)(samples),
+    "exact": lambda model, samples: kprobe.function(model, ACTIVATIONS, exact=True)(samples),
+    "long": lambda model, samples: kprobe.activations(
+        model, ACTIVATIONS, np.resize(samples, (300, *samples.shape[1:]))
     ),
 }
 
@@ -98,20 +98,16 @@ def test_fused_kernels_swallow_nothing(kind, way):
     shape, make = KINDS[kind]
     keras.utils.set_random_seed(0)
     x = keras.Input(shape)
-    before = make(x)
-    outputs = [L.Activation(name, name=name)(before) for name in ACTIVATIONS]
-    model = keras.Model(x, outputs)
+    # Each behind layers of its own: what several layers read isn't fused.
+    model = keras.Model(x, [L.Activation(name, name=name)(make(x)) for name in ACTIVATIONS])
     make_trained(model)
     samples = np.concatenate([make_samples(shape, bad) for bad in BAD.values()])
     # Eagerly every operation has a kernel of its own.
     expected_of = dict(zip(ACTIVATIONS, model(samples), strict=True))
-    names = ACTIVATIONS
-    if way == "exact":  # where nothing is fused at all: each activation with some of the kinds
-        names = ACTIVATIONS[[*KINDS].index(kind) % 3 :: 3]
-    for name in names:
-        # One at a time: what several layers read isn't fused.
-        got = WAYS[way](model, name, samples)[name][: len(samples)]
-        np.testing.assert_array_equal(find_kinds(got), find_kinds(expected_of[name]), err_msg=name)
+    computed = WAYS[way](model, samples)
+    for name, expected in expected_of.items():
+        got = computed[name][: len(samples)]
+        np.testing.assert_array_equal(find_kinds(got), find_kinds(expected), err_msg=name)
 
 
 @pytest.mark.parametrize("way", ["function", "function that stays one", "loop", "branch"])
