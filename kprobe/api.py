@@ -44,7 +44,7 @@ def load_model(
             `keras_model` or `model`.
         inputs: Samples, as `kprobe.dump` takes them, for a subclassed model that has to be called
             before it is built; the first one is used.
-        **settings: How it is loaded. weights: a `.weights.h5`, `.keras` or old HDF5 file, instead
+        **settings: How it is loaded. weights: a file of weights, or a checkpoint, instead
             of the model's own weights. random_weights: whether layers may go without weights.
             arguments: what code is called with, by keyword. keras: the major version to load
             with, 2 (tf_keras) or 3; None for the file's own. signature: which signature of a

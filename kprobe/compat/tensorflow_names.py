@@ -88,6 +88,11 @@ VARIABLE_ACCESSED = PrivateName(
 ARGUMENT_NAMES = PrivateAttribute(
     "_arg_keywords", "a signature of a SavedModel", "names the inputs of a signature"
 )
+POSITIONAL_ARGUMENTS = PrivateAttribute(
+    "_num_positional_args",
+    "a signature of a SavedModel",
+    "lets a frozen graph be called with its inputs by name, as a signature is",
+)
 
 # Graphs.
 FUNCTION_DEF_TO_GRAPH = PrivateName(

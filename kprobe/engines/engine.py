@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
-from kprobe.errors import InputError, ModelError
+from kprobe.errors import Hint, InputError, ModelError, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +121,9 @@ class Engine(ABC):
         try:
             return self._compute(arguments, row)
         except tf.errors.OpError as error:
-            raise ModelError(f"the model failed on a batch: {_shorten(error)}") from error
+            raise ModelError(
+                f"the model failed on a batch: {_shorten(error)}", hint=_suggest(error)
+            ) from error
         finally:
             self._state.end()
 
@@ -132,6 +134,17 @@ def cast(results: Sequence[tf.Tensor], fetches: Sequence[FetchSpec]) -> list[tf.
         result if fetch.dtype is None else tf.cast(result, fetch.dtype)
         for result, fetch in zip(results, fetches, strict=True)
     ]
+
+
+def _suggest(error: tf.errors.OpError) -> Hint | None:
+    """Say what to do where an operation runs on a GPU only."""
+    if "No OpKernel was registered to support Op 'Cudnn" not in error.message:
+        return None
+    return Hint(
+        "CuDNNLSTM and CuDNNGRU run on a GPU only: give the model as code, with LSTM (of "
+        'recurrent_activation="sigmoid") or GRU in their place, and this file as ',
+        Setting("weights", "FILE"),
+    )
 
 
 def _shorten(error: tf.errors.OpError) -> str:

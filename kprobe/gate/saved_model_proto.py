@@ -1,7 +1,8 @@
-"""The messages of a SavedModel, as far as they are read here, without TensorFlow.
+"""The messages of SavedModels and checkpoints, as far as they are read here, without TensorFlow.
 
 TensorFlow's own classes for them come only with all of TensorFlow. The names and numbers are those
 of tensorflow/core/protobuf/{saved_model,meta_graph,saver,saved_object_graph}.proto,
+tensorflow/core/protobuf/trackable_object_graph.proto,
 tensorflow/core/framework/{graph,node_def,attr_value,function,op_def,tensor_shape}.proto,
 google/protobuf/any.proto and tf_keras/protobuf/saved_metadata.proto; what isn't listed is skipped.
 """
@@ -52,7 +53,13 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "input": (3, "string*"),
         "attr": (5, "AttrValue{}"),
     },
-    "AttrValue": {"list": (1, "ListValue"), "s": (2, "bytes"), "func": (10, "NameAttrList")},
+    "AttrValue": {
+        "list": (1, "ListValue"),
+        "s": (2, "bytes"),
+        "type": (6, "int32"),
+        "shape": (7, "TensorShapeProto"),
+        "func": (10, "NameAttrList"),
+    },
     "ListValue": {"func": (9, "NameAttrList*")},
     "NameAttrList": {"name": (1, "string")},
     "FunctionDefLibrary": {"function": (1, "FunctionDef*")},
@@ -74,6 +81,16 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
     "SavedAsset": {"asset_file_def_index": (1, "int32")},
     "SavedVariable": {"dtype": (1, "int32"), "shape": (2, "TensorShapeProto")},
     "SavedConcreteFunction": {"bound_inputs": (2, "int32*")},
+    "TrackableObjectGraph": {"nodes": (1, "TrackableObject*")},
+    "TrackableObject": {
+        "children": (1, "ObjectReference*"),
+        "attributes": (2, "SerializedTensor*"),
+    },
+    "SerializedTensor": {
+        "name": (1, "string"),
+        "full_name": (2, "string"),
+        "checkpoint_key": (3, "string"),
+    },
     # tf_keras's
     "SavedMetadata": {"nodes": (1, "MetadataNode*")},
     "MetadataNode": {

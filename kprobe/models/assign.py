@@ -17,6 +17,8 @@ from kprobe.compat.keras_names import (
     WEIGHT_STORE,
 )
 from kprobe.errors import KprobeError, ModelError
+from kprobe.models.assign_checkpoint import match_checkpoint
+from kprobe.models.checkpoint import find_checkpoint
 from kprobe.models.code import is_model_of
 from kprobe.models.stored_weights import Shape, StoredWeights, open_weights
 from kprobe.models.weight_groups import Tree, find_around, name_places
@@ -24,11 +26,12 @@ from kprobe.models.weight_matching import Assignment, match_layers
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from types import ModuleType
 
     import numpy.typing as npt
 
+    from kprobe.models.checkpoint import CheckpointReader
     from kprobe.models.weight_matching import Shapes
 
 _ITSELF = "the model itself"
@@ -48,7 +51,8 @@ def assign_weights(
 
     Args:
         model: A built model of keras or tf_keras.
-        path: A `.weights.h5`, `.keras` or old HDF5 file, of any Keras.
+        path: A `.weights.h5`, `.weights.json`, `.keras` or old HDF5 file, of any Keras; or a
+            checkpoint of TensorFlow: its prefix, its index or its directory.
         partial: Whether layers may be left as they are.
 
     Returns:
@@ -59,6 +63,8 @@ def assign_weights(
             code failed, whose error is the cause.
     """
     library = sys.modules["keras" if is_model_of("keras", model) else "tf_keras"]
+    if checkpoint := find_checkpoint(path):
+        return _assign_checkpoint(model, checkpoint.read(), library, partial)
     with open_weights(path) as stored:
         assign = _assign_by_layer if stored.by_layer else _assign_by_place
         try:
@@ -80,9 +86,7 @@ def _assign_by_layer(
     model: Any, stored: StoredWeights, library: ModuleType, partial: bool
 ) -> Assignment:
     """Assign from the old layout, which has a list of arrays for each of the model's layers."""
-    variables = {layer.name: _list_variables(layer) for layer in model.layers}
-    variables[_ITSELF] = _list_own_variables(model)
-    variables = {name: some for name, some in variables.items() if some}
+    variables = _list_by_layer(model)
     arrays = stored.list_layers()
     if top_level := stored.list_top_level():
         arrays[_ITSELF] = top_level
@@ -109,21 +113,59 @@ def _assign_by_layer(
     )
     if not (result.complete or partial):
         raise result.explain()
-    pairs: list[tuple[Any, npt.NDArray[Any]]] = []
+    _assign_in_parts(
+        (
+            (variable, value)
+            for layer, source in result.pairs.items()
+            for variable, value in zip(
+                variables[layer],
+                convert(layer, [stored.read(name) for name in arrays[source]]),
+                strict=True,
+            )
+        ),
+        library,
+    )
+    _finish(model)
+    return result
+
+
+def _assign_checkpoint(
+    model: Any, stored: CheckpointReader, library: ModuleType, partial: bool
+) -> Assignment:
+    layers = _list_by_layer(model)
+    result, keys = match_checkpoint(model, layers, stored)
+    if not (result.complete or partial):
+        raise result.explain()
+    _assign_in_parts(
+        (
+            (variable, stored.read(keys[id(variable)]))
+            for layer in result.pairs
+            for variable in layers[layer]
+        ),
+        library,
+    )
+    _finish(model)
+    return result
+
+
+def _assign_in_parts(pairs: Iterable[tuple[Any, npt.NDArray[Any]]], library: ModuleType) -> None:
+    ready: list[tuple[Any, npt.NDArray[Any]]] = []
     held = 0
-    for layer, source in result.pairs.items():
-        values = convert(layer, [stored.read(name) for name in arrays[source]])
-        pairs += zip(variables[layer], values, strict=True)
-        held += sum(value.nbytes for value in values)
+    for variable, value in pairs:
+        ready.append((variable, value))
+        held += value.nbytes
         if held >= _AT_ONCE_BYTES:
-            _assign(pairs, library)
-            pairs.clear()
+            _assign(ready, library)
+            ready.clear()
             held = 0
-    _assign(pairs, library)
+    _assign(ready, library)
+
+
+def _finish(model: Any) -> None:
+    """Let layers that compute with their weights before they are called do so."""
     for layer in FLATTEN_LAYERS.find(model)():
         if hasattr(layer, "finalize_state") and layer.built:
             layer.finalize_state()
-    return result
 
 
 def _assign(pairs: Sequence[tuple[Any, npt.NDArray[Any]]], library: ModuleType) -> None:
@@ -133,6 +175,13 @@ def _assign(pairs: Sequence[tuple[Any, npt.NDArray[Any]]], library: ModuleType) 
     else:
         for variable, value in pairs:
             variable.assign(value)
+
+
+def _list_by_layer(model: Any) -> dict[str, list[Any]]:
+    """List the variables of each layer of a model that has any, and those of the model itself."""
+    variables = {layer.name: _list_variables(layer) for layer in model.layers}
+    variables[_ITSELF] = _list_own_variables(model)
+    return {name: some for name, some in variables.items() if some}
 
 
 def _list_variables(layer: Any) -> list[Any]:

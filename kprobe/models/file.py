@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
+from kprobe.models.elsewhere import check_content, check_here
 from kprobe.models.legacy import adapt_config
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from kprobe.models.saved_model import SavedModel
@@ -22,13 +23,16 @@ SAVE_AGAIN = "copy or save the model file again"
 NOT_BY_KERAS = "this isn't a model file that Keras wrote"
 _GIVE_SAVED = "give the file that `model.save(...)` wrote, .keras or .h5"
 
-Format: TypeAlias = Literal["keras", "h5", "json", "saved_model"]
+Format: TypeAlias = Literal["keras", "h5", "json", "saved_model", "graph"]
 
 # A config larger than this is a zip bomb or a mistake; real ones stay under a few MB.
 MAX_CONFIG_BYTES = 256 * 1024**2
 MAX_METADATA_BYTES = 1024**2
 
 DUMP_FORMAT = "kprobe dump"
+_SAVED_MODEL = "saved_model.pb"
+# What is looked at to tell what a file is.
+_START_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class ModelFile:
     Attributes:
         path: The file.
         format: "keras" for the zip archive, "h5" for HDF5, "json" for an architecture alone,
-            whatever the file is called; "saved_model" for the directory.
+            whatever the file is called; "saved_model" for the directory; "graph" for a frozen
+            graph.
         keras_version: The version that wrote the file, e.g. "3.15.1"; None where it doesn't say.
         keras_major: 3 for the library `keras`, 2 for `tf_keras` (2 and older).
         config: The model's config: `class_name`, `config`, and with Keras 3 `module` and so on.
@@ -46,7 +51,7 @@ class ModelFile:
             Keras model.
         adapted: Whether `config` isn't what the file has.
         backend: What an HDF5 file of Keras 2 says its Keras ran on, e.g. "theano".
-        saved: What a SavedModel directory holds; None for a file.
+        saved: What a SavedModel directory holds, or a frozen graph as one; None for another file.
         signature: The signature that is to be run as it is, not a Keras model; None for that.
     """
 
@@ -88,10 +93,16 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         ModelError: If the file is missing, isn't a model, holds weights only, is a dump that
             kprobe wrote, or is damaged.
     """
+    check_here(os.fspath(path))
     path = Path(path)
-    if (path / "saved_model.pb").is_file():
+    if (path / _SAVED_MODEL).is_file():
         return _read_saved_model(path)
     start = _read_start(path)
+    check_content(path, start)
+    if path.name == _SAVED_MODEL:
+        raise ModelError(
+            f"{path} is a part of a SavedModel", hint=f"give its directory, {path.parent}"
+        )
     if start.startswith(b"PK\x03\x04"):
         return _read_archive(path)
     if start.lstrip().startswith(b"{"):
@@ -101,6 +112,11 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
 
     if h5py.is_hdf5(path):
         return _read_hdf5(path)
+    # It takes 0.03 s, which other model files shouldn't cost.
+    from kprobe.models.frozen_graph import read_frozen_graph
+
+    if saved := read_frozen_graph(path, start):
+        return ModelFile(path, "graph", None, 2, {}, saved=saved)
     raise ModelError(
         f"{path} is not a model file: neither a .keras archive nor HDF5",
         hint=_GIVE_SAVED,
@@ -170,7 +186,7 @@ def _read_start(path: Path) -> bytes:
                 hint="save the model again as one file: `model.save('model.keras')`",
             )
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(_START_BYTES)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file", hint="check the model's path") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path

@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import json
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -17,12 +16,14 @@ from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
 from kprobe.compat.late_reading import read_late
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.gate.refuse import check_safe, hint_at_custom, list_registered_names
+from kprobe.gate.refuse import check_safe, list_registered_names
 from kprobe.hdf5 import open_for_reading, opens_plainly
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.custom_import import find_aliases, find_custom_objects, find_lambda
+from kprobe.models.failed_load import describe_cause, explain_load
 from kprobe.models.file import ModelFile, choose_signature, read_model_file
+from kprobe.models.frozen_graph import load_frozen_graph
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.network import read_network
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from kprobe.models.custom import CustomObjects, GivenObjects
-
-
-# How the libraries name what they don't find.
-_MISSING = re.compile(r"(?:Unknown \w+|Could not locate \w+):? '(?:\w+>)?(\w+)'")
 
 
 def find_source(spec: ModelSpec) -> ModelFile | Code:
@@ -186,12 +183,15 @@ def _build_model(
                 # tf_keras can't build every subclassed model from its config.
                 with contextlib.suppress(ModelError):
                     return _make_architecture(file, library, objects, unsafe)
-            raise _explain(error, file, library) from error
+            raise explain_load(error, file, library) from error
 
 
 def _load_signature(file: ModelFile, name: str) -> SavedSignature:
     import tensorflow as tf
 
+    if file.format == "graph" and file.saved is not None:
+        graph = load_frozen_graph(file.path, file.saved)
+        return SavedSignature(name, graph, graph, sorted(graph.structured_outputs))
     tags = file.saved.tags if file.saved else None
     try:
         loaded = tf.saved_model.load(str(file.path), tags=tags or None)
@@ -199,7 +199,7 @@ def _load_signature(file: ModelFile, name: str) -> SavedSignature:
     # What the loader raises on a damaged directory has no common class.
     except Exception as error:
         raise ModelError(
-            f"{file.path} can't be loaded by tensorflow {tf.__version__}: {_describe(error)}"
+            f"{file.path} can't be loaded by tensorflow {tf.__version__}: {describe_cause(error)}"
         ) from error
     # `tf.nest` sorts the keys of a dict, and so are the function's results.
     return SavedSignature(name, function, loaded, sorted(function.structured_outputs))
@@ -221,7 +221,7 @@ def _make_architecture(
                 )
             return library.models.model_from_json(json.dumps(config), custom_objects=objects)
         except Exception as error:
-            raise _explain(error, file, library) from error
+            raise explain_load(error, file, library) from error
 
 
 def choose_keras(source: ModelFile | Code, keras: int | None) -> int | None:
@@ -294,39 +294,3 @@ def _legacy_lambdas(library: ModuleType, unsafe: bool) -> Iterator[None]:
         return
     with SAFE_MODE.find(library)(False):
         yield
-
-
-def _describe(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" + ("…" if len(text) > 300 else "")
-
-
-def _explain(error: Exception, file: ModelFile, library: ModuleType) -> ModelError:
-    text = " ".join(str(error).split())
-    fault = (
-        f"{file.path} can't be loaded by {library.__name__} {library.__version__}: "
-        + _describe(error)
-    )
-    if any(sign in text for sign in ("Unknown layer", "Could not locate", "Unknown object")):
-        names = dict.fromkeys(_MISSING.findall(text))
-        return ModelError(fault, hint=hint_at_custom([*names], "what is missing"))
-    if isinstance(error, EOFError | ValueError) and any(
-        sign in text for sign in ("bad marshal data", "EOF read where object expected")
-    ):
-        return ModelError(
-            f"{file.path} has a function as bytecode of another version of Python",
-            hint=Hint(
-                "load it in the Python that saved it, or pass ",
-                Setting("custom_objects", "FILE.py", python='{"Lambda": ...}'),
-                " with a class of the layer's class name, such as Lambda, that takes its place",
-            ),
-        )
-    if file.saved is not None:
-        runs = Hint(
-            "`",
-            Setting("signature", "NAME"),
-            "` runs one of its signatures, without layers",
-        )
-        return ModelError(fault, hint=runs)
-    other = 2 if library.__name__ == "keras" else 3
-    return ModelError(fault, hint=Hint("`", Setting("keras", other), "` tries the other Keras"))

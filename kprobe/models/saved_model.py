@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # protobuf's own limit.
-_MAX_BYTES = 2**31 - 1
+MAX_BYTES = 2**31 - 1
 # The names of TensorFlow's DataType (tensorflow/core/framework/types.proto).
 _DTYPES = {
     1: "float32",
@@ -260,7 +260,7 @@ def sort_names(names: Iterator[str] | Mapping[str, Any]) -> list[str]:
 
 
 def _read(path: Path) -> bytes:
-    if path.stat().st_size > _MAX_BYTES:
+    if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path.name} is larger than 2 GB")
     return path.read_bytes()
 

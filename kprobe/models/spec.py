@@ -29,7 +29,8 @@ class ModelSpec:
         model: A model file, a SavedModel directory or a JSON file of an architecture; code,
             `FILE.py:CALLABLE` or `package.module:CALLABLE`; or a model of keras or tf_keras, or
             a signature, that is in memory.
-        weights: A `.weights.h5`, `.keras` or old HDF5 file, instead of the model's own weights.
+        weights: A `.weights.h5`, `.weights.json`, `.keras` or old HDF5 file, or a checkpoint of
+            TensorFlow, instead of the model's own weights.
         random_weights: Whether layers may go without weights.
         arguments: What the code is called with, by keyword.
         keras: The major version to load with, 2 (tf_keras) or 3; None for the file's own.

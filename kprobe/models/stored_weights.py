@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.archive import open_weights_member
-from kprobe.models.file import DUMP_FORMAT, ModelFile, read_model_file
+from kprobe.models.checkpoint import find_checkpoint
+from kprobe.models.elsewhere import check_content
+from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_model_file
 from kprobe.models.network import read_network
 from kprobe.models.weight_groups import (
     OLD_CONTAINER,
@@ -21,10 +24,11 @@ from kprobe.models.weight_groups import (
     name_places,
     read_names,
 )
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 Shape: TypeAlias = tuple[int, ...]
 
 _ZIP = b"PK\x03\x04"
+# What is looked at to tell what a file is.
+_START_BYTES = 64
 
 
 _Given = ParamSpec("_Given")
@@ -74,6 +80,7 @@ class StoredWeights:
     Attributes:
         path: The file.
         root: The group that holds the weights.
+        shards: The groups that hold the rest of them, where they are in several files.
         by_layer: Whether its groups bear the layers' names, as Keras's old HDF5 has it; else
             they lie where the layers lie in the model, as in `.keras` and `.weights.h5`.
     """
@@ -81,6 +88,7 @@ class StoredWeights:
     path: Path
     root: Any
     by_layer: bool
+    shards: Sequence[Any] = ()
 
     @property
     def version(self) -> str:
@@ -119,14 +127,15 @@ class StoredWeights:
 
         found: dict[str, dict[str, Shape]] = {}
 
-        def note(name: bytes, info: Any) -> None:
+        def note(root: Any, name: bytes, info: Any) -> None:
             place, vars_, key = f"/{name.decode()}".rpartition("/vars/")
             place = self._as_new(place.removeprefix("/"))
             if info.type == h5py.h5o.TYPE_DATASET and vars_ and not is_training(place):
-                found.setdefault(place, {})[key] = h5py.h5d.open(self.root.id, name).shape
+                found.setdefault(place, {})[key] = h5py.h5d.open(root.id, name).shape
 
-        # Links to other places or files aren't followed: Keras makes none.
-        h5py.h5o.visit(self.root.id, note, info=True)
+        for root in (self.root, *self.shards):
+            # Links to other places or files aren't followed: Keras makes none.
+            h5py.h5o.visit(root.id, partial(note, root), info=True)
         return found
 
     @_reads
@@ -141,7 +150,8 @@ class StoredWeights:
             if name.endswith("/vars") and isinstance(item.attrs.get("name"), str):
                 noted[self._as_new(name.removesuffix("/vars"))] = item.attrs["name"]
 
-        self.root.visititems(note)
+        for root in (self.root, *self.shards):
+            root.visititems(note)
         if noted:
             return {place: name_from_outside(place, noted) for place in noted}
         try:
@@ -159,8 +169,9 @@ class StoredWeights:
         """
         import numpy as np
 
-        dataset = self.root[name]
-        if dataset.external is not None or dataset.is_virtual or dataset.file != self.root.file:
+        root = next((r for r in (self.root, *self.shards) if name in r), self.root)
+        dataset = root[name]
+        if dataset.external is not None or dataset.is_virtual or dataset.file != root.file:
             raise ModelError(f"{self.path}: {name} lies in another file, which Keras doesn't do")
         if dataset.attrs.get("dtype") == "bfloat16":
             import ml_dtypes
@@ -186,7 +197,7 @@ class StoredWeights:
 
     @cached_property
     def _is_old(self) -> bool:
-        return OLD_CONTAINER in self.root
+        return any(OLD_CONTAINER in root for root in (self.root, *self.shards))
 
     def _as_new(self, place: str) -> str:
         return place.replace(OLD_CONTAINER, "layers")
@@ -197,7 +208,8 @@ def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
     """Open the weights in a `.keras`, `.weights.h5` or old HDF5 file; the content decides which.
 
     Args:
-        path: A weights file, or the file of a whole model.
+        path: A weights file, or the file of a whole model; of several files the one that lists
+            them, `.weights.json`.
 
     Raises:
         ModelError: It is missing, damaged, or holds no weights.
@@ -208,17 +220,52 @@ def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
     with ExitStack() as stack:
         with _reading(path):
             with path.open("rb") as file:
-                start = file.read(4)
-            weights = _find_weights(path, start, stack.enter_context(_open_hdf5(path, start)))
+                start = file.read(_START_BYTES)
+            check_content(path, start)
+            if shards := list_shards(path):
+                roots = [stack.enter_context(open_for_reading(shard)) for shard in shards]
+                weights = StoredWeights(path, roots[0], by_layer=False, shards=roots[1:])
+            else:
+                weights = _find_weights(path, start, stack.enter_context(_open_hdf5(path, start)))
         # What the block raises is its own.
         yield weights
+
+
+def list_shards(path: Path) -> list[Path]:
+    """List the files that a `.weights.json` of Keras 3 says the weights are in; none of others.
+
+    Raises:
+        ModelError: One isn't there, or isn't beside it.
+    """
+    with path.open("rb") as file:
+        if not file.read(_START_BYTES).lstrip().startswith(b"{"):
+            return []
+        file.seek(0)
+        content = file.read(MAX_CONFIG_BYTES + 1)
+    try:
+        places = json.loads(content)["weight_map"].values()
+        names = dict.fromkeys(
+            name for held in places for name in ([held] if isinstance(held, str) else held)
+        )
+        beside = all(isinstance(name, str) and Path(name).name == name for name in names)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []
+    if not beside:
+        raise ModelError(f"{path} names files that aren't beside it, which Keras doesn't do")
+    shards = [path.with_name(name) for name in names]
+    if gone := [shard.name for shard in shards if not shard.is_file()]:
+        raise ModelError(
+            f"{path}: its weights are in {len(shards)} files, and {list_names(gone)} isn't there",
+            hint="put all of them beside it",
+        )
+    return shards
 
 
 @contextmanager
 def _open_hdf5(path: Path, start: bytes) -> Iterator[Any]:
     import h5py
 
-    if start == _ZIP:
+    if start.startswith(_ZIP):
         with open_weights_member(path) as stream, h5py.File(stream, "r") as file:
             yield file
     elif h5py.is_hdf5(path):
@@ -227,7 +274,8 @@ def _open_hdf5(path: Path, start: bytes) -> Iterator[Any]:
     else:
         raise ModelError(
             f"{path} holds no weights: neither HDF5 nor a .keras archive",
-            hint="give what `save_weights('w.weights.h5')` or `save('model.keras')` wrote",
+            hint="give what `save_weights('w.weights.h5')` or `save('model.keras')` wrote, or a "
+            "checkpoint of TensorFlow",
         )
 
 
@@ -241,7 +289,7 @@ def _find_weights(path: Path, start: bytes, root: Any) -> StoredWeights:
         return StoredWeights(path, root["model_weights"], by_layer=True)
     weights = StoredWeights(path, root, by_layer=False)
     # A model may well have been saved before it had any.
-    if not weights.groups and start != _ZIP:
+    if not weights.groups and not start.startswith(_ZIP):
         raise ModelError(f"{path} holds no weights")
     return weights
 
@@ -256,8 +304,9 @@ def check_weights(
             an architecture alone, and random weights weren't asked for.
     """
     if weights is not None:
-        with open_weights(weights):
-            pass
+        if find_checkpoint(weights) is None:
+            with open_weights(weights):
+                pass
     elif isinstance(source, ModelFile) and not random_weights and not holds_weights(source):
         raise ModelError(
             f"{source.path} holds an architecture without weights",
@@ -269,6 +318,19 @@ def check_weights(
                 " takes random ones",
             ),
         )
+
+
+def list_weight_files(path: str | os.PathLike[str]) -> list[Path]:
+    """List the files that weights are in: one, or the parts of a checkpoint, or all shards.
+
+    Raises:
+        ModelError: Some of them aren't there.
+    """
+    checkpoint = find_checkpoint(path)
+    if checkpoint is not None:
+        return checkpoint.list_files()
+    path = Path(path)
+    return [path, *(list_shards(path) if path.is_file() else ())]
 
 
 def holds_weights(model_file: ModelFile) -> bool:

@@ -21,7 +21,8 @@ class Assignment:
 
     Attributes:
         path: The file.
-        how: "by name", "in order", or "by attribute" of a subclassed model.
+        how: "by name", "in order", "by attribute" of a subclassed model, or "by object" of a
+            checkpoint.
         pairs: What of the file each layer of the model was given.
         missing: The model's layers that the file has no weights for.
         misfits: The layers whose weights have other shapes: those of the model, of the file.

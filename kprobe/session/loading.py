@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +13,11 @@ import numpy as np
 from kprobe.errors import ModelError
 from kprobe.models import load as models
 from kprobe.models.code import Code
-from kprobe.models.stored_weights import check_weights
+from kprobe.models.stored_weights import check_weights, list_weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from kprobe.engines.compute import Compute
     from kprobe.models.file import ModelFile
@@ -79,7 +79,7 @@ def load(
     if source is not None and not isinstance(source, Code):
         digests["model_sha256"] = _start_hashing(source.path)
     if spec.weights is not None:
-        digests["weights_sha256"] = _start_hashing(Path(spec.weights))
+        digests["weights_sha256"] = _start_hashing(*list_weight_files(spec.weights))
     if source is None:
         _set_up(compute, in_memory=True)
         return Loaded(spec, None, spec.model, digests)
@@ -130,14 +130,14 @@ def _hash_weights(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _start_hashing(path: Path) -> Callable[[], str]:
-    """Hash a file while the model loads; what is returned waits for the digest."""
+def _start_hashing(*paths: Path) -> Callable[[], str]:
+    """Hash a file, or several, while the model loads; what is returned waits for the digest."""
     digests: list[str] = []
     errors: list[OSError] = []
 
     def hash_file() -> None:
         try:
-            digests.append(_hash(path))
+            digests.append(_hash(*paths))
         except OSError as error:
             errors.append(error)
 
@@ -148,20 +148,22 @@ def _start_hashing(path: Path) -> Callable[[], str]:
     def wait() -> str:
         thread.join()
         for error in errors:
-            raise ModelError(f"{error.filename or path}: can't be read: {error.strerror}")
+            raise ModelError(f"{error.filename or paths[0]}: can't be read: {error.strerror}")
         return digests[0]
 
     return wait
 
 
-def _hash(path: Path) -> str:
+def _hash(*paths: Path) -> str:
     digest = hashlib.sha256()
-    # Of a directory, all files, each behind its name.
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    # Of several files, and of all in a directory, each behind its name.
+    root = paths[0] if paths[0].is_dir() else paths[0].parent
+    files = sorted(paths[0].rglob("*")) if paths[0].is_dir() else paths
+    for file in files:
         if not file.is_file():
             continue
-        if file != path:
-            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
+        if paths != (file,):
+            digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as opened:
             while block := opened.read(1 << 20):
                 digest.update(block)

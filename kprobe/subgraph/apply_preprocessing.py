@@ -9,8 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
 from kprobe.preprocessing import Preprocessing
+
+# Of images in colour.
+_CHANNELS = 3
 
 
 def prepare(
@@ -36,7 +39,7 @@ def prepare(
         raise InputError(f"preprocessing needs a floating-point input, received {spec.dtype.name}")
     result = tf.cast(data, spec.dtype)
     if preprocessing.preprocess is not None:
-        result = find_family(preprocessing.preprocess, library).preprocess_input(result)
+        result = _apply_family(preprocessing.preprocess, result, library)
     if preprocessing.scale is not None:
         result *= tf.cast(preprocessing.scale, spec.dtype)
     if preprocessing.mean is not None:
@@ -49,6 +52,26 @@ def prepare(
             f"{tuple(spec.shape)}"
         )
     return result
+
+
+def _apply_family(name: str, images: tf.Tensor, library: ModuleType) -> tf.Tensor:
+    """Do to images what a family of keras.applications does to those it was trained on."""
+    preprocess = find_family(name, library).preprocess_input
+    channels = images.shape[-1] if images.shape.rank else None
+    if channels == _CHANNELS:
+        return preprocess(images)
+    # Some families do the same to each channel, others know three.
+    try:
+        made = preprocess(images)
+    except (ValueError, tf.errors.InvalidArgumentError):
+        made = None
+    if made is None or not images.shape.is_compatible_with(made.shape):
+        raise InputError(
+            f"preprocess: {name}: expected images of {_CHANNELS} channels, and the model takes "
+            f"{tuple(images.shape)}",
+            hint=Hint("use ", Setting("scale"), ", ", Setting("mean"), " and ", Setting("std")),
+        )
+    return made
 
 
 def find_family(name: str, library: ModuleType) -> Any:

@@ -25,6 +25,10 @@ from kprobe.trace.watch import recording
 if TYPE_CHECKING:
     from kprobe.trace.recorder import Record
 
+# How TensorFlow refuses the name of a layer.
+_SCOPE_FORBIDDEN = re.compile(r"'([^'\n]{1,200})' is not a valid (?:root )?scope name")
+_RUNS_EAGERLY = Hint(Setting("eager", True), " runs it all the same")
+
 
 @eagerly
 def trace(
@@ -74,10 +78,15 @@ def trace(
             raise
         # What a layer's own code raises has no common class, and it may end the program.
         except (Exception, SystemExit) as error:
+            if name := _SCOPE_FORBIDDEN.search(str(error)):
+                raise _explain_name(name[1].removesuffix("/")) from error
             raise ModelError(
-                f"the model can't be traced: {describe_failure(error)}",
-                hint=Hint(Setting("eager", True), " runs it all the same"),
+                f"the model can't be traced: {describe_failure(error)}", hint=_RUNS_EAGERLY
             ) from error
+    for operation in function.graph.get_operations():
+        # Scopes may have one, operations in a graph's definition may not.
+        if "\\" in operation.name:
+            raise _explain_name(next(part for part in operation.name.split("/") if "\\" in part))
     result = Trace(
         model=model,
         function=function,
@@ -86,6 +95,14 @@ def trace(
         calls=[],
     )
     return _sort(recorder.records, result)
+
+
+def _explain_name(name: str) -> ModelError:
+    return ModelError(
+        f"the model can't be traced: expected names of English letters, digits, and . _ - > which "
+        f"TensorFlow allows in a graph, received {name!r}",
+        hint=_RUNS_EAGERLY,
+    )
 
 
 def _trace_session(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 
 import h5py
@@ -14,7 +15,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from kprobe.errors import ModelError
 from kprobe.models.assign import assign_weights
-from kprobe.models.stored_weights import open_weights
+from kprobe.models.stored_weights import list_weight_files, open_weights
 
 KERASES = [keras, tf_keras]
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")
@@ -83,6 +84,42 @@ def test_weights_of_every_layout_go_into_both_kerases(source, target, layout, tm
         assert assignment.how == how
         assert not assignment.unused
         np.testing.assert_allclose(model(IMAGES).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", KERASES, ids=lambda k: f"to {k.__name__}")
+def test_weights_in_several_files_are_those_in_one(target, tmp_path):
+    trained = draw_weights(make_network(keras))
+    path = tmp_path / "m.weights.json"
+    trained.save_weights(path, max_shard_size=2e-6)
+    shards = [path, *sorted(tmp_path.glob("m_*.weights.h5"))]
+    assert len(shards) > 2
+    assert set(list_weight_files(path)) == set(shards)
+    model = make_network(target)
+    assert assign_weights(model, path).how == "by name"
+    for mine, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    shards[-1].unlink()
+    with pytest.raises(ModelError) as caught:
+        assign_weights(model, path)
+    assert str(caught.value) == (
+        f"{path}: its weights are in {len(shards) - 1} files, and {shards[-1].name} isn't there; "
+        "put all of them beside it"
+    )
+
+
+@pytest.mark.parametrize("name", ["../other.weights.h5", "{folder}/other.weights.h5", 3, [["a"]]])
+def test_weights_in_files_that_lie_elsewhere_are_refused(name, tmp_path):
+    model = stack(keras, "a:4")
+    (tmp_path / "in").mkdir()
+    draw_weights(stack(keras, "a:4")).save_weights(tmp_path / "other.weights.h5")
+    name = name.format(folder=tmp_path) if isinstance(name, str) else name
+    path = tmp_path / "in" / "m.weights.json"
+    path.write_text(json.dumps({"metadata": {}, "weight_map": {"/layers/dense/vars": name}}))
+    before = model.get_weights()
+    with pytest.raises(ModelError, match=r"aren't beside it|holds no weights"):
+        assign_weights(model, path)
+    for mine, own in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, own)
 
 
 def stack(k, *layers):

@@ -280,9 +280,15 @@ INITIALIZERS = {
 def test_tensorflow_s_own_functions_and_initializers_are_taken(k, ending, folder):
     """As in the tutorials of TensorFlow: each in a layer of its own, in one model."""
     x = k.Input((3,))
+    # What tf_keras writes of a function that it doesn't know, it can't read itself.
+    known = [
+        name for name in FUNCTIONS if name != "log_softmax" or (k, ending) != (tf_keras, ".h5")
+    ]
     layers = [
-        k.layers.Dense(3, function, name=name, bias_initializer=tf.constant_initializer(0.5))
-        for name, (function, _) in FUNCTIONS.items()
+        k.layers.Dense(
+            3, FUNCTIONS[name][0], name=name, bias_initializer=tf.constant_initializer(0.5)
+        )
+        for name in known
     ]
     layers += [
         k.layers.Dense(3, kernel_initializer=initializer, name=name)

@@ -71,6 +71,12 @@ def test_directories_are_refused(tmp_path):
     assert "is a directory without saved_model.pb" in refusal(tmp_path)
 
 
+def test_a_part_of_a_savedmodel_is_told_as_such(tmp_path):
+    path = tmp_path / "saved_model.pb"
+    path.write_bytes(b"\x08\x01\x12\x00")
+    assert refusal(path) == f"{path} is a part of a SavedModel; give its directory, {tmp_path}"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -175,6 +175,7 @@ def trace_file(path, **options):
     ("FunctionDef", "function_pb2"),
     ("OpDef", "op_def_pb2"),
     ("TensorShapeProto", "tensor_shape_pb2"),
+    ("TrackableObjectGraph", "trackable_object_graph_pb2"),
 ])  # fmt: skip
 def test_the_messages_are_those_of_tensorflow(message, module):
     import importlib

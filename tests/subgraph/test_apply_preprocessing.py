@@ -106,3 +106,27 @@ def test_scale_mean_and_deviation_come_in_this_order():
         keras,
     )
     np.testing.assert_array_equal(computed, (IMAGES * np.float32(0.5) - [1, 2, 3]) / 4)
+
+
+@pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("family", ["resnet50", "vgg16", "densenet"])
+def test_a_family_of_colour_images_takes_no_others(family, channels, library):
+    images = tf.zeros((2, 8, 8, channels))
+    with pytest.raises(InputError) as caught:
+        prepare(images, tf.TensorSpec(images.shape), Preprocessing(preprocess=family), library)
+    assert str(caught.value) == (
+        f"preprocess: {family}: expected images of 3 channels, and the model takes "
+        f"(2, 8, 8, {channels}); use scale, mean and std"
+    )
+
+
+def test_a_family_that_treats_channels_alike_takes_any_number():
+    images = np.linspace(0, 255, 32, dtype="float32").reshape(2, 4, 4, 1)
+    computed = prepare(
+        tf.constant(images),
+        tf.TensorSpec([None, 4, 4, 1]),
+        Preprocessing(preprocess="mobilenet_v2"),
+        keras,
+    )
+    np.testing.assert_allclose(computed, images / 127.5 - 1, atol=1e-6)

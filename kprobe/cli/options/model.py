@@ -65,8 +65,8 @@ model_options = OptionGroup(
             "--weights",
             metavar="FILE",
             type=File(),
-            help="Weights for the model instead of its own: .weights.h5, .keras or old HDF5, by "
-            "the layers' names, or in order.",
+            help="Weights for the model instead of its own: .weights.h5, .keras, old HDF5 or a "
+            "checkpoint, by the layers' names, or in order.",
         ),
         "arguments": declare(
             "--arg",

@@ -1,0 +1,213 @@
+"""Find a checkpoint of TensorFlow, and read what it holds."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kprobe.errors import ModelError
+from kprobe.gate.saved_model_proto import parse
+from kprobe.models.elsewhere import check_here
+from kprobe.naming import list_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+_INDEX = ".index"
+_DATA = re.compile(r"\.data-[0-9]{5}-of-[0-9]{5}\Z", re.ASCII)
+# The file in which TensorFlow notes the latest checkpoint of a directory.
+_LATEST = "checkpoint"
+_LATEST_PATH = re.compile(r'^model_checkpoint_path: "([^"\n]*)"', re.MULTILINE)
+_LATEST_BYTES = 1 << 20
+_OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_VALUE = "VARIABLE_VALUE"
+# What a checkpoint holds beside a model's weights.
+_TRAINING = re.compile(r"(^|/)(optimizer|save_counter)(/|$)|\.OPTIMIZER_SLOT|^_CHECKPOINTABLE")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint, as files.
+
+    Attributes:
+        prefix: What the names of its files begin with.
+    """
+
+    prefix: Path
+
+    def list_files(self) -> list[Path]:
+        """List its files: the index, then the data.
+
+        Raises:
+            ModelError: The data aren't there.
+        """
+        beside = sorted(self.prefix.parent.iterdir())
+        data = [
+            path
+            for path in beside
+            if path.name.startswith(self.prefix.name)
+            and _DATA.match(path.name.removeprefix(self.prefix.name))
+        ]
+        if not data:
+            raise ModelError(
+                f"{self.prefix}{_INDEX} is the index of a checkpoint, whose data aren't beside it",
+                hint=f"put {self.prefix.name}.data-00000-of-00001 there, too",
+            )
+        return [Path(f"{self.prefix}{_INDEX}"), *data]
+
+    def read(self) -> CheckpointReader:
+        """Open it.
+
+        Raises:
+            ModelError: It is damaged.
+        """
+        import tensorflow as tf
+
+        self.list_files()
+        try:
+            reader = tf.train.load_checkpoint(str(self.prefix))
+            shapes = reader.get_variable_to_shape_map()
+            objects = []
+            if _OBJECTS in shapes:
+                objects = [*parse("TrackableObjectGraph", reader.get_tensor(_OBJECTS)).nodes]
+        # What TensorFlow raises has no common class.
+        except Exception as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ModelError(
+                f"{self.prefix} is a damaged checkpoint: {reason}", hint="copy or save it again"
+            ) from None
+        return CheckpointReader(self, reader, shapes, objects)
+
+
+@dataclass(frozen=True)
+class CheckpointReader:
+    """An open checkpoint.
+
+    Attributes:
+        checkpoint: Which one.
+        reader: TensorFlow's.
+        all_shapes: The shape of each array, by its key.
+        objects: The objects that were saved, with their parts, as
+            `kprobe.gate.saved_model_proto` has them; none in a checkpoint of TensorFlow 1.
+    """
+
+    checkpoint: Checkpoint
+    reader: Any
+    all_shapes: Mapping[str, list[int]]
+    objects: list[Any]
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each array that isn't of the training, by its key."""
+        return {
+            key: tuple(shape) for key, shape in self.all_shapes.items() if not _TRAINING.search(key)
+        }
+
+    def name_keys(self) -> dict[str, str]:
+        """Give the key of each array by the name that its variable had, where only one has it."""
+        named = [*self._list_named()] or [(key, key) for key in self.shapes]
+        keys: dict[str, str | None] = {}
+        for name, key in named:
+            keys[name] = None if name in keys and keys[name] != key else key
+        return {name: key for name, key in keys.items() if key is not None}
+
+    def _list_named(self) -> Iterator[tuple[str, str]]:
+        for node in self.objects:
+            for attribute in node.attributes:
+                if attribute.full_name and attribute.checkpoint_key in self.shapes:
+                    yield attribute.full_name, attribute.checkpoint_key
+
+    def find_key(self, number: int) -> str | None:
+        """Give the key of an object's own value, if it is a variable."""
+        for attribute in self.objects[number].attributes:
+            if attribute.name == _VALUE and attribute.checkpoint_key in self.shapes:
+                return str(attribute.checkpoint_key)
+        return None
+
+    def list_parts(self, number: int) -> dict[str, int]:
+        """Give the numbers of an object's parts by their names, those with weights first."""
+        parts = [
+            (child.local_name, child.node_id)
+            for child in self.objects[number].children
+            if 0 <= child.node_id < len(self.objects)
+        ]
+        # tf_keras counts layers twice: all of them, and those with weights.
+        return dict(sorted(parts, key=lambda part: not part[0].startswith("layer_with_weights-")))
+
+    def read(self, key: str) -> npt.NDArray[Any]:
+        """Read an array.
+
+        Raises:
+            ModelError: It is damaged.
+        """
+        try:
+            array: npt.NDArray[Any] = self.reader.get_tensor(key)
+        except Exception as error:  # it has no common class
+            raise ModelError(
+                f"{self.checkpoint.prefix} is a damaged checkpoint: {key}: "
+                f"{(str(error) or type(error).__name__).splitlines()[0]}",
+                hint="copy or save it again",
+            ) from None
+        return array
+
+
+def find_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
+    """Find the checkpoint that a path means.
+
+    Args:
+        path: What the files of a checkpoint begin with, one of these files, or a directory: its
+            latest checkpoint, its only one, or that of a SavedModel.
+
+    Returns:
+        None for any other path.
+
+    Raises:
+        ModelError: It is a directory with no checkpoint in it, or with several; or an address of
+            the web.
+    """
+    check_here(os.fspath(path))
+    path = Path(path)
+    if path.is_dir():
+        return _find_in(path)
+    if _exists(path):
+        return Checkpoint(path)
+    name = path.name.removesuffix(_INDEX) if path.name.endswith(_INDEX) else None
+    if data := _DATA.search(path.name):
+        name = path.name[: data.start()]
+    if name and _exists(path.with_name(name)):
+        return Checkpoint(path.with_name(name))
+    return None
+
+
+def _exists(prefix: Path) -> bool:
+    try:
+        return bool(prefix.name) and Path(f"{prefix}{_INDEX}").is_file()
+    except ValueError:  # a NUL byte
+        return False
+
+
+def _find_in(folder: Path) -> Checkpoint:
+    if _exists(folder / "variables" / "variables"):
+        return Checkpoint(folder / "variables" / "variables")
+    note = folder / _LATEST
+    if note.is_file():
+        with note.open("rb") as file:
+            latest = _LATEST_PATH.search(file.read(_LATEST_BYTES).decode("utf-8", "replace"))
+        # It may tell where the directory was when it was written.
+        if latest and _exists(folder / Path(latest[1]).name):
+            return Checkpoint(folder / Path(latest[1]).name)
+    found = sorted(item.name.removesuffix(_INDEX) for item in folder.glob(f"*{_INDEX}"))
+    if len(found) == 1:
+        return Checkpoint(folder / found[0])
+    if not found:
+        raise ModelError(f"weights: {folder} is a directory without a checkpoint")
+    raise ModelError(
+        f"weights: {folder} holds several checkpoints: {list_names(found)}",
+        hint=f"give one of them, for example {folder / found[-1]}",
+    )

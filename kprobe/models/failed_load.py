@@ -1,0 +1,76 @@
+"""Say why a library can't load a model file: the cause, which Keras puts last."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.refuse import hint_at_custom
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from kprobe.models.file import ModelFile
+
+# How the libraries name what they don't find.
+_MISSING = re.compile(
+    r"(?:Unknown [a-z ]{1,40}|Could not locate \w{1,20}|Could not interpret [a-z ]{1,40}"
+    r"identifier):? '?(?:\w{1,100}>)?(\w{1,100})"
+)
+# What stands in front of a cause, with all of a layer's config, and behind it.
+_CAUSE = "Exception encountered: "
+_LAYER = re.compile(r"using config=\{'name': '([^']{1,200})'")
+_BEHIND = re.compile(
+    r" (Please ensure you are using a `keras\.utils\.custom_object_scope`"
+    r"|Make sure custom classes (and functions )?are decorated|Full object config:"
+    r"|List of objects that could not be loaded:|Target variable: <)"
+)
+_LONGEST = 300
+
+
+def describe_cause(error: Exception) -> str:
+    """Give the class of an error, the layer that it is about, and what is wrong with it."""
+    text = " ".join(str(error).split())
+    around, _, cause = text.rpartition(_CAUSE)
+    layers = _LAYER.findall(around)
+    said = _BEHIND.split(cause, maxsplit=1)[0]
+    if len(said) > _LONGEST:
+        # Where the cause isn't marked, it is at either end.
+        said = f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
+    where = f"layer {layers[-1]!r}: " if layers else ""
+    return f"{type(error).__name__}: {where}{said}"
+
+
+def explain_load(error: Exception, file: ModelFile, library: ModuleType) -> ModelError:
+    """Make an error for the user of what a library raised.
+
+    Args:
+        error: What it raised.
+        file: What was to be loaded.
+        library: keras or tf_keras.
+    """
+    cause = describe_cause(error)
+    fault = f"{file.path} can't be loaded by {library.__name__} {library.__version__}: {cause}"
+    if names := dict.fromkeys(_MISSING.findall(cause)):
+        return ModelError(fault, hint=hint_at_custom([*names], "what is missing"))
+    if isinstance(error, EOFError | ValueError) and any(
+        sign in str(error) for sign in ("bad marshal data", "EOF read where object expected")
+    ):
+        return ModelError(
+            f"{file.path} has a function as bytecode of another version of Python",
+            hint=Hint(
+                "load it in the Python that saved it, or pass ",
+                Setting("custom_objects", "FILE.py", python='{"Lambda": ...}'),
+                " with a class of the layer's class name, such as Lambda, that takes its place",
+            ),
+        )
+    if file.saved is not None:
+        runs = Hint(
+            "`",
+            Setting("signature", "NAME"),
+            "` runs one of its signatures, without layers",
+        )
+        return ModelError(fault, hint=runs)
+    other = 2 if library.__name__ == "keras" else 3
+    return ModelError(fault, hint=Hint("`", Setting("keras", other), "` tries the other Keras"))

@@ -1,0 +1,53 @@
+"""What isn't here is said to be elsewhere, and how it is fetched."""
+
+from __future__ import annotations
+
+import pytest
+
+from kprobe.errors import ModelError
+from kprobe.models.checkpoint import find_checkpoint
+from kprobe.models.elsewhere import check_here
+from kprobe.models.file import read_model_file
+from kprobe.models.stored_weights import open_weights
+
+POINTER = """version https://git-lfs.github.com/spec/v1
+oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
+size 12345
+"""
+ADDRESSES = {
+    "hf://keras/bert": "download it first, for example with `hf download keras/bert`",
+    "https://a.org/m.keras": "download it first, for example with `curl -LO https://a.org/m.keras`",
+    "http://a.org/m.h5": "download it first, for example with `curl -LO http://a.org/m.h5`",
+    "gs://b/m": "download it first, for example with `gcloud storage cp gs://b/m .`",
+    "s3://b/m": "download it first, for example with `aws s3 cp s3://b/m .`",
+    "kaggle://keras/bert": "download it first",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_of_the_web_is_no_file(address):
+    for read in (read_model_file, find_checkpoint):
+        with pytest.raises(ModelError) as caught:
+            read(address)
+        assert str(caught.value) == (
+            f"{address}: expected a file, received an address; {ADDRESSES[address]}"
+        )
+
+
+@pytest.mark.parametrize("text", ["m.keras", "C:/m.keras", "a:b", "://x", "x//y", "hf:/x", ""])
+def test_other_texts_are_left_alone(text):
+    check_here(text)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "saved_model.pb"])
+def test_a_pointer_of_git_lfs_is_told_as_such(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(POINTER)
+    with pytest.raises(ModelError) as caught:
+        read_model_file(path)
+    assert str(caught.value) == (
+        f"{path} is a pointer of Git LFS, in the place of the file; "
+        f"`git lfs pull --include '*{name}'` fetches it"
+    )
+    with pytest.raises(ModelError, match="is a pointer of Git LFS"), open_weights(path):
+        pass
