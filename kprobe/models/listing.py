@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 from kprobe.addresses.calls import LayerCall
 from kprobe.errors import ModelError
 from kprobe.models.file import NOT_BY_KERAS, choose_signature
-from kprobe.models.network import Layer, Network, Shape, TensorRef, read_network, read_shape
+from kprobe.models.network import (
+    Layer,
+    Network,
+    Shape,
+    TensorRef,
+    find_refs,
+    read_network,
+    read_shape,
+)
 from kprobe.models.network_names import is_numbered
+from kprobe.models.operation_shapes import infer_operation
 from kprobe.models.shapes import LEAF_CLASSES, Shapes, infer_shape
 from kprobe.models.weight_list import WeightList, list_weights
 
@@ -23,6 +32,9 @@ if TYPE_CHECKING:
 # Models in models, each called twice, double with every level: 40 lines of config could ask for
 # a listing of 10^12 lines. Real models stay under 10^4.
 MAX_ENTRIES = 200_000
+
+# How Keras 2 names functions of TensorFlow that are called on its tensors.
+_FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")
 
 _Steps = tuple[tuple[str, int | None], ...]
 
@@ -320,14 +332,20 @@ def _infer_network(
         return _NetworkShapes(calls, inner, shape)
 
     by_name = {layer.name: layer for layer in network.layers}
+    offsets = _find_offsets(network)
     mentioned = _collect_mentioned(network, by_name)
     todo = [(layer, call) for layer in network.layers for call in range(len(layer.calls))]
     # The order of the config is that of the data but for shared layers, which take another round.
     for _ in range(8):
         left = []
         for layer, call in todo:
-            inputs = [_find_shape(ref, by_name, calls, mentioned) for ref in layer.calls[call]]
-            made = _infer_call(layer, call, inputs or [None], inner, known)
+            is_function = layer.class_name in _FUNCTIONS and call < len(layer.nodes)
+            refs = [*find_refs(layer.nodes[call])] if is_function else layer.calls[call]
+            inputs = [_find_shape(ref, by_name, offsets, calls, mentioned) for ref in refs]
+            if is_function:
+                made: Shapes | None = infer_operation(layer.config, layer.nodes[call], inputs)
+            else:
+                made = _infer_call(layer, call, inputs or [None], inner, known)
             if made is None:
                 left.append((layer, call))
             else:
@@ -338,7 +356,7 @@ def _infer_network(
     for (name, call), tensors in mentioned.items():
         if (name, call) not in calls and list(tensors) == list(range(len(tensors))):
             calls[name, call] = list(tensors.values()) if len(tensors) > 1 else tensors[0]
-    outputs = [_find_shape(ref, by_name, calls, mentioned) for ref in network.outputs]
+    outputs = [_find_shape(ref, by_name, offsets, calls, mentioned) for ref in network.outputs]
     told = [shape for shape in outputs if shape is not None]
     returned: Shapes | None = None
     if told and len(told) == len(outputs):
@@ -361,6 +379,22 @@ def _infer_call(
     if layer.is_operation:  # `Add` the operation isn't `Add` the layer
         return None
     return infer_shape(layer.class_name, layer.config, inputs)
+
+
+def _find_offsets(network: Network) -> dict[str, int]:
+    """Find what the config counts each layer's first call as.
+
+    Versions differ in whether the calls that Keras made of a nested model itself are counted.
+    """
+    asked: dict[str, list[int]] = {}
+    for ref in [*network.outputs, *(ref for layer in network.layers for ref in layer.mentions)]:
+        asked.setdefault(ref.layer, []).append(ref.node)
+    offsets = {}
+    for layer in network.layers:
+        nodes = asked.get(layer.name, [layer.node_offset])
+        least = max(nodes) - len(layer.calls) + 1
+        offsets[layer.name] = max(min(layer.node_offset, min(nodes)), least)
+    return offsets
 
 
 def _read_dtype(config: dict[str, Any]) -> str:
@@ -397,6 +431,7 @@ def _collect_mentioned(
 def _find_shape(
     ref: TensorRef,
     by_name: dict[str, Layer],
+    offsets: dict[str, int],
     calls: dict[tuple[str, int], Shapes],
     mentioned: dict[tuple[str, int], dict[int, Shape]],
 ) -> Shape | None:
@@ -405,10 +440,7 @@ def _find_shape(
     producer = by_name.get(ref.layer)
     if producer is None:
         return None
-    call = ref.node - producer.node_offset
-    if not 0 <= call < len(producer.calls):
-        # Some versions count nested models from 0.
-        call = ref.node
+    call = ref.node - offsets[ref.layer]
     made = calls.get((ref.layer, call))
     if made is None:
         return mentioned.get((ref.layer, call), {}).get(ref.tensor)

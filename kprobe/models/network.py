@@ -67,6 +67,7 @@ class Layer:
         is_operation: True for what Keras 3 lists beside layers, e.g. `x + 1`.
         in_layers: True if `model.layers` of the enclosing model has it.
         node_offset: What its config counts its first call as, in Keras 2.
+        nodes: Each call as the config has it, with all arguments.
         mentions: Every tensor its calls refer to.
         build_shape: The shape it was built for, where that says more than the calls do.
         is_named: Whether the config has a name for it; else `name` is its place, such as "at:0".
@@ -84,6 +85,7 @@ class Layer:
     is_operation: bool
     in_layers: bool
     node_offset: int
+    nodes: list[Any]
     mentions: list[TensorRef]
     build_shape: Shape | None
     is_named: bool = True
@@ -135,7 +137,7 @@ def read_network(entry: dict[str, Any]) -> Network | None:
         return None
     if "input_layers" in config and "output_layers" in config:
         layers = _read_layers(config["layers"], sequential=False)
-        return Network(layers, list(_find_refs(config["output_layers"])), False, None)
+        return Network(layers, list(find_refs(config["output_layers"])), False, None)
     # A Keras 3 `Pipeline` layer has `layers` as well, but isn't a model.
     if entry.get("class_name") in ("Sequential", "Functional", "Model") or (
         "build_input_shape" in config
@@ -176,6 +178,7 @@ def _imply_input(first: Layer) -> Layer:
         is_operation=False,
         in_layers=False,
         node_offset=0,
+        nodes=[],
         mentions=[],
         build_shape=None,
         is_implied=True,
@@ -222,7 +225,8 @@ def _read_layer(item: object, place: str, *, sequential: bool) -> Layer | None:
         # A Sequential keeps its input layer to itself.
         in_layers=not is_operation and not (sequential and is_input),
         node_offset=_count_own_nodes(network),
-        mentions=[ref for node in nodes for ref in _find_refs(node)],
+        nodes=nodes,
+        mentions=[ref for node in nodes for ref in find_refs(node)],
         build_shape=read_shape(build.get("input_shape")) if isinstance(build, dict) else None,
         is_named=is_named,
         has_module=isinstance(item.get("module"), str),
@@ -292,11 +296,11 @@ def _read_inputs(node: object) -> list[TensorRef]:
     """Read the tensors of a call's first argument."""
     if isinstance(node, dict) and isinstance(node.get("args"), list):
         arguments = node["args"] or list((node.get("kwargs") or {}).values())
-        return list(_find_refs(arguments[0])) if arguments else []
-    return list(_find_refs(node, keywords=False))
+        return list(find_refs(arguments[0])) if arguments else []
+    return list(find_refs(node, keywords=False))
 
 
-def _find_refs(value: object, *, keywords: bool = True) -> Iterator[TensorRef]:
+def find_refs(value: object, *, keywords: bool = True) -> Iterator[TensorRef]:
     """Find the tensors in any structure of arguments, of any Keras.
 
     Args:
@@ -316,15 +320,15 @@ def _find_refs(value: object, *, keywords: bool = True) -> Iterator[TensorRef]:
                 yield TensorRef(layer, node, tensor, read_shape(inner.get("shape")))
             return
         for item in value.values():
-            yield from _find_refs(item, keywords=keywords)
+            yield from find_refs(item, keywords=keywords)
     elif isinstance(value, list | tuple):
         if _is_ref(value):
             yield TensorRef(*value[:3])
             if keywords and len(value) == 4:
-                yield from _find_refs(value[3])
+                yield from find_refs(value[3])
             return
         for item in value:
-            yield from _find_refs(item, keywords=keywords)
+            yield from find_refs(item, keywords=keywords)
 
 
 def _is_ref(value: Any) -> bool:

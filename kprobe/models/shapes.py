@@ -21,9 +21,10 @@ _KEEPING = (
     "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization",
     "BatchNormalizationV1", "BatchNormalizationV2", "Dropout", "ELU", "GaussianDropout",
     "GaussianNoise", "GroupNormalization", "Identity", "LayerNormalization", "LeakyReLU",
-    "Masking", "PReLU", "RMSNormalization", "ReLU", "Softmax", "SpatialDropout1D",
-    "SpatialDropout2D", "SpatialDropout3D", "SyncBatchNormalization", "ThresholdedReLU",
-    "UnitNormalization",
+    "Masking", "Normalization", "PReLU", "RMSNormalization", "RandomBrightness", "RandomContrast",
+    "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "ReLU", "Rescaling",
+    "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+    "SyncBatchNormalization", "ThresholdedReLU", "UnitNormalization",
 )
 _MERGING = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")
 # fmt: on
@@ -236,6 +237,25 @@ def _merge(_config: _Config, inputs: list[Shape]) -> Shape | None:
     return inputs[0] if len(set(inputs)) == 1 else None
 
 
+def _dot(config: _Config, inputs: list[Shape]) -> Shape | None:
+    if len(inputs) != 2:
+        return None
+    axes = config["axes"]
+    first, second = axes if isinstance(axes, list | tuple) else (axes, axes)
+    one, other = (
+        [size for place, size in enumerate(shape) if place != axis % len(shape)]
+        for shape, axis in zip(inputs, (first, second), strict=True)
+    )
+    made = (*one, *other[1:])
+    return made if len(made) > 1 else (*made, 1)
+
+
+def _resize(config: _Config, inputs: list[Shape]) -> Shape:
+    config = {**config, "data_format": config.get("data_format") or "channels_last"}
+    _, channels, first = _split(config, inputs[0], 2)
+    return _join(inputs[0], [config["height"], config["width"]], channels, first)
+
+
 def _recur(config: _Config, inputs: list[Shape]) -> Shapes | None:
     batch, steps, _ = inputs[0]
     if len(inputs) > 1 or config.get("time_major"):
@@ -269,8 +289,12 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_KEEPING, _keep),
     **dict.fromkeys(_MERGING, _merge),
     "Bidirectional": _both_ways,
+    "CenterCrop": _resize,
     "Concatenate": _concatenate,
+    "CuDNNGRU": _recur_with(1),
+    "CuDNNLSTM": _recur_with(2),
     "Dense": _dense,
+    "Dot": _dot,
     "Embedding": _embedding,
     "Flatten": _flatten,
     "GRU": _recur_with(1),
@@ -278,6 +302,7 @@ _RULES: dict[str, _Rule] = {
     "Permute": _permute,
     "RepeatVector": _repeat,
     "Reshape": _reshape,
+    "Resizing": _resize,
     "SimpleRNN": _recur_with(1),
     "TimeDistributed": _each_step,
 }

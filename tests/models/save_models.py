@@ -85,6 +85,13 @@ def layers_with_inputs(k):
         (ls.SpatialDropout2D(0.5), [image]),
         (ls.GaussianNoise(0.5), [image]),
         (ls.Masking(), [steps]),
+        (ls.Dot(1), [row, row]),
+        (ls.Dot((2, 1), normalize=True), [steps, steps[:1] + steps[:0:-1]]),
+        (ls.Rescaling(1 / 255), [image]),
+        (ls.Normalization(mean=0.0, variance=1.0), [row]),
+        (ls.RandomFlip(), [image]),
+        (ls.Resizing(9, 7), [image]),
+        (ls.CenterCrop(5, 4), [image]),
     ]
 
 

@@ -57,6 +57,7 @@ def ls(
     if ops:
         show_operations(list_model_operations(model, pattern, class_name, **loading), as_json)
         return
-    show_model(list_model(model, pattern, class_name, **loading), as_json)
+    listed = list_model(model, pattern, class_name, **loading)
+    show_model(listed, as_json, None if loaded else model)
     if not loaded:
         say_untold(find_untold_layers(model))

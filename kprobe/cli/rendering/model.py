@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.rendering.formatting import format_shape, format_shapes, shorten
+from kprobe.cli.rendering.formatting import count, format_shape, format_shapes, shorten
 from kprobe.cli.rendering.printing import print_json, print_table, say
 from kprobe.naming import list_names
 
@@ -19,16 +20,24 @@ if TYPE_CHECKING:
 
 
 def show_model(
-    listed: Sequence[LayerEntry] | Mapping[str, Sequence[SignatureTensor]], as_json: bool
+    listed: Sequence[LayerEntry] | Mapping[str, Sequence[SignatureTensor]],
+    as_json: bool,
+    model: str | None,
 ) -> None:
-    """Print the calls of layers, or where there are none the signatures."""
+    """Print the calls of layers, or where there are none the signatures.
+
+    Args:
+        listed: The calls, or the tensors of each signature by its name.
+        as_json: Whether to print them as JSON.
+        model: What the user calls the model's file; None for a model that was loaded.
+    """
     if isinstance(listed, Mapping):
         _show_signatures(listed, as_json)
     else:
-        _show_layers(listed, as_json)
+        _show_layers(listed, as_json, model)
 
 
-def _show_layers(calls: Sequence[LayerEntry], as_json: bool) -> None:
+def _show_layers(calls: Sequence[LayerEntry], as_json: bool, model: str | None) -> None:
     if as_json:
         print_json([_record(call) for call in calls])
         return
@@ -45,6 +54,10 @@ def _show_layers(calls: Sequence[LayerEntry], as_json: bool) -> None:
     placed = list(dict.fromkeys(call.address for call in calls if call.is_placed))
     if placed:
         say(f"the file has no name for {list_names(placed, 4)}: `at:` gives the place of each")
+    untold = sum(call.output_shape is None for call in calls)
+    if untold and model is not None:
+        command = f"kprobe dump {shlex.quote(model)} --all --dry-run"
+        say(f"{count(untold, 'output')} without a shape: `{command}` runs the model to tell them")
 
 
 def say_untold(layers: Sequence[str]) -> None:
