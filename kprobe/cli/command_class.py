@@ -54,6 +54,10 @@ class Command(click.Command):
             faults = [*self._find_faults(ctx, given)] or [first]
         if ctx.resilient_parsing:
             return rest
+        if any(isinstance(fault, KprobeError) for fault in faults):
+            # What the file of options has, nobody knows: nothing is missing then.
+            told = [fault for fault in faults if not isinstance(fault, click.MissingParameter)]
+            raise UsageErrors(told, ctx)
         if self._check is not None:
             faults += self._check(ctx, ctx.params)
         if faults and self._look_on is not None:

@@ -112,7 +112,7 @@ def _take_config(ctx: click.Context, _param: click.Parameter, path: str | None) 
     for key, value in values.items():
         if key not in params:
             near = name_nearest(key, params) or name_nearest(key.replace("_", "-"), params)
-            meant = f", {near}" if near else ""
+            meant = f"; {near}" if near else ""
             faults.append(f"--config {path}: {key} is no option{meant}")
         elif (fault := _find_fault(params[key], value)) is not None:
             faults.append(f"--config {path}: {key}: {fault}, received {value!r}")

@@ -157,7 +157,7 @@ def test_layers_or_all_is_wanted_not_both(form, kprobe_warm):
     given = {"neither": [], "both": ["--layers", "digit", "--all"]}[form]
     done = kprobe_warm("dump", DIGITS, *given)
     assert done.returncode == 2
-    assert done.stderr == "kprobe: expected either --layers or --all\n"
+    assert done.stderr == f"kprobe: expected either --layers or --all, received {form}\n"
 
 
 # --- found when the run begins ----------------------------------------------------------------

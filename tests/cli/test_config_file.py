@@ -75,8 +75,8 @@ def test_the_model_may_stand_on_the_command_line(plan, job):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("layer = 'a'", "layer is no option, nearest: layers"),
-        ("batch_size = 3", "batch_size is no option, nearest: batch-size"),
+        ("layer = 'a'", "layer is no option; nearest: layers"),
+        ("batch_size = 3", "batch_size is no option; nearest: batch-size"),
         ("config = 'b.toml'", "config is no option"),
         ("exact = 'yes'", "exact: expected true or false, received 'yes'"),
         ("limit = true", "limit: expected a text or a number, received True"),
@@ -94,6 +94,14 @@ def test_a_fault_of_the_file_is_one_line(kprobe_here, job, text, said):
 def test_all_faults_are_told_at_once(kprobe_here, job):
     job.write_text("layer = 'a'\nexact = 1\n")
     assert kprobe_here("dump", "--config", "job.toml").stderr.count("\n") == 2
+    # What the file was to say isn't missing beside it.
+    told = kprobe_here("dump", "--config", "job.toml", "--limit", "1k", "--batchsize", "3").stderr
+    assert [line.split(":")[1].strip() for line in told.splitlines()] == [
+        "dump has no option --batchsize; nearest",
+        "--config job.toml",
+        "--config job.toml",
+        "--limit",
+    ]
 
 
 def test_what_an_option_refuses_is_refused_in_the_file(kprobe_here, job):
