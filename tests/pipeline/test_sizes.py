@@ -71,6 +71,42 @@ def test_arrays_of_different_sizes_are_samples(model, tmp_path):
     check(path, model)
 
 
+def write_records(path):
+    with tf.io.TFRecordWriter(path) as writer:
+        for image in make_images():
+            tensor = tf.io.serialize_tensor(image).numpy()
+            feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[tensor]))
+            example = tf.train.Example(features=tf.train.Features(feature={"x": feature}))
+            writer.write(example.SerializeToString())
+    return path
+
+
+def give_batches():
+    images = make_images()
+    yield {"x": images[:2]}
+    yield {"x": images[2:3]}
+    yield {"x": images[3:]}
+
+
+GIVEN = {
+    "records": lambda folder: write_records(f"{folder}/a.tfrecord"),
+    "batches of a function": lambda _: give_batches,
+    "batches that come once": lambda _: give_batches(),
+    "one by one": lambda _: lambda: (image[None] for image in make_images()),
+    "a dataset": lambda _: tf.data.Dataset.from_generator(
+        lambda: iter(make_images()), output_signature=tf.TensorSpec((None, None, 3), tf.uint8)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_whatever_gives_samples_of_different_sizes(kind, model, tmp_path):
+    path = tmp_path / "a.h5"
+    given = GIVEN[kind](tmp_path)
+    kprobe.dump(model, "conv,pool,out", inputs=given, output=path, batch_size=3)
+    check(path, model)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, None])
 def test_a_ragged_column_of_a_dump_is_fed_and_read(model, tmp_path, batch_size):
     path, fed, read = (tmp_path / f"{name}.h5" for name in ("a", "fed", "read"))
