@@ -26,9 +26,9 @@ from kprobe.inputs.formats.tfrecord import (
     is_compressed_tfrecord,
     is_tfrecord,
 )
-from kprobe.inputs.images.files import (
+from kprobe.inputs.images.files import ImageFiles
+from kprobe.inputs.images.finding import (
     IMAGE_EXTENSIONS,
-    ImageFiles,
     choose_fitting,
     find_glob,
     find_in_folder,

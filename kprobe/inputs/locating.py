@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kprobe.inputs.images.files import is_glob
+from kprobe.inputs.images.finding import is_glob
 from kprobe.inputs.python.datasets import is_saved
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.files import EXPECTED
 from kprobe.inputs.fitting import check_fit
-from kprobe.inputs.images.files import is_glob
+from kprobe.inputs.images.finding import is_glob
 from kprobe.inputs.labels import read_labels
 from kprobe.inputs.locating import locate
 from kprobe.inputs.pairing import Pairing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.locating import parse_location
-from kprobe.inputs.python.generated import is_indexed
+from kprobe.inputs.python.given_batches import is_indexed
 from kprobe.inputs.python.tensors import is_array_like, is_sparse_matrix
 from kprobe.inputs.python.values import name_kind, open_value
 

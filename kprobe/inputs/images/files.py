@@ -1,45 +1,35 @@
-"""Image files: those of a folder, a glob, a list, or a single one."""
+"""Files that hold an image each: their names, what is read of them, and why they can't be."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
-import re
-from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import Hint, InputError, Setting
+from kprobe.errors import InputError
 from kprobe.inputs.images.header import (
     PILLOW_KINDS,
     TENSORFLOW_KINDS,
     find_kind,
     read_header,
-    read_kind,
 )
-from kprobe.inputs.images.pillow import INSTALL, explain_undecoded, has_pillow
+from kprobe.inputs.images.pillow import explain_undecoded
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import tensorflow as tf
 
     from kprobe.inputs.images.header import ImageHeader
 
-# fmt: off
-IMAGE_EXTENSIONS = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff",
-    ".jp2", ".j2k", ".avif", ".heic", ".heif", ".jxl",
-}
-# fmt: on
-_NAMED = 5  # of what is left out
+NAMED = 5  # of what is left out
 _SHOWN = 16  # bytes
-_EXPECTED = "JPEG, PNG, BMP, GIF, WebP or TIFF"
+EXPECTED = "JPEG, PNG, BMP, GIF, WebP or TIFF"
 
 
 class ImageFiles:
@@ -78,7 +68,7 @@ class ImageFiles:
             among = len(names) + len(left_out)
             self.notes = (
                 f"{source}: left out {len(left_out):,} of {among:,} files, which hold no image: "
-                f"{list_names(left_out, _NAMED)}",
+                f"{list_names(left_out, NAMED)}",
             )
         self.label = names[0] if kind == "image" else source
         self.rows = len(names)
@@ -181,179 +171,7 @@ def explain_content(content: bytes) -> str:
     if kind in PILLOW_KINDS:
         return explain_undecoded(content, kind)
     received = f"one that begins {content[:_SHOWN]!r}" if kind is None else kind
-    return f"expected a {_EXPECTED} image, received {received}"
-
-
-def find_in_folder(folder: Path, *, keep_all: bool = False) -> ImageFiles:
-    """Find the images of a folder and of all folders in it, sorted by path.
-
-    Files and folders whose names begin with a full stop aren't looked at. Others are images if
-    they begin so and have the name of an image (.jpg, ...) or a name without a full stop.
-
-    Args:
-        folder: The folder.
-        keep_all: Whether to keep those that are called images and can't be decoded.
-
-    Raises:
-        InputError: There are none, or images of kinds that aren't decoded.
-    """
-    kinds: dict[str, str | None] = {}
-    for name in _walk(folder):
-        extension = Path(name).suffix.lower()
-        if extension and extension not in IMAGE_EXTENSIONS:
-            continue
-        kind = find_kind_of(folder / name)
-        if kind or extension:
-            kinds[name] = kind
-    names = sorted(kinds, key=lambda name: name.split("/"))
-    ordered = {name: kinds[name] for name in names}
-    return _choose(folder, ordered, str(folder), "folder", keep_all=keep_all)
-
-
-def find_kind_of(path: Path) -> str | None:
-    """Name the kind of an image by its content; None for a file that is none or can't be read."""
-    try:
-        with path.open("rb") as file:
-            return read_kind(file)
-    except OSError:
-        return None
-
-
-def _choose(
-    folder: Path, kinds: Mapping[str, str | None], source: str, what: str, *, keep_all: bool
-) -> ImageFiles:
-    """Choose from files those that are images.
-
-    Args:
-        folder: As for `ImageFiles`.
-        kinds: The kind of each file by its name, in order; None where it is no image.
-        source: As for `ImageFiles`.
-        what: As for `ImageFiles`, the kind.
-        keep_all: Whether to choose all.
-
-    Raises:
-        InputError: None is an image, or not all that are can be decoded.
-    """
-    images = {name: kind for name, kind in kinds.items() if kind}
-    if not images:
-        called = f", though some are called so: {list_names(kinds, _NAMED)}" if kinds else ""
-        raise InputError(
-            f"{source}: expected images, received none{called}",
-            hint=f"give a folder or a pattern with {_EXPECTED} images",
-        )
-    if keep_all:
-        return ImageFiles(folder, [*kinds], source, what)
-    known = {*TENSORFLOW_KINDS, *PILLOW_KINDS}
-    if foreign := [f"{name} ({kind})" for name, kind in images.items() if kind not in known]:
-        raise InputError(
-            f"{source}: expected {_EXPECTED} images, received also {list_names(foreign)}",
-            hint=Hint("convert them, or keep their rows empty: ", Setting("on_error", "skip")),
-        )
-    by_pillow = [name for name, kind in images.items() if kind in PILLOW_KINDS]
-    if by_pillow and not has_pillow():
-        needing = list_names(dict.fromkeys(str(images[name]) for name in by_pillow))
-        raise InputError(
-            f"{source}: {needing} images need Pillow, which isn't installed: "
-            f"{list_names(by_pillow)}",
-            hint=INSTALL,
-        )
-    left_out = [name for name, kind in kinds.items() if not kind]
-    return ImageFiles(folder, [*images], source, what, left_out)
-
-
-def is_glob(path: Path) -> bool:
-    """Tell whether a path is a pattern, rather than a file of such a name."""
-    return glob.has_magic(str(path)) and not os.path.lexists(path)
-
-
-def find_glob(pattern: Path) -> list[Path]:
-    """Find the files that fit a pattern with `*`, `?`, `[...]` and `**`, sorted.
-
-    The extensions of images are found in capitals, too, as in a folder.
-
-    Raises:
-        InputError: There are none.
-    """
-    text = _ignore_case(str(pattern))
-    found = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
-    files = sorted(path for path in found if path.is_file())
-    if not files:
-        raise InputError(
-            f"{pattern}: expected files, received a pattern that none fits",
-            hint="check it: `**` also looks into folders, `*` doesn't",
-        )
-    return files
-
-
-def _ignore_case(pattern: str) -> str:
-    """Let the extension of a pattern fit in small letters and in capitals, if it is an image's."""
-    beginning, _, extension = pattern.rpartition(".")
-    if not any(fnmatchcase(known, f".{extension.lower()}") for known in IMAGE_EXTENSIONS):
-        return pattern
-    either = re.sub(r"\[[^\]]*\]|[a-zA-Z]", _with_other_case, extension)
-    return f"{beginning}.{either}"
-
-
-def _with_other_case(match: re.Match[str]) -> str:
-    text = match[0].strip("[]")
-    return f"[{text}{text.swapcase()}]"
-
-
-def choose_fitting(
-    pattern: Path, kinds: Mapping[Path, str | None], *, keep_all: bool
-) -> ImageFiles:
-    """Take the images among the files that fit a pattern, named from where the pattern begins.
-
-    Args:
-        pattern: The pattern.
-        kinds: The kind of image that each file is; None where it is none.
-        keep_all: As for `find_in_folder`.
-
-    Raises:
-        InputError: As for `find_in_folder`.
-    """
-    fixed = []
-    for part in pattern.parent.parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    folder = Path(*fixed)
-    named = {path.relative_to(folder).as_posix(): kind for path, kind in kinds.items()}
-    return _choose(folder, named, str(pattern), "glob", keep_all=keep_all)
-
-
-def read_list(path: Path) -> ImageFiles:
-    """Read a list of images: a path a line, relative to the list's own folder.
-
-    Raises:
-        InputError: It isn't text, or no path is in it.
-    """
-    try:
-        lines = path.read_text().splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: expected a list of image files, received no text: {error}"
-        ) from None
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise InputError(f"{path}: expected a list of image files, a path a line, received none")
-    return ImageFiles(path.parent, names, str(path), "list")
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    """Yield the files in a folder and below, links followed, but none round in a circle."""
-    seen = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(parent)  # noqa: PTH116 (a text, as os.walk gives it)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = Path(parent).relative_to(folder).as_posix()
-        for name in files:
-            if not name.startswith("."):
-                yield name if prefix == "." else f"{prefix}/{name}"
+    return f"expected a {EXPECTED} image, received {received}"
 
 
 def _encode(name: str) -> bytes:

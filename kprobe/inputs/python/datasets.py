@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import InputError
-from kprobe.inputs.python.generated import Batches, open_batches, open_unnamed
+from kprobe.inputs.python.generated import open_batches, open_unnamed
+from kprobe.inputs.python.given_batches import Batches
 from kprobe.inputs.python.user_code import call_user
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from kprobe.errors import InputError
 from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.formats.sparse_rows import open_matrix
 from kprobe.inputs.python.datasets import is_dataset, open_dataset
-from kprobe.inputs.python.generated import Batches, is_indexed, open_unnamed
+from kprobe.inputs.python.generated import open_unnamed
+from kprobe.inputs.python.given_batches import Batches, is_indexed
 from kprobe.inputs.python.tensors import (
     as_array,
     check_unmasked,
