@@ -14,6 +14,7 @@ import kprobe
         ({"scale": "1/255"}, "scale: expected a finite number, received '1/255'"),
         ({"scale": float("nan")}, "scale: expected a finite number, received nan"),
         ({"scale": True}, "scale: expected a finite number, received True"),
+        ({"scale": 10**400}, f"scale: expected a finite number, received {10**400}"),
         ({"mean": []}, "mean: expected finite numbers, received []"),
         ({"mean": ["a"]}, "mean: expected finite numbers, received ['a']"),
         ({"std": 0}, "std: expected finite numbers other than 0, received 0"),

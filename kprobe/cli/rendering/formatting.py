@@ -22,8 +22,9 @@ def count_samples(number: int, left_out: int | None) -> str:
 def format_bytes(size: float) -> str:
     """Write a number of bytes for people, in powers of ten: 12.8 MB."""
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        text = f"{size:.0f}" if unit == "B" else f"{size:.1f}"
+        if float(text) < 1000:
+            return f"{text} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
 
@@ -39,7 +40,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_shape(shape: Sequence[int | None] | None) -> str:
-    """Write a shape as Python does, without spaces; "" for one that isn't known."""
+    """Write a shape, ? for what is open: (?,8,8); "" for one that isn't known."""
     if shape is None:
         return ""
     return "(" + ",".join("?" if size is None else str(size) for size in shape) + ")"
