@@ -221,3 +221,16 @@ def test_the_shape_of_random_samples_is_said_or_found(kprobe_here):
     done = kprobe_here(*common, "--random", "2")
     assert done.exit_code == 0, done.stderr
     assert "random samples have shape (256, 4)" in done.stderr
+
+
+def test_what_was_measured_beforehand_is_said(kprobe_here):
+    done = kprobe_here(
+        *("dump", DIGITS, "--layers", "features", *SCANS, "--limit", "8", "-o", "a.h5"),
+        *("--audit", "--precision", "bfloat16"),
+    )
+    with kprobe.open_dump("a.h5") as dump:
+        ulps, error = dump.attrs["audit_ulps"], dump.attrs["bfloat16_error"]
+    assert done.stderr.splitlines()[:2] == [
+        f"kprobe: audit: the fetches change the model's outputs by at most {ulps} ULP",
+        f"kprobe: bfloat16: off by {100 * error:.2f}% of a tensor's largest magnitude at most",
+    ]

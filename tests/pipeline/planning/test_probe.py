@@ -207,6 +207,17 @@ def test_fewer_samples_than_a_whole_are_refused(k):
 
 
 @KERASES
+def test_a_batch_of_one_size_may_not_have_a_hole(k):
+    model, _ = make_layer(k, centre, fixed=4)
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.activations(model, "layer", DATA[:8], on_error="skip")
+    assert str(caught.value) == (
+        "the model takes batches of 4 samples only, and one that can't be read would leave a hole "
+        "in its batch; leave on_error out"
+    )
+
+
+@KERASES
 def test_without_a_size_it_is_asked_for(k):
     model, _ = make_layer(k, clip)
     with pytest.raises(kprobe.KprobeError) as caught:
