@@ -78,7 +78,7 @@ def test_the_last_line_and_show_say_the_same_and_each_sample_is_listed(kprobe_he
     done = kprobe_here("dump", DIGITS, *arguments)
     assert done.exit_code == 3, done.stderr
     counts = "4 samples (1 left out) of 2 datasets, 1.2 kB in "
-    assert f"\nkprobe: a.h5: {counts}" in done.stderr
+    assert f"kprobe: a.h5: {counts}" in done.stderr
     told = json.loads(kprobe_here("dump", DIGITS, *arguments, "--overwrite", "--json").stdout)
     shown = kprobe_here("show", "a.h5").stdout
     found = json.loads(kprobe_here("show", "a.h5", "--json").stdout)

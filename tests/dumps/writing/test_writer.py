@@ -439,3 +439,59 @@ def test_memory_does_not_grow_with_the_batches(tmp_path: Path) -> None:
         writer.finish()
     with h5py.File(tmp_path / "a.h5", "r") as file:
         assert file["a"][:, 12345].tolist() == list(range(200))
+
+
+class Stream:
+    """Names of rows that nobody has counted, as `Samples.names` gives them."""
+
+    def __init__(self, rows: int, width: int = 24) -> None:
+        self.rows = rows
+        self.dtype = np.dtype(f"S{width}")
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, rows: slice) -> np.ndarray[Any, Any]:
+        names = [f"größe[{row}]".encode() for row in range(self.rows)[rows]]
+        return np.array(names, f"S{max(map(len, names), default=1)}")
+
+
+def test_the_rows_of_a_stream_have_their_names_from_the_first_commit_on(tmp_path: Path) -> None:
+    output = OutputSpec(path=tmp_path / "a.h5", resume=True)
+    contents = Contents(columns=COLUMNS[:1], samples=Stream(1 << 30), open_ended=True)
+    expected = [f"größe[{row}]" for row in range(10)]
+    with Writer(output, contents) as writer:
+        writer.write(0, {"conv": make_rows(0, 4)["conv"]})
+    with open_dump(writer.partial) as dump:
+        assert dump.describe_samples()["sample"].tolist() == expected[:4]
+        assert dump.to_xarray()["conv"].sel(sample="größe[2]").shape == (5, 7)
+    with h5py.File(writer.partial) as file:
+        assert file["sample"][:4].tolist() == [0, 1, 2, 3]
+    with Writer(output, contents) as writer:
+        assert writer.committed == 4
+        writer.write(4, {"conv": make_rows(4, 10)["conv"]})
+        writer.commit(10)
+        with h5py.File(writer.partial) as file:
+            assert [name.decode() for name in file["sample_name"][:10]] == expected
+        writer.finish(Stream(10, 10))
+    with open_dump(tmp_path / "a.h5") as dump:
+        assert dump.sample.tolist() == expected
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["sample_name"].dtype == "S10"
+        assert file["sample"][...].tolist() == list(range(10))
+
+
+def test_a_name_that_is_longer_than_was_said_is_refused_and_not_cut(tmp_path: Path) -> None:
+    output = OutputSpec(path=tmp_path / "a.h5")
+    contents = Contents(columns=COLUMNS, samples=Stream(1 << 30, width=5), open_ended=True)
+    with (
+        pytest.raises(DumpError, match="names of samples of 5 bytes at most, received one of 10"),
+        Writer(output, contents) as writer,
+    ):
+        writer.write(0, make_rows(0, 4))
+    with (
+        pytest.raises(DumpError, match="of 5 bytes at most"),
+        Writer(output, Contents(columns=COLUMNS, samples=Stream(4, width=5))),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
