@@ -22,6 +22,7 @@ from kprobe.models.file import ModelFile
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
+from kprobe.session.parts import has_call, list_candidates
 from kprobe.trace.graph_mode import is_graph_mode
 from kprobe.trace.graph_mode_variables import initialize_large
 from kprobe.trace.learn import is_built, learn_signature
@@ -93,11 +94,17 @@ def needs_sample(model: Any, spec: SampleSpec) -> bool:
         )
     if getattr(model, "inputs", None):
         return False
+    of_parts = {name for part in list_candidates(model) for name in part.inputs}
+    if of_parts and not has_call(model):
+        return False
     try:
         signature = read_signature(model)
     except ModelError:
         return True
-    return not is_built(model) or not list_given_names(spec.inputs) <= set(signature)
+    given = list_given_names(spec.inputs)
+    if given and given <= of_parts:
+        return False
+    return not is_built(model) or not given <= {*signature, *of_parts}
 
 
 def open_first(model: Any, spec: SampleSpec, opened: contextlib.ExitStack) -> Samples:

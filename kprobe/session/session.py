@@ -16,12 +16,12 @@ from kprobe.inputs.opening import open_samples
 from kprobe.naming import list_names
 from kprobe.preprocessing import Preprocessing
 from kprobe.session.complete import build_model, describe_inputs, explain_sizes
+from kprobe.session.parts import arrange_parts, find_parts, has_call
 from kprobe.subgraph.apply_preprocessing import prepare
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.trace.fetch import Fetch, find_fetches
 from kprobe.trace.graph_mode import is_graph_mode
 from kprobe.trace.model_inputs import (
-    arrange_inputs,
     library_of,
     list_optional,
     read_signature,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.samples import Samples
     from kprobe.inputs.spec import SampleSpec
     from kprobe.session.loading import Loaded
+    from kprobe.session.parts import Part
     from kprobe.trace.trace import Trace
 
 # Freezing costs up to a second, which fewer rows don't win back.
@@ -61,6 +62,7 @@ class Session:
         replaced: The tensors whose values are replaced, by name.
         notes: What the user should know about the model, a line each.
         called: Whether the model was called on a sample, to build it or to learn what it takes.
+        parts: The parts that its own call doesn't run, and that were run by themselves.
     """
 
     loaded: Loaded
@@ -73,6 +75,7 @@ class Session:
     replaced: Mapping[str, tuple[tf.Tensor, Replacement]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     called: bool = False
+    parts: Sequence[Part] = ()
 
     @property
     def model(self) -> Any:
@@ -218,7 +221,10 @@ def open_session(
     """
     notes, first = build_model(loaded, spec, opened, samples, compute.batch_size)
     samples = first if samples is None else samples
-    signature = read_signature(loaded.model)
+    # What runs eagerly runs as a whole.
+    parts = [] if compute.eager else find_parts(loaded.model)
+    wait = wait or bool(parts)  # each needs inputs of its own
+    signature = _read_inputs(loaded.model, parts)
     if wait and samples is not None:
         samples.close()
         samples = None
@@ -226,7 +232,7 @@ def open_session(
         size = next((taken.shape.as_list()[0] for taken in signature.values()), None)
         full = spec.fill_batches(size or compute.batch_size)
         samples = opened.enter_context(open_samples(full, describe_inputs(loaded.model, signature)))
-    session, grown = _trace_grown(loaded, compute, spec, signature, samples)
+    session, grown = _trace_grown(loaded, compute, spec, signature, samples, parts)
     notes = [*notes, *grown, *_note_places(session)]
     return replace(session, notes=notes, called=first is not None), samples
 
@@ -237,13 +243,14 @@ def _trace_grown(
     spec: SampleSpec,
     signature: Mapping[str, tf.TensorSpec],
     samples: Samples | None,
+    parts: Sequence[Part],
 ) -> tuple[Session, list[str]]:
     """Trace a model, with longer random samples where it takes no short ones; and say so."""
     begun = samples.find_open() if samples is not None else {}
     failure: ModelError | None = None
     while True:
         try:
-            session = _trace(loaded, compute, spec, signature, samples)
+            session = _trace(loaded, compute, spec, signature, samples, parts)
             # What cuts more off than there is gives nothing, and goes on.
             empty = any(t.shape.rank and 0 in t.shape.as_list() for t in session.traced.outputs)
         except ModelError as error:
@@ -279,11 +286,13 @@ def _trace(
     spec: SampleSpec,
     signature: Mapping[str, tf.TensorSpec],
     samples: Samples | None,
+    parts: Sequence[Part],
 ) -> Session:
     """Trace a model, or run it eagerly, over inputs in the samples' own dtypes and shapes."""
     model = loaded.model
     library = library_of(model)
-    chosen = _assign_preprocessing(spec, list(signature))
+    of_parts = {name for part in parts for name in part.inputs}
+    chosen = _assign_preprocessing(spec, list(signature), of_parts)
     free = takes_any_size(model)
 
     def arrange(tensors: Mapping[str, tf.Tensor]) -> Any:
@@ -292,7 +301,7 @@ def _trace(
             dtype = signature[name].dtype
             taken = tf.TensorSpec(tensor.shape, dtype) if free else signature[name]
             ready[name] = prepare(tensor, taken, chosen[name], library)
-        return arrange_inputs(model, ready)
+        return arrange_parts(model, parts, ready)
 
     if compute.eager and is_graph_mode(model):
         raise ModelError(
@@ -310,7 +319,16 @@ def _trace(
     else:
         traced = trace(model, specs, arrange, training=compute.training)
     traced.dropped.extend(_drop_inputs(set(signature) - set(specs)))
-    return Session(loaded, compute, traced, signature, specs, arrange, traced.inputs)
+    return Session(loaded, compute, traced, signature, specs, arrange, traced.inputs, parts=parts)
+
+
+def _read_inputs(model: Any, parts: Sequence[Part]) -> dict[str, tf.TensorSpec]:
+    """Give what a model takes, then what its parts take that it doesn't run itself."""
+    signature = {} if parts and not has_call(model) else read_signature(model)
+    for part in parts:
+        own = read_signature(part.model)
+        signature |= {name: own[inner] for name, inner in part.inputs.items()}
+    return signature
 
 
 def _drop_inputs(names: Collection[str]) -> list[DroppedCall]:
@@ -360,14 +378,17 @@ def _count_first(compute: Compute, specs: Mapping[str, tf.TensorSpec]) -> int:
     return only or compute.batch_size or 1
 
 
-def _assign_preprocessing(spec: SampleSpec, inputs: Sequence[str]) -> dict[str, Preprocessing]:
+def _assign_preprocessing(
+    spec: SampleSpec, inputs: Sequence[str], of_parts: Collection[str]
+) -> dict[str, Preprocessing]:
     unknown = [name for name in spec.preprocessing if name and name not in inputs]
     if unknown:
         raise InputError(
             f"preprocessing for {', '.join(unknown)}, but the model's inputs are "
             f"{', '.join(inputs)}"
         )
-    if "" in spec.preprocessing and len(inputs) > 1:
+    # What is run by itself has samples by itself.
+    if "" in spec.preprocessing and len(inputs) - len(of_parts) > 1:
         raise InputError(
             f"preprocessing is for one input, and the model has {len(inputs)}",
             hint=Hint(

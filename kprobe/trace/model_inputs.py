@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +23,27 @@ from kprobe.errors import Hint, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
+
+    from kprobe.trace.recorder import Recorder
 
 
 class Keywords(dict[str, Any]):
     """Inputs that a model takes as keyword arguments, rather than as a dict."""
+
+
+@dataclass(frozen=True)
+class WithParts:
+    """What a model is called with, and the parts of it that are called by themselves.
+
+    Attributes:
+        own: What the model is called with; None where it isn't called.
+        parts: The parts, each with what it is called with.
+    """
+
+    own: Any
+    parts: Sequence[tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -121,10 +137,10 @@ def takes_any_size(model: Any) -> bool:
 
 def list_optional(model: Any) -> set[str]:
     """Give the names of the inputs that a model can be called without."""
-    if isinstance(model, SavedSignature) or model in _learned:
+    symbols = getattr(model, "inputs", None) or ()
+    if isinstance(model, SavedSignature) or model in _learned or not symbols:
         return set()
     names = read_signature(model)
-    symbols = getattr(model, "inputs", None) or ()
     return {
         name
         for name, symbol in zip(names, symbols, strict=False)
@@ -183,8 +199,22 @@ def remember(model: Any, learned: Learned) -> None:
     _learned[model] = learned
 
 
-def call_model(model: Any, inputs: Any, *, training: bool) -> Any:
-    """Call a model with what `arrange_inputs` gave."""
+def call_model(model: Any, inputs: Any, *, training: bool, recorder: Recorder | None = None) -> Any:
+    """Call a model with what `arrange_inputs` gave, and its parts as called by it.
+
+    Args:
+        model: The model.
+        inputs: What it is called with.
+        training: Whether its layers are to behave as in training.
+        recorder: What records the calls, if anything does.
+    """
+    if isinstance(inputs, WithParts):
+        outputs = []
+        if inputs.own is not None:
+            outputs.append(call_model(model, inputs.own, training=training))
+        with contextlib.nullcontext() if recorder is None else recorder.inside(model):
+            outputs += [call_model(p, given, training=training) for p, given in inputs.parts]
+        return outputs
     if isinstance(inputs, Keywords):
         return model(**inputs, training=training)
     return model(inputs, training=training)

@@ -122,6 +122,20 @@ class Recorder:
         record.scope = outer if scoped else _find_scope(record, outer)
         return record.outputs
 
+    @contextlib.contextmanager
+    def inside(self, model: Any) -> Iterator[None]:
+        """Record what runs inside the block as called by a model, called itself or not."""
+        own = (r for r in self.records if r.layer is model and r.parent is None)
+        record = next(own, None)
+        if record is None:
+            record = Record(model, model.name, None, tf.compat.v1.get_default_graph(), [])
+            self.records.append(record)
+        self._open.append(record)
+        try:
+            yield
+        finally:
+            self._open.pop()
+
     def note_masks(self, layer: Any, outputs: Any) -> None:
         """Note the masks that a layer's call returns, if it was recorded.
 

@@ -64,7 +64,8 @@ def trace(
         if isinstance(model, SavedSignature):
             outputs[:] = run_signature(model, given, recorder, training=training)
         else:
-            outputs[:] = list_components(call_model(model, given, training=training))
+            called = call_model(model, given, training=training, recorder=recorder)
+            outputs[:] = list_components(called)
         return outputs
 
     with recording() as recorder:

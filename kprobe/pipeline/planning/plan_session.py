@@ -8,6 +8,7 @@ from kprobe.compat.eager_mode import eagerly
 from kprobe.dumps.contents import REASON, VALID, Column
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.inputs.opening import open_samples
+from kprobe.inputs.parsing import list_given_names
 from kprobe.inputs.samples import Samples
 from kprobe.naming import list_names
 from kprobe.pipeline.planning.audit import audit, measure_error
@@ -53,14 +54,14 @@ def plan_session(
     Raises:
         KprobeError: Whatever is wrong with the addresses, the inputs or the model.
     """
-    fetches = session.find(job.selection.layers)
+    fetches, apart = _leave_parts(job, session, session.find(job.selection.layers))
     weights = _group([fetch for fetch in fetches if fetch.is_weight])
     groups = _group([fetch for fetch in fetches if not fetch.is_weight])
     session, fed = _feed(job, session, groups)
     samples = _take_samples(job, session, groups, samples, fed, opened)
     # Before anything runs, since the model's state may change.
     weight_columns = make_weight_columns(weights, job.stored_dtype)
-    settled = settle(session, job, groups, samples, _list_left_out(job, session))
+    settled = settle(session, job, groups, samples, [*apart, *_list_left_out(job, session)])
     stored = [*settled.groups, *weights]
     check_columns(stored)
     columns = [*settled.columns, *weight_columns, *_make_sample_columns(job, samples)]
@@ -101,6 +102,37 @@ def _list_left_out(job: Job, session: Session) -> list[str]:
         for call in dropped
         if call.reason != UNUSED and not call.is_input
     ]
+
+
+def _leave_parts(
+    job: Job, session: Session, fetches: Sequence[Fetch]
+) -> tuple[list[Fetch], list[str]]:
+    """Leave out what a pattern names in parts that samples are given for others than.
+
+    A part that the model's own call doesn't run has inputs of its own. Where only samples of others
+    are given, what isn't asked for by its name is left out, and said.
+    """
+    given = list_given_names(job.samples.inputs)
+    if not session.parts or not job.samples.given:
+        return list(fetches), []
+    of_parts = {name for part in session.parts for name in part.inputs}
+    without = [part.name for part in session.parts if not given & set(part.inputs)]
+    # Samples without a name are the model's own, if it is called.
+    alone = bool(given) and given <= of_parts
+    if not given and of_parts == set(session.signature):
+        return list(fetches), []
+    kept, left = [], dict[str, None]()
+    for fetch in fetches:
+        of = next((p.name for p in session.parts if f"{fetch.layer}/".startswith(f"{p.name}/")), "")
+        if fetch.by_pattern and not fetch.is_weight and (of in without if of else alone):
+            left[
+                f"{of} isn't run by the model's own call, and no samples are given for it"
+                if of
+                else f"{fetch.layer}: no samples are given for the model's own call"
+            ] = None
+        else:
+            kept.append(fetch)
+    return kept, list(left)
 
 
 def _choose_batches(
