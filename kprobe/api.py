@@ -127,7 +127,7 @@ def function(
     compute = parts["compute"]
     loaded = load(parts["model"], compute)
     from kprobe.pipeline.function import Function
-    from kprobe.session.session import open_session
+    from kprobe.session.open_session import open_session
 
     with contextlib.ExitStack() as opened:
         session, _ = open_session(loaded, compute, parts["samples"], opened, wait=True)

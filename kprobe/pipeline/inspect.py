@@ -235,7 +235,7 @@ def open_trace(model: str, *, inputs: Any = (), **settings: Any) -> Trace:
     loaded = load(ModelSpec(model=model, **settings, random_weights=without))
     # Not earlier: code, or a file, chooses its Keras before TensorFlow is imported.
     from kprobe.engines.compute import Compute
-    from kprobe.session.session import open_session
+    from kprobe.session.open_session import open_session
 
     with contextlib.ExitStack() as opened:
         session, _ = open_session(loaded, Compute(), samples, opened, wait=True)

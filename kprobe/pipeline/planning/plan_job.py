@@ -33,7 +33,7 @@ def plan_job(job: Job) -> Plan:
         loaded = load(job.model, job.compute, source)
         # They import TensorFlow, which was set up for the model by now.
         from kprobe.pipeline.planning.plan_session import plan_session
-        from kprobe.session.session import open_session
+        from kprobe.session.open_session import open_session
 
         wait = samples_can_wait(job)
         session, samples = open_session(
