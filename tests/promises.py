@@ -35,6 +35,7 @@ PROMISES = {
     "dumps/test_stock_tools.py": "dumps open in the programs that other people have",
     "engines/test_equality.py": "each tensor is what the model's Keras computes",
     "engines/test_nonfinite.py": "NaN and infinity are where the layers put them",
+    "engines/test_number_formats.py": "layers of any number format are as plain Keras has them",
     "engines/test_stateful.py": "state is carried on from batch to batch, or isn't",
     "inputs/test_any_names.py": "whatever the inputs' names and order, each gets its own",
     "inputs/test_identity.py": "every row has a name, and every source says what it is",
