@@ -172,6 +172,8 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
             the web.
     """
     check_here(os.fspath(path))
+    if not os.fspath(path):  # which isn't the working directory
+        return None
     path = Path(path)
     if path.is_dir():
         return _find_in(path)

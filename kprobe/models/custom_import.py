@@ -152,9 +152,12 @@ def _list_lazy(module: ModuleType, wanted: Collection[str]) -> dict[str, Any]:
     nor are modules in it, which would be imported.
     """
     here = vars(module)
-    listed = {*here.get("__all__", ()), *dir(module)}
+    try:
+        listed = {name for name in (*here.get("__all__", ()), *dir(module)) if name in wanted}
+    except Exception:  # the module's own list is code, too
+        return {}
     found = {}
-    for name in sorted(listed.intersection(wanted) - set(here)):
+    for name in sorted(listed - set(here)):
         if name.startswith("__") or _is_module_in(module, name):
             continue
         try:

@@ -99,15 +99,6 @@ def load_frozen_graph(path: Path, saved: SavedModel) -> Any:
         name: signature.inputs[name].name.removesuffix(":0") for name in sorted(signature.inputs)
     }
     inputs = [node for node in definition.node if node.name in fed.values()]
-    specs = [
-        tf.TensorSpec(
-            None if "shape" not in node.attr else tf.TensorShape(node.attr["shape"].shape),
-            tf.DType(node.attr["dtype"].type),
-            # Apart from the graph's own names.
-            name=f"{_SCOPE}/{node.name}",
-        )
-        for node in sorted(inputs, key=lambda node: _name(node))
-    ]
     for node in inputs:
         definition.node.remove(node)
 
@@ -123,6 +114,7 @@ def load_frozen_graph(path: Path, saved: SavedModel) -> Any:
         return dict(zip(names, results, strict=True))
 
     try:
+        specs = [_describe(node) for node in sorted(inputs, key=_name)]
         function = tf.compat.v1.wrap_function(run, specs)
     # What the importer raises has no common class.
     except Exception as error:
@@ -135,3 +127,12 @@ def load_frozen_graph(path: Path, saved: SavedModel) -> Any:
     ARGUMENT_NAMES.write(function, list(fed))
     POSITIONAL_ARGUMENTS.write(function, 0)
     return function
+
+
+def _describe(node: Any) -> Any:
+    """Give the `tf.TensorSpec` of a placeholder."""
+    import tensorflow as tf
+
+    shape = tf.TensorShape(node.attr["shape"].shape) if "shape" in node.attr else None
+    # Apart from the graph's own names.
+    return tf.TensorSpec(shape, tf.DType(node.attr["dtype"].type), name=f"{_SCOPE}/{node.name}")

@@ -51,6 +51,11 @@ def test_a_directory_means_its_only_checkpoint(make):
     assert find_checkpoint(folder).prefix == folder / "ck-7"
 
 
+def test_no_path_is_no_directory(make, monkeypatch):
+    monkeypatch.chdir(make(*parts("ck-7")))
+    assert find_checkpoint("") is None
+
+
 def test_a_savedmodel_means_its_variables(make):
     folder = make("saved_model.pb", *parts("variables/variables"))
     assert find_checkpoint(folder).prefix == folder / "variables" / "variables"

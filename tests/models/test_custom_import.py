@@ -398,3 +398,9 @@ def test_a_file_can_not_have_a_module_imported_by_naming_it(name, folder):
     with pytest.raises(UnsafeModelError, match=rf"layer 'own' is of class {name}"):
         load_source(path, custom_objects="swirl_l")
     assert not written.exists()
+
+
+@pytest.mark.parametrize("listed", ["__all__ = 3", "__all__ = [['x'], 2]", "def __dir__(): 1 / 0"])
+def test_a_list_that_can_not_be_read_is_none(listed, folder):
+    write(folder, swirl_q=f"{listed}\ndef mine(x): return x")
+    assert set(find_custom_objects("swirl_q", wanted=["x", "mine"])) == {"mine"}

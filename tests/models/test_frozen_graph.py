@@ -141,3 +141,21 @@ def test_a_graph_that_was_cut_is_an_error(write):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ModelError, match="is not a model file"):
         read_model_file(path)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda node: node.attr["dtype"].__setattr__("type", 99),
+        lambda node: node.attr["shape"].shape.dim[0].__setattr__("size", -7),
+        lambda node: node.__setattr__("op", "NoSuchOperation"),
+    ],
+    ids=["dtype", "shape", "operation"],
+)
+def test_a_graph_that_tensorflow_does_not_take_is_an_error(write, harm):
+    path = write(make_net)
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    harm(definition.node[0] if definition.node[0].op == "Placeholder" else None)
+    path.write_bytes(definition.SerializeToString())
+    with pytest.raises(ModelError):
+        kprobe.load_model(path)
