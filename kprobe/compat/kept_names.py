@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -157,24 +158,24 @@ def _read_name(store: Any, place: str) -> str | None:
 
 
 def _first_names_noted(library: ModuleType) -> AbstractContextManager[None]:
-    """Note which layers are made without a name, and named by Keras."""
-    original = (
-        FIRST_NAME.find(library) if library.__name__ == "tf_keras" else (library.Operation.__init__)
-    )
+    """Note which layers are made without a name, and named by Keras; not those of other threads."""
+    thread = threading.get_ident()
+    is_new = library.__name__ == "keras"
+    original = library.Operation.__init__ if is_new else FIRST_NAME.find(library)
+
+    def note(layer: Any, name: Any) -> None:
+        if name is None and threading.get_ident() == thread:
+            _unnamed.add(layer)
 
     # Keras reads the parameters of `__init__` for the configs of operations: they stay as they are.
-    if library.__name__ == "keras":
-
-        def begin(self: Any, name: Any = None) -> None:
-            original(self, name)
-            if name is None:
-                _unnamed.add(self)
-
-        return patched("__init__", begin, library.Operation)
+    def begin(self: Any, name: Any = None) -> None:
+        original(self, name)
+        note(self, name)
 
     def begin_old(self: Any, name: Any, zero_based: bool = True) -> None:
         original(self, name, zero_based)
-        if name is None:
-            _unnamed.add(self)
+        note(self, name)
 
+    if is_new:
+        return patched("__init__", begin, library.Operation)
     return FIRST_NAME.patched(begin_old, library)

@@ -96,7 +96,7 @@ def _list_steps(variable: Any) -> list[str]:
     return path.split("/")
 
 
-def settle_unnamed(model: Any) -> int:
+def settle_unnamed(model: Any) -> None:
     """Settle what the layers are called that a model's file has no name for.
 
     A layer inside one that isn't a model, and the only one there of its class, is called after its
@@ -104,11 +104,7 @@ def settle_unnamed(model: Any) -> int:
 
     Args:
         model: The loaded model.
-
-    Returns:
-        How many answer to their places.
     """
-    count = 0
     seen = {id(model)}
     pending = [model]
     while pending:
@@ -117,18 +113,13 @@ def settle_unnamed(model: Any) -> int:
         stems = Counter(to_snake_case(type(inner).__name__) for inner in inside)
         names = {inner.name for inner in inside if not is_unnamed(inner)}
         for inner in inside:
-            if id(inner) in seen:
-                continue
-            seen.add(id(inner))
-            pending.append(inner)
             stem = to_snake_case(type(inner).__name__)
-            if not is_unnamed(inner):
-                continue
-            if stems[stem] == 1 and stem not in names and not hasattr(layer, "layers"):
+            alone = stems[stem] == 1 and stem not in names and not hasattr(layer, "layers")
+            if is_unnamed(inner) and alone:
                 rename(inner, stem)
-            else:
-                count += 1
-    return count
+            if id(inner) not in seen:
+                seen.add(id(inner))
+                pending.append(inner)
 
 
 def find_step(layer: Any, around: Any) -> str:

@@ -9,32 +9,25 @@ from typing import TYPE_CHECKING, Any
 from kprobe.addresses.calls import LayerCall
 from kprobe.errors import ModelError
 from kprobe.models.file import NOT_BY_KERAS, choose_signature
-from kprobe.models.network import (
-    Layer,
-    Network,
-    Shape,
-    TensorRef,
-    find_refs,
-    read_network,
-    read_shape,
-)
+from kprobe.models.network import read_network
 from kprobe.models.network_names import is_numbered
-from kprobe.models.operation_shapes import infer_operation
-from kprobe.models.shapes import LEAF_CLASSES, Shapes, infer_shape
-from kprobe.models.weight_list import WeightList, list_weights
+from kprobe.models.network_shapes import infer_shapes
+from kprobe.models.shapes import LEAF_CLASSES
+from kprobe.models.weight_list import list_weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from kprobe.models.file import ModelFile
+    from kprobe.models.network import Layer, Network
+    from kprobe.models.network_shapes import NetworkShapes
     from kprobe.models.saved_model import SignatureTensor
+    from kprobe.models.shapes import Shapes
+    from kprobe.models.weight_list import WeightList
 
 # Models in models, each called twice, double with every level: 40 lines of config could ask for
 # a listing of 10^12 lines. Real models stay under 10^4.
 MAX_ENTRIES = 200_000
-
-# How Keras 2 names functions of TensorFlow that are called on its tensors.
-_FUNCTIONS = ("TFOpLambda", "SlicingOpLambda")
 
 _Steps = tuple[tuple[str, int | None], ...]
 
@@ -118,7 +111,7 @@ def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:
     if network is None:
         return list(_list_told((), (), told))
     entries: list[LayerEntry] = []
-    for entry in _list_network(network, _infer_all(network, None, {}), (), (), told):
+    for entry in _list_network(network, infer_shapes(network, None, {}), (), (), told):
         entries.append(entry)
         if len(entries) > MAX_ENTRIES:
             raise ModelError(
@@ -179,24 +172,9 @@ class _Told:
         return [*self._inside.get(path, ())]
 
 
-@dataclass(frozen=True)
-class _NetworkShapes:
-    """What is known of a network's shapes.
-
-    Attributes:
-        calls: The outputs of each call, by layer and number of the call.
-        inner: The shapes inside each call of a nested model.
-        outputs: The network's own outputs.
-    """
-
-    calls: dict[tuple[str, int], Shapes]
-    inner: dict[tuple[str, int], _NetworkShapes]
-    outputs: Shapes | None
-
-
 def _list_network(
     network: Network,
-    shapes: _NetworkShapes,
+    shapes: NetworkShapes,
     steps: _Steps,
     path: tuple[str, ...],
     told: _Told,
@@ -258,7 +236,7 @@ def _list_below(
             now = (*steps, (inner.name, number))
             yield _make_entry(inner, now, here, told)
             if inner.network is not None:
-                shapes = _infer_all(inner.network, None, {})
+                shapes = infer_shapes(inner.network, None, {})
                 yield from _list_network(inner.network, shapes, now, here, told)
             else:
                 yield from _list_below(inner, None, now, here, told)
@@ -293,157 +271,8 @@ def _list_told(
         yield from _list_told(now, here, told)
 
 
-def _infer_all(
-    network: Network,
-    given: Shape | None,
-    known: dict[tuple[int, Shape | None], _NetworkShapes],
-) -> _NetworkShapes:
-    """Infer the shapes of a network.
-
-    Args:
-        network: The network.
-        given: The shape it is called on, for a Sequential that says none itself.
-        known: What was inferred so far, by network and given shape. Without it the work would
-            double with every level of models that are called twice.
-
-    Returns:
-        All that is certain.
-    """
-    key = (id(network), given)
-    if key not in known:
-        known[key] = _infer_network(network, given, known)
-    return known[key]
-
-
-def _infer_network(
-    network: Network,
-    given: Shape | None,
-    known: dict[tuple[int, Shape | None], _NetworkShapes],
-) -> _NetworkShapes:
-    inner: dict[tuple[str, int], _NetworkShapes] = {}
-    calls: dict[tuple[str, int], Shapes] = {}
-    if network.sequential:
-        shape: Shapes | None = network.build_shape or given
-        for layer in network.layers:
-            before = _read_input_shape(layer) or (shape if isinstance(shape, tuple) else None)
-            shape = _infer_call(layer, 0, [before], inner, known)
-            if shape is not None:
-                calls[layer.name, 0] = shape
-        return _NetworkShapes(calls, inner, shape)
-
-    by_name = {layer.name: layer for layer in network.layers}
-    offsets = _find_offsets(network)
-    mentioned = _collect_mentioned(network, by_name)
-    todo = [(layer, call) for layer in network.layers for call in range(len(layer.calls))]
-    # The order of the config is that of the data but for shared layers, which take another round.
-    for _ in range(8):
-        left = []
-        for layer, call in todo:
-            is_function = layer.class_name in _FUNCTIONS and call < len(layer.nodes)
-            refs = [*find_refs(layer.nodes[call])] if is_function else layer.calls[call]
-            inputs = [_find_shape(ref, by_name, offsets, calls, mentioned) for ref in refs]
-            if is_function:
-                made: Shapes | None = infer_operation(layer.config, layer.nodes[call], inputs)
-            else:
-                made = _infer_call(layer, call, inputs or [None], inner, known)
-            if made is None:
-                left.append((layer, call))
-            else:
-                calls[layer.name, call] = made
-        if len(left) == len(todo):
-            break
-        todo = left
-    for (name, call), tensors in mentioned.items():
-        if (name, call) not in calls and list(tensors) == list(range(len(tensors))):
-            calls[name, call] = list(tensors.values()) if len(tensors) > 1 else tensors[0]
-    outputs = [_find_shape(ref, by_name, offsets, calls, mentioned) for ref in network.outputs]
-    told = [shape for shape in outputs if shape is not None]
-    returned: Shapes | None = None
-    if told and len(told) == len(outputs):
-        returned = told[0] if len(told) == 1 else told
-    return _NetworkShapes(calls, inner, returned)
-
-
-def _infer_call(
-    layer: Layer,
-    call: int,
-    inputs: list[Shape | None],
-    inner: dict[tuple[str, int], _NetworkShapes],
-    known: dict[tuple[int, Shape | None], _NetworkShapes],
-) -> Shapes | None:
-    if layer.network is not None:
-        shapes = inner[layer.name, call] = _infer_all(layer.network, inputs[0], known)
-        return shapes.outputs
-    if layer.is_input:
-        return _read_input_shape(layer)
-    if layer.is_operation:  # `Add` the operation isn't `Add` the layer
-        return None
-    return infer_shape(layer.class_name, layer.config, inputs)
-
-
-def _find_offsets(network: Network) -> dict[str, int]:
-    """Find what the config counts each layer's first call as.
-
-    Versions differ in whether the calls that Keras made of a nested model itself are counted.
-    """
-    asked: dict[str, list[int]] = {}
-    for ref in [*network.outputs, *(ref for layer in network.layers for ref in layer.mentions)]:
-        asked.setdefault(ref.layer, []).append(ref.node)
-    offsets = {}
-    for layer in network.layers:
-        nodes = asked.get(layer.name, [layer.node_offset])
-        least = max(nodes) - len(layer.calls) + 1
-        offsets[layer.name] = max(min(layer.node_offset, min(nodes)), least)
-    return offsets
-
-
 def _read_dtype(config: dict[str, Any]) -> str:
     dtype = config.get("dtype") or "float32"
     # Some versions write a dtype as a policy.
     name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
     return str(name)
-
-
-def _read_input_shape(layer: Layer) -> Shape | None:
-    """Read the input shape that a layer's own config says."""
-    for key in ("batch_shape", "batch_input_shape"):
-        shape = read_shape(layer.config.get(key))
-        if shape is not None:
-            return shape
-    return None
-
-
-def _collect_mentioned(
-    network: Network, by_name: dict[str, Layer]
-) -> dict[tuple[str, int], dict[int, Shape]]:
-    """Collect the shapes that consumers say their inputs have, as configs of Keras 3 do."""
-    mentioned: dict[tuple[str, int], dict[int, Shape]] = {}
-    for layer in network.layers:
-        for ref in layer.mentions:
-            producer = by_name.get(ref.layer)
-            if ref.shape is None or producer is None:
-                continue
-            if ref.node < len(producer.calls):
-                mentioned.setdefault((ref.layer, ref.node), {})[ref.tensor] = ref.shape
-    return {key: dict(sorted(tensors.items())) for key, tensors in mentioned.items()}
-
-
-def _find_shape(
-    ref: TensorRef,
-    by_name: dict[str, Layer],
-    offsets: dict[str, int],
-    calls: dict[tuple[str, int], Shapes],
-    mentioned: dict[tuple[str, int], dict[int, Shape]],
-) -> Shape | None:
-    if ref.shape is not None:
-        return ref.shape
-    producer = by_name.get(ref.layer)
-    if producer is None:
-        return None
-    call = ref.node - offsets[ref.layer]
-    made = calls.get((ref.layer, call))
-    if made is None:
-        return mentioned.get((ref.layer, call), {}).get(ref.tensor)
-    if isinstance(made, list):
-        return made[ref.tensor] if ref.tensor < len(made) else None
-    return made if ref.tensor == 0 else None

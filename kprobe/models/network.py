@@ -22,7 +22,13 @@ _WRAPPING = {
 }
 # The layers that Keras's own make themselves, of which no config says anything. One without a name
 # is called after its class, see `kprobe.models.layer_names`.
-_MADE = {
+_MADE: dict[str, tuple[tuple[str | None, str], ...]] = {
+    "ConvLSTM1D": ((None, "ConvLSTMCell"),),
+    "ConvLSTM2D": ((None, "ConvLSTMCell"),),
+    "ConvLSTM3D": ((None, "ConvLSTMCell"),),
+    "GRU": ((None, "GRUCell"),),
+    "LSTM": ((None, "LSTMCell"),),
+    "SimpleRNN": ((None, "SimpleRNNCell"),),
     "MultiHeadAttention": (
         ("query", "EinsumDense"),
         ("key", "EinsumDense"),
@@ -253,16 +259,16 @@ def _read_wrapped(class_name: str, config: dict[str, Any]) -> Iterator[Layer]:
 
 
 def _name_both_ways(items: list[Any]) -> list[Any]:
-    """Name the layers of a `Bidirectional` as it does itself."""
-    if not items or not isinstance(items[0], dict) or not isinstance(items[0].get("config"), dict):
+    """Name the layers of a `Bidirectional` as it does itself; none that the config doesn't name."""
+    config = items[0].get("config") if items and isinstance(items[0], dict) else None
+    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
         return []
-    config = items[0]["config"]
-    name = str(config.get("name"))
-    both = []
-    for way in ("forward_", "backward_"):
-        own = {**config, "name": way + name.removeprefix(way)}
-        both.append({**items[0], "config": own})
-    return [both[0], items[1] if len(items) > 1 else both[1]]
+    name = config["name"]
+    both = [
+        {**items[0], "config": {**config, "name": way + name.removeprefix(way)}}
+        for way in ("forward_", "backward_")
+    ]
+    return [both[0], *(items[1:] or both[1:])]
 
 
 def _as_list(value: object) -> list[Any]:

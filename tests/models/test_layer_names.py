@@ -7,13 +7,16 @@ from anew before a model is loaded, as in another process.
 from __future__ import annotations
 
 import functools
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tf_keras
 
 import kprobe
+from kprobe.errors import AddressError
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import find_untold
 from kprobe.pipeline.inspect import list_model
@@ -252,3 +255,73 @@ def test_a_layer_answers_to_the_name_that_it_was_saved_under(kind, build, folder
     assert bool(untold) is ((kind, build) in UNTOLD)
     settings = {"custom_objects": objects_of(k), "inputs": ROWS} if untold else {}
     assert addresses <= {entry.address for entry in list_model(str(path), **settings)}
+
+
+@pytest.mark.parametrize(
+    ("build", "places"),
+    [
+        ("sequential", ["at:0", "at:1", "at:2"]),
+        ("nested", ["inner/at:0", "inner/at:1", None]),
+    ],
+)
+def test_without_names_in_the_weights_a_place_is_the_address(build, places, folder, tmp_path):
+    """As Keras 3 wrote its files up to 3.6."""
+    whole, values, _ = save("k3 .keras", build, folder)
+    path = tmp_path / "older.keras"
+    with zipfile.ZipFile(whole) as archive:
+        archive.extractall(tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5", "r+") as file:
+        groups = []
+        file.visititems(lambda _, item: groups.append(item) if "name" in item.attrs else None)
+        for group in groups:
+            del group.attrs["name"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in ("metadata.json", "config.json", "model.weights.h5"):
+            archive.write(tmp_path / member, member)
+    wanted = {place or name: name for name, place in zip(values, places, strict=True)}
+    found = dump(keras, path, [*wanted])
+    for address, name in wanted.items():
+        np.testing.assert_allclose(found[address], values[name], rtol=1e-5, atol=1e-6)
+    assert set(wanted) <= {entry.address for entry in list_model(str(path))}
+    made_up = next(iter(values)).rpartition("/")[2].replace("_1", "")
+    with pytest.raises(AddressError, match=f"no layer '{made_up}'"):
+        dump(keras, path, [made_up])
+
+
+@pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_an_architecture_alone_has_places_too(k, tmp_path):
+    count_before(k)
+    model, _ = build_sequential(k)
+    (tmp_path / "model.json").write_text(model.to_json())
+    k.backend.clear_session()
+    settings = {"custom_objects": objects_of(k), "random_weights": True}
+    found = kprobe.activations(tmp_path / "model.json", ["at:0", "at:1"], ROWS, **settings)
+    np.testing.assert_allclose(found["at:1"], found["at:0"] / 2, rtol=1e-6)
+    addresses = [entry.address for entry in list_model(str(tmp_path / "model.json"))]
+    assert addresses[-3:] == ["at:0", "at:1", "at:2"]
+
+
+def test_a_name_that_two_layers_have_is_refused(tmp_path):
+    class Twins(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.one = keras.layers.Dense(3, name="twin")
+            self.other = keras.layers.Dense(3, name="twin")
+
+        def call(self, x):
+            return self.other(self.one(x))
+
+        def get_config(self):
+            return {}
+
+    model = Twins()
+    model(ROWS)
+    randomize(model)
+    model.save(tmp_path / "twins.keras")
+    settings = {"custom_objects": {"Twins": Twins}}
+    for address, kind in (("twin", "calls"), ("twin:kernel", "weights")):
+        with pytest.raises(AddressError, match=f"'{address}' fits 2 {kind}: twin@0.*, twin@1"):
+            kprobe.activations(tmp_path / "twins.keras", [address], ROWS, **settings)
+    found = kprobe.activations(tmp_path / "twins.keras", ["twin@0", "twin@1"], ROWS, **settings)
+    np.testing.assert_allclose(found["twin@0"], model.one(ROWS), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["twin@1"], model(ROWS), rtol=1e-5, atol=1e-6)

@@ -42,7 +42,8 @@ def ls(
     PATTERN narrows the list: a name, a path, or globs such as 'block*_conv?' and '**/bn'.
     Of a model file nothing is loaded, neither TensorFlow nor the weights, unless --ops asks for
     the operations: then PATTERN is the address of layers, or of operations such as
-    'ROI//*Suppression*'. A model given as code, FILE.py:CALLABLE, is always loaded.
+    'ROI//*Suppression*'. A model given as code, FILE.py:CALLABLE, is always loaded, and so is one
+    whose file doesn't tell all its layers, where --custom-objects gives the code that does.
     """
     from kprobe.pipeline.inspect import (
         find_untold_layers,

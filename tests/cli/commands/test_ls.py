@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
+import numpy as np
 import pytest
 import tf_keras
 
@@ -92,3 +93,55 @@ def test_what_the_file_does_not_tell_is_told_by_the_command_that_is_named(kprobe
     shapes = {each["address"]: each["shape"] for each in json.loads(planned.stdout)["datasets"]}
     assert shapes["cut"] == [3]
     assert shapes["out"] == [2]
+
+
+def test_a_layer_without_a_name_is_listed_by_its_place_and_that_is_said(kprobe_here, tmp_path):
+    layers = [{"class_name": kind, "config": {}} for kind in ("Grow", "Half", "Grow")]
+    layers.insert(1, {"class_name": "Sequential", "config": {"name": "inner", "layers": layers[:]}})
+    config = {"class_name": "Sequential", "config": {"name": "outer", "layers": layers}}
+    (tmp_path / "model.json").write_text(json.dumps(config))
+    done = kprobe_here("ls", str(tmp_path / "model.json"))
+    listed = [line.split()[0] for line in done.stdout.splitlines()[1:]]
+    inside = ["inner/at:0", "inner/at:1", "inner/at:2"]
+    assert listed == ["at:0", "inner", *inside, "at:2", "at:3"]
+    assert done.stderr == (
+        "kprobe: the file has no name for at:0, inner/at:0, inner/at:1, inner/at:2 and 2 more: "
+        "`at:` gives the place of each\n"
+    )
+    done = kprobe_here("ls", str(tmp_path / "model.json"), "inner/at:1", "--json")
+    assert [entry["class"] for entry in json.loads(done.stdout)] == ["Half"]
+
+
+def test_layers_that_only_code_names_are_said_and_listed_with_the_code(
+    kprobe_here, saved, tmp_path
+):
+    model = str(saved / "k2_tower.keras")
+    done = kprobe_here("ls", model)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == (
+        "kprobe: the file doesn't name the layers inside the model: with --custom-objects FILE.py "
+        "it is loaded, and they are listed\n"
+    )
+    (tmp_path / "tower.py").write_text(TOWER)
+    np.save(tmp_path / "rows.npy", np.zeros((2, 4), "f4"))
+    given = ("--custom-objects", str(tmp_path / "tower.py"))
+    done = kprobe_here("ls", model, "-v", *given, "--input", str(tmp_path / "rows.npy"))
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["base", "top"]
+
+
+TOWER = """
+import tf_keras
+
+class Tower(tf_keras.Model):
+    def __init__(self):
+        super().__init__(name="tower")
+        self.first = tf_keras.layers.Dense(3, name="base")
+        self.blocks = [tf_keras.layers.Dense(4, name="top")]
+
+    def call(self, x):
+        return self.blocks[0](self.first(x))
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+"""
