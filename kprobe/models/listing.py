@@ -154,9 +154,9 @@ class _Told:
         self.classes = {layer.path: layer.class_name for layer in saved}
         self.counts = weights is not None and parameters
         self._told = weights.layers if weights is not None and parameters else frozenset()
-        self._inside: dict[tuple[str, ...], dict[str, None]] = {}
+        self._inside: dict[tuple[str, ...], Counter[str]] = {}
         for path in weights.inside if weights is not None else ():
-            self._inside.setdefault(path[:-1], {})[path[-1]] = None
+            self._inside.setdefault(path[:-1], Counter())[path[-1]] += 1
         self._totals: dict[tuple[str, ...], int] = {}
         for weight in weights.weights if weights is not None else ():
             for depth in range(1, len(weight.layer) + 1):
@@ -170,6 +170,11 @@ class _Told:
     def list_inside(self, path: tuple[str, ...]) -> list[str]:
         """List the names of the layers right inside one that isn't a model."""
         return [*self._inside.get(path, ())]
+
+    def number_namesakes(self, path: tuple[str, ...]) -> Sequence[int | None]:
+        """Number the layers that have a path together; None for the only one."""
+        count = self._inside[path[:-1]][path[-1]]
+        return range(count) if count > 1 else [None]
 
 
 def _list_network(
@@ -261,14 +266,17 @@ def _list_told(
     for name in told.list_inside(path):
         if name in but:
             continue
-        now, here = (*steps, (name, None)), (*path, name)
-        yield LayerEntry(
-            steps=now,
-            class_name=told.classes.get(here, ""),
-            parameters=told.count(here),
-            depth=len(steps),
-        )
-        yield from _list_told(now, here, told)
+        here = (*path, name)
+        numbers = told.number_namesakes(here)
+        for number in numbers:
+            now = (*steps, (name, number))
+            yield LayerEntry(
+                steps=now,
+                class_name=told.classes.get(here, ""),
+                parameters=told.count(here) if len(numbers) == 1 else None,
+                depth=len(steps),
+            )
+            yield from _list_told(now, here, told)
 
 
 def _read_dtype(config: dict[str, Any]) -> str:

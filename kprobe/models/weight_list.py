@@ -364,4 +364,4 @@ def _assign_named_groups(
         owner = find_around(name, paths)
         if owner is not None and paths[owner]:
             weights.append(ListedWeight(paths[owner], _label(name, owner), *arrays[name]))
-    return sorted(dict.fromkeys(path for path in paths.values() if path))
+    return sorted(path for path in paths.values() if path)

@@ -322,6 +322,8 @@ def test_a_name_that_two_layers_have_is_refused(tmp_path):
     for address, kind in (("twin", "calls"), ("twin:kernel", "weights")):
         with pytest.raises(AddressError, match=f"'{address}' fits 2 {kind}: twin@0.*, twin@1"):
             kprobe.activations(tmp_path / "twins.keras", [address], ROWS, **settings)
+    listed = [entry.address for entry in list_model(str(tmp_path / "twins.keras"))]
+    assert listed == ["twin@0", "twin@1"]
     found = kprobe.activations(tmp_path / "twins.keras", ["twin@0", "twin@1"], ROWS, **settings)
     np.testing.assert_allclose(found["twin@0"], model.one(ROWS), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["twin@1"], model(ROWS), rtol=1e-5, atol=1e-6)

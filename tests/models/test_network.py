@@ -140,3 +140,53 @@ def test_a_layer_is_no_network_whatever_it_holds(make):
 )
 def test_a_shape_is_read_from_every_form_and_from_nothing_else(value, shape):
     assert read_shape(value) == shape
+
+
+def make_sequential(*layers):
+    return {"class_name": "Sequential", "config": {"name": "s", "layers": list(layers)}}
+
+
+def test_a_layer_without_a_name_is_called_after_its_place():
+    inputs = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 3]}}
+    plain, named = {"class_name": "Pack>Grow", "config": {}}, {"class_name": "Half", "name": "h"}
+    network = read_network(make_sequential(inputs, plain, make_sequential(plain), named, plain))
+    assert [layer.name for layer in network.layers] == ["x", "at:0", "s", "h", "at:3"]
+    assert [layer.is_named for layer in network.layers] == [True, False, True, True, False]
+    assert [layer.name for layer in network.layers[2].network.layers] == ["at:0"]
+    assert not network.is_certain
+
+
+@pytest.mark.parametrize(
+    ("class_name", "config", "names"),
+    [
+        ("TimeDistributed", {"layer": {"class_name": "Dense", "config": {"name": "d"}}}, ["d"]),
+        ("TimeDistributed", {"layer": {"class_name": "MyGrow", "config": {}}}, ["my_grow"]),
+        (
+            "Bidirectional",
+            {"layer": {"class_name": "LSTM", "config": {"name": "l"}}},
+            ["forward_l", "backward_l"],
+        ),
+        (
+            "Bidirectional",  # as Keras 3 writes it
+            {
+                "layer": {"class_name": "LSTM", "config": {"name": "forward_l"}},
+                "backward_layer": {"class_name": "LSTM", "config": {"name": "b"}},
+            },
+            ["forward_l", "b"],
+        ),
+        ("Bidirectional", {"layer": {"class_name": "MyLSTM", "config": {}}}, []),
+        ("RNN", {"cell": {"class_name": "GRUCell", "config": {"name": "c"}}}, ["c"]),
+        (
+            "StackedRNNCells",
+            {"cells": [{"class_name": "GRUCell", "config": {"name": n}} for n in "ab"]},
+            ["a", "b"],
+        ),
+        ("LSTM", {}, ["lstm_cell"]),
+        ("TimeDistributed", {"layer": 3}, []),
+        ("Dense", {"layer": {"class_name": "Dense", "config": {"name": "d"}}}, []),
+    ],
+)
+def test_what_a_layer_calls_is_read_from_its_config(class_name, config, names):
+    outer = {"class_name": class_name, "config": {"name": "outer", **config}}
+    network = read_network(make_sequential(outer))
+    assert [inner.name for inner in network.layers[0].wrapped] == names
