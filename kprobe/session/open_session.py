@@ -119,8 +119,8 @@ def _note_places(session: Session) -> list[str]:
     placed = list(dict.fromkeys(call.address for call in session.traced.calls if call.is_placed))
     if not placed:
         return []
-    source = session.loaded.spec.name
-    return [f"the file of {source} has no name for {list_names(placed, 4)}: `at:` gives the place"]
+    file = getattr(session.loaded.source, "path", "the model's file")
+    return [f"{file} has no name for {list_names(placed, 4)}: `at:` gives the place of each"]
 
 
 @eagerly

@@ -20,6 +20,8 @@ from kprobe.errors import AddressError
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import find_untold
 from kprobe.pipeline.inspect import list_model
+from kprobe.pipeline.planning.job import make_job
+from kprobe.pipeline.planning.plan_job import plan_job
 
 # Keras's, when it saves a variable; and tf_keras's, where a layer has no config.
 pytestmark = [
@@ -297,6 +299,12 @@ def test_an_architecture_alone_has_places_too(k, tmp_path):
     settings = {"custom_objects": objects_of(k), "random_weights": True}
     found = kprobe.activations(tmp_path / "model.json", ["at:0", "at:1"], ROWS, **settings)
     np.testing.assert_allclose(found["at:1"], found["at:0"] / 2, rtol=1e-6)
+    job = make_job(model=tmp_path / "model.json", layers=["at:0"], inputs=ROWS, **settings)
+    with plan_job(job) as plan:
+        assert plan.notes[-1] == (
+            f"{tmp_path / 'model.json'} has no name for at:0, at:1, at:2: `at:` gives the place of "
+            "each"
+        )
     addresses = [entry.address for entry in list_model(str(tmp_path / "model.json"))]
     assert addresses[-3:] == ["at:0", "at:1", "at:2"]
 
