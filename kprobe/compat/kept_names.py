@@ -58,15 +58,17 @@ def rename(layer: Any, name: str) -> None:
 
 def _rename_step(variable: Any, before: str, name: str, depth: int | None) -> None:
     """Change the step of a variable's path that names a layer."""
-    attribute = VARIABLE_PATH if VARIABLE_PATH.is_in(variable) else VARIABLE_NAME
-    path = attribute.read(variable)
+    if VARIABLE_PATH.is_in(variable):
+        path, write = VARIABLE_PATH.read(variable), VARIABLE_PATH.write
+    else:
+        path, write = VARIABLE_NAME.read(variable), VARIABLE_NAME.write
     if not isinstance(path, str):
         return
     steps = path.split("/")
     if depth is None:
         depth = steps.index(before) if before in steps[:-1] else len(steps)
     if depth < len(steps) - 1 and steps[depth] == before:
-        attribute.write(variable, "/".join([*steps[:depth], name, *steps[depth + 1 :]]))
+        write(variable, "/".join([*steps[:depth], name, *steps[depth + 1 :]]))
 
 
 @contextlib.contextmanager
