@@ -221,6 +221,10 @@ def test_the_shape_of_random_samples_is_said_or_found(kprobe_here):
     done = kprobe_here(*common, "--random", "2")
     assert done.exit_code == 0, done.stderr
     assert "random samples have shape (256, 4)" in done.stderr
+    done = kprobe_here(
+        "bench", "-v", *common[1:4], "--random-shape", "6,300,4", "--seconds", "0.05s"
+    )
+    assert done.exit_code == 0, done.stderr
 
 
 def test_what_was_measured_beforehand_is_said(kprobe_here):

@@ -85,7 +85,7 @@ def bench(**options: Any) -> None:
         overwrite=True,
         # Speed doesn't depend on the weights.
         random_weights=True,
-        random=None if options["inputs"] else _RANDOM_ROWS,
+        random=None if options["inputs"] or options["random_shape"] else _RANDOM_ROWS,
         batch_size=min(sizes) if sizes else None,
     ) as plan:
         # It imports TensorFlow, which a plan sets up before.
