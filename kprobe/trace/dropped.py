@@ -125,19 +125,25 @@ class Sorting:
         its layers, which aren't the wrapper's own.
         """
         live = {id(r) for r in self._records if any(self._is_live(t) for t in _tensors(r))}
+        # Loops of TensorFlow 1 lie in the graph itself.
+        framed = {id(r) for r in self._records if any(map(self._trace.is_framed, _tensors(r)))}
+        earnest = live | framed
         by_layer: dict[int, list[Record]] = defaultdict(list)
         for record in self._records:
-            if id(record) in live:
+            if id(record) in earnest:
                 by_layer[id(record.layer)].append(record)
         trials: set[int] = set()
         for record in self._records:
             around = record.parent
-            if around is None or record.is_input or id(record) in live:
+            if around is None or record.is_input or id(record) in earnest:
                 continue
             others = by_layer[id(record.layer)]
             if (
                 id(around) in trials
-                or any(r.parent is around and r.graph is not record.graph for r in others)
+                or any(
+                    r.parent is around and (r.graph is not record.graph or id(r) in framed)
+                    for r in others
+                )
                 or (any(_is_inside(r, around) for r in others) and not _owns(around, record))
             ):
                 trials.add(id(record))
