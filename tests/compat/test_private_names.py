@@ -103,6 +103,7 @@ OWNERS = {
     "NODES_BY_DEPTH": lambda k, folder: make_model(k),
     "OPERATION_NUMBER": lambda _, folder: make_graph().get_operations()[0],
     "OUTER_GRAPH": lambda _, folder: trace_graph(),
+    "POSITIONAL_ARGUMENTS": lambda _, folder: restore(folder).signatures["serving_default"],
 }
 
 
@@ -137,7 +138,6 @@ CALLS = {
     "LOAD_SAVED_LAYERS": (1, ("compile",)),
     "LOAD_STATE-keras": (8, ()),
     "LOAD_STATE-tf_keras": (6, ()),
-    "POSITIONAL_ARGUMENTS": lambda _, folder: restore(folder).signatures["serving_default"],
     "READ_NAMES_OF_OLD_WEIGHTS": (2, ()),
     "READ_OLD_WEIGHTS": (1, ()),
     "SAFE_MODE": (1, ()),
