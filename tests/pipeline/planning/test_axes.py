@@ -159,3 +159,14 @@ def test_the_same_axes_of_one_size_and_of_several(tmp_path):
         mean = arrays["a"].mean("width")
     expected = keras.Model(image, model.get_layer("a").output).predict(values, verbose=0)
     np.testing.assert_allclose(mean, expected.mean(axis=2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_scores_have_the_steps_of_queries_and_of_keys(k, tmp_path):
+    x = k.Input((5, 4))
+    y = k.layers.MultiHeadAttention(2, 3, name="heads")(x, x)
+    model = k.Model(x, k.layers.Attention(name="plain")([y, y]))
+    kprobe.dump(model, ["heads:scores", "s=plain:scores"], random=2, output=tmp_path / "a.h5")
+    steps = ("step", "key_step")
+    assert read_axes(tmp_path / "a.h5", "heads:scores") == ("sample", "head", *steps)
+    assert read_axes(tmp_path / "a.h5", "s") == ("sample", *steps)
