@@ -130,7 +130,7 @@ CALLS = {
     "DISABLE_EAGER_EXECUTION": (0, ()),
     "EAGER_CONTEXT": (0, ()),
     "EAGER_MODE": (0, ()),
-    "FIRST_NAME": (2, ()),
+    "FIRST_NAME": (3, ()),
     "FUNCTION_DEF_TO_GRAPH": (1, ()),
     "INITIALIZED_SESSION": (0, ()),
     "IS_MEMORY_SUFFICIENT": (1, ()),
