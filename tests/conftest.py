@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parent.parent / "sample_models"
 # done. With `--dist loadfile` a file is one process's, for the sake of its fixtures.
 LONGEST = [
     "cli/test_detector.py",
-    "trace/test_graph_mode.py",
+    "trace/recording/test_graph_mode.py",
     "cli/test_models_as_code.py",
     "trace/test_address_table.py",
 ]

@@ -24,7 +24,7 @@ from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.inputs.files import open_location
 from kprobe.inputs.locating import Location
 from kprobe.models.file import read_model_file
-from kprobe.models.stored_weights import open_weights
+from kprobe.models.weights.stored_weights import open_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,13 +15,13 @@ from kprobe.engines.engine import Engine, cast
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.saved_signature import SavedSignature
 from kprobe.subgraph.state import State, holds_seed, make_key
-from kprobe.trace.composite import list_components, make_plain
 from kprobe.trace.fetch import find_fetches
-from kprobe.trace.model_inputs import call_model
-from kprobe.trace.recorder import Record
-from kprobe.trace.run_symbolically import describe_failure, number_calls
+from kprobe.trace.recording.composite import list_components, make_plain
+from kprobe.trace.recording.model_inputs import call_model
+from kprobe.trace.recording.recorder import Record
+from kprobe.trace.recording.run_symbolically import describe_failure, number_calls
+from kprobe.trace.recording.watch import recording
 from kprobe.trace.trace import Trace
-from kprobe.trace.watch import recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.calls import LayerCall
 from kprobe.errors import ModelError
+from kprobe.models.architecture.network import read_network
+from kprobe.models.architecture.network_names import is_numbered
+from kprobe.models.architecture.network_shapes import infer_shapes
+from kprobe.models.architecture.shapes import LEAF_CLASSES
 from kprobe.models.file import NOT_BY_KERAS, choose_signature
-from kprobe.models.network import read_network
-from kprobe.models.network_names import is_numbered
-from kprobe.models.network_shapes import infer_shapes
-from kprobe.models.shapes import LEAF_CLASSES
-from kprobe.models.weight_list import list_weights
+from kprobe.models.weights.weight_list import list_weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from kprobe.models.architecture.network import Layer, Network
+    from kprobe.models.architecture.network_shapes import NetworkShapes
+    from kprobe.models.architecture.shapes import Shapes
     from kprobe.models.file import ModelFile
-    from kprobe.models.network import Layer, Network
-    from kprobe.models.network_shapes import NetworkShapes
     from kprobe.models.saved_model import SignatureTensor
-    from kprobe.models.shapes import Shapes
-    from kprobe.models.weight_list import WeightList
+    from kprobe.models.weights.weight_list import WeightList
 
 # Models in models, each called twice, double with every level: 40 lines of config could ask for
 # a listing of 10^12 lines. Real models stay under 10^4.

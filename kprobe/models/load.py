@@ -18,6 +18,7 @@ from kprobe.compat.late_reading import read_late
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.refuse import check_safe, list_registered_names
 from kprobe.hdf5 import open_for_reading, opens_plainly
+from kprobe.models.architecture.network import read_network
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.custom_import import find_aliases, find_custom_objects, find_lambda
@@ -26,9 +27,8 @@ from kprobe.models.file import ModelFile, choose_signature, read_model_file
 from kprobe.models.frozen_graph import load_frozen_graph
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
-from kprobe.models.network import read_network
 from kprobe.models.spec import ModelSpec
-from kprobe.models.stored_weights import holds_weights
+from kprobe.models.weights.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from kprobe.graphdef.replacement import parse_replacement
 from kprobe.inputs.python.tensors import check_unmasked
 from kprobe.subgraph.feeding import check_used, find_feeds
 from kprobe.subgraph.selection import list_addresses
-from kprobe.trace.model_inputs import list_optional, takes_any_size
+from kprobe.trace.recording.model_inputs import list_optional, takes_any_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -16,17 +16,17 @@ from kprobe.inputs.images.rows import ImageRows
 from kprobe.inputs.opening import open_samples
 from kprobe.inputs.parsing import list_given_names
 from kprobe.inputs.sources.model_input import ModelInput
-from kprobe.models.assign import assign_weights
 from kprobe.models.code import Code
 from kprobe.models.file import ModelFile
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
-from kprobe.models.stored_weights import holds_weights
+from kprobe.models.weights.assign import assign_weights
+from kprobe.models.weights.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 from kprobe.session.parts import has_call, list_candidates
-from kprobe.trace.graph_mode import is_graph_mode
-from kprobe.trace.graph_mode_variables import initialize_large
-from kprobe.trace.learn import is_built, learn_signature
-from kprobe.trace.model_inputs import (
+from kprobe.trace.recording.graph_mode import is_graph_mode
+from kprobe.trace.recording.graph_mode_variables import initialize_large
+from kprobe.trace.recording.learn import is_built, learn_signature
+from kprobe.trace.recording.model_inputs import (
     library_of,
     list_optional,
     read_signature,

@@ -13,7 +13,7 @@ import numpy as np
 from kprobe.errors import ModelError
 from kprobe.models import load as models
 from kprobe.models.code import Code
-from kprobe.models.stored_weights import check_weights, list_weight_files
+from kprobe.models.weights.stored_weights import check_weights, list_weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ def load(
     models.prepare_import(models.choose_keras(source, spec.keras))
     _set_up(compute, in_memory=False)
     from kprobe.session.seeding import seed_initializers
-    from kprobe.trace.graph_mode import recording_session
+    from kprobe.trace.recording.graph_mode import recording_session
 
     if compute is not None and (spec.random_weights or isinstance(source, Code)):
         seed_initializers(compute.seed)

@@ -17,14 +17,14 @@ from kprobe.session.complete import build_model, describe_inputs, explain_sizes
 from kprobe.session.parts import arrange_parts, find_parts, has_call
 from kprobe.session.session import Session, drop_inputs
 from kprobe.subgraph.apply_preprocessing import prepare
-from kprobe.trace.graph_mode import is_graph_mode
-from kprobe.trace.model_inputs import (
+from kprobe.trace.recording.graph_mode import is_graph_mode
+from kprobe.trace.recording.model_inputs import (
     library_of,
     list_optional,
     read_signature,
     takes_any_size,
 )
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.run_symbolically import trace
 
 if TYPE_CHECKING:
     import contextlib

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import ModelError
-from kprobe.trace.learn import is_built
-from kprobe.trace.model_inputs import WithParts, arrange_inputs, library_of, read_signature
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.learn import is_built
+from kprobe.trace.recording.model_inputs import (
+    WithParts,
+    arrange_inputs,
+    library_of,
+    read_signature,
+)
+from kprobe.trace.recording.run_symbolically import trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ from kprobe.errors import AddressError
 from kprobe.naming import list_names
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.trace.fetch import Fetch, find_fetches
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.run_symbolically import trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

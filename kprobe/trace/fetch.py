@@ -12,8 +12,8 @@ from kprobe.addresses.grammar import Address, Step
 from kprobe.addresses.resolve import Target, resolve
 from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.naming import list_names
-from kprobe.trace.dropped import VECTORIZED, hint_at_vectorized
 from kprobe.trace.operations import find_operations
+from kprobe.trace.recording.dropped import VECTORIZED, hint_at_vectorized
 from kprobe.trace.weights import find_weights
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from kprobe.errors import AddressError, CommandText
 from kprobe.graphdef.functions import RUNNERS, run_by
 from kprobe.graphdef.liveness import is_in_vectorized_map
 from kprobe.naming import find_nearest, join_nearest
-from kprobe.trace.composite import SCOPE
-from kprobe.trace.dropped import (
+from kprobe.trace.recording.composite import SCOPE
+from kprobe.trace.recording.dropped import (
     FRAMED,
     FRAMED_HINT,
     SEVERAL,

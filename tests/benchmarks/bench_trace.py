@@ -22,8 +22,8 @@ import tensorflow as tf
 from turns import ratio, take_turns
 
 from kprobe.trace.fetch import find_fetches
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.run_symbolically import trace
 from kprobe.trace.search import search_upstream
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from constructions import CONSTRUCTIONS, compute_exactly
 import kprobe
 from kprobe.engines.eager import run_eagerly
 from kprobe.trace.fetch import find_fetches
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 STEPS = np.random.default_rng(0).normal(size=(5, 7, 4)).astype("float32")

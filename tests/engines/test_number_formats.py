@@ -8,7 +8,7 @@ import pytest
 import tf_keras
 
 import kprobe
-from kprobe.models.assign import assign_weights
+from kprobe.models.weights.assign import assign_weights
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),

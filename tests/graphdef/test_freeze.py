@@ -11,8 +11,8 @@ from kprobe.engines.compute import Compute
 from kprobe.engines.engine import FetchSpec
 from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.subgraph.cut import cut_out
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.run_symbolically import trace
 
 
 class Plain(keras.layers.Layer):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kprobe.errors import ModelError
-from kprobe.models.checkpoint import find_checkpoint
 from kprobe.models.elsewhere import check_here
 from kprobe.models.file import read_model_file
-from kprobe.models.stored_weights import open_weights
+from kprobe.models.weights.checkpoint import find_checkpoint
+from kprobe.models.weights.stored_weights import open_weights
 
 POINTER = """version https://git-lfs.github.com/spec/v1
 oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393

@@ -9,7 +9,7 @@ import pytest
 from kprobe.errors import ModelError
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import list_layers
-from kprobe.models.weight_list import list_weights
+from kprobe.models.weights.weight_list import list_weights
 
 FILES = [
     f"{tag}_{name}.{suffix}"

@@ -21,8 +21,8 @@ from kprobe.gate.saved_model_proto import SCHEMA
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.listing import list_layers
 from kprobe.saved_signature import SavedSignature
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.run_symbolically import trace
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype("u1")
 ROWS = np.random.default_rng(1).normal(size=(6, 5)).astype("f4")

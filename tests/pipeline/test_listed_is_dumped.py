@@ -16,8 +16,8 @@ from kprobe.addresses.resolve import match_pattern, resolve
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import list_layers
 from kprobe.models.load import load_source
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.run_symbolically import trace
 
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests" / "models" / "old"

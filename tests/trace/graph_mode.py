@@ -23,11 +23,11 @@ import tf_keras as keras
 
 import kprobe
 from kprobe.compat.eager_mode import eagerly
-from kprobe.trace.graph_mode import recording_session
-from kprobe.trace.graph_mode_variables import find_variables, take_values
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.operations import list_operations
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.graph_mode import recording_session
+from kprobe.trace.recording.graph_mode_variables import find_variables, take_values
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.run_symbolically import trace
 from kprobe.trace.search import search_upstream
 
 KL = keras.layers

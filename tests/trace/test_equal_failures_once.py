@@ -8,7 +8,7 @@ import pytest
 import tf_keras
 
 from kprobe.errors import InputError
-from kprobe.trace.learn import learn_signature
+from kprobe.trace.recording.learn import learn_signature
 
 ROWS = np.ones((1, 4), "float32")
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])

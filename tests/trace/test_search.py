@@ -8,8 +8,8 @@ import tensorflow as tf
 import tf_keras
 
 from kprobe.errors import AddressError
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.run_symbolically import trace
 from kprobe.trace.search import search_upstream
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.pipeline.planning.provenance import record_job
-from kprobe.trace.model_inputs import library_of
+from kprobe.trace.recording.model_inputs import library_of
 from kprobe.version import __version__
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from kprobe.pipeline.planning.plan import Plan
 from kprobe.pipeline.planning.settle import check_columns, make_weight_columns, settle
 from kprobe.session.complete import describe_inputs
 from kprobe.subgraph.feeding import check_used, find_feeds
-from kprobe.trace.dropped import UNUSED
+from kprobe.trace.recording.dropped import UNUSED
 
 if TYPE_CHECKING:
     import contextlib

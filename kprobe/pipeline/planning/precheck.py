@@ -13,7 +13,7 @@ from kprobe.inputs.opening import check_there, open_samples
 from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.file import ModelFile
 from kprobe.models.listing import LayerEntry, list_layers
-from kprobe.models.stored_weights import check_weights
+from kprobe.models.weights.stored_weights import check_weights
 
 if TYPE_CHECKING:
     import contextlib

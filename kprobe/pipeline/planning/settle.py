@@ -16,7 +16,7 @@ from kprobe.engines.results import Computation, SampleAxis
 from kprobe.errors import AddressError, Hint, InputError, Setting
 from kprobe.pipeline.planning.axes import name_axes, name_row
 from kprobe.pipeline.planning.probe import Probed, Unfit, probe, run_first
-from kprobe.trace.graph_mode import is_graph_mode
+from kprobe.trace.recording.graph_mode import is_graph_mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,8 @@ import tf_keras
 
 import kprobe
 from kprobe.pipeline.planning.axes import name_axes
-from kprobe.trace.model_inputs import arrange_inputs, read_signature
-from kprobe.trace.run_symbolically import trace
+from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
+from kprobe.trace.recording.run_symbolically import trace
 
 IMAGE = ("height", "width", "channel")
 

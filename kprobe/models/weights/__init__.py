@@ -1,0 +1,1 @@
+"""Weights: those of a file, and how they get into a model."""

@@ -1,0 +1,356 @@
+"""Read the arrays of a weights file, whichever of Keras's layouts it has, without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+from kprobe.errors import Hint, ModelError, Setting
+from kprobe.hdf5 import OpenForWritingError, open_for_reading
+from kprobe.models.architecture.network import read_network
+from kprobe.models.elsewhere import check_content
+from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_model_file
+from kprobe.models.weight_groups import (
+    OLD_CONTAINER,
+    Tree,
+    is_training,
+    name_from_outside,
+    name_places,
+    read_names,
+)
+from kprobe.models.weights.archive import open_weights_member
+from kprobe.models.weights.checkpoint import find_checkpoint
+from kprobe.naming import list_names
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from kprobe.models.architecture.network import Network
+
+Shape: TypeAlias = tuple[int, ...]
+
+_ZIP = b"PK\x03\x04"
+# What is looked at to tell what a file is.
+_START_BYTES = 64
+
+
+_Given = ParamSpec("_Given")
+_Read = TypeVar("_Read")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Tell what goes wrong while a file is read. Only that: no other code may run inside."""
+    try:
+        yield
+    except (ModelError, OpenForWritingError):
+        raise
+    except Exception as error:  # HDF5 and zip report damage in many types
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"{path}: its weights are truncated or damaged: {reason}",
+            hint="copy or save the file again",
+        ) from None
+
+
+def _reads(
+    method: Callable[Concatenate[StoredWeights, _Given], _Read],
+) -> Callable[Concatenate[StoredWeights, _Given], _Read]:
+    """Let a method that reads from the file report its damage."""
+
+    @wraps(method)
+    def read(self: StoredWeights, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Read:
+        with _reading(self.path):
+            return method(self, *args, **kwargs)
+
+    return read
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """An open weights file.
+
+    Attributes:
+        path: The file.
+        root: The group that holds the weights.
+        shards: The groups that hold the rest of them, where they are in several files.
+        by_layer: Whether its groups bear the layers' names, as Keras's old HDF5 has it; else
+            they lie where the layers lie in the model, as in `.keras` and `.weights.h5`.
+    """
+
+    path: Path
+    root: Any
+    by_layer: bool
+    shards: Sequence[Any] = ()
+
+    @property
+    def version(self) -> str:
+        """The Keras that wrote the old layout, "1" where it doesn't say."""
+        return _text(self.root.attrs.get("keras_version", "1"))
+
+    @property
+    def backend(self) -> str | None:
+        """What that Keras computed with, where it says."""
+        value = self.root.attrs.get("backend")
+        return None if value is None else _text(value)
+
+    @_reads
+    def list_layers(self) -> dict[str, list[str]]:
+        """List the arrays of each layer that has any, in their order; of the old layout."""
+        layers = {}
+        for layer in read_names(self.root, "layer_names"):
+            names = read_names(self.root[layer], "weight_names")
+            if names:
+                layers[layer] = [f"{layer}/{name}" for name in names]
+        return layers
+
+    @_reads
+    def list_top_level(self) -> list[str]:
+        """List the arrays that belong to no layer, but to the model; of the old layout."""
+        group = "top_level_model_weights"
+        if group not in self.root:
+            return []
+        return [f"{group}/{name}" for name in read_names(self.root[group], "weight_names")]
+
+    @cached_property
+    @_reads
+    def groups(self) -> dict[str, dict[str, Shape]]:
+        """The shape of each array by its key, by the place in the model; of the new layout."""
+        import h5py
+
+        found: dict[str, dict[str, Shape]] = {}
+
+        def note(root: Any, name: bytes, info: Any) -> None:
+            place, vars_, key = f"/{name.decode()}".rpartition("/vars/")
+            place = self._as_new(place.removeprefix("/"))
+            if info.type == h5py.h5o.TYPE_DATASET and vars_ and not is_training(place):
+                found.setdefault(place, {})[key] = h5py.h5d.open(root.id, name).shape
+
+        for root in (self.root, *self.shards):
+            # Links to other places or files aren't followed: Keras makes none.
+            h5py.h5o.visit(root.id, partial(note, root), info=True)
+        return found
+
+    @_reads
+    def find_names(self) -> dict[str, tuple[str, ...]]:
+        """Give the layers' names, from the outermost inwards, by place in the model.
+
+        Keras 3.7 and later note them; of an older `.keras` file the config tells them.
+        """
+        noted: dict[str, str] = {}
+
+        def note(name: str, item: Any) -> None:
+            if name.endswith("/vars") and isinstance(item.attrs.get("name"), str):
+                noted[self._as_new(name.removesuffix("/vars"))] = item.attrs["name"]
+
+        for root in (self.root, *self.shards):
+            root.visititems(note)
+        if noted:
+            return {place: name_from_outside(place, noted) for place in noted}
+        try:
+            network = read_network(read_model_file(self.path).config)
+        except ModelError:  # it holds weights only
+            return {}
+        return name_places(_list_tree(network)) if network else {}
+
+    @_reads
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Read one array.
+
+        Raises:
+            ModelError: It is damaged, or isn't in the file itself.
+        """
+        import numpy as np
+
+        root = next((r for r in (self.root, *self.shards) if name in r), self.root)
+        dataset = root[name]
+        if dataset.external is not None or dataset.is_virtual or dataset.file != root.file:
+            raise ModelError(f"{self.path}: {name} lies in another file, which Keras doesn't do")
+        if dataset.attrs.get("dtype") == "bfloat16":
+            import ml_dtypes
+
+            return np.array(dataset, dtype=ml_dtypes.bfloat16)
+        return np.asarray(dataset)
+
+    @_reads
+    def outline(self, name: str) -> npt.NDArray[Any]:
+        """Give an array of zeros of the shape and dtype of a stored one, without its memory."""
+        import numpy as np
+
+        dataset = self.root[name]
+        return np.broadcast_to(np.zeros((), dataset.dtype), dataset.shape)
+
+    def read_place(self, place: str) -> dict[str, npt.NDArray[Any]]:
+        """Read the arrays of a place by their keys; of the new layout."""
+        if place not in self.groups:
+            return {}
+        own = place.replace("layers", OLD_CONTAINER) if self._is_old else place
+        prefix = f"{own}/vars" if own else "vars"
+        return {key: self.read(f"{prefix}/{key}") for key in self.groups[place]}
+
+    @cached_property
+    def _is_old(self) -> bool:
+        return any(OLD_CONTAINER in root for root in (self.root, *self.shards))
+
+    def _as_new(self, place: str) -> str:
+        return place.replace(OLD_CONTAINER, "layers")
+
+
+@contextmanager
+def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
+    """Open the weights in a `.keras`, `.weights.h5` or old HDF5 file; the content decides which.
+
+    Args:
+        path: A weights file, or the file of a whole model; of several files the one that lists
+            them, `.weights.json`.
+
+    Raises:
+        ModelError: It is missing, damaged, or holds no weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"weights: there is no file {path}", hint="check the path")
+    with ExitStack() as stack:
+        with _reading(path):
+            with path.open("rb") as file:
+                start = file.read(_START_BYTES)
+            check_content(path, start)
+            if shards := list_shards(path):
+                roots = [stack.enter_context(open_for_reading(shard)) for shard in shards]
+                weights = StoredWeights(path, roots[0], by_layer=False, shards=roots[1:])
+            else:
+                weights = _find_weights(path, start, stack.enter_context(_open_hdf5(path, start)))
+        # What the block raises is its own.
+        yield weights
+
+
+def list_shards(path: Path) -> list[Path]:
+    """List the files that a `.weights.json` of Keras 3 says the weights are in; none of others.
+
+    Raises:
+        ModelError: One isn't there, or isn't beside it.
+    """
+    with path.open("rb") as file:
+        if not file.read(_START_BYTES).lstrip().startswith(b"{"):
+            return []
+        file.seek(0)
+        content = file.read(MAX_CONFIG_BYTES + 1)
+    try:
+        places = json.loads(content)["weight_map"].values()
+        names = dict.fromkeys(
+            name for held in places for name in ([held] if isinstance(held, str) else held)
+        )
+        beside = all(isinstance(name, str) and Path(name).name == name for name in names)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []
+    if not beside:
+        raise ModelError(f"{path} names files that aren't beside it, which Keras doesn't do")
+    shards = [path.with_name(name) for name in names]
+    if gone := [shard.name for shard in shards if not shard.is_file()]:
+        raise ModelError(
+            f"{path}: its weights are in {len(shards)} files, and {list_names(gone)} isn't there",
+            hint="put all of them beside it",
+        )
+    return shards
+
+
+@contextmanager
+def _open_hdf5(path: Path, start: bytes) -> Iterator[Any]:
+    import h5py
+
+    if start.startswith(_ZIP):
+        with open_weights_member(path) as stream, h5py.File(stream, "r") as file:
+            yield file
+    elif h5py.is_hdf5(path):
+        with open_for_reading(path) as file:
+            yield file
+    else:
+        raise ModelError(
+            f"{path} holds no weights: neither HDF5 nor a .keras archive",
+            hint="give what `save_weights('w.weights.h5')` or `save('model.keras')` wrote, or a "
+            "checkpoint of TensorFlow",
+        )
+
+
+def _find_weights(path: Path, start: bytes, root: Any) -> StoredWeights:
+    if root.attrs.get("format") == DUMP_FORMAT:
+        raise ModelError(f"{path} is a dump of activations that kprobe wrote: it holds no weights")
+    named = {"layer_names", "layer_names0"}
+    if named & set(root.attrs):
+        return StoredWeights(path, root, by_layer=True)
+    if "model_weights" in root:
+        return StoredWeights(path, root["model_weights"], by_layer=True)
+    weights = StoredWeights(path, root, by_layer=False)
+    # A model may well have been saved before it had any.
+    if not weights.groups and not start.startswith(_ZIP):
+        raise ModelError(f"{path} holds no weights")
+    return weights
+
+
+def check_weights(
+    source: object, weights: str | os.PathLike[str] | None, *, random_weights: bool
+) -> None:
+    """Check that there are weights for a model, as far as files tell.
+
+    Raises:
+        ModelError: The file of the weights can't be read; or there is none, the model's file has
+            an architecture alone, and random weights weren't asked for.
+    """
+    if weights is not None:
+        if find_checkpoint(weights) is None:
+            with open_weights(weights):
+                pass
+    elif isinstance(source, ModelFile) and not random_weights and not holds_weights(source):
+        raise ModelError(
+            f"{source.path} holds an architecture without weights",
+            hint=Hint(
+                "give them with ",
+                Setting("weights", "FILE"),
+                "; ",
+                Setting("random_weights", True),
+                " takes random ones",
+            ),
+        )
+
+
+def list_weight_files(path: str | os.PathLike[str]) -> list[Path]:
+    """List the files that weights are in: one, or the parts of a checkpoint, or all shards.
+
+    Raises:
+        ModelError: Some of them aren't there.
+    """
+    checkpoint = find_checkpoint(path)
+    if checkpoint is not None:
+        return checkpoint.list_files()
+    path = Path(path)
+    return [path, *(list_shards(path) if path.is_file() else ())]
+
+
+def holds_weights(model_file: ModelFile) -> bool:
+    """Tell whether a model file has weights beside its architecture."""
+    if model_file.format == "json":
+        return False
+    if model_file.format != "h5":
+        return True
+
+    with open_for_reading(model_file.path) as file:
+        return "model_weights" in file
+
+
+def _list_tree(network: Network) -> Tree:
+    return [
+        (layer.name, layer.class_name, _list_tree(layer.network) if layer.network else None)
+        for layer in network.layers
+        if layer.in_layers
+    ]
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,1 @@
+"""Recording: the model is run once, and what it calls is noted."""
