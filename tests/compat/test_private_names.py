@@ -78,12 +78,14 @@ def make_variable_of_session():
 
 # What has each attribute, for each library that is said to have it.
 OWNERS = {
+    "APPLY_SCORES": lambda k, folder: k.layers.Attention(),
     "ARGUMENT_NAMES": lambda _, folder: restore(folder).signatures["serving_default"],
     "CACHED_GRAPH": lambda _, folder: trace_function(),
     "CALL_FLAT": lambda _, folder: restore(folder).signatures["serving_default"],
     "CAPTURE": lambda _, folder: trace_graph(),
     "CAPTURES": lambda _, folder: trace_graph(),
     "CLONE": lambda _, folder: tf.function(lambda: 1),
+    "COMPUTE_ATTENTION": lambda k, folder: k.layers.MultiHeadAttention(1, 2),
     "CONTROL_FLOW_CONTEXT": lambda _, folder: make_graph().get_operations()[0],
     "CONTROL_OUTPUTS": lambda _, folder: trace_graph(),
     "DEFAULT_VALUES": lambda _, folder: restore(folder).run,
@@ -154,6 +156,7 @@ NOT_CALLED = {
     "LAYER_OF_GRAPH_MODE",
     "PROFILE",
     "RESTORED_FUNCTION",
+    "RESTORED_MODEL",
     "SHAPES_OF_NUMBERS",
     "TENSOR_PROTO",
     "WEIGHT_STORE",
