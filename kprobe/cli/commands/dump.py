@@ -83,15 +83,15 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageE
 def dump(ctx: click.Context, /, **options: Any) -> None:
     """Run a Keras model over samples and write the activations of layers to HDF5.
 
-    MODEL is a .keras or HDF5 file; a SavedModel directory; a JSON file of an architecture, with
-    --weights; or code, FILE.py:CALLABLE or package.module:CALLABLE, that returns a model, or an
-    object that holds one as .keras_model or .model.
+    MODEL is a .keras or HDF5 file; a SavedModel directory; a frozen graph (.pb); a JSON file of an
+    architecture, with --weights; or code, FILE.py:CALLABLE or package.module:CALLABLE, that
+    returns a model, or an object that holds one as .keras_model or .model.
 
     An address is a layer's name (conv5_3), a path through nested models (encoder/conv1), one
     call of a shared layer (encoder@1/conv1; @* for all), a pattern (block*_conv?, '**/bn',
-    type:Conv2D, at:-1, 're:conv.*'), a layer's input (conv5_3:in), one of several outputs
-    (lstm[0]), a layer's weight (conv5_3:kernel), each with a name of its own where wanted
-    (features=avg_pool). `kprobe ls MODEL` lists them.
+    type:Conv2D, at:-1, 're:conv.*'), a layer's input (conv5_3:in), its attention's scores
+    (attn:scores), one of several outputs (lstm[0]), a layer's weight (conv5_3:kernel), each with
+    a name of its own where wanted (features=avg_pool). `kprobe ls MODEL` lists them.
     """
     begin_computing(options["verbose"])
     as_json, quiet = options["as_json"], options["quiet"]
