@@ -125,9 +125,9 @@ def _json_lines() -> Iterator[Callable[[Progress], None]]:
 def _describe(progress: Progress, now: float) -> dict[str, Any]:
     left = progress.find_seconds_left(now)
     return {
-        "rows": progress.rows,
+        "samples": progress.rows,
         "total": progress.total,
-        "rows_per_s": round(progress.count_per_second(now), 3),
+        "samples_per_s": round(progress.count_per_second(now), 3),
         "bytes_per_s": round(progress.bytes / max(now - progress.began, 1e-9)),
         "read_ahead": progress.read_ahead,
         "to_write": progress.to_write,

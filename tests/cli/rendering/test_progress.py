@@ -18,7 +18,7 @@ from kprobe.pipeline.running.progress import Progress
 
 DIGITS = "sample_models/digits_cnn.keras"
 KEYS = [
-    *("rows", "total", "rows_per_s", "bytes_per_s"),
+    *("samples", "total", "samples_per_s", "bytes_per_s"),
     *("read_ahead", "to_write", "bottleneck", "eta_s"),
 ]
 
@@ -31,9 +31,9 @@ def make_progress(**values):
 
 def test_a_line_of_json_tells_rates_of_this_run_alone():
     assert _describe(make_progress(), 104.0) == {
-        "rows": 30,
+        "samples": 30,
         "total": 50,
-        "rows_per_s": 5.0,
+        "samples_per_s": 5.0,
         "bytes_per_s": 2000,
         "read_ahead": 1,
         "to_write": 2,
@@ -77,7 +77,7 @@ def test_lines_of_json_come_by_the_clock_and_not_by_the_batch(monkeypatch):
         update(make_progress())  # a batch that takes long
         assert third.wait(600)
     lines = "".join(written).splitlines()
-    assert {json.loads(line)["rows"] for line in lines} == {30}
+    assert {json.loads(line)["samples"] for line in lines} == {30}
 
 
 def test_any_number_of_batches_writes_no_more_lines(monkeypatch, capsys):
@@ -86,7 +86,7 @@ def test_any_number_of_batches_writes_no_more_lines(monkeypatch, capsys):
         for rows in range(11, 50):
             update(make_progress(rows=rows))
     (line,) = capsys.readouterr().err.splitlines()
-    assert json.loads(line)["rows"] == 49
+    assert json.loads(line)["samples"] == 49
 
 
 def test_a_program_hears_of_a_run_that_was_stopped(kprobe_here):
@@ -95,23 +95,23 @@ def test_a_program_hears_of_a_run_that_was_stopped(kprobe_here):
     assert done.exit_code == 75
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     assert all([*line] == KEYS for line in lines)
-    rows = [line["rows"] for line in lines]
-    assert rows == sorted(rows)
-    assert 0 < rows[-1] < lines[-1]["total"] == 100_000
+    samples = [line["samples"] for line in lines]
+    assert samples == sorted(samples)
+    assert 0 < samples[-1] < lines[-1]["total"] == 100_000
     for line in lines:
-        assert line["bytes_per_s"] == pytest.approx(4096 * line["rows_per_s"], rel=0.01)
+        assert line["bytes_per_s"] == pytest.approx(4096 * line["samples_per_s"], rel=0.01)
         assert line["bottleneck"] in ("reading", "computing", "writing")
         assert 0 <= line["read_ahead"] <= 8
         assert 0 <= line["to_write"] <= 8
-        left = (line["total"] - line["rows"]) / line["rows_per_s"]
+        left = (line["total"] - line["samples"]) / line["samples_per_s"]
         assert line["eta_s"] == pytest.approx(left, rel=0.01)
 
 
-def test_the_last_line_tells_of_all_rows(kprobe_here):
+def test_the_last_line_tells_of_all_samples(kprobe_here):
     arguments = ("dump", DIGITS, "--layers", "digit", "--random", "9", "-o", "a.h5")
     done = kprobe_here(*arguments, "--progress", "json")
     _, line, summary = done.stderr.splitlines()
-    assert (json.loads(line)["rows"], json.loads(line)["eta_s"]) == (9, 0)
+    assert (json.loads(line)["samples"], json.loads(line)["eta_s"]) == (9, 0)
     assert summary.startswith("kprobe: a.h5: 9 samples")
 
 
