@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import h5py
 
+from kprobe.elsewhere import check_content, check_here
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.concatenated import join
 from kprobe.inputs.formats import parquet
@@ -72,6 +73,7 @@ def open_location(location: Location, *, keep_all: bool = False) -> Source | Unf
     if location.path is None:
         return _open_stdin()
     path = location.path
+    check_here(location.written, InputError)
     if location.function is not None:
         return open_callable(str(path), location.function)
     try:
@@ -138,7 +140,8 @@ def _holds_samples(path: Path) -> bool:
 
 def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unfitted | Container:
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(64)
+    check_content(path, start, InputError)
     if start.startswith(MAGIC):
         return open_npy(path, label, identity)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -159,7 +162,9 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unf
     if not start:
         raise InputError(f"{path}: {EXPECTED}, received an empty one (0 bytes)")
     kinds = (kind for magic, kind in _FOREIGN.items() if start.startswith(magic))
-    raise InputError(f"{path}: {EXPECTED}, received {next(kinds, f'one that begins {start!r}')}")
+    raise InputError(
+        f"{path}: {EXPECTED}, received {next(kinds, f'one that begins {start[:16]!r}')}"
+    )
 
 
 def _open_stdin() -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ class Location:
         key: Which array of the file, or None if the text doesn't say.
         function: For samples that code gives, its name; the path is that of the code, or the
             name of its module.
+        written: The path as the user wrote it, where there is no such file: an address of the
+            web isn't one.
     """
 
     text: str
@@ -39,6 +41,7 @@ class Location:
     path: Path | None
     key: str | None
     function: str | None = None
+    written: str = field(default="", compare=False)
 
     @property
     def label(self) -> str:
@@ -92,10 +95,11 @@ def _locate(text: str, name: str | None, source: str) -> Location:
     if source == "-":
         return Location(text, name, None, None)
     existing = _split_existing(source) or _split_existing(os.path.expanduser(source))  # noqa: PTH111
-    if existing is None:
-        keyed = _KEYED_FILE.fullmatch(source)
-        existing = (Path(keyed[1]), keyed[2] or None) if keyed else (Path(source), None)
-    return Location(text, name, *existing)
+    if existing is not None:
+        return Location(text, name, *existing)
+    keyed = _KEYED_FILE.fullmatch(source)
+    written, key = (keyed[1], keyed[2] or None) if keyed else (source, None)
+    return Location(text, name, Path(written), key, written=written)
 
 
 def _split_existing(text: str) -> tuple[Path, str | None] | None:

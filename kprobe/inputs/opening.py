@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kprobe.elsewhere import check_here
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.files import EXPECTED
 from kprobe.inputs.fitting import check_fit
 from kprobe.inputs.images.finding import is_glob
 from kprobe.inputs.labels import read_labels
-from kprobe.inputs.locating import locate
 from kprobe.inputs.pairing import Pairing
 from kprobe.inputs.parsing import parse_feeds
 from kprobe.inputs.samples import Samples
@@ -18,8 +18,9 @@ from kprobe.inputs.sources.random_rows import DEFAULT_ROWS, RandomRows
 from kprobe.naming import list_names, suggest_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from kprobe.inputs.locating import Location
     from kprobe.inputs.sources.model_input import ModelInput
     from kprobe.inputs.spec import SampleSpec
 
@@ -82,20 +83,23 @@ def open_samples(
     )
 
 
-def check_there(sources: Sequence[str]) -> None:
+def check_there(locations: Iterable[Location]) -> None:
     """Check that the files of sources are there, before it is known what they are for.
+
+    Code isn't run.
 
     Raises:
         InputError: With a line for everyone that isn't.
     """
     faults = Faults()
-    for source in sources:
-        parsed = locate(source, None)
-        path = parsed.path
-        if path is None or parsed.function is not None:
-            continue
-        if not path.exists() and not is_glob(path):
-            faults.add(f"{source}: {EXPECTED}, received a path where there is no file")
+    for location in locations:
+        path = location.path
+        with faults.taken():
+            check_here(location.written, InputError)
+            if path is None or location.function is not None:
+                continue
+            if not path.exists() and not is_glob(path):
+                faults.add(f"{path}: {EXPECTED}, received a path where there is no file")
     faults.raise_if_any()
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from kprobe.elsewhere import check_content, check_here
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
-from kprobe.models.elsewhere import check_content, check_here
 from kprobe.models.legacy import adapt_config
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
         ModelError: If the file is missing, isn't a model, holds weights only, is a dump that
             kprobe wrote, or is damaged.
     """
-    check_here(os.fspath(path))
+    check_here(os.fspath(path), ModelError)
     path = Path(path)
     if (path / _SAVED_MODEL).is_file():
         return _read_saved_model(path)
     start = _read_start(path)
-    check_content(path, start)
+    check_content(path, start, ModelError)
     if path.name == _SAVED_MODEL:
         raise ModelError(
             f"{path} is a part of a SavedModel", hint=f"give its directory, {path.parent}"

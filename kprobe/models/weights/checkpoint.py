@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.elsewhere import check_here
 from kprobe.errors import ModelError
 from kprobe.gate.saved_model_proto import parse
-from kprobe.models.elsewhere import check_here
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
         ModelError: It is a directory with no checkpoint in it, or with several; or an address of
             the web.
     """
-    check_here(os.fspath(path))
+    check_here(os.fspath(path), ModelError)
     if not os.fspath(path):  # which isn't the working directory
         return None
     path = Path(path)

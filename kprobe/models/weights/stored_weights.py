@@ -9,10 +9,10 @@ from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
+from kprobe.elsewhere import check_content
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.architecture.network import read_network
-from kprobe.models.elsewhere import check_content
 from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_model_file
 from kprobe.models.weight_groups import (
     OLD_CONTAINER,
@@ -221,7 +221,7 @@ def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
         with _reading(path):
             with path.open("rb") as file:
                 start = file.read(_START_BYTES)
-            check_content(path, start)
+            check_content(path, start, ModelError)
             if shards := list_shards(path):
                 roots = [stack.enter_context(open_for_reading(shard)) for shard in shards]
                 weights = StoredWeights(path, roots[0], by_layer=False, shards=roots[1:])

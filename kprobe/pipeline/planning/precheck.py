@@ -8,7 +8,7 @@ from kprobe.addresses.resolve import resolve
 from kprobe.dumps.partial import check_output
 from kprobe.errors import KprobeError, merge_errors
 from kprobe.gate.refuse import check_safe
-from kprobe.inputs.locating import parse_location
+from kprobe.inputs.locating import locate, parse_location
 from kprobe.inputs.opening import check_there, open_samples
 from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.file import ModelFile
@@ -72,11 +72,9 @@ def find_missing(job: Job) -> list[KprobeError]:
     from kprobe.models.load import find_source
 
     texts = job.samples.texts or []
-    paths = [parse_location(text, ()) for text in texts]
-    checks: list[Callable[[], Any]] = [lambda: find_source(job.model)]
-    # Code isn't run.
-    checks += [
-        lambda: check_there([str(p.path) for p in paths if p.path is not None and not p.function])
+    checks: list[Callable[[], Any]] = [
+        lambda: find_source(job.model),
+        lambda: check_there(parse_location(text, ()) for text in texts),
     ]
     errors = []
     for check in checks:
@@ -106,9 +104,8 @@ def _check_addresses(job: Job, calls: Sequence[LayerEntry]) -> None:
 
 def _open(job: Job, calls: Sequence[LayerEntry], opened: contextlib.ExitStack) -> Samples | None:
     if samples_can_wait(job):
-        check_there(
-            [source for source in job.selection.sources.values() if isinstance(source, str)]
-        )
+        sources = job.selection.sources.values()
+        check_there(locate(source, None) for source in sources if isinstance(source, str))
         return None
     inputs = _find_inputs(calls)
     sizes = [call.output_shape[0] for call in calls if call.is_input and call.output_shape]

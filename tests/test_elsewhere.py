@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kprobe.errors import ModelError
-from kprobe.models.elsewhere import check_here
+from kprobe.elsewhere import check_here
+from kprobe.errors import InputError, ModelError
+from kprobe.inputs import SampleSpec, open_samples
+from kprobe.inputs.locating import locate
+from kprobe.inputs.opening import check_there
+from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.file import read_model_file
 from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.models.weights.stored_weights import open_weights
@@ -34,9 +38,36 @@ def test_an_address_of_the_web_is_no_file(address):
         )
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("https://a.org/x.npy", "https://a.org/x.npy"),
+        ("x=https://a.org/x.npy", "https://a.org/x.npy"),
+        ({"x": "https://a.org/x.npy"}, "https://a.org/x.npy"),
+        ("https://a.org/x.npy?download=true", "https://a.org/x.npy?download=true"),
+        ("https://a.org/xs.npz:x", "https://a.org/xs.npz"),
+        ("https://a.org/make.py:batches", "https://a.org/make.py"),
+        ("https://a.org/*.jpg", "https://a.org/*.jpg"),
+        ("http://localhost:8000/x.npy", "http://localhost:8000/x.npy"),
+    ],
+)
+def test_samples_at_an_address_of_the_web_are_downloaded_first(given, address):
+    message = (
+        f"{address}: expected a file, received an address; "
+        f"download it first, for example with `curl -LO {address}`"
+    )
+    with pytest.raises(InputError) as caught:
+        open_samples(SampleSpec(inputs=given), [ModelInput("x", (None, 3), "float32")])
+    assert str(caught.value) == message
+    if isinstance(given, str):
+        with pytest.raises(InputError) as caught:
+            check_there([locate(given.removeprefix("x="), None)])
+        assert str(caught.value) == message
+
+
 @pytest.mark.parametrize("text", ["m.keras", "C:/m.keras", "a:b", "://x", "x//y", "hf:/x", ""])
 def test_other_texts_are_left_alone(text):
-    check_here(text)
+    check_here(text, ModelError)
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.h5", "saved_model.pb"])
@@ -51,3 +82,5 @@ def test_a_pointer_of_git_lfs_is_told_as_such(tmp_path, name):
     )
     with pytest.raises(ModelError, match="is a pointer of Git LFS"), open_weights(path):
         pass
+    with pytest.raises(InputError, match="is a pointer of Git LFS"):
+        open_samples(SampleSpec(inputs=path), [ModelInput("x", (None, 3), "float32")])
