@@ -102,11 +102,11 @@ def test_a_mistake_inside_the_model_is_one_line(tmp_path):
         dump(model, "e", tmp_path, inputs=np.full((3, 2), 9, "int32"))
 
 
-def test_preprocessing_that_changes_the_shape_is_refused(tmp_path):
+def test_preprocessing_for_colour_is_refused_for_other_images(tmp_path):
     i = keras.Input((4, 4, 4), name="image")
     model = keras.Model(i, keras.layers.ReLU(name="relu")(i))
     family = {"": kprobe.Preprocessing(preprocess="resnet50")}
-    with pytest.raises(kprobe.KprobeError, match="preprocessing gives shape"):
+    with pytest.raises(kprobe.KprobeError, match="expected images of 3 channels"):
         dump(model, "relu", tmp_path, preprocessing=family)
 
 
