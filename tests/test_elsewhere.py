@@ -65,6 +65,11 @@ def test_samples_at_an_address_of_the_web_are_downloaded_first(given, address):
         assert str(caught.value) == message
 
 
+def test_a_name_that_the_system_refuses_is_no_file():
+    with pytest.raises(InputError, match="received a path where there is no file"):
+        check_there([locate("x" * 300, None)])
+
+
 @pytest.mark.parametrize("text", ["m.keras", "C:/m.keras", "a:b", "://x", "x//y", "hf:/x", ""])
 def test_other_texts_are_left_alone(text):
     check_here(text, ModelError)

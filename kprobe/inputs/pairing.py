@@ -132,7 +132,12 @@ class Pairing:
             if self._stdin_taken:
                 raise InputError(f"{location.text}: standard input feeds one input only")
             self._stdin_taken = True
-        opened = open_location(location, keep_all=self._keep_all)
+        try:
+            opened = open_location(location, keep_all=self._keep_all)
+        except InputError as error:
+            if error.remedy is None and location.written:
+                raise InputError(*error.faults, hint=self._suggest_texts(location.name)) from None
+            raise
         if location.key is not None and not isinstance(opened, Container):
             opened.close()
             raise InputError(
@@ -140,6 +145,16 @@ class Pairing:
                 f"'{location.key}'"
             )
         return opened
+
+    def _suggest_texts(self, name: str | None) -> Hint | None:
+        """Say how texts are given, where an input takes some: one that names no file may be one."""
+        for each in self._inputs.values():
+            if each.dtype == "string" and name in (None, each.name):
+                how = Setting(
+                    "inputs", f"{each.name}=LINES.txt:text", python=f'{{"{each.name}": [...]}}'
+                )
+                return Hint("texts have the name of their input: ", how)
+        return None
 
     def _place(
         self,

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from opened import open_all
 
+from kprobe.errors import InputError
 from kprobe.inputs import ModelInput, SampleSpec, open_samples
 
 ROWS = np.arange(44.0, dtype="float32").reshape(11, 4)
@@ -53,6 +54,30 @@ def test_a_list_of_texts_is_sources_or_samples_as_the_input_takes_them():
         assert samples.peek(2)["text"].tolist() == texts
     with open_all({"x": [Path("rows.npy")]}, [X]) as samples:
         assert samples.rows == 11
+
+
+LONG = "a very good film " * 30  # longer than a file's name can be
+
+
+@pytest.mark.parametrize("given", [["a good film", "no"], ("a good film", LONG), "a good film"])
+@pytest.mark.parametrize("others", [(), (X,)])
+def test_texts_that_name_no_file_are_told_how_texts_are_given(given, others):
+    with pytest.raises(InputError) as caught:
+        open_all(given, [TEXT, *others])
+    assert caught.value.faults[0] == (
+        "a good film: expected a file of arrays, records or images, received a path where there "
+        "is no file"
+    )
+    assert caught.value.hint == 'texts have the name of their input: inputs={"text": [...]}'
+    spelt = caught.value.remedy.spell(lambda setting: f"--input {setting.value}")
+    assert spelt == "texts have the name of their input: --input text=LINES.txt:text"
+
+
+def test_a_misspelt_file_is_told_the_nearest_one_where_an_input_takes_texts():
+    np.save("rows.npy", ROWS)
+    with pytest.raises(InputError) as caught:
+        open_all("row.npy", [TEXT])
+    assert str(caught.value).endswith("; did you mean rows.npy?")
 
 
 @pytest.mark.parametrize("inputs", [None, [X]])
