@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kprobe.dumps.reader import open_dump
 from kprobe.elsewhere import check_here
-from kprobe.errors import InputError, ModelError
+from kprobe.errors import DumpError, InputError, ModelError
 from kprobe.inputs import SampleSpec, open_samples
 from kprobe.inputs.locating import locate
 from kprobe.inputs.opening import check_there
@@ -63,6 +64,15 @@ def test_samples_at_an_address_of_the_web_are_downloaded_first(given, address):
         with pytest.raises(InputError) as caught:
             check_there([locate(given.removeprefix("x="), None)])
         assert str(caught.value) == message
+
+
+def test_dumps_at_an_address_of_the_web_are_downloaded_first():
+    with pytest.raises(DumpError) as caught:
+        open_dump("https://a.org/d.h5")
+    assert str(caught.value) == (
+        "https://a.org/d.h5: expected a file, received an address; "
+        "download it first, for example with `curl -LO https://a.org/d.h5`"
+    )
 
 
 def test_a_name_that_the_system_refuses_is_no_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,12 @@ from kprobe.closing import Closing
 from kprobe.dumps.attributes import plain
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
+from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError
 from kprobe.hdf5 import open_afresh
 from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
 
     import h5py
@@ -265,6 +266,7 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
             than this version of kprobe reads.
     """
     try:
+        check_here(os.fspath(path), DumpError)
         path = Path(path)
     except TypeError:
         raise DumpError(f"expected the name of a dump, received {path!r}") from None
