@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import ModelError
+from kprobe.trace.recording.dropped import UNCALLED
 from kprobe.trace.recording.learn import is_built
 from kprobe.trace.recording.model_inputs import (
     WithParts,
@@ -82,7 +83,8 @@ def find_parts(model: Any) -> list[Part]:
             traced = _trace_alone(model)
         except ModelError:  # that is reported where the model itself is traced
             return []
-        run = {id(call.layer) for call in (*traced.calls, *traced.dropped)}
+        run = {id(call.layer) for call in traced.calls}
+        run |= {id(call.layer) for call in traced.dropped if call.reason != UNCALLED}
     parts = []
     for part in candidates:
         if id(part.model) in run:
