@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from kprobe.inputs.formats.encoded import EncodedRows, Texts
 from kprobe.inputs.formats.lines import UTF8_MARK
 from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.value_rows import Values
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,19 +43,18 @@ class CsvFile(FileContainer):
 
     def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
         super().__init__(path, label, identity)
-        with path.open("rb") as file:
-            first = file.readline().removeprefix(UTF8_MARK).decode(errors="replace")
-        # The one that makes most cells of it.
-        self._delimiter = max(_DELIMITERS, key=lambda each: len(_parse_line(first, each)))
+        self._delimiter, self._names = _read_names(path, label)
         self._begins: npt.NDArray[np.int64] | None = None
-        self._names = _parse_line(first, self._delimiter)
         if not any(self._names) or all(map(_is_number, self._names)):
+            received = self._delimiter.join(self._names)[:80]
             raise InputError(
                 f"{label}: expected the names of its columns in the first line, received "
-                f"{first.strip()[:80]!r}"
+                f"{received!r}"
             )
         if len({*self._names}) < len(self._names):
-            raise InputError(f"{label}: expected columns of different names, received {first!r}")
+            raise InputError(
+                f"{label}: expected columns of different names, received {list_names(self._names)}"
+            )
 
     def keys(self) -> list[str]:
         """List the columns."""
@@ -80,7 +81,7 @@ class CsvFile(FileContainer):
             # One that has line breaks in it is several lines.
             lines = _Decoded(file)
             records = csv.reader(lines, delimiter=self._delimiter, strict=True)
-            try:
+            with _telling(self.label, records):
                 next(records)
                 begin = lines.place
                 for cells in records:
@@ -92,13 +93,38 @@ class CsvFile(FileContainer):
                     if cells:
                         begins.append(begin)
                     begin = lines.place
-            except UnicodeDecodeError:
-                raise InputError(f"{self.label}: expected text in UTF-8, received other") from None
-            except csv.Error as error:
-                raise InputError(
-                    f"{self.label}: expected CSV, and line {records.line_num} isn't: {error}"
-                ) from None
             return np.array([*begins, lines.place], np.int64)
+
+
+def _read_names(path: Path, label: str) -> tuple[str, list[str]]:
+    """Read the first record with the delimiter that makes most cells of it."""
+    found: dict[str, list[str]] = {}
+    fault = None
+    for delimiter in _DELIMITERS:
+        with path.open("rb") as file:
+            records = csv.reader(_Decoded(file), delimiter=delimiter, strict=True)
+            try:
+                with _telling(label, records):
+                    found[delimiter] = next(records, [])
+            except InputError as error:
+                fault = fault or error
+    if fault is not None and not found:
+        raise fault
+    best = max(found, key=lambda delimiter: len(found[delimiter]))
+    return best, found[best]
+
+
+@contextmanager
+def _telling(label: str, records: Any) -> Iterator[None]:
+    """Tell what is wrong with records that are read."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise InputError(f"{label}: expected text in UTF-8, received other") from None
+    except csv.Error as error:
+        raise InputError(
+            f"{label}: expected CSV, and line {max(records.line_num, 1)} isn't: {error}"
+        ) from None
 
 
 class _Decoded:
@@ -195,10 +221,6 @@ class _Numbers(Values):
             return np.array(int(cell) if whole else float(cell), self._dtype)
         except (ValueError, OverflowError):
             return f"expected a {'whole ' if whole else ''}number, received {cell!r}"
-
-
-def _parse_line(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
 
 
 def _is_number(cell: str) -> bool:

@@ -95,6 +95,12 @@ def test_files_follow_one_another_and_blank_lines_are_none():
     assert read("[ab].csv:age", dtype="int64")[1].tolist() == [*AGES, 1, 2]
 
 
+def test_names_of_columns_are_read_as_other_cells_are():
+    Path("a.csv").write_text('"the\nage","a;b;c"\n1,2\n')
+    assert read("a.csv:the\nage", dtype="int64")[1].tolist() == [1]
+    assert read("a.csv:a;b;c", dtype="int64")[1].tolist() == [2]
+
+
 def test_cells_that_are_no_numbers_are_rows_that_cannot_be_read():
     Path("a.csv").write_text('x\n1\n""\nabc\n4.5\nnan\n')
     with pytest.raises(SampleError, match=r"^a.csv:x\[1\]: the cell is empty"):
@@ -119,6 +125,10 @@ def test_cells_that_are_no_numbers_are_rows_that_cannot_be_read():
         (b"txt,b\n3,4\n5\n", "expected 2 cells in a line, received 1 in line 3"),
         (b"txt,b\n3,\xff\n", "expected text in UTF-8"),
         (b'txt,b\n3,"4\n', "expected CSV, and line 2 isn't"),
+        (b"txt,b\r3,4\r", "expected CSV, and line 1 isn't: new-line character"),
+        (b"t" * 200_000 + b",b\n3,4\n", "expected CSV, and line 1 isn't: field larger"),
+        (b'"txt,b\n3,4\n', "expected CSV, and line 2 isn't: unexpected end"),
+        ("txt,b\n3,4\n".encode("utf-16"), "expected text in UTF-8"),
     ],
 )
 def test_what_cannot_be_read_is_said(content, fault):
