@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import ModelError
+from kprobe.saved_signature import SavedSignature
 from kprobe.trace.recording.dropped import UNCALLED
 from kprobe.trace.recording.learn import is_built
 from kprobe.trace.recording.model_inputs import (
@@ -53,8 +54,10 @@ def has_call(model: Any) -> bool:
 
 def list_candidates(model: Any) -> list[Part]:
     """List the complete models inside a subclassed one, whether or not its call runs them."""
+    if isinstance(model, SavedSignature) or getattr(model, "inputs", None):
+        return []
     library = library_of(model)
-    if getattr(model, "inputs", None) or isinstance(model, library.Sequential):
+    if isinstance(model, library.Sequential):
         return []
     found = [*_walk(model, library.Model)]
     totals, counts = Counter(part.name for part in found), Counter[str]()

@@ -329,8 +329,7 @@ def test_weights_that_do_not_fit_are_named_with_their_shapes(kprobe_here, layers
         ),
         (
             "make_modl",
-            "kprobe: net_swirl.py:make_modl: net_swirl.py has no make_modl; nearest: make_model, "
-            "make_flat\n",
+            "kprobe: net_swirl.py:make_modl: net_swirl.py has no make_modl; nearest: make_model\n",
         ),
     ],
 )
