@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher, get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,3 +83,8 @@ def suggest_name(wrong: str, names: Iterable[str], form: str = "{}") -> str | No
     """
     near = find_meant(wrong, names)
     return f"did you mean {form.format(near[0])}?" if near else None
+
+
+def can_be_layer(name: object) -> TypeGuard[str]:
+    """Tell whether something can be a layer's name, as Keras has them: a text without `/`."""
+    return isinstance(name, str) and bool(name) and "/" not in name

@@ -19,6 +19,7 @@ from kprobe.compat.keras_names import (
 )
 from kprobe.compat.patching import patched
 from kprobe.compat.tensorflow_names import VARIABLE_NAME
+from kprobe.naming import can_be_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # Layers that Keras named while they were loaded: their file has no name for them, as far as is
 # known, and the one they have is the next number of their class in this process.
 _unnamed: weakref.WeakSet[Any] = weakref.WeakSet()
+# Those that have the name that the model's config has for them: it goes before all others.
+_settled: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def is_unnamed(layer: Any) -> bool:
@@ -86,10 +89,10 @@ def names_kept(library: ModuleType, saved: Mapping[int, str]) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_first_names_noted(library))
-        made = _name_from_config(DESERIALIZE.find(library))
+        made = _name_from_config(DESERIALIZE.find(library), library)
         stack.enter_context(DESERIALIZE.patched(made, library))
         if library.__name__ == "keras":
-            made = _name_from_config(DESERIALIZE_OLD.find(library))
+            made = _name_from_config(DESERIALIZE_OLD.find(library), library)
             stack.enter_context(DESERIALIZE_OLD.patched(made, library))
             original = LOAD_STATE.find(library)
             stack.enter_context(LOAD_STATE.patched(_name_from_weights(original, library), library))
@@ -100,15 +103,20 @@ def names_kept(library: ModuleType, saved: Mapping[int, str]) -> Iterator[None]:
         yield
 
 
-def _name_from_config(original: Callable[..., Any]) -> Callable[..., Any]:
+def _name_from_config(original: Callable[..., Any], library: ModuleType) -> Callable[..., Any]:
+    def settle(made: Any, name: object) -> Any:
+        if isinstance(made, library.layers.Layer) and made.name == name:
+            _settled.add(made)
+        return made
+
     @functools.wraps(original)
     def deserialize(config: Any, *args: Any, **kwargs: Any) -> Any:
         # Only the layers of functional models are listed with their calls.
-        if not isinstance(config, dict) or "inbound_nodes" not in config:
-            return original(config, *args, **kwargs)
-        name, inner = config.get("name"), config.get("config")
-        if not isinstance(name, str) or (isinstance(inner, dict) and inner.get("name") == name):
-            return original(config, *args, **kwargs)
+        inner = config.get("config") if isinstance(config, dict) else None
+        own = inner.get("name") if isinstance(inner, dict) else None
+        name = config.get("name") if isinstance(config, dict) and "inbound_nodes" in config else own
+        if not isinstance(name, str) or own == name:
+            return settle(original(config, *args, **kwargs), own)
         unbuilt = {key: value for key, value in config.items() if key != "build_config"}
         layer = original(unbuilt, *args, **kwargs)
         rename(layer, name)
@@ -116,7 +124,7 @@ def _name_from_config(original: Callable[..., Any]) -> Callable[..., Any]:
         if config.get("build_config") and not layer.built:
             layer.build_from_config(config["build_config"])
             layer.built = True
-        return layer
+        return settle(layer, name)
 
     return deserialize
 
@@ -126,7 +134,7 @@ def _name_from_weights(original: Callable[..., Any], library: ModuleType) -> Cal
     def load(saveable: Any, weights_store: Any, *args: Any, **kwargs: Any) -> Any:
         place = kwargs["inner_path"] if "inner_path" in kwargs else args[1]
         if isinstance(saveable, library.layers.Layer):
-            name = _read_name(weights_store, place)
+            name = None if saveable in _settled else _read_name(weights_store, place)
             if name is not None:
                 rename(saveable, name)
         return original(saveable, weights_store, *args, **kwargs)
@@ -152,11 +160,11 @@ def _read_name(store: Any, place: str) -> str | None:
     """Read the name that a file of weights notes of the layer at a place."""
     if hasattr(store, "find_name"):  # kprobe's own, in the place of Keras's
         found: str | None = store.find_name(place)
-        return found
+        return found if can_be_layer(found) else None
     root = getattr(store, "h5_file", None)
     group = None if root is None else root.get(f"{place}/vars" if place else "vars")
     name = None if group is None else group.attrs.get("name")
-    return name if isinstance(name, str) else None
+    return name if can_be_layer(name) else None
 
 
 def _first_names_noted(library: ModuleType) -> AbstractContextManager[None]:

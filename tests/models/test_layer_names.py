@@ -18,7 +18,7 @@ import tf_keras
 import kprobe
 from kprobe.errors import AddressError
 from kprobe.models.file import read_model_file
-from kprobe.models.listing import find_untold
+from kprobe.models.listing import find_untold, list_layers
 from kprobe.pipeline.inspect import list_model
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
@@ -335,3 +335,44 @@ def test_a_name_that_two_layers_have_is_refused(tmp_path):
     found = kprobe.activations(tmp_path / "twins.keras", ["twin@0", "twin@1"], ROWS, **settings)
     np.testing.assert_allclose(found["twin@0"], model.one(ROWS), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["twin@1"], model(ROWS), rtol=1e-5, atol=1e-6)
+
+
+def note_names(path, names):
+    """Change the names that the weights of a `.keras` file note of its layers, by their groups."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = path.with_suffix(".h5")
+    weights.write_bytes(members["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        for group, name in names.items():
+            file[f"layers/{group}/vars"].attrs["name"] = name
+    members["model.weights.h5"] = weights.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+
+
+@pytest.mark.parametrize("is_functional", [False, True])
+def test_names_in_the_config_go_before_those_in_the_weights(is_functional, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="a")])
+    model.add(keras.layers.Dense(3, name="b"))
+    if is_functional:
+        model = keras.Model(model.inputs, model.outputs)
+    model.save(tmp_path / "m.keras")
+    expected = run(model.layers[-2:])
+    note_names(tmp_path / "m.keras", {"dense": "b", "dense_1": "a"})
+    found = kprobe.activations(tmp_path / "m.keras", ["a", "b"], ROWS)
+    for name in "ab":
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ""])
+def test_what_cannot_be_a_name_is_none(name, tmp_path):
+    model, values = build_sequential(keras)
+    model.save(tmp_path / "m.keras")
+    note_names(tmp_path / "m.keras", {"grow": name})
+    custom = objects_of(keras)
+    found = kprobe.activations(tmp_path / "m.keras", ["at:0"], ROWS, custom_objects=custom)
+    np.testing.assert_allclose(found["at:0"], next(iter(values.values())), rtol=1e-5, atol=1e-6)
+    listed = read_model_file(tmp_path / "m.keras")
+    assert [entry.address for entry in list_layers(listed)][1] == "at:0"

@@ -24,7 +24,7 @@ from kprobe.models.weight_groups import (
 )
 from kprobe.models.weights.archive import open_weights_member
 from kprobe.models.weights.checkpoint import find_checkpoint
-from kprobe.naming import list_names
+from kprobe.naming import can_be_layer, list_names
 
 if TYPE_CHECKING:
     import os
@@ -147,7 +147,7 @@ class StoredWeights:
         noted: dict[str, str] = {}
 
         def note(name: str, item: Any) -> None:
-            if name.endswith("/vars") and isinstance(item.attrs.get("name"), str):
+            if name.endswith("/vars") and can_be_layer(item.attrs.get("name")):
                 noted[self._as_new(name.removesuffix("/vars"))] = item.attrs["name"]
 
         for root in (self.root, *self.shards):

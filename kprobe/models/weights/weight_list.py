@@ -23,6 +23,7 @@ from kprobe.models.weight_groups import (
     read_names,
 )
 from kprobe.models.weights.archive import open_weights_member
+from kprobe.naming import can_be_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -189,7 +190,7 @@ class _Groups:
     def names(self) -> dict[str, str]:
         """The layer names that Keras 3.7 and later note, by group; 0.1 s for 770 of them."""
         found = {path: self._root[f"{path}/vars"].attrs.get("name") for path in self._paths}
-        return {path: name for path, name in found.items() if isinstance(name, str)}
+        return {path: name for path, name in found.items() if can_be_layer(name)}
 
     def list_below(self, group: str) -> dict[str, tuple[str, ...]]:
         """List the layers inside one by their groups: each by the names on the way to it."""
