@@ -44,7 +44,10 @@ def find_in_folder(folder: Path, *, keep_all: bool = False) -> ImageFiles:
         extension = Path(name).suffix.lower()
         if extension and extension not in IMAGE_EXTENSIONS:
             continue
-        kind = find_kind_of(folder / name)
+        path = folder / name
+        if path.exists() and not path.is_file():  # a pipe, say, which nobody may ever write into
+            continue
+        kind = find_kind_of(path)
         if kind or extension:
             kinds[name] = kind
     names = sorted(kinds, key=lambda name: name.split("/"))

@@ -79,8 +79,19 @@ class RandomRows(Source):
         return tuple(length if axis is None else axis for axis in self._open)
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Make rows start to stop."""
-        rows = np.empty((stop - start, *self.shape), self.dtype)
+        """Make rows start to stop.
+
+        Raises:
+            InputError: They are larger than memory.
+        """
+        try:
+            rows = np.empty((stop - start, *self.shape), self.dtype)
+        except (MemoryError, ValueError):
+            raise InputError(
+                f"expected random samples that memory can hold, received {stop - start} of shape "
+                f"{self.shape} in a batch",
+                hint=Hint("give a smaller shape with ", Setting("random_shape")),
+            ) from None
         for place, row in enumerate(range(start, stop)):
             rows[place] = self._draw(np.random.default_rng([self._seed, self._index, row]))
         return rows

@@ -126,6 +126,19 @@ def test_links_are_followed_but_not_round_in_circles(tree):
     assert len(names) == len(tree)
 
 
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_pipes_in_a_folder_are_no_files(tree, on_error):
+    os.mkfifo("tree/pipe.png")
+    # Else whoever opened it would wait for ever.
+    pipe = os.open("tree/pipe.png", os.O_RDWR)
+    try:
+        os.write(pipe, Path("tree/b/deep/2.png").read_bytes()[:1000])
+        with open_all(["tree"], [IMAGE], on_error=on_error) as samples:
+            assert samples.rows == len(tree)
+    finally:
+        os.close(pipe)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_batches_of_any_size_give_the_same_rows(batch_size, tree):
     np.testing.assert_array_equal(

@@ -120,3 +120,14 @@ def test_numbers_out_of_range_are_refused(options, fault):
     with pytest.raises(InputError) as caught:
         open_all(None, [IMAGE], **options)
     assert caught.value.faults == (fault,)
+
+
+@pytest.mark.parametrize("length", [10**14, 2**62])
+def test_what_no_memory_holds_is_said(length):
+    inputs = [ModelInput("x", (None, None, 3), "float32")]
+    with (
+        open_all(None, inputs, random_shape=(2, length, 3)) as samples,
+        pytest.raises(InputError, match=r"received 2 of shape \(\d+, 3\)") as caught,
+    ):
+        samples.peek(2)
+    assert "smaller shape" in str(caught.value)
