@@ -72,5 +72,13 @@ def explain_load(error: Exception, file: ModelFile, library: ModuleType) -> Mode
             "` runs one of its signatures, without layers",
         )
         return ModelError(fault, hint=runs)
+    if library.__name__ == "keras" and (file.keras_version or "").startswith("3"):
+        # tf_keras reads nothing that Keras 3 wrote.
+        made = Hint(
+            "make the model by code, FILE.py:CALLABLE, and give it the file's weights with `",
+            Setting("weights", str(file.path)),
+            "`",
+        )
+        return ModelError(fault, hint=made)
     other = 2 if library.__name__ == "keras" else 3
     return ModelError(fault, hint=Hint("`", Setting("keras", other), "` tries the other Keras"))

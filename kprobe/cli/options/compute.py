@@ -55,7 +55,9 @@ compute_options = OptionGroup(
             "the error on the first batch is printed and stored.",
         ),
         "exact": declare(
-            "--exact", is_flag=True, help="The model's results bit for bit, at some speed."
+            "--exact",
+            is_flag=True,
+            help="The model's results bit for bit, as without any optimisation of graphs; slower.",
         ),
         "audit": declare(
             "--audit",
