@@ -94,7 +94,18 @@ def find_untold(model_file: ModelFile) -> list[str]:
     Raises:
         ModelError: The file's weights are damaged.
     """
-    return list(list_weights(model_file).untold) if model_file.format == "keras" else []
+    untold = list_weights(model_file).untold if model_file.format == "keras" else ()
+    network = read_network(model_file.config)
+    return list(dict.fromkeys([*untold, *(_find_fetched(network) if network else ())]))
+
+
+def _find_fetched(network: Network) -> Iterator[str]:
+    """Find the layers that hold a model of TensorFlow Hub, whose own layers lie with that."""
+    for layer in network.layers:
+        if layer.network is not None:
+            yield from _find_fetched(layer.network)
+        elif layer.class_name == "KerasLayer" and isinstance(layer.config.get("handle"), str):
+            yield layer.name
 
 
 def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shlex
 
 import numpy as np
 import pytest
 import tf_keras
+
+import kprobe
 
 SIAMESE = "sample_models/siamese.keras"
 
@@ -128,6 +131,50 @@ def test_layers_that_only_code_names_are_said_and_listed_with_the_code(
     done = kprobe_here("ls", model, "-v", *given, "--input", str(tmp_path / "rows.npy"))
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["base", "top"]
 
+
+def test_layers_that_lie_with_a_model_of_the_hub_are_said_and_listed_with_the_code(
+    kprobe_here, tmp_path
+):
+    x = tf_keras.Input((4,))
+    encoder = tf_keras.Model(x, tf_keras.layers.Dense(3, name="d")(x), name="encoder")
+    encoder.save(tmp_path / "encoder")
+    (tmp_path / "hub.py").write_text(HUB)
+    objects = runpy.run_path(str(tmp_path / "hub.py"))
+    hub = objects["KerasLayer"](str(tmp_path / "encoder"), name="hub")
+    model = tf_keras.Sequential([tf_keras.Input((4,)), hub, tf_keras.layers.Dense(2, name="top")])
+    model.save(tmp_path / "m.h5")
+    rows = np.eye(4, dtype="f4")
+    np.save(tmp_path / "rows.npy", rows)
+    done = kprobe_here("ls", "m.h5")
+    assert (
+        "kprobe: the file doesn't name the layers inside hub: with --custom-objects FILE.py it is "
+        "loaded, and they are listed"
+    ) in done.stderr.splitlines()
+    given = ("m.h5", "--custom-objects", "hub.py", "--input", "rows.npy")
+    listed = [line.split()[0] for line in kprobe_here("ls", *given).stdout.splitlines()[1:]]
+    done = kprobe_here("dump", *given, "--all", "--exact", "-o", "a.h5")
+    assert done.exit_code == 0, done.stderr
+    with kprobe.open_dump("a.h5") as dump:
+        assert "hub/encoder/d" in listed
+        assert {*dump} <= {*listed}
+        np.testing.assert_array_equal(dump["hub/encoder/d"], encoder(rows))
+
+
+HUB = """
+import tf_keras
+
+class KerasLayer(tf_keras.layers.Layer):
+    def __init__(self, handle, **kwargs):
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.encoder = tf_keras.models.load_model(handle)
+
+    def call(self, x):
+        return self.encoder(x)
+
+    def get_config(self):
+        return {**super().get_config(), "handle": self.handle}
+"""
 
 TOWER = """
 import tf_keras
