@@ -1,0 +1,1 @@
+"""What the values of tensors tell, block by block; without TensorFlow."""

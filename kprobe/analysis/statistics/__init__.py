@@ -1,0 +1,1 @@
+"""Statistics of tensors, merged from ranges in any order."""
