@@ -1,0 +1,317 @@
+"""The statistics of one tensor, as rows are added and ranges are merged."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kprobe.analysis.statistics.moments import LARGEST, LEAST, Moments, reduce_block
+from kprobe.analysis.statistics.sketch import RELATIVE_ERROR, Sketch
+from kprobe.analysis.statistics.summary import (
+    ChannelSummary,
+    Histogram,
+    SampleSummary,
+    TensorSummary,
+    describe,
+    find_dead,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kprobe.analysis.statistics.moments import Array
+
+Detail = Literal["moments", "full"]
+
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+_BARS = 32
+_NONE = np.iinfo(np.int64).max  # the first row of something that there is none of
+# A value of floats is one of saturation if that many are exactly it.
+_OFTEN = 3
+_OFTEN_PART = 1e-3
+
+
+def has_statistics(dtype: np.dtype[Any]) -> bool:
+    """Tell whether a dtype is one of real numbers: not text, and not complex."""
+    return dtype.kind in "biuf" or dtype.name == "bfloat16"
+
+
+class Statistics:
+    """What is known of one tensor: moments, extremes, counts, and a sketch of its values.
+
+    Rows are added in any order, each once; statistics of different rows are merged in any order.
+    Counts, extremes, quantiles, histograms and first rows are then equal to those of one run, bit
+    for bit. Means, deviations and norms are summed in float64, shifted so that a large mean
+    takes nothing from a small deviation, and differ by rounding alone: the mean by about 1e-15 of
+    the largest magnitude, the deviation and the norms by about 1e-12 of themselves.
+
+    Args:
+        shape: The shape of a row, without the axis of samples; -1 where rows differ.
+        dtype: The dtype of the values.
+        channel_axis: The axis of `shape` that is that of channels; None where there is none. An
+            axis that isn't there, or whose size differs from row to row, is taken for none.
+        by_sample: Whether each row is told of by itself, too; 80 bytes a row.
+        detail: "moments" leaves quantiles, the histogram and saturation out, which take longer
+            than all the rest.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype: Any,
+        *,
+        channel_axis: int | None = -1,
+        by_sample: bool = False,
+        detail: Detail = "full",
+    ) -> None:
+        self.shape = tuple(-1 if size is None else int(size) for size in shape)
+        self.dtype = np.dtype(dtype)
+        self.by_sample = by_sample
+        self.detail = detail
+        self.channel_axis = _find_axis(self.shape, channel_axis)
+        channels = 1 if self.channel_axis is None else self.shape[self.channel_axis]
+        self.rows = 0
+        self._moments = Moments(channels)
+        self._sketch = Sketch()
+        self._first_nan = self._first_inf = _NONE
+        # How many values are exactly the least and the largest of all.
+        self._at_least = self._at_largest = 0
+        self._sample_rows: list[Array] = []
+        self._samples: list[Moments] = []
+
+    def add(self, values: Array, first_row: int, valid: Array | None = None) -> None:
+        """Add rows.
+
+        Args:
+            values: Of shape (rows, ...) and a dtype that `has_statistics`; its rows have the
+                shape that was told, whatever there is where that is -1.
+            first_row: The number of the first of them.
+            valid: Which of them count: bool of shape (rows,); None for all.
+        """
+        rows = np.arange(first_row, first_row + len(values))
+        if valid is not None and not np.all(valid):
+            chosen = np.asarray(valid, bool)
+            values, rows = values[chosen], rows[chosen]
+        self.rows += len(rows)
+        numbers = as_numbers(values)
+        if numbers.size:
+            self._add_numbers(numbers, rows)
+        if self.by_sample and len(rows):
+            self._sample_rows.append(rows)
+            self._samples.append(reduce_block(numbers.reshape(len(rows), -1).T))
+
+    def _add_numbers(self, numbers: Array, rows: Array) -> None:
+        moments = reduce_block(self._by_channel(numbers))
+        if moments.counts[2:].any():
+            self._note_first(numbers, rows)
+        self._count_extremes(numbers, moments)
+        self._moments.merge(moments)
+        if self.detail == "full":
+            self._sketch.add(numbers)
+
+    def _by_channel(self, numbers: Array) -> Array:
+        """Give the values as shape (any, channels)."""
+        if self.channel_axis is not None and self.channel_axis != len(self.shape) - 1:
+            numbers = np.moveaxis(numbers, self.channel_axis + 1, -1)
+        return np.ascontiguousarray(numbers).reshape(-1, self._moments.counts.shape[1])
+
+    def _note_first(self, numbers: Array, rows: Array) -> None:
+        each = numbers.reshape(len(rows), -1)
+        for name, found in (("_first_nan", np.isnan(each)), ("_first_inf", np.isinf(each))):
+            where = rows[found.any(1)]
+            if len(where):
+                setattr(self, name, min(getattr(self, name), int(where.min())))
+
+    def _count_extremes(self, numbers: Array, moments: Moments) -> None:
+        if self.detail != "full":
+            return
+        least, largest = self._find_extremes(moments)
+        at_least = int(np.count_nonzero(numbers == least))
+        at_largest = int(np.count_nonzero(numbers == largest))
+        self._merge_extremes(least, largest, at_least, at_largest)
+
+    def _find_extremes(self, moments: Moments) -> tuple[float, float]:
+        return float(moments.floats[LEAST].min()), float(moments.floats[LARGEST].max())
+
+    def _merge_extremes(self, least: float, largest: float, at_least: int, at_largest: int) -> None:
+        """Count what is at the extremes; before the moments are merged."""
+        known_least, known_largest = self._find_extremes(self._moments)
+        kept = self._at_least if known_least <= least else 0
+        self._at_least = kept + (at_least if least <= known_least else 0)
+        kept = self._at_largest if known_largest >= largest else 0
+        self._at_largest = kept + (at_largest if largest >= known_largest else 0)
+
+    def merge(self, other: Statistics) -> None:
+        """Take in the statistics of other rows of the same tensor; the other stays as it is.
+
+        Raises:
+            ValueError: It is of another shape, dtype, axis of channels or detail.
+        """
+        if self._settings() != other._settings():
+            raise ValueError(f"{self._settings()} can't take in {other._settings()}")
+        self.rows += other.rows
+        self._merge_extremes(
+            *self._find_extremes(other._moments), other._at_least, other._at_largest
+        )
+        self._moments.merge(other._moments)
+        self._sketch.merge(other._sketch)
+        self._first_nan = min(self._first_nan, other._first_nan)
+        self._first_inf = min(self._first_inf, other._first_inf)
+        self._sample_rows += other._sample_rows
+        self._samples += other._samples
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "shape": list(self.shape),
+            "dtype": self.dtype.name,
+            "channel_axis": self.channel_axis,
+            "by_sample": self.by_sample,
+            "detail": self.detail,
+        }
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Give all that is known as arrays, to be stored; their names are for `from_arrays`."""
+        rows, samples = self._join_samples()
+        arrays = {
+            "settings": np.array(json.dumps(self._settings()).encode()),
+            "state": np.array(
+                [self.rows, self._first_nan, self._first_inf, self._at_least, self._at_largest]
+            ),
+            "floats": self._moments.floats,
+            "counts": self._moments.counts,
+            "sketch_keys": self._sketch.keys,
+            "sketch_counts": self._sketch.counts,
+        }
+        if self.by_sample:
+            arrays |= {
+                "sample_rows": rows,
+                "sample_floats": samples.floats,
+                "sample_counts": samples.counts,
+            }
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Statistics:
+        """Give the statistics that `to_arrays` gave the arrays of.
+
+        Raises:
+            KeyError: An array is missing.
+            ValueError: An array isn't what was written.
+        """
+        settings = json.loads(np.asarray(arrays["settings"]).tobytes().rstrip(b"\0"))
+        dtype = settings.pop("dtype")
+        if dtype == "bfloat16":
+            import ml_dtypes  # gives numpy the name
+
+            dtype = ml_dtypes.bfloat16
+        statistics = cls(settings.pop("shape"), dtype, **settings)
+        (
+            statistics.rows,
+            statistics._first_nan,
+            statistics._first_inf,
+            statistics._at_least,
+            statistics._at_largest,
+        ) = (int(number) for number in arrays["state"])
+        statistics._moments.floats[...] = arrays["floats"]
+        statistics._moments.counts[...] = arrays["counts"]
+        statistics._sketch.add_counts(
+            np.asarray(arrays["sketch_keys"], np.uint16), np.asarray(arrays["sketch_counts"])
+        )
+        if statistics.by_sample:
+            rows = np.array(arrays["sample_rows"])
+            samples = Moments(len(rows))
+            samples.floats[...] = arrays["sample_floats"]
+            samples.counts[...] = arrays["sample_counts"]
+            statistics._sample_rows, statistics._samples = [rows], [samples]
+        return statistics
+
+    def _join_samples(self) -> tuple[Array, Moments]:
+        """Give the rows that were added, ascending, and the moments of each."""
+        rows = np.concatenate([np.zeros(0, np.int64), *self._sample_rows])
+        order = np.argsort(rows, kind="stable")
+        samples = Moments(0)
+        samples.floats = np.concatenate([samples.floats, *(m.floats for m in self._samples)], 1)
+        samples.counts = np.concatenate([samples.counts, *(m.counts for m in self._samples)], 1)
+        samples.floats, samples.counts = samples.floats[:, order], samples.counts[:, order]
+        return rows[order], samples
+
+    def summarize(self, address: str = "") -> TensorSummary:
+        """Tell of the tensor as a whole.
+
+        Args:
+            address: What it was asked for by.
+        """
+        whole = describe(self._moments.collapse())
+        dead = None if self.channel_axis is None else find_dead(self._moments)
+        return TensorSummary(
+            address=address,
+            shape=self.shape,
+            dtype=self.dtype.name,
+            rows=self.rows,
+            **whole,
+            quantiles=self._find_quantiles(whole),
+            quantile_error=RELATIVE_ERROR if self.detail == "full" else None,
+            first_nan=None if self._first_nan == _NONE else self._first_nan,
+            first_inf=None if self._first_inf == _NONE else self._first_inf,
+            channels=None if dead is None else len(dead),
+            dead_channels=None if dead is None else sum(dead),
+            dead=None if dead is None else (sum(dead) / len(dead) if dead else 0.0),
+            saturated=self._find_saturated(whole),
+            histogram=self._make_histogram(whole),
+        )
+
+    def summarize_channels(self) -> list[ChannelSummary]:
+        """Tell of each channel; of all values as of one where there is no axis of channels."""
+        return [
+            ChannelSummary(channel=channel, dead=dead, **describe(self._moments, channel))
+            for channel, dead in enumerate(find_dead(self._moments))
+        ]
+
+    def summarize_samples(self) -> list[SampleSummary]:
+        """Tell of each row that was added, in the order of rows; none unless `by_sample`."""
+        rows, samples = self._join_samples()
+        return [
+            SampleSummary(row=int(row), **describe(samples, place))
+            for place, row in enumerate(rows)
+        ]
+
+    def _find_quantiles(self, whole: Mapping[str, Any]) -> dict[str, float]:
+        values = self._sketch.find_quantiles(QUANTILES, whole=self.dtype.kind in "biu")
+        return {
+            str(part): min(max(value, whole["min"]), whole["max"])
+            for part, value in zip(QUANTILES, values, strict=False)
+        }
+
+    def _find_saturated(self, whole: Mapping[str, Any]) -> float | None:
+        if self.dtype.kind in "biu" or self.detail != "full":
+            return None
+        extremes = {whole["min"]: self._at_least, whole["max"]: self._at_largest}
+        least = max(_OFTEN, _OFTEN_PART * whole["count"])
+        often = sum(n for value, n in extremes.items() if value and n >= least)
+        return often / whole["count"] if whole["count"] else 0.0
+
+    def _make_histogram(self, whole: Mapping[str, Any]) -> Histogram | None:
+        if self.detail != "full" or whole["min"] is None:
+            return None
+        least, largest = whole["min"], whole["max"]
+        if least == largest:
+            least, largest = least - 0.5, largest + 0.5
+        edges = np.linspace(least, largest, _BARS + 1)
+        counts = self._sketch.count_between(edges)
+        return Histogram(edges=edges.tolist(), counts=counts.tolist())
+
+
+def _find_axis(shape: tuple[int, ...], axis: int | None) -> int | None:
+    if axis is None or not -len(shape) <= axis < len(shape) or shape[axis] < 0:
+        return None
+    return axis % len(shape)
+
+
+def as_numbers(values: Array) -> Array:
+    """Give real numbers as float32 where that holds them exactly, else as float64."""
+    if values.dtype in (np.float32, np.float64):
+        return values
+    small = values.dtype.itemsize <= 2 and values.dtype.kind != "c"
+    return values.astype(np.float32 if small else np.float64)
