@@ -23,6 +23,9 @@ class RaggedRows(Sequence[Any]):
         attrs: What is known about the column.
         dtype: The dtype of the values as stored.
         shapes: The shape of each row: int64 of shape (rows, rank).
+        values: The rows end to end, as a dataset; flat, or with the axes that all rows share.
+        offsets: Where each row begins in `values`, and the last one ends: int64 of shape
+            (rows + 1,).
     """
 
     def __init__(self, group: Any) -> None:
@@ -30,8 +33,8 @@ class RaggedRows(Sequence[Any]):
         self.attrs = group.attrs
         self.dtype = group["values"].dtype
         self.shapes = group["shapes"]
-        self._offsets = group["offsets"]
-        self._values = group["values"]
+        self.offsets = group["offsets"]
+        self.values = group["values"]
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -46,15 +49,15 @@ class RaggedRows(Sequence[Any]):
         if isinstance(row, slice):
             return [self[number] for number in range(*row.indices(len(self)))]
         number = range(len(self))[row]
-        begin, end = (int(place) for place in self._offsets[number : number + 2])
-        values = self._values[begin:end].reshape(self.shapes[number])
+        begin, end = (int(place) for place in self.offsets[number : number + 2])
+        values = self.values[begin:end].reshape(self.shapes[number])
         return _decode(values) if self.attrs.get("dtype") == "string" else values
 
     def count_bytes(self, rows: int) -> int:
         """Count the bytes of the first rows, with their places and shapes."""
-        item = prod(self._values.shape[1:]) * self.dtype.itemsize
-        index = (rows + 1 + rows * self.shapes.shape[1]) * self._offsets.dtype.itemsize
-        return int(self._offsets[rows] * item + index)
+        item = prod(self.values.shape[1:]) * self.dtype.itemsize
+        index = (rows + 1 + rows * self.shapes.shape[1]) * self.offsets.dtype.itemsize
+        return int(self.offsets[rows] * item + index)
 
     def __repr__(self) -> str:
         return f"<RaggedRows {self.name}: {len(self)} rows of {self.dtype}>"

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kprobe.analysis.statistics.moments import LARGEST, LEAST, Moments, reduce_block
+from kprobe.analysis.statistics.blocks import (
+    Extremes,
+    Scanner,
+    as_numbers,
+    count_rows,
+    reduce_rows,
+)
+from kprobe.analysis.statistics.moments import LARGEST, LEAST, NAN, Moments
 from kprobe.analysis.statistics.sketch import RELATIVE_ERROR, Sketch
 from kprobe.analysis.statistics.summary import (
     ChannelSummary,
@@ -19,7 +26,7 @@ from kprobe.analysis.statistics.summary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kprobe.analysis.statistics.moments import Array
 
@@ -53,8 +60,7 @@ class Statistics:
         channel_axis: The axis of `shape` that is that of channels; None where there is none. An
             axis that isn't there, or whose size differs from row to row, is taken for none.
         by_sample: Whether each row is told of by itself, too; 80 bytes a row.
-        detail: "moments" leaves quantiles, the histogram and saturation out, which take longer
-            than all the rest.
+        detail: "moments" leaves quantiles and the histogram out, which take as long as all else.
     """
 
     def __init__(
@@ -74,14 +80,19 @@ class Statistics:
         channels = 1 if self.channel_axis is None else self.shape[self.channel_axis]
         self.rows = 0
         self._moments = Moments(channels)
+        self._extremes = Extremes()
         self._sketch = Sketch()
         self._first_nan = self._first_inf = _NONE
-        # How many values are exactly the least and the largest of all.
-        self._at_least = self._at_largest = 0
         self._sample_rows: list[Array] = []
         self._samples: list[Moments] = []
 
-    def add(self, values: Array, first_row: int, valid: Array | None = None) -> None:
+    def add(
+        self,
+        values: Array,
+        first_row: int,
+        valid: Array | None = None,
+        scanner: Scanner | None = None,
+    ) -> None:
         """Add rows.
 
         Args:
@@ -89,59 +100,70 @@ class Statistics:
                 shape that was told, whatever there is where that is -1.
             first_row: The number of the first of them.
             valid: Which of them count: bool of shape (rows,); None for all.
+            scanner: What goes through the values, if it is used for more. Then what it counted
+                is known after `finish`.
         """
         rows = np.arange(first_row, first_row + len(values))
         if valid is not None and not np.all(valid):
             chosen = np.asarray(valid, bool)
             values, rows = values[chosen], rows[chosen]
         self.rows += len(rows)
-        numbers = as_numbers(values)
-        if numbers.size:
-            self._add_numbers(numbers, rows)
-        if self.by_sample and len(rows):
-            self._sample_rows.append(rows)
-            self._samples.append(reduce_block(numbers.reshape(len(rows), -1).T))
-
-    def _add_numbers(self, numbers: Array, rows: Array) -> None:
-        moments = reduce_block(self._by_channel(numbers))
-        if moments.counts[2:].any():
-            self._note_first(numbers, rows)
-        self._count_extremes(numbers, moments)
-        self._moments.merge(moments)
-        if self.detail == "full":
-            self._sketch.add(numbers)
-
-    def _by_channel(self, numbers: Array) -> Array:
-        """Give the values as shape (any, channels)."""
-        if self.channel_axis is not None and self.channel_axis != len(self.shape) - 1:
-            numbers = np.moveaxis(numbers, self.channel_axis + 1, -1)
-        return np.ascontiguousarray(numbers).reshape(-1, self._moments.counts.shape[1])
-
-    def _note_first(self, numbers: Array, rows: Array) -> None:
-        each = numbers.reshape(len(rows), -1)
-        for name, found in (("_first_nan", np.isnan(each)), ("_first_inf", np.isinf(each))):
-            where = rows[found.any(1)]
-            if len(where):
-                setattr(self, name, min(getattr(self, name), int(where.min())))
-
-    def _count_extremes(self, numbers: Array, moments: Moments) -> None:
-        if self.detail != "full":
+        if not len(rows):
             return
-        least, largest = self._find_extremes(moments)
-        at_least = int(np.count_nonzero(numbers == least))
-        at_largest = int(np.count_nonzero(numbers == largest))
-        self._merge_extremes(least, largest, at_least, at_largest)
+        items = self._by_channel(values)
+        per_row = len(items) // len(rows)
+        self.add_items(items, lambda place: int(rows[place // per_row]), scanner)
+        if self.by_sample:
+            self._sample_rows.append(rows)
+            self._samples.append(reduce_rows(values.reshape(len(rows), -1)))
 
-    def _find_extremes(self, moments: Moments) -> tuple[float, float]:
-        return float(moments.floats[LEAST].min()), float(moments.floats[LARGEST].max())
+    def add_items(
+        self,
+        items: Array,
+        find_row: Callable[[int], int],
+        scanner: Scanner | None = None,
+    ) -> None:
+        """Add values of parts of rows, which are not counted as rows.
 
-    def _merge_extremes(self, least: float, largest: float, at_least: int, at_largest: int) -> None:
-        """Count what is at the extremes; before the moments are merged."""
-        known_least, known_largest = self._find_extremes(self._moments)
-        kept = self._at_least if known_least <= least else 0
-        self._at_least = kept + (at_least if least <= known_least else 0)
-        kept = self._at_largest if known_largest >= largest else 0
-        self._at_largest = kept + (at_largest if largest >= known_largest else 0)
+        Args:
+            items: Of shape (any, channels), in C order, as they follow each other in the rows.
+            find_row: Gives the row of an item, by its place among the items.
+            scanner: As for `add`.
+        """
+        mine = scanner or Scanner()
+        step = count_rows(items.shape[1], items.dtype.itemsize)
+        for begin in range(0, len(items), step):
+            numbers = as_numbers(items[begin : begin + step])
+            if not numbers.size:
+                continue
+            before = self._moments.counts[NAN:].sum()
+            mine.add(numbers, self._moments, self._extremes)
+            if self._moments.counts[NAN:].sum() != before:
+                self._note_first(numbers, begin, find_row)
+            if self.detail == "full":
+                mine.count(numbers, self._sketch)
+        if scanner is None:
+            self.finish(mine)
+
+    def finish(self, scanner: Scanner) -> None:
+        """Take in what a scanner counted."""
+        scanner.finish(self._sketch)
+
+    def _by_channel(self, values: Array) -> Array:
+        """Give values as shape (any, channels), in C order."""
+        if self.channel_axis is not None and self.channel_axis != len(self.shape) - 1:
+            values = np.moveaxis(values, self.channel_axis + 1, -1)
+        channels = self._moments.counts.shape[1]
+        return np.ascontiguousarray(values).reshape(values.size // channels, channels)
+
+    def _note_first(self, numbers: Array, begin: int, find_row: Callable[[int], int]) -> None:
+        if find_row(begin) >= max(self._first_nan, self._first_inf):
+            return
+        for name, found in (("_first_nan", np.isnan(numbers)), ("_first_inf", np.isinf(numbers))):
+            places = np.flatnonzero(found.any(1))
+            if len(places):
+                row = find_row(begin + int(places[0]))
+                setattr(self, name, min(getattr(self, name), row))
 
     def merge(self, other: Statistics) -> None:
         """Take in the statistics of other rows of the same tensor; the other stays as it is.
@@ -152,9 +174,7 @@ class Statistics:
         if self._settings() != other._settings():
             raise ValueError(f"{self._settings()} can't take in {other._settings()}")
         self.rows += other.rows
-        self._merge_extremes(
-            *self._find_extremes(other._moments), other._at_least, other._at_largest
-        )
+        self._extremes.merge(other._extremes)
         self._moments.merge(other._moments)
         self._sketch.merge(other._sketch)
         self._first_nan = min(self._first_nan, other._first_nan)
@@ -176,9 +196,8 @@ class Statistics:
         rows, samples = self._join_samples()
         arrays = {
             "settings": np.array(json.dumps(self._settings()).encode()),
-            "state": np.array(
-                [self.rows, self._first_nan, self._first_inf, self._at_least, self._at_largest]
-            ),
+            "state": np.array([self.rows, self._first_nan, self._first_inf]),
+            "at_extremes": self._extremes.counts,
             "floats": self._moments.floats,
             "counts": self._moments.counts,
             "sketch_keys": self._sketch.keys,
@@ -207,15 +226,14 @@ class Statistics:
 
             dtype = ml_dtypes.bfloat16
         statistics = cls(settings.pop("shape"), dtype, **settings)
-        (
-            statistics.rows,
-            statistics._first_nan,
-            statistics._first_inf,
-            statistics._at_least,
-            statistics._at_largest,
-        ) = (int(number) for number in arrays["state"])
+        statistics.rows, statistics._first_nan, statistics._first_inf = (
+            int(number) for number in arrays["state"]
+        )
         statistics._moments.floats[...] = arrays["floats"]
         statistics._moments.counts[...] = arrays["counts"]
+        floats = statistics._moments.floats
+        statistics._extremes.values[:] = [floats[LEAST].min(), floats[LARGEST].max()]
+        statistics._extremes.counts[:] = arrays["at_extremes"]
         statistics._sketch.add_counts(
             np.asarray(arrays["sketch_keys"], np.uint16), np.asarray(arrays["sketch_counts"])
         )
@@ -285,11 +303,11 @@ class Statistics:
         }
 
     def _find_saturated(self, whole: Mapping[str, Any]) -> float | None:
-        if self.dtype.kind in "biu" or self.detail != "full":
+        if self.dtype.kind in "biu":
             return None
-        extremes = {whole["min"]: self._at_least, whole["max"]: self._at_largest}
+        extremes = dict(zip(self._extremes.values, self._extremes.counts.tolist(), strict=True))
         least = max(_OFTEN, _OFTEN_PART * whole["count"])
-        often = sum(n for value, n in extremes.items() if value and n >= least)
+        often: int = sum(n for value, n in extremes.items() if value and n >= least)
         return often / whole["count"] if whole["count"] else 0.0
 
     def _make_histogram(self, whole: Mapping[str, Any]) -> Histogram | None:
@@ -304,14 +322,6 @@ class Statistics:
 
 
 def _find_axis(shape: tuple[int, ...], axis: int | None) -> int | None:
-    if axis is None or not -len(shape) <= axis < len(shape) or shape[axis] < 0:
+    if axis is None or not -len(shape) <= axis < len(shape) or shape[axis] < 1:
         return None
     return axis % len(shape)
-
-
-def as_numbers(values: Array) -> Array:
-    """Give real numbers as float32 where that holds them exactly, else as float64."""
-    if values.dtype in (np.float32, np.float64):
-        return values
-    small = values.dtype.itemsize <= 2 and values.dtype.kind != "c"
-    return values.astype(np.float32 if small else np.float64)

@@ -37,11 +37,6 @@ class Sketch:
         self.keys: Array = np.zeros(0, np.uint16)
         self.counts: Array = np.zeros(0, np.int64)
 
-    def add(self, values: Array) -> None:
-        """Count values, by numpy: float32 or float64, of any shape."""
-        keys, counts = np.unique(find_keys(values), return_counts=True)
-        self.add_counts(keys, counts)
-
     def merge(self, other: Sketch) -> None:
         """Take in the counts of other values."""
         self.add_counts(other.keys, other.counts)
@@ -113,11 +108,15 @@ class Sketch:
         return np.diff(np.rint(below).astype(np.int64))
 
 
+def to_singles(values: Array) -> Array:
+    """Give values as float32; what it can't hold as its largest, rather than as infinity."""
+    if values.dtype == np.float32:
+        return values
+    finite = np.where(np.isinf(values), values, np.clip(values, -_LARGEST, _LARGEST))
+    return finite.astype(np.float32)
+
+
 def find_keys(values: Array) -> Array:
     """Give the number of each value's bin: uint16 of shape (any,), also for NaN and infinity."""
-    if values.dtype != np.float32:
-        # What float32 can't hold is in its last bin, rather than among the infinities.
-        finite = np.where(np.isinf(values), values, np.clip(values, -_LARGEST, _LARGEST))
-        values = finite.astype(np.float32)
-    bits = np.ascontiguousarray(values).reshape(-1).view(np.uint32)
+    bits = np.ascontiguousarray(to_singles(values)).reshape(-1).view(np.uint32)
     return (bits >> np.uint32(16)).astype(np.uint16)

@@ -1,0 +1,162 @@
+"""How blocks of values are gone through: by numpy while there are few, then by compiled kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.analysis.statistics.moments import LARGEST, LEAST, Moments, reduce_block
+from kprobe.analysis.statistics.sketch import KEYS, Sketch, find_keys, to_singles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kprobe.analysis.statistics.moments import Array
+
+# Bytes of values, which numpy goes through in as long as the kernels take to start: half a second.
+ENOUGH = 1 << 26
+BLOCK = 1 << 20  # bytes: what is gone through twice stays in a core's own cache
+_LEAST_ROWS = 16  # of a block, where there are so many channels that it would be of fewer
+_RETRIES = 8  # as many kernels as one calls, and more
+_MOST = 1 << 31  # values that a table counts before they are moved to a sketch
+
+_LONG = 1 << 14  # values of a row
+
+_seen = 0
+
+
+def take_many(size: int) -> bool:
+    """Count bytes of values that are gone through, and tell whether the kernels are worth it."""
+    global _seen
+    _seen += size
+    return _seen >= ENOUGH
+
+
+class Extremes:
+    """The least and the largest value of all, and how many are exactly these.
+
+    Attributes:
+        values: float64 of shape (2,); infinities, the larger first, where there are none.
+        counts: int64 of shape (2,).
+    """
+
+    def __init__(self) -> None:
+        self.values: Array = np.array([np.inf, -np.inf])
+        self.counts: Array = np.zeros(2, np.int64)
+
+    def merge(self, other: Extremes) -> None:
+        """Take in those of other values."""
+        for k, best in enumerate((min, max)):
+            value = best(self.values[k], other.values[k])
+            self.counts[k] = sum(
+                each.counts[k] for each in (self, other) if each.values[k] == value
+            )
+            self.values[k] = value
+
+
+class Scanner:
+    """What goes through blocks; each thread needs its own.
+
+    Args:
+        compiled: Whether by compiled kernels, as `take_many` told; by default it is asked for each
+            block.
+    """
+
+    def __init__(self, compiled: bool | None = None) -> None:
+        self._wanted = compiled
+        self._compiled = bool(compiled)
+        self._table: Array | None = None
+        self._counted = 0
+
+    def add(self, values: Array, moments: Moments, extremes: Extremes) -> None:
+        """Add a block to moments and extremes.
+
+        Args:
+            values: float32 or float64 of shape (any, channels), in C order.
+            moments: Of as many channels; changed in place.
+            extremes: Changed in place.
+        """
+        if self._wanted is None:
+            self._compiled = take_many(values.nbytes)
+        if self._compiled:
+            from kprobe.analysis.statistics.kernels import add_moments
+
+            channels = values.shape[1]
+            state = (moments.floats, moments.counts, extremes.values, extremes.counts)
+            _run(add_moments, values.reshape(-1), channels, *state)
+            return
+        block = reduce_block(values)
+        ends = Extremes()
+        ends.values[:] = block.floats[LEAST].min(), block.floats[LARGEST].max()
+        ends.counts[:] = [np.count_nonzero(values == end) for end in ends.values]
+        extremes.merge(ends)
+        moments.merge(block)
+
+    def count(self, values: Array, sketch: Sketch) -> None:
+        """Count a block that was just added into a sketch, which holds it after `finish`.
+
+        Args:
+            values: float32 or float64, in C order.
+            sketch: Changed in place; the same until `finish`.
+        """
+        if not self._compiled:
+            sketch.add_counts(*np.unique(find_keys(values), return_counts=True))
+            return
+        from kprobe.analysis.statistics.kernels import count_bins
+
+        if self._table is None:
+            self._table = np.zeros((2, KEYS), np.uint32)
+        if self._counted + values.size > _MOST:
+            self.finish(sketch)
+        _run(count_bins, to_singles(values).reshape(-1).view(np.uint32), self._table)
+        self._counted += values.size
+
+    def finish(self, sketch: Sketch) -> None:
+        """Put what was counted into the sketch."""
+        if self._table is None or not self._counted:
+            return
+        table = self._table.sum(0, dtype=np.int64)
+        keys = np.flatnonzero(table)
+        sketch.add_counts(keys.astype(np.uint16), table[keys])
+        self._table[:] = 0
+        self._counted = 0
+
+
+def count_rows(channels: int, itemsize: int) -> int:
+    """Tell how many places with a value for each channel are a block."""
+    return max(_LEAST_ROWS, BLOCK // (channels * itemsize))
+
+
+def reduce_rows(values: Array) -> Moments:
+    """Give the moments of each row of shape (rows, any), as of a channel."""
+    rows, size = values.shape
+    whole = Moments(rows)
+    scanner = Scanner()
+    # One after another where each is work enough, else side by side.
+    step = 1 if size >= _LONG else max(1, BLOCK // max(1, size * values.dtype.itemsize))
+    for first in range(0, rows if size else 0, step):
+        part = slice(first, first + step)
+        block = np.ascontiguousarray(as_numbers(values[part]).T)
+        moments = Moments(block.shape[1])
+        scanner.add(block, moments, Extremes())
+        whole.floats[:, part], whole.counts[:, part] = moments.floats, moments.counts
+    return whole
+
+
+def as_numbers(values: Array) -> Array:
+    """Give real numbers as float32 where that holds them exactly, else as float64."""
+    if values.dtype in (np.float32, np.float64):
+        return values
+    small = values.dtype.itemsize <= 2 and values.dtype.kind != "c"
+    return values.astype(np.float32 if small else np.float64)
+
+
+def _run(kernel: Callable[..., None], *arguments: Any) -> None:
+    """Run a kernel, also where what it is compiled to can't be written to the disk."""
+    for _ in range(_RETRIES):
+        try:
+            return kernel(*arguments)
+        except OSError:  # it is compiled all the same, and nothing was run yet
+            continue
+    return kernel(*arguments)
