@@ -77,6 +77,8 @@ def plan_session(
         **facts,
     }
     attrs |= _measure(job, session, settled, samples, batch_size)
+    order = _find_order(session, settled.groups)
+    attrs["computed"] = [settled.columns[number].name for number in order]
     return Plan(
         job=job,
         samples=samples,
@@ -88,7 +90,7 @@ def plan_session(
         one_by_one=settled.one_by_one,
         batch_size=batch_size,
         streams=streams,
-        order=_find_order(session, settled.groups),
+        order=order,
         attrs=attrs,
         notes=[*session.notes, *samples.notes],
     )

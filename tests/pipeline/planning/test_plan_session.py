@@ -154,3 +154,16 @@ def test_rows_that_go_missing_on_the_way_are_refused_where_they_do(tmp_path):
     ):
         dump(model, "filter", tmp_path, inputs=data, batch_size=4)
     assert not list(tmp_path.glob("acts.h5*")) or (tmp_path / "acts.h5.partial").exists()
+
+
+def test_a_dump_says_in_which_order_the_model_computes(tmp_path):
+    i = keras.Input((4,), name="x")
+    first = keras.layers.Dense(3, name="first")(i)
+    last = keras.layers.Dense(2, name="last")(keras.layers.ReLU(name="middle")(first))
+    model = keras.Model(i, last)
+    dump_to = tmp_path / "acts.h5"
+    asked = "end=last,first:kernel,first,middle"
+    kprobe.dump(model, asked, inputs=STEPS[:, 0], output=dump_to)
+    with kprobe.open_dump(dump_to) as file:
+        assert file.columns == ["end", "first", "middle", "first:kernel"]
+        assert file.attrs["computed"] == ["first", "middle", "end"]
