@@ -60,6 +60,7 @@ class Pair:
         layout: The same in words, such as "NHWC/NCHW", or None.
         between: The addresses of unmatched tensors of B that lie between this one and the matched
             ones before it: an error that shows here may be born in any of them.
+        after: The addresses of B's matched tensors before those.
     """
 
     a: Described
@@ -68,6 +69,7 @@ class Pair:
     transpose: tuple[int, ...] | None = None
     layout: str | None = None
     between: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def channel_axis(self) -> int:
@@ -207,7 +209,8 @@ class TensorDifference:
         """The address; or the region, where layers before it have no matched tensor."""
         if not self.pair.between:
             return self.pair.b.address
-        return f"{', '.join(self.pair.between)} or {self.pair.b.address}"
+        before = " and ".join(self.pair.after) or "the inputs"
+        return f"between {before} and {self.pair.b.address}: {', '.join(self.pair.between)}"
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain values; null for what isn't a finite number."""
