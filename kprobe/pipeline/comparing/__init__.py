@@ -1,0 +1,1 @@
+"""Comparing: two sides are run batch by batch, and their tensors compared."""
