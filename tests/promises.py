@@ -71,6 +71,7 @@ PROMISES = {
     "session/test_random_length.py": "random samples have lengths that the model takes",
     "session/test_signatures_in_memory.py": "a signature in memory is a model like any other",
     "trace/test_address_table.py": "every form of address finds what it says",
+    "trace/test_backbones.py": "backbones of transformers give what an eager hook does",
     "trace/test_constructions.py": "every construction gives what an eager hook does",
     "trace/test_equal_failures_once.py": "a failure is told once, however the model is called",
     "trace/test_nested_functions.py": "what is inside tf.functions is found and right",

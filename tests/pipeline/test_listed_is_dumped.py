@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import backbones
 import keras
 import pytest
 import tf_keras
@@ -94,6 +95,12 @@ def test_layers_inside_layers_are_listed_as_they_are_dumped(k, build, suffix, tm
     model.save(path)
     k.backend.clear_session()
     compare(path)
+
+
+def test_of_a_backbone_the_same_is_listed_and_dumped(tmp_path):
+    for _ in range(2):  # the second has layers with other names than the first
+        backbones.ViT(8, 2).save(tmp_path / "m.keras")
+    compare(tmp_path / "m.keras", [backbones.__file__])
 
 
 # Not k3_big.h5, whose operations Keras itself doesn't load.
