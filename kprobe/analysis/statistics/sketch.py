@@ -73,7 +73,7 @@ class Sketch:
 
         Args:
             places: Which parts, from 0 to 1. Of n sorted values it is number floor(part * (n - 1)).
-            whole: Whether all values are integers; then those up to 256 are exact.
+            whole: Whether all values are integers; then those below 256 are exact.
 
         Returns:
             The middle of the bin of each, which is at most `RELATIVE_ERROR` away; zero is exact.
