@@ -12,6 +12,7 @@ from kprobe.analysis.statistics.blocks import (
     Scanner,
     as_numbers,
     count_rows,
+    own_scanner,
     reduce_rows,
 )
 from kprobe.analysis.statistics.moments import LARGEST, LEAST, NAN, Moments
@@ -130,20 +131,29 @@ class Statistics:
             find_row: Gives the row of an item, by its place among the items.
             scanner: As for `add`.
         """
-        mine = scanner or Scanner()
+        mine = scanner or own_scanner()
         step = count_rows(items.shape[1], items.dtype.itemsize)
-        for begin in range(0, len(items), step):
-            numbers = as_numbers(items[begin : begin + step])
-            if not numbers.size:
-                continue
-            before = self._moments.counts[NAN:].sum()
-            mine.add(numbers, self._moments, self._extremes)
-            if self._moments.counts[NAN:].sum() != before:
-                self._note_first(numbers, begin, find_row)
-            if self.detail == "full":
-                mine.count(numbers, self._sketch)
-        if scanner is None:
-            self.finish(mine)
+        try:
+            for begin in range(0, len(items), step):
+                self._add_block(as_numbers(items[begin : begin + step]), begin, find_row, mine)
+        finally:
+            if scanner is None:
+                self.finish(mine)
+
+    def _add_block(
+        self, numbers: Array, begin: int, find_row: Callable[[int], int], scanner: Scanner
+    ) -> None:
+        if not numbers.size:
+            return
+        before = self._moments.counts[NAN:].sum(1)
+        scanner.add(numbers, self._moments, self._extremes)
+        nan, infinite = self._moments.counts[NAN:].sum(1) > before
+        if nan:
+            self._first_nan = _find_first(np.isnan, numbers, begin, find_row, self._first_nan)
+        if infinite:
+            self._first_inf = _find_first(np.isinf, numbers, begin, find_row, self._first_inf)
+        if self.detail == "full":
+            scanner.count(numbers, self._sketch)
 
     def finish(self, scanner: Scanner) -> None:
         """Take in what a scanner counted."""
@@ -155,15 +165,6 @@ class Statistics:
             values = np.moveaxis(values, self.channel_axis + 1, -1)
         channels = self._moments.counts.shape[1]
         return np.ascontiguousarray(values).reshape(values.size // channels, channels)
-
-    def _note_first(self, numbers: Array, begin: int, find_row: Callable[[int], int]) -> None:
-        if find_row(begin) >= max(self._first_nan, self._first_inf):
-            return
-        for name, found in (("_first_nan", np.isnan(numbers)), ("_first_inf", np.isinf(numbers))):
-            places = np.flatnonzero(found.any(1))
-            if len(places):
-                row = find_row(begin + int(places[0]))
-                setattr(self, name, min(getattr(self, name), row))
 
     def merge(self, other: Statistics) -> None:
         """Take in the statistics of other rows of the same tensor; the other stays as it is.
@@ -319,6 +320,20 @@ class Statistics:
         edges = np.linspace(least, largest, _BARS + 1)
         counts = self._sketch.count_between(edges)
         return Histogram(edges=edges.tolist(), counts=counts.tolist())
+
+
+def _find_first(
+    has: Callable[[Array], Array],
+    numbers: Array,
+    begin: int,
+    find_row: Callable[[int], int],
+    known: int,
+) -> int:
+    """Give the first row of a block that has something, or one that is known before it."""
+    if find_row(begin) >= known:
+        return known
+    place = int(np.argmax(has(numbers).any(1)))
+    return min(known, find_row(begin + place))
 
 
 def _find_axis(shape: tuple[int, ...], axis: int | None) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ _LEAST_ROWS = 16  # of a block, where there are so many channels that it would b
 _RETRIES = 8  # as many kernels as one calls, and more
 _MOST = 1 << 31  # values that a table counts before they are moved to a sketch
 
+_HALVES = 1 << 16
 _LONG = 1 << 14  # values of a row
 
 _seen = 0
@@ -67,6 +70,7 @@ class Scanner:
         self._wanted = compiled
         self._compiled = bool(compiled)
         self._table: Array | None = None
+        self._merged: tuple[Array, Array] | None = None
         self._counted = 0
 
     def add(self, values: Array, moments: Moments, extremes: Extremes) -> None:
@@ -107,6 +111,7 @@ class Scanner:
 
         if self._table is None:
             self._table = np.zeros((2, KEYS), np.uint32)
+            self._merged = np.empty(KEYS, np.uint16), np.empty(KEYS, np.int64)
         if self._counted + values.size > _MOST:
             self.finish(sketch)
         _run(count_bins, to_singles(values).reshape(-1).view(np.uint32), self._table)
@@ -114,13 +119,24 @@ class Scanner:
 
     def finish(self, sketch: Sketch) -> None:
         """Put what was counted into the sketch."""
-        if self._table is None or not self._counted:
+        if self._table is None or self._merged is None or not self._counted:
             return
-        table = self._table.sum(0, dtype=np.int64)
-        keys = np.flatnonzero(table)
-        sketch.add_counts(keys.astype(np.uint16), table[keys])
-        self._table[:] = 0
+        from kprobe.analysis.statistics.kernels import drain_bins
+
+        size = _run(drain_bins, self._table, sketch.keys, sketch.counts, *self._merged)
+        sketch.keys, sketch.counts = (each[:size].copy() for each in self._merged)
         self._counted = 0
+
+
+_own = threading.local()
+
+
+def own_scanner() -> Scanner:
+    """Give the scanner of this thread, for what is finished before anything else is begun."""
+    if not hasattr(_own, "scanner"):
+        _own.scanner = Scanner()
+    scanner: Scanner = _own.scanner
+    return scanner
 
 
 def count_rows(channels: int, itemsize: int) -> int:
@@ -132,7 +148,7 @@ def reduce_rows(values: Array) -> Moments:
     """Give the moments of each row of shape (rows, any), as of a channel."""
     rows, size = values.shape
     whole = Moments(rows)
-    scanner = Scanner()
+    scanner = own_scanner()
     # One after another where each is work enough, else side by side.
     step = 1 if size >= _LONG else max(1, BLOCK // max(1, size * values.dtype.itemsize))
     for first in range(0, rows if size else 0, step):
@@ -148,11 +164,21 @@ def as_numbers(values: Array) -> Array:
     """Give real numbers as float32 where that holds them exactly, else as float64."""
     if values.dtype in (np.float32, np.float64):
         return values
+    if values.dtype == np.float16 and values.size >= _HALVES:
+        # Six times as fast as numpy's own way.
+        return np.take(_list_halves(), np.ascontiguousarray(values).view(np.uint16))
     small = values.dtype.itemsize <= 2 and values.dtype.kind != "c"
     return values.astype(np.float32 if small else np.float64)
 
 
-def _run(kernel: Callable[..., None], *arguments: Any) -> None:
+@cache
+def _list_halves() -> Array:
+    """Give the value of every float16, by its bits."""
+    with np.errstate(invalid="ignore"):
+        return np.arange(_HALVES, dtype=np.uint16).view(np.float16).astype(np.float32)
+
+
+def _run(kernel: Callable[..., Any], *arguments: Any) -> Any:
     """Run a kernel, also where what it is compiled to can't be written to the disk."""
     for _ in range(_RETRIES):
         try:

@@ -171,7 +171,7 @@ def open_items(dump: Dump, address: str, by_sample: bool) -> Items:
     has_rows = column.attrs.get("layout") != "weight"
     names = [dimension.label for dimension in column.dims]
     shape = column.shape[1:] if has_rows else column.shape
-    about = _describe(shape, column.dtype, names[1:] if has_rows else names)
+    about = describe_rows(shape, column.dtype, names[1:] if has_rows else names)
     place = _find_place(column)
     if place is None or not prod(shape):
         return StoredRows(column, about, has_rows, prod(shape) * column.dtype.itemsize)
@@ -184,7 +184,7 @@ def _open_ragged(column: RaggedRows, rows: int, by_sample: bool) -> Items:
     # The values are flat where rows differ in more than their first axis.
     shape = (-1, *values.shape[1:]) if values.ndim == rank else (-1,) * rank
     names = [str(name) for name in column.attrs.get("axes", ())]
-    about = _describe(shape, values.dtype, names)
+    about = describe_rows(shape, values.dtype, names)
     offsets = column.offsets[: rows + 1]
     place = _find_place(values)
     last = about["channel_axis"] in (None, rank - 1)
@@ -194,7 +194,16 @@ def _open_ragged(column: RaggedRows, rows: int, by_sample: bool) -> Items:
     return PlacedItems(*place, about, has_rows=True, whole_rows=False, offsets=offsets)
 
 
-def _describe(shape: tuple[int, ...], dtype: np.dtype[Any], names: Sequence[str]) -> dict[str, Any]:
+def describe_rows(
+    shape: tuple[int, ...], dtype: np.dtype[Any], names: Sequence[str]
+) -> dict[str, Any]:
+    """Give what `Statistics` takes of the rows of a tensor.
+
+    Args:
+        shape: The shape of a row; -1 where rows differ.
+        dtype: Their dtype.
+        names: What the axes of `shape` are called, "" for one that isn't known.
+    """
     named = (names.index(name) for name in _CHANNELS if name in names)
     axis = next(named, len(shape) - 1) if shape else None
     if axis is not None and shape[axis] <= 0:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _WIDTH = 64
 _BLOCK = 1 << 16
 _AT_ONCE = 8  # rows, between which sums stay in registers
+# Bins, of which most are empty: that many are looked at together. NaN and infinity are in none.
+_TOGETHER = 64
+_SIGNLESS, _NOT_FINITE = 0x7FFF, 0x7F80
 
 
 def _compile(function: Callable[..., Any]) -> Any:
@@ -198,3 +201,42 @@ def count_bins(bits: Array, table: Array) -> None:
         table[1, bits[i + 1] >> np.uint32(16)] += np.uint32(1)
     if even < len(bits):
         table[0, bits[even] >> np.uint32(16)] += np.uint32(1)
+
+
+@_compile
+def drain_bins(table: Array, keys: Array, counts: Array, new_keys: Array, new_counts: Array) -> int:
+    """Merge the counts of a table with those of a sketch, and clear the table.
+
+    Args:
+        table: As in `count_bins`; zero afterwards.
+        keys: As in `Sketch`.
+        counts: As in `Sketch`.
+        new_keys: uint16 of shape (65536,), for the keys of both.
+        new_counts: int64 of shape (65536,), for the counts of both.
+
+    Returns:
+        How many keys there are now.
+    """
+    size = old = 0
+    for begin in range(0, table.shape[1], _TOGETHER):
+        some = np.uint32(0)
+        for key in range(begin, begin + _TOGETHER):
+            some |= table[0, key] | table[1, key]
+        while some == 0 and old < len(keys) and keys[old] < begin + _TOGETHER:
+            new_keys[size], new_counts[size] = keys[old], counts[old]
+            size += 1
+            old += 1
+        if some == 0:
+            continue
+        for key in range(begin, begin + _TOGETHER):
+            count = np.int64(table[0, key]) + np.int64(table[1, key])
+            table[0, key] = table[1, key] = 0
+            if (key & _SIGNLESS) >= _NOT_FINITE:
+                continue
+            if old < len(keys) and keys[old] == key:
+                count += counts[old]
+                old += 1
+            if count:
+                new_keys[size], new_counts[size] = key, count
+                size += 1
+    return size
