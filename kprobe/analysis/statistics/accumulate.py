@@ -15,11 +15,15 @@ from kprobe.analysis.statistics.blocks import (
     own_scanner,
     reduce_rows,
 )
+from kprobe.analysis.statistics.distribution import (
+    find_saturated,
+    list_quantiles,
+    make_histogram,
+)
 from kprobe.analysis.statistics.moments import LARGEST, LEAST, NAN, Moments
 from kprobe.analysis.statistics.sketch import RELATIVE_ERROR, Sketch
 from kprobe.analysis.statistics.summary import (
     ChannelSummary,
-    Histogram,
     SampleSummary,
     TensorSummary,
     describe,
@@ -33,12 +37,7 @@ if TYPE_CHECKING:
 
 Detail = Literal["moments", "full"]
 
-QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
-_BARS = 32
 _NONE = np.iinfo(np.int64).max  # the first row of something that there is none of
-# A value of floats is one of saturation if that many are exactly it.
-_OFTEN = 3
-_OFTEN_PART = 1e-3
 
 
 def has_statistics(dtype: np.dtype[Any]) -> bool:
@@ -264,21 +263,22 @@ class Statistics:
         """
         whole = describe(self._moments.collapse())
         dead = None if self.channel_axis is None else find_dead(self._moments)
+        full = self.detail == "full"
         return TensorSummary(
             address=address,
             shape=self.shape,
             dtype=self.dtype.name,
             rows=self.rows,
             **whole,
-            quantiles=self._find_quantiles(whole),
-            quantile_error=RELATIVE_ERROR if self.detail == "full" else None,
+            quantiles=list_quantiles(self._sketch, self._extremes, self.dtype),
+            quantile_error=RELATIVE_ERROR if full else None,
             first_nan=None if self._first_nan == _NONE else self._first_nan,
             first_inf=None if self._first_inf == _NONE else self._first_inf,
             channels=None if dead is None else len(dead),
             dead_channels=None if dead is None else sum(dead),
-            dead=None if dead is None else (sum(dead) / len(dead) if dead else 0.0),
-            saturated=self._find_saturated(whole),
-            histogram=self._make_histogram(whole),
+            dead=None if dead is None else sum(dead) / max(1, len(dead)),
+            saturated=find_saturated(self._extremes, self.dtype, whole["count"]),
+            histogram=make_histogram(self._sketch, self._extremes) if full else None,
         )
 
     def summarize_channels(self) -> list[ChannelSummary]:
@@ -295,31 +295,6 @@ class Statistics:
             SampleSummary(row=int(row), **describe(samples, place))
             for place, row in enumerate(rows)
         ]
-
-    def _find_quantiles(self, whole: Mapping[str, Any]) -> dict[str, float]:
-        values = self._sketch.find_quantiles(QUANTILES, whole=self.dtype.kind in "biu")
-        return {
-            str(part): min(max(value, whole["min"]), whole["max"])
-            for part, value in zip(QUANTILES, values, strict=False)
-        }
-
-    def _find_saturated(self, whole: Mapping[str, Any]) -> float | None:
-        if self.dtype.kind in "biu":
-            return None
-        extremes = dict(zip(self._extremes.values, self._extremes.counts.tolist(), strict=True))
-        least = max(_OFTEN, _OFTEN_PART * whole["count"])
-        often: int = sum(n for value, n in extremes.items() if value and n >= least)
-        return often / whole["count"] if whole["count"] else 0.0
-
-    def _make_histogram(self, whole: Mapping[str, Any]) -> Histogram | None:
-        if self.detail != "full" or whole["min"] is None:
-            return None
-        least, largest = whole["min"], whole["max"]
-        if least == largest:
-            least, largest = least - 0.5, largest + 0.5
-        edges = np.linspace(least, largest, _BARS + 1)
-        counts = self._sketch.count_between(edges)
-        return Histogram(edges=edges.tolist(), counts=counts.tolist())
 
 
 def _find_first(

@@ -50,7 +50,7 @@ def add_moments(
         at: int64 of shape (2,): how many values are exactly these, changed in place.
     """
     width = channels * max(1, _WIDTH // channels)
-    step = width * max(_AT_ONCE, _BLOCK // width)
+    step = width * max(2 * _AT_ONCE, _BLOCK // width)
     whole = len(values) - len(values) % width
     sums = np.empty((3, width))
     ends = np.empty((3, width), values.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import sqrt
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
 from kprobe.analysis.statistics.moments import (
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What is known of some values. Where none of them is finite, numbers are None.
+    """What is known of some values.
+
+    Numbers are None where no value is finite, or where float64 can't hold them, such as squares of
+    1e200.
 
     Attributes:
         count: How many values there are, NaN and infinities among them.
@@ -154,6 +157,8 @@ def describe(moments: Moments, channel: int = 0) -> dict[str, Any]:
             "l2": sqrt(squares),
             "rms": sqrt(squares / finite),
         }
+    # NaN and infinity, which JSON doesn't have.
+    numbers = {k: v if v is not None and isfinite(v) else None for k, v in numbers.items()}
     return {
         "count": count,
         **numbers,

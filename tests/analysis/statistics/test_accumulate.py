@@ -10,8 +10,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kprobe.analysis.statistics.accumulate import QUANTILES, Statistics
+from kprobe.analysis.statistics.accumulate import Statistics
 from kprobe.analysis.statistics.blocks import Scanner
+from kprobe.analysis.statistics.distribution import QUANTILES
 from kprobe.analysis.statistics.sketch import RELATIVE_ERROR
 
 SHAPE = (3, 4, 5)
@@ -258,6 +259,22 @@ def test_no_rows_at_all():
     whole = statistics.summarize()
     check(asdict(whole), np.zeros(0))
     assert (whole.rows, whole.quantiles, whole.histogram, whole.dead) == (0, {}, None, 0)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_float64_cannot_hold_is_none(compiled):
+    values = np.array([1e200, -1e200, 3e200, np.inf, 1.7e308, -1.7e308])
+    statistics = Statistics((), np.float64)
+    for row, value in enumerate(values):
+        statistics.add(values[row : row + 1], row, scanner=(scanner := Scanner(compiled)))
+        statistics.finish(scanner)
+        assert np.isfinite(value) or row == 3
+    whole = statistics.summarize()
+    assert (whole.std, whole.l2, whole.rms) == (None, None, None)
+    assert (whole.l1, whole.min, whole.max) == (None, -1.7e308, 1.7e308)
+    assert (whole.count, whole.inf) == (6, 1)
+    assert sum(whole.histogram.counts) == 5
+    assert whole.quantiles["0.5"] == pytest.approx(3.4e38, rel=0.01)
 
 
 def test_moments_alone():
