@@ -23,16 +23,18 @@ def test_rows_are_joined_by_name_in_the_order_of_the_first():
 
 
 def test_the_same_name_several_times_belongs_together_in_its_order():
+    _, rows = join_rows(np.array(["ä", "y", "ä", "ä"]), np.array(["ä", "ä", "y", "ä"]))
+    assert rows.tolist() == [0, 2, 1, 3]
     _, rows = join_rows(np.array(["x", "y", "x", "x"]), np.array(["x", "x", "y", "x"]))
     assert rows.tolist() == [0, 2, 1, 3]
 
 
 def test_what_does_not_match_is_listed():
-    a, b = np.array(["x", "y", "z", "z"]), np.array(["y", "z", "w", "w"])
+    a, b = np.array(["ö", "y", "z", "z"]), np.array(["y", "z", "w", "w"])
     with pytest.raises(InputError) as error:
         join_rows(a, b, "one.h5", "two.h5")
     assert error.value.faults == (
-        "expected the same samples on both sides, received 1 that two.h5 hasn't in one.h5: x",
+        "expected the same samples on both sides, received 1 that two.h5 hasn't in one.h5: ö",
         "expected the same samples on both sides, received 1 that one.h5 hasn't in two.h5: w",
         "expected samples as often on both sides, received z (2 in one.h5, 1 in two.h5)",
     )
