@@ -1,6 +1,6 @@
 r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
 
-    address   = [ alias "=" ] tensor
+    address   = [ alias "=" ] tensor [ ":own" ]        own: as computed, where it is fed
     tensor    = path [ ":" port ] [ "[" index "]" ]   a layer's output, or another port of it
               | path ":" weight                       a weight of a layer
               | path "//" operation [ ":" number ]    a tensor inside a layer
@@ -65,6 +65,7 @@ class Address:
         operation: The name or glob of an operation inside the layer, or None.
         number: Which of the operation's outputs, or None for its only one.
         weight: The name or glob of a weight of the layer, or None.
+        own: Whether the tensor is meant as computed, where it is fed.
     """
 
     text: str
@@ -78,6 +79,7 @@ class Address:
     operation: str | None = None
     number: int | None = None
     weight: str | None = None
+    own: bool = False
 
     @property
     def is_pattern(self) -> bool:
@@ -111,25 +113,9 @@ def parse_address(text: str) -> Address:
         AddressError: It doesn't follow the grammar; says where, and what would.
     """
     alias, place = split_alias(text)
-    if place.startswith("re:"):
-        try:
-            return Address(place, alias, regex=re.compile(place[3:]))
-        except (re.error, OverflowError, RecursionError) as error:
-            raise AddressError(f"{place!r} is not a regular expression: {error}") from None
-    path, slashes, operation = place.partition("//")
-    if slashes:
-        return _parse_operation(place, alias, path, operation)
-    path, index = _parse_index(place)
-    path, port = _parse_port(place, path)
-    address = replace(_parse_path(place, path), alias=alias, index=index)
-    if port in get_args(Port):
-        return replace(address, port=cast("Port", port))
-    if index is not None:
-        raise AddressError(
-            f"{place!r}: brackets choose among outputs, and a weight has no parts",
-            hint=f"write {place[: place.rindex('[')]}",
-        )
-    return replace(address, weight=port)
+    if place.endswith(_OWN) and not place.startswith("re:"):
+        return replace(_parse_fed(place), text=place, alias=alias, own=True)
+    return replace(_parse_tensor(place), alias=alias)
 
 
 def names_weight(text: str) -> bool:
@@ -140,6 +126,7 @@ def names_weight(text: str) -> bool:
         return False
 
 
+_OWN = ":own"
 _ALIAS = re.compile(r"^\s*([^\W\d][\w.\-]*)=(?!=)")
 # As many digits as a position can have, and not all that `isdigit` takes: ² is no number.
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -149,7 +136,43 @@ _PLACED = re.compile(r".*/at:[0-9]{1,18}(@([0-9]{1,18}|\*))?", re.DOTALL)
 _SLICE = re.compile(r"^(-?[0-9]{1,18})?:(-?[0-9]{1,18})?(?::(-?[0-9]{1,18})?)?$")
 
 
-def _parse_operation(place: str, alias: str | None, path: str, operation: str) -> Address:
+def _parse_fed(place: str) -> Address:
+    fed = _parse_tensor(place.removesuffix(_OWN))
+    if fed.weight is not None:
+        own = f":{fed.weight}" == _OWN
+        what = f"one {_OWN} is enough" if own else "weights aren't computed"
+        raise AddressError(f"{place!r}: {what}", hint=f"write {fed.text}")
+    return fed
+
+
+def _parse_tensor(place: str) -> Address:
+    if place.startswith("re:"):
+        try:
+            return Address(place, regex=re.compile(place[3:]))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise AddressError(f"{place!r} is not a regular expression: {error}") from None
+    path, slashes, operation = place.partition("//")
+    if slashes:
+        return _parse_operation(place, path, operation)
+    path, index = _parse_index(place)
+    path, port = _parse_port(place, path)
+    address = replace(_parse_path(place, path), index=index)
+    if port in get_args(Port):
+        return replace(address, port=cast("Port", port))
+    if index is not None:
+        if f":{port}" == _OWN:
+            raise AddressError(
+                f"{place!r}: {_OWN} stands at the end",
+                hint=f"write {path}{place[place.rindex('[') :]}{_OWN}",
+            )
+        raise AddressError(
+            f"{place!r}: brackets choose among outputs, and a weight has no parts",
+            hint=f"write {place[: place.rindex('[')]}",
+        )
+    return replace(address, weight=port)
+
+
+def _parse_operation(place: str, path: str, operation: str) -> Address:
     name, colon, number = operation.rpartition(":")
     if not colon:
         name, number = operation, ""
@@ -160,7 +183,7 @@ def _parse_operation(place: str, alias: str | None, path: str, operation: str) -
             hint="for example conv1//BiasAdd:0",
         )
     inside = _parse_path(place, path) if path else Address(place, steps=())
-    return replace(inside, alias=alias, operation=name, number=int(number) if number else None)
+    return replace(inside, operation=name, number=int(number) if number else None)
 
 
 def _parse_path(place: str, path: str) -> Address:
@@ -219,8 +242,8 @@ def _parse_port(place: str, path: str) -> tuple[str, str]:
         )
     if not all(port.split("/")):
         raise AddressError(
-            f"{place!r}: expected :in, :out, :mask, :scores or the name of a weight, received "
-            f":{port}"
+            f"{place!r}: expected :in, :out, :mask, :scores, :own or the name of a weight, "
+            f"received :{port}"
         )
     return head, port
 

@@ -27,11 +27,13 @@ class FetchSpec:
         address: The address that it was asked for by, which errors name.
         tensor: The tensor of the trace.
         dtype: What it is given as; None for its own.
+        own: Whether it is given as computed where it is fed.
     """
 
     address: str
     tensor: tf.Tensor
     dtype: tf.DType | None = None
+    own: bool = False
 
 
 class Engine(ABC):

@@ -14,7 +14,7 @@ from kprobe.engines.engine import FetchSpec
 from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
 from kprobe.graphdef.replacement import parse_replacement
 from kprobe.inputs.python.tensors import check_unmasked
-from kprobe.subgraph.feeding import check_used, find_feeds
+from kprobe.subgraph.feeding import check_used, choose_fetches, find_feeds
 from kprobe.subgraph.selection import list_addresses
 from kprobe.trace.recording.model_inputs import list_optional, takes_any_size
 
@@ -191,7 +191,7 @@ class _Part:
         feeds: Sequence[Any],
         replace: Mapping[str, str],
     ) -> None:
-        fetches = session.find(layers)
+        asked = session.find(layers)
         fed = find_feeds(session.traced, session.name_layers(feeds), several=True)
         replaced = {}
         for address, text in replace.items():
@@ -202,6 +202,9 @@ class _Part:
                 )
             for fetch in find_feeds(session.traced, [address], several=True):
                 replaced[fetch.name] = (fetch, by)
+        fetches = choose_fetches(
+            session.traced, asked, [*fed, *(fetch for fetch, _ in replaced.values())]
+        )
         given = {fetch.name: fetch.tensor for fetch in fed}
         self.known = {**given, **session.traced.inputs}
         # What no argument changes isn't computed, but read in every call.
@@ -211,7 +214,7 @@ class _Part:
         # Not frozen: nobody knows how often it will be called, and its weights may be changed.
         self._engine = session.feed(
             given, {name: (fetch.tensor, by) for name, (fetch, by) in replaced.items()}
-        ).make_engine([FetchSpec(fetch.address, fetch.tensor) for fetch in computed], frozen=False)
+        ).make_engine([FetchSpec(f.address, f.tensor, own=f.own) for f in computed], frozen=False)
         self.specs = dict(zip(self._engine.feeds, self._engine.specs, strict=True))
         used = {*self.specs, *self._engine.replaced}
         check_used(used, [*fed, *(fetch for fetch, _ in replaced.values())])

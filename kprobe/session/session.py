@@ -142,21 +142,22 @@ class Session:
         """Give the same, to be computed otherwise; what was traced stays."""
         return replace(self, compute=replace(self.compute, **changes))
 
-    def cut(self, tensors: Sequence[tf.Tensor]) -> Cut:
+    def cut(self, fetches: Sequence[Fetch | FetchSpec]) -> Cut:
         """Cut out what gives some tensors of the trace."""
         return cut_out(
             self.traced,
             self.feeds,
-            tensors,
+            [fetch.tensor for fetch in fetches],
+            own={number for number, fetch in enumerate(fetches) if fetch.own},
             replaced=self.replaced,
             stateful=self.compute.stateful,
         )
 
-    def list_needed(self, tensors: Sequence[tf.Tensor]) -> Mapping[str, tf.TensorSpec]:
+    def list_needed(self, fetches: Sequence[Fetch | FetchSpec]) -> Mapping[str, tf.TensorSpec]:
         """Give which of the inputs and feeds some tensors depend on, with shape and dtype."""
         if self.compute.eager:
             return self.specs
-        return self.cut(tensors).specs
+        return self.cut(fetches).specs
 
     def make_engine(
         self, fetches: Sequence[FetchSpec], *, rows: float = 0, frozen: bool | None = None
@@ -171,7 +172,7 @@ class Session:
         """
         if self.compute.eager:
             return EagerEngine(self.model, self.specs, self.arrange, fetches, self.compute)
-        cut = self.cut([fetch.tensor for fetch in fetches])
+        cut = self.cut(fetches)
         if frozen is None:
             frozen = rows >= _FREEZE_ROWS and cut.weight_bytes <= _FREEZE_WEIGHT_BYTES
         return TensorFlowEngine(cut, fetches, self.compute, frozen=frozen)

@@ -10,13 +10,14 @@ import tensorflow as tf
 from kprobe.compat.tensorflow_names import CAPTURES
 from kprobe.errors import AddressError
 from kprobe.graphdef.apply_replacement import replace
+from kprobe.graphdef.detach import detach
 from kprobe.graphdef.extract import extract, find_updates, find_written
-from kprobe.graphdef.functions import edge_of
+from kprobe.graphdef.functions import edge_of, node_of
 from kprobe.graphdef.lift import lift
 from kprobe.subgraph.state import holds_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from kprobe.graphdef.functions import Entry
     from kprobe.graphdef.replacement import Replacement
@@ -78,6 +79,7 @@ def cut_out(
     feeds: Mapping[str, tf.Tensor],
     fetches: Sequence[tf.Tensor],
     *,
+    own: Collection[int] = (),
     replaced: Mapping[str, tuple[tf.Tensor, Replacement]] | None = None,
     stateful: bool = False,
 ) -> Cut:
@@ -87,6 +89,8 @@ def cut_out(
         trace: The model's trace.
         feeds: The tensors that will be supplied, by name; any tensors of the trace.
         fetches: The tensors to compute. An input or a fed tensor comes back as it went in.
+        own: The fetches, by number, that are given as computed all the same where they are fed, or
+            replaced. What takes them takes what was fed.
         replaced: The tensors whose values are replaced on the way, by name.
         stateful: Whether what the model writes to its variables is to be written.
 
@@ -99,16 +103,21 @@ def cut_out(
     replacing: dict[str, str] = {}
     for name, (tensor, replacement) in (replaced or {}).items():
         replacing[name] = replace(graph_def, tensor, replacement)
-        wanted = [replacing[name] if edge == edge_of(tensor) else edge for edge in wanted]
+        _exchange(wanted, {edge_of(tensor): replacing[name]}, own)
     fed = {edge_of(tensor): name for name, tensor in feeds.items()}
     inputs = {edge_of(tensor): name for name, tensor in trace.inputs.items()}
+    computed = {wanted[number]: fetches[number] for number in own if wanted[number] in fed}
+    detached = detach(graph_def, {e: t for e, t in computed.items() if e not in inputs})
+    _exchange(wanted, detached, own)
+    fed = {detached.get(edge, edge): name for edge, name in fed.items()}
     captures = {edge_of(inner): outer for outer, inner in CAPTURES.find(trace.graph)}
     stops = {*fed, *captures, *inputs}
     updates: list[str] = []
     if stateful:
         updates = sorted(find_updates(graph_def, wanted, stops, list(_list_nodes(trace))))
     definition, consumed = extract(graph_def, [*wanted, *updates], stops)
-    needed = consumed | set(wanted)
+    # What is fed is taken where it is fetched as computed, too, though nothing may need it.
+    needed = consumed | set(wanted) | set(detached.values())
     _check_fed([name for edge, name in inputs.items() if edge in needed and edge not in fed])
     arguments = {edge: name for edge, name in fed.items() if edge in needed}
     handles = {edge: outer for edge, outer in captures.items() if edge in needed}
@@ -116,6 +125,8 @@ def cut_out(
     variables = {e: by_handle[id(outer)] for e, outer in handles.items() if id(outer) in by_handle}
     seeds = [e for e, outer in captures.items() if holds_seed(by_handle.get(id(outer)))]
     kept = {node.name for node in definition.node}
+    own_ids = {id(fetches[number]) for number in own}
+    undone = {name for name, (tensor, _) in (replaced or {}).items() if id(tensor) in own_ids}
     return Cut(
         trace=trace,
         definition=definition,
@@ -126,7 +137,7 @@ def cut_out(
         handles=handles,
         variables=variables,
         seeds={n: variables[edge] for n, edge in enumerate(seeds) if edge in variables},
-        replaced=[n for n, edge in replacing.items() if edge.partition(":")[0] in kept],
+        replaced=[n for n, edge in replacing.items() if node_of(edge) in kept or n in undone],
         lifted=frozenset(n for n, t in enumerate(fetches) if t.graph is not trace.graph),
     )
 
@@ -141,6 +152,13 @@ def _find_edges(
         else lift(graph_def, _find_way(trace, tensor), tensor, number)
         for number, tensor in enumerate(tensors)
     ]
+
+
+def _exchange(wanted: list[str], edges: Mapping[str, str], own: Collection[int]) -> None:
+    """Put other edges in the place of those that are wanted, but for what is given as computed."""
+    for number, edge in enumerate(wanted):
+        if number not in own:
+            wanted[number] = edges.get(edge, edge)
 
 
 def _check_fed(missing: Sequence[str]) -> None:

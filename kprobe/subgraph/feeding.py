@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kprobe.errors import AddressError, KprobeError, merge_errors
+from kprobe.errors import AddressError, Hint, KprobeError, Setting, merge_errors
 from kprobe.naming import list_names
 from kprobe.trace.fetch import Fetch, find_fetches
 
@@ -55,6 +55,9 @@ def find_feeds(trace: Trace, addresses: Iterable[str], *, several: bool = False)
 def _check_feedable(trace: Trace, fetch: Fetch) -> None:
     if fetch.is_weight:
         raise AddressError(f"weights can't be fed: {fetch.address}")
+    if fetch.own:
+        hint = f"feed {fetch.address.removesuffix(':own')}"
+        raise AddressError(f"{fetch.address} is what is computed, and can't be fed", hint=hint)
     if fetch.tensor.graph is not trace.graph:
         raise AddressError(
             f"{fetch.address} lies in a loop, a branch or a function, where nothing can be fed"
@@ -65,6 +68,38 @@ def _check_feedable(trace: Trace, fetch: Fetch) -> None:
     fixed = trace.origin is not None and first and sizes == {None}
     if first is not None and first not in sizes and not fixed:
         raise AddressError(f"{fetch.address} has no row for each sample to be fed")
+
+
+def choose_fetches(
+    trace: Trace, fetches: Sequence[Fetch], feeds: Sequence[Fetch]
+) -> Sequence[Fetch]:
+    """Leave out what a pattern named as computed where it is fed, and isn't fed.
+
+    Args:
+        trace: The trace.
+        fetches: The tensors that are asked for.
+        feeds: Those that are fed or replaced.
+
+    Raises:
+        AddressError: Such a tensor was asked for by its name, or none that a pattern named is fed;
+            or it is an input of the model, which nothing computes.
+    """
+    fed = {id(feed.tensor) for feed in feeds}
+    inputs = {id(tensor) for tensor in trace.inputs.values()}
+    missing = [fetch for fetch in fetches if fetch.own and id(fetch.tensor) not in fed - inputs]
+    named = [fetch for fetch in missing if not fetch.by_pattern]
+    if taken := [fetch.address for fetch in named if id(fetch.tensor) in inputs]:
+        raise AddressError(f"{list_names(taken, 8)}: an input is what it is given, not computed")
+    kept = [fetch for fetch in fetches if fetch not in missing]
+    if named or (missing and not kept):
+        computed = [fetch for fetch in named or missing if id(fetch.tensor) not in inputs]
+        addresses = [fetch.address.removesuffix(":own") for fetch in computed or missing]
+        raise AddressError(
+            f"{list_names([f'{address}:own' for address in addresses], 8)}: `:own` names what is "
+            "computed in the place of what is fed, and nothing is fed there",
+            hint=Hint(f"write {list_names(addresses, 8)}, or feed it with ", Setting("feeds")),
+        )
+    return kept
 
 
 def check_used(used: Collection[str], feeds: Sequence[Fetch]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class Fetch:
         layer: The address of the layer call it belongs to, or "".
         layer_class: That layer's class, or the type of an operation outside of layers.
         by_pattern: Whether a pattern found it, rather than its name, and gave it no other name.
+        own: Whether it is meant as computed, where it is fed.
     """
 
     address: str
@@ -44,6 +46,7 @@ class Fetch:
     layer: str
     layer_class: str
     by_pattern: bool
+    own: bool = False
 
     @property
     def is_weight(self) -> bool:
@@ -105,6 +108,10 @@ def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
         found = find_operations(trace, call, address)
         layer = ("", found[0][1].op.type) if call is None else (call.address, call.class_name)
         return _name(found, address, *layer)
+    if address.own and address.port == "out" and address.index is None:
+        # A layer may have a weight of that name.
+        with contextlib.suppress(AddressError):
+            return _fetch_weights(replace(address, own=False, weight="own"), [call], trace)
     port = "" if address.port == "out" else f":{address.port}"
     place = call.address + port
     parts = _port(call, address.port)
@@ -146,9 +153,10 @@ def _name(
 ) -> list[Fetch]:
     _check_alias(address, [name for name, _ in tensors])
     by_pattern = address.is_pattern and not address.alias
+    named = [(f"{name}:own" if address.own else name, tensor) for name, tensor in tensors]
     return [
-        Fetch(name, address.alias or name, tensor, layer, layer_class, by_pattern)
-        for name, tensor in tensors
+        Fetch(name, address.alias or name, tensor, layer, layer_class, by_pattern, address.own)
+        for name, tensor in named
     ]
 
 

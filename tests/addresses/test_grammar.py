@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -61,6 +62,22 @@ PARSED = [
         "x=at:1/at:0//BiasAdd",
         {"alias": "x", "steps": (Step("at:1"), Step("at:0")), "operation": "BiasAdd"},
     ),
+    ("conv1:own", {"steps": (Step("conv1"),), "own": True}),
+    ("c=enc@1/conv1:own", {"alias": "c", "steps": (Step("enc", 1), Step("conv1")), "own": True}),
+    ("ROI[0:2]:own", {"steps": (Step("ROI"),), "index": slice(0, 2), "own": True}),
+    ("add:in[1]:own", {"steps": (Step("add"),), "port": "in", "index": 1, "own": True}),
+    ("conv1:out:own", {"steps": (Step("conv1"),), "own": True}),
+    (
+        "conv1//Conv2D:0:own",
+        {"steps": (Step("conv1"),), "operation": "Conv2D", "number": 0, "own": True},
+    ),
+    ("//a/Relu:own", {"steps": (), "operation": "a/Relu", "own": True}),
+    ("type:Conv2D:own", {"type": "Conv2D", "own": True}),
+    ("at:3:own", {"position": 3, "own": True}),
+    ("seq/at:1@2:own", {"steps": (Step("seq"), Step("at:1", 2)), "own": True}),
+    ("**:own", {"steps": (Step("**"),), "own": True}),
+    ("a=b=c:own", {"alias": "a", "steps": (Step("b=c"),), "own": True}),
+    ("mha:query/own", {"steps": (Step("mha"),), "weight": "query/own"}),
 ]
 
 
@@ -83,17 +100,21 @@ REFUSED = [
     ("conv5_3:0", "'conv5_3:0': a layer's outputs are numbered in brackets"),
     (
         "conv5_3:",
-        "'conv5_3:': expected :in, :out, :mask, :scores or the name of a weight, received :",
+        "'conv5_3:': expected :in, :out, :mask, :scores, :own or the name of a weight, received :",
     ),
     (
         "conv5_3:cell/",
-        "'conv5_3:cell/': expected :in, :out, :mask, :scores or the name of a weight, received "
-        ":cell/",
+        "'conv5_3:cell/': expected :in, :out, :mask, :scores, :own or the name of a weight, "
+        "received :cell/",
     ),
     (
         "conv5_3:kernel[0]",
         "'conv5_3:kernel[0]': brackets choose among outputs, and a weight has no parts",
     ),
+    ("a:own[0]", "'a:own[0]': :own stands at the end"),
+    ("a:kernel:own", "'a:kernel:own': weights aren't computed"),
+    ("a:own:own", "'a:own:own': one :own is enough"),
+    (":own", "'': expected a layer's name between the slashes"),
     ("a//", "'a//': expected an operation and the number of its output after '//', received ''"),
     (
         "a//b:x",
@@ -119,6 +140,21 @@ def test_what_is_no_address_is_refused_with_the_reason(text, fault):
     with pytest.raises(AddressError) as caught:
         parse_address(text)
     assert caught.value.faults == (fault,)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("a:own[0]", "a[0]:own"), ("a:kernel:own", "a:kernel"), ("x=a/b:own:own", "a/b:own")],
+)
+def test_a_wrong_own_is_answered_with_the_right_address(text, hint):
+    with pytest.raises(AddressError) as caught:
+        parse_address(text)
+    assert caught.value.hint == f"write {hint}"
+    assert parse_address(hint)
+
+
+def test_a_regex_has_no_own():
+    assert parse_address("re:conv.:own") == Address("re:conv.:own", regex=re.compile("conv.:own"))
 
 
 def test_a_tensor_name_of_tensorflow_1_is_answered_with_the_address():

@@ -5,8 +5,11 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tf_keras
 
 import kprobe
+
+KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 
 
 def dump(model, layers, path, **options):
@@ -179,3 +182,165 @@ def test_an_audit_compares_the_outputs_that_follow_from_what_is_fed(tmp_path):
     options = {"feeds": [f"inner={tmp_path}/inner.npy"], "audit": True}
     _, attrs = dump(model, "left", tmp_path / "a.h5", **options)
     assert attrs["audit_ulps"] == 0
+
+
+# --- Fed, and fetched as computed -----------------------------------------------------------
+
+
+def make_convolutions(k):
+    i = k.Input((6, 6, 2), name="x")
+    one = k.layers.Conv2D(3, 3, activation="relu", name="conv1")(i)
+    two = k.layers.Conv2D(4, 3, name="conv2")(one)
+    return k.Model(i, k.layers.Add(name="sum")([k.layers.ReLU(name="relu")(two), two]))
+
+
+IMAGES = np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype("float32")
+FED1 = np.random.default_rng(2).normal(size=(3, 4, 4, 3)).astype("float32")
+FED2 = np.random.default_rng(3).normal(size=(3, 2, 2, 4)).astype("float32")
+
+
+@KERASES
+def test_what_is_fed_can_be_fetched_as_computed_from_the_other_feeds(k):
+    model = make_convolutions(k)
+    layers = ["conv2:own", "conv2", "c=conv1:own", "relu", "sum", "conv2//BiasAdd"]
+    function = kprobe.function(model, layers, feeds=["conv1", "conv2"])
+    assert function.feeds == ["conv1", "conv2", "x"]
+    given = function(FED1, FED2, IMAGES)
+    assert list(given) == ["conv2:own", "conv2", "c", "relu", "sum", "conv2//BiasAdd"]
+    computed = np.asarray(model.get_layer("conv2")(FED1))
+    np.testing.assert_allclose(given["conv2:own"], computed, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(given["conv2"], FED2)
+    np.testing.assert_array_equal(given["conv2//BiasAdd"], FED2)  # they are one tensor
+    first = np.asarray(model.get_layer("conv1")(IMAGES))
+    np.testing.assert_allclose(given["c"], first, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(given["relu"], np.maximum(FED2, 0))
+    np.testing.assert_array_equal(given["sum"], np.maximum(FED2, 0) + FED2)
+
+
+@KERASES
+def test_without_own_a_fed_tensor_comes_back_as_fed(k):
+    function = kprobe.function(make_convolutions(k), ["conv2", "relu"], feeds=["conv2"])
+    assert function.feeds == ["conv2"]
+    np.testing.assert_array_equal(function(FED2)["conv2"], FED2)
+
+
+def test_a_feed_that_only_its_own_tensor_is_asked_of_is_an_argument_all_the_same(chain):
+    function = kprobe.function(chain, ["shift:own"], feeds=["shift"])
+    assert function.feeds == ["shift", "x"]
+    np.testing.assert_allclose(function(0 * X, X)["shift:own"], 2 * X + 1, rtol=1e-6)
+
+
+@KERASES
+def test_own_works_with_several_outputs_nested_models_and_shared_layers(k):
+    part = k.Input((4,), name="part")
+    inner = k.layers.Dense(4, name="inner")(part)
+    shared = k.Model(part, k.layers.ReLU(name="last")(inner), name="shared")
+    i = k.Input((5, 4), name="x")
+    sequence, state, _ = k.layers.LSTM(4, return_sequences=True, return_state=True, name="lstm")(i)
+    twice = shared(shared(state))
+    model = k.Model(i, [twice, k.layers.Rescaling(2.0, name="double")(sequence)])
+    x = np.random.default_rng(4).normal(size=(2, 5, 4)).astype("float32")
+    fed = np.random.default_rng(5).normal(size=(3, 2, 4)).astype("float32")
+    feeds = ["lstm[1]", "shared@0/last", "shared@1/inner"]
+    layers = [
+        "lstm[1]:own", "lstm[0]", "shared@0:own", "shared@1/inner:own", "shared@1", "double"
+    ]  # fmt: skip
+    given = kprobe.function(model, layers, feeds=feeds)(*fed, x)
+    sequence, state, _ = (np.asarray(value) for value in model.get_layer("lstm")(x))
+    dense = shared.get_layer("inner")
+    expected = {
+        "lstm[1]:own": state,
+        "lstm[0]": sequence,
+        "shared@0:own": np.maximum(np.asarray(dense(fed[0])), 0),
+        "shared@1/inner:own": np.asarray(dense(fed[1])),
+        "shared@1": np.maximum(fed[2], 0),
+        "double": 2 * sequence,
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(given[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_inputs_of_layers_and_operations_have_an_own(tmp_path):
+    model = make_convolutions(keras)
+    addresses = ["conv2:in:own", "conv2//BiasAdd:own"]
+    function = kprobe.function(model, addresses, feeds=["conv1", "conv2//BiasAdd"])
+    given = function(FED1, FED2, IMAGES)
+    own = kprobe.function(model, ["conv1"])(IMAGES)["conv1"]
+    np.testing.assert_array_equal(given["conv2:in:own"], own)
+    computed = np.asarray(model.get_layer("conv2")(FED1))
+    np.testing.assert_allclose(given["conv2//BiasAdd:own"], computed, rtol=1e-5, atol=1e-6)
+
+
+def test_a_dump_holds_what_was_fed_and_what_was_computed(tmp_path):
+    model = make_convolutions(keras)
+    options = {"inputs": IMAGES, "feeds": {"conv1": FED1, "conv2": FED2}}
+    layers = ["conv1:own", "conv1", "conv2:own", "relu"]
+    computed, _ = dump(model, layers, tmp_path / "a.h5", **options)
+    assert list(computed) == layers
+    np.testing.assert_array_equal(computed["conv1"], FED1)
+    first = np.asarray(model.get_layer("conv1")(IMAGES))
+    np.testing.assert_allclose(computed["conv1:own"], first, rtol=1e-5, atol=1e-6)
+    second = np.asarray(model.get_layer("conv2")(FED1))
+    np.testing.assert_allclose(computed["conv2:own"], second, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(computed["relu"], np.maximum(FED2, 0))
+
+
+def test_what_is_replaced_can_be_fetched_as_computed(chain, tmp_path):
+    options = {"inputs": X, "feeds": ["double=zero", "shift=mean"], "batch_size": 6}
+    layers = ["double:own", "double", "shift:own", "sum"]
+    computed, _ = dump(chain, layers, tmp_path / "a.h5", **options)
+    np.testing.assert_allclose(computed["double:own"], 2 * X, rtol=1e-6)
+    np.testing.assert_array_equal(computed["double"], 0 * X)
+    np.testing.assert_array_equal(computed["shift:own"], np.ones_like(X))
+    np.testing.assert_array_equal(computed["sum"], np.ones_like(X))
+    given = kprobe.function(chain, "double:own", replace={"double": "zero"})(X)
+    np.testing.assert_allclose(given["double:own"], 2 * X, rtol=1e-6)
+
+
+def test_a_pattern_names_those_that_are_fed(chain):
+    function = kprobe.function(chain, ["**:own", "sum"], feeds=["shift"])
+    assert function.addresses == ["shift:own", "sum"]
+    given = function(X, X)
+    np.testing.assert_allclose(given["shift:own"], 2 * X + 1, rtol=1e-6)
+    np.testing.assert_allclose(given["sum"], 3 * X, rtol=1e-6)
+
+
+class Weighted(keras.layers.Layer):
+    def build(self, shape):
+        self.own = self.add_weight(shape=(shape[-1],), name="own", initializer="ones")
+
+    def call(self, x):
+        return 2 * x * self.own
+
+
+def test_a_weight_called_own_keeps_its_address():
+    i = keras.Input((4,), name="x")
+    model = keras.Model(i, keras.layers.ReLU(name="relu")(Weighted(name="w")(i)))
+    given = kprobe.function(model, ["w:own", "relu"], feeds=["w"])(X)
+    np.testing.assert_array_equal(given["w:own"], np.ones(4))
+    np.testing.assert_array_equal(given["relu"], np.maximum(X, 0))
+
+
+NOT_OWN = [
+    (
+        "shift:own",
+        "double",
+        "shift:own: `:own` names what is computed in the place of what is fed, and nothing is fed "
+        "there; write shift, or feed it with feeds",
+    ),
+    ("**:own", "", "double:own, shift:own, sum:own: `:own` names what is computed"),
+    ("x:own", "x", "x:own: an input is what it is given, not computed"),
+    ("sum", "shift:own", "shift:own is what is computed, and can't be fed; feed shift"),
+]
+
+
+@pytest.mark.parametrize(("layer", "feed", "fault"), NOT_OWN)
+def test_own_of_what_is_not_fed_is_one_line(chain, tmp_path, layer, feed, fault):
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.function(chain, layer, feeds=[feed] if feed else [])
+    assert str(caught.value).startswith(fault)
+    feeds = [f"{feed}=zero"] if feed else []
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.dump(chain, layer, inputs=X, feeds=feeds, output=tmp_path / "a.h5")
+    assert str(caught.value).startswith(fault)
+    assert not (tmp_path / "a.h5").exists()

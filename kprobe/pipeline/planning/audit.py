@@ -15,8 +15,6 @@ from kprobe.errors import AddressError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import tensorflow as tf
-
     from kprobe.engines.engine import Engine
     from kprobe.session.session import Session
 
@@ -42,7 +40,8 @@ def audit(
     floating = [tensor for tensor in session.traced.outputs if tensor.dtype.is_floating]
     if not floating:
         raise ModelError("the audit compares floating-point outputs, and the model has none")
-    outputs = [FetchSpec(t.name, t) for t in floating if _follows(session, t, batch)]
+    every = [FetchSpec(tensor.name, tensor) for tensor in floating]
+    outputs = [fetch for fetch in every if _follows(session, fetch, batch)]
     if not outputs:
         raise ModelError("the audit needs an output that can be computed from what is fed")
     results = []
@@ -56,7 +55,7 @@ def audit(
     )
 
 
-def _follows(session: Session, output: tf.Tensor, batch: Mapping[str, Any]) -> bool:
+def _follows(session: Session, output: FetchSpec, batch: Mapping[str, Any]) -> bool:
     try:
         return set(session.list_needed([output])) <= set(batch)
     except AddressError:  # it needs an input that isn't given

@@ -78,7 +78,7 @@ def name_row(
     Returns:
         A name or None for each axis; () where nothing is known.
     """
-    if address.endswith(":scores"):
+    if address.removesuffix(":own").endswith(":scores"):
         names: Axes = ("head", "step", "key_step")[-rank:]
     else:
         names = axes.get(id(tensor), ())

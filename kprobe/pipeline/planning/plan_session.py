@@ -21,7 +21,7 @@ from kprobe.pipeline.planning.facts import collect_facts
 from kprobe.pipeline.planning.plan import Plan
 from kprobe.pipeline.planning.settle import check_columns, make_weight_columns, settle
 from kprobe.session.complete import describe_inputs
-from kprobe.subgraph.feeding import check_used, find_feeds
+from kprobe.subgraph.feeding import check_used, choose_fetches, find_feeds
 from kprobe.trace.recording.dropped import UNUSED
 
 if TYPE_CHECKING:
@@ -54,11 +54,13 @@ def plan_session(
     Raises:
         KprobeError: Whatever is wrong with the addresses, the inputs or the model.
     """
-    fetches, apart = _leave_parts(job, session, session.find(job.selection.layers))
+    asked, apart = _leave_parts(job, session, session.find(job.selection.layers))
+    fed = find_feeds(session.traced, [*job.selection.sources, *job.selection.replaced])
+    fetches = choose_fetches(session.traced, asked, fed)
     weights = _group([fetch for fetch in fetches if fetch.is_weight])
     groups = _group([fetch for fetch in fetches if not fetch.is_weight])
-    session, fed = _feed(job, session, groups)
-    samples = _take_samples(job, session, groups, samples, fed, opened)
+    session, sources = _feed(job, session, groups, fed)
+    samples = _take_samples(job, session, groups, samples, sources, opened)
     # Before anything runs, since the model's state may change.
     weight_columns = make_weight_columns(weights, job.stored_dtype)
     settled = settle(session, job, groups, samples, [*apart, *_list_left_out(job, session)])
@@ -150,14 +152,15 @@ def _choose_batches(
     return batch_size, choose_streams(job.compute, settled, batch_size, columns)
 
 
-def _feed(job: Job, session: Session, groups: Sequence[Group]) -> tuple[Session, Mapping[str, Any]]:
-    """Let the tensors be fed that are to be, and give the source of each by its address.
+def _feed(
+    job: Job, session: Session, groups: Sequence[Group], fed: Sequence[Fetch]
+) -> tuple[Session, Mapping[str, Any]]:
+    """Let tensors be fed, and give the source of each by its address.
 
     Raises:
-        AddressError: One of them can't be, or nothing that is asked for depends on it.
+        AddressError: Nothing that is asked for depends on one of them.
     """
     sources, replaced = job.selection.sources, job.selection.replaced
-    fed = find_feeds(session.traced, [*sources, *replaced])
     if not fed:
         return session, {}
     supplied, changed = fed[: len(sources)], fed[len(sources) :]
@@ -165,7 +168,7 @@ def _feed(job: Job, session: Session, groups: Sequence[Group]) -> tuple[Session,
         {feed.address: feed.tensor for feed in supplied},
         {f.address: (f.tensor, by) for f, by in zip(changed, replaced.values(), strict=True)},
     )
-    cut = session.cut([group[0].tensor for group in groups])
+    cut = session.cut([group[0] for group in groups])
     check_used({*cut.specs, *cut.replaced}, fed)
     addresses = [feed.address for feed in supplied]
     return session, dict(zip(addresses, sources.values(), strict=True))
@@ -190,7 +193,7 @@ def _take_samples(
         if samples is not None:
             samples.close()
         return Samples({})
-    needed = session.list_needed([group[0].tensor for group in groups])
+    needed = session.list_needed([group[0] for group in groups])
     if samples is None:
         if fed:
             _check_inputs(job, session, groups, [name for name in needed if name not in fed])
@@ -220,9 +223,7 @@ def _check_inputs(
     if not inputs or given or job.samples.random:
         return
     unreached = [
-        group[0].address
-        for group in groups
-        if set(session.list_needed([group[0].tensor])) & set(inputs)
+        group[0].address for group in groups if set(session.list_needed([group[0]])) & set(inputs)
     ]
     raise AddressError(
         f"{list_names(unreached, 8)} can't be computed from the feeds alone: "
@@ -246,9 +247,9 @@ def _check_weights_alone(job: Job, session: Session) -> None:
 
 def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
     """Put fetches of the same tensor together: it is computed and stored once."""
-    groups: dict[int, list[Fetch]] = {}
+    groups: dict[tuple[int, bool], list[Fetch]] = {}
     for fetch in fetches:
-        groups.setdefault(id(fetch.tensor), []).append(fetch)
+        groups.setdefault((id(fetch.tensor), fetch.own), []).append(fetch)
     return list(groups.values())
 
 

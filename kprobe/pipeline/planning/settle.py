@@ -134,8 +134,10 @@ class _Settling:
     def _make_engine(self, groups: Sequence[Group]) -> Engine:
         dtype = self._job.stored_dtype
         fetches = [
-            FetchSpec(group[0].address, group[0].tensor, choose_stored(group[0].tensor, dtype))
-            for group in groups
+            FetchSpec(
+                fetch.address, fetch.tensor, choose_stored(fetch.tensor, dtype), own=fetch.own
+            )
+            for fetch in (group[0] for group in groups)
         ]
         return self._session.make_engine(fetches, rows=self._samples.most)
 
