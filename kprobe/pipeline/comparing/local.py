@@ -24,6 +24,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import tensorflow as tf
+
+from kprobe.compat.eager_mode import eagerly
+from kprobe.pipeline.comparing.layer_runs import LayerRuns, has_equal_bits, to_array
+from kprobe.pipeline.comparing.locality import compare_shapes, find_reason, make_alike, note_masks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -102,9 +108,6 @@ class LocalErrors:
         notes: What should be said beside local errors, a line each.
     """
 
-    reasons: Mapping[int, str]
-    notes: Sequence[str]
-
     def __init__(
         self,
         a: LocalSide,
@@ -123,7 +126,67 @@ class LocalErrors:
             batch_size: In samples, the most that a batch has.
             memory: What the values of a group may take, in bytes.
         """
-        raise NotImplementedError
+        self._pairs = pairs
+        # Of each pair the two tensors, and where their samples are.
+        one = [a.computation.engine.fetches[pair.a] for pair in pairs]
+        other = [b.computation.engine.fetches[pair.b] for pair in pairs]
+        self.reasons: Mapping[int, str] = {
+            number: reason
+            for number, (pair, first, second) in enumerate(zip(pairs, one, other, strict=True))
+            if (reason := find_reason((a.session, first), (b.session, second)))
+            or (
+                pair.transpose is None
+                and a.computation.axes[pair.a].place == b.computation.axes[pair.b].place
+                and (reason := compare_shapes(first.tensor, second.tensor))
+            )
+        }
+        self.notes: Sequence[str] = note_masks(b.session)
+        self._addresses = [fetch.address for fetch in other]
+        self._dtypes = [fetch.tensor.dtype for fetch in other]
+        sessions, exact = make_alike(a.session, b.session)
+        # What was rounded on its way to B is computed from on A, too.
+        self._serves = exact and all(
+            first.tensor.dtype == second.tensor.dtype
+            for number, (first, second) in enumerate(zip(one, other, strict=True))
+            if number not in self.reasons
+        )
+        self._a, self._b = (
+            LayerRuns(
+                session,
+                fetches,
+                [side.computation.axes[number] for number in numbers],
+                self.reasons.keys(),
+                frozen=side.computation.engine.frozen and not exact,
+            )
+            for side, session, fetches, numbers in (
+                (a, sessions[0], one, [pair.a for pair in pairs]),
+                (b, sessions[1], other, [pair.b for pair in pairs]),
+            )
+        )
+        self._group(b.session, [fetch.tensor for fetch in other], batch_size, memory)
+
+    def _group(
+        self, session: Session, tensors: Sequence[tf.Tensor], batch_size: int, memory: int
+    ) -> None:
+        """Put consecutive layers together, as many as memory holds of a batch."""
+        order = list(range(len(tensors)))
+        if not session.compute.eager:
+            order.sort(key=lambda number: session.traced.find_place(tensors[number]))
+        copies = 3 if self._serves else 5
+        groups: list[list[int]] = [[]]
+        used = 0
+        for number in order:
+            needed = self._pairs[number].row_bytes * batch_size * copies
+            if groups[-1] and used + needed > memory:
+                groups.append([])
+                used = 0
+            groups[-1].append(number)
+            used += needed
+        # What is random follows from what ran before, in the same graph.
+        if len(groups) > 1 and (self._a.has_state or self._b.has_state):
+            groups = [order]
+        self._a.regroup(groups)
+        self._b.regroup(groups)
 
     def run(
         self, feeds_a: Mapping[str, Any], feeds_b: Mapping[str, Any], row: int = 0
@@ -142,14 +205,76 @@ class LocalErrors:
         Raises:
             ModelError: A model fails on these values.
         """
-        raise NotImplementedError
+        rows = len(next(iter(feeds_b.values()), ()))
+        of_a: dict[int, tf.Tensor] = {}
+        of_b: dict[int, tf.Tensor] = {}
+        for group, numbers in enumerate(self._b.groups):
+            of_a |= self._a.run(group, feeds_a, of_a, row)
+            of_b |= self._b.run(group, feeds_b, of_b, row)
+            local_a, local_b = self._run_locally(group, feeds_a, feeds_b, of_a, rows, row)
+            for number in numbers:
+                a = to_array(self._a.put_rows(number, of_a[number], rows))
+                b = to_array(self._b.put_rows(number, of_b[number], rows))
+                if number not in local_b:
+                    yield LocalRows(number, a, b)
+                    continue
+                own_a = to_array(self._a.put_rows(number, local_a[number], rows))
+                transpose = self._pairs[number].transpose
+                own_a = own_a if transpose is None else own_a.transpose(transpose)
+                own_b = to_array(self._b.put_rows(number, local_b[number], rows))
+                yield LocalRows(number, a, b, own_a, own_b)
+            # Not held while the next group is computed.
+            del local_a, local_b
+            self._forget(group, of_a, of_b)
+
+    def _run_locally(
+        self,
+        group: int,
+        feeds_a: Mapping[str, Any],
+        feeds_b: Mapping[str, Any],
+        of_a: Mapping[int, tf.Tensor],
+        rows: int,
+        row: int,
+    ) -> tuple[Mapping[int, tf.Tensor], Mapping[int, tf.Tensor]]:
+        """Compute each layer of a group from A's values, on A and on B."""
+
+        def give(number: int) -> tf.Tensor:
+            return self._hand_over(number, of_a[number], rows)
+
+        def give_back(number: int) -> tf.Tensor:
+            dtype = self._dtypes[number]
+            return _round(of_a[number], dtype)
+
+        local_b = self._b.run_locally(group, feeds_b, give, row)
+        if self._serves:
+            return of_a, local_b
+        return self._a.run_locally(group, feeds_a, give_back, row), local_b
+
+    def _hand_over(self, number: int, tensor: tf.Tensor, rows: int) -> tf.Tensor:
+        """Give A's value of a pair as B has it."""
+        value = self._a.put_rows(number, tensor, rows)
+        transpose = self._pairs[number].transpose
+        return self._b.put_back(number, value if transpose is None else _turn(value, transpose))
+
+    def _forget(self, group: int, of_a: dict[int, tf.Tensor], of_b: dict[int, tf.Tensor]) -> None:
+        """Leave what no later group takes."""
+        kept_a: set[int] = set()
+        kept_b: set[int] = set()
+        for later in range(group + 1, len(self._b.groups)):
+            kept_a |= self._a.list_used(later, local=False) | self._b.list_used(later, local=True)
+            if not self._serves:
+                kept_a |= self._a.list_used(later, local=True)
+            kept_b |= self._b.list_used(later, local=False)
+        for values, kept in ((of_a, kept_a), (of_b, kept_b)):
+            for number in values.keys() - kept:
+                del values[number]
 
     def check_closure(
         self, feeds_a: Mapping[str, Any], feeds_b: Mapping[str, Any]
     ) -> Mapping[int, str]:
         """Tell which layers of B don't give equal bits when B is fed with its own values.
 
-        Where A doesn't, either, it is computed from its own values as B is from then on.
+        Where one of A doesn't, A is computed from its own values as B is, from then on.
 
         Args:
             feeds_a: A batch of A's inputs.
@@ -158,8 +283,37 @@ class LocalErrors:
         Returns:
             By the number of each such pair its address in B. Nothing is to be said of these.
         """
-        raise NotImplementedError
+        if self._serves and _find_unequal(self._a, feeds_a):
+            self._serves = False
+        return {number: self._addresses[number] for number in _find_unequal(self._b, feeds_b)}
 
     def restore(self) -> None:
         """Give the variables of both models the values they had at first."""
-        raise NotImplementedError
+        self._a.restore()
+        self._b.restore()
+
+
+def _find_unequal(runs: LayerRuns, feeds: Mapping[str, Any]) -> list[int]:
+    """Give the pairs that have other bits where a side is fed with its own values."""
+    unequal = []
+    values: dict[int, tf.Tensor] = {}
+    for group, numbers in enumerate(runs.groups):
+        values |= runs.run(group, feeds, values, 0)
+        again = runs.run_locally(group, feeds, values.__getitem__, 0)
+        unequal += [n for n, tensor in again.items() if not has_equal_bits(values[n], tensor)]
+        later = range(group + 1, len(runs.groups))
+        kept = {n for g in later for local in (True, False) for n in runs.list_used(g, local=local)}
+        for number in set(numbers) - kept:
+            del values[number]
+    return unequal
+
+
+@eagerly
+def _round(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Round to a dtype; the result has the tensor's own."""
+    return tf.cast(tf.cast(tensor, dtype), tensor.dtype)
+
+
+@eagerly
+def _turn(tensor: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    return tf.transpose(tensor, axes)
