@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # The command's own words, such as a path as it was written (what they led to is compared), how
 # many batches are computed at a time, and what was measured.
 _NOT_COMPARED = ("job", "streams", "audit_ulps", "bfloat16_error")
+# What wrote it: to be continued a dump needs the same, but one that is finished needs nothing.
+_WRITERS = ("format_version", "kprobe_version", "tensorflow_version")
 _SHOWN = 60  # characters of a value
 
 
@@ -60,8 +62,8 @@ def another_run(path: Path, differences: Sequence[str]) -> DumpError:
 def find_differences(path: Path, contents: Contents) -> list[str]:
     """Tell in what a dump differs from one that would be laid out now.
 
-    What it holds isn't compared, but for what all samples share; nor is the number of rows of a
-    finished one, where nobody knew it before.
+    What it holds isn't compared, but for what all samples share. Of a finished one, neither are
+    the versions that wrote it, nor the number of rows, where nobody knew it before.
 
     Args:
         path: The dump, finished or not.
@@ -71,10 +73,11 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
         A line for each difference; none if the rows of both are the same.
     """
     samples, columns = encode(contents.samples), contents.columns
-    any_rows = contents.open_ended and is_complete(path)
+    finished = is_complete(path)
     with open_afresh(path) as file:
         before = {name: plain(value) for name, value in file.attrs.items()}
-        if (version := before["format_version"]) != FORMAT_VERSION:
+        version = before["format_version"]
+        if version > FORMAT_VERSION or (version < FORMAT_VERSION and not finished):
             other = "an earlier" if version < FORMAT_VERSION else "a later"
             return [
                 f"{other} version of kprobe wrote it, in format {version}, and can continue it; "
@@ -83,13 +86,15 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
         now = list_attributes(contents.attrs).items()
         after = {name: plain(stored_attribute(value)) for name, value in now}
         for attributes in (before, after):
-            for name in _NOT_COMPARED:
+            for name in (*_NOT_COMPARED, *(_WRITERS if finished else ())):
                 attributes.pop(name, None)
+            if finished and "keras" in attributes:  # which one, and its version
+                attributes["keras"] = attributes["keras"].partition(" ")[0]
         found = list(_compare("", before, after))
-        rows = len(file["sample_name"])
-        if rows != len(samples) and not any_rows:
-            found.append(f"{rows:,} samples then, {len(samples):,} now")
-        elif file["sample_name"].dtype.itemsize != samples.dtype.itemsize:
+        names = file["sample_name" if version > 1 else "sample"]
+        if len(names) != len(samples) and not (contents.open_ended and finished):
+            found.append(f"{len(names):,} samples then, {len(samples):,} now")
+        elif names.dtype.itemsize != samples.dtype.itemsize:
             found.append("the samples have other names")
         if not found:
             found += [f"{c.name}: {fault}" for c in columns for fault in _compare_column(file, c)]

@@ -195,6 +195,48 @@ def test_rows_of_a_newer_format_are_left_alone(tmp_path: Path) -> None:
     assert partial.stat().st_mtime_ns == before
 
 
+VERSIONS = {"kprobe_version": "1", "tensorflow_version": "2.18", "keras": "keras 3.5"}
+
+
+def ask_again(path: Path, attrs: dict[str, Any]) -> bool:
+    contents = Contents(columns=COLUMNS, samples=NAMES, attrs=attrs)
+    return Writer(OutputSpec(path=path, resume=True), contents).is_done()
+
+
+def test_a_finished_dump_is_done_whichever_version_wrote_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write(path, 0, ROWS)
+    with h5py.File(path, "r+") as file:
+        file.attrs.update(VERSIONS)
+    now = ATTRS | {"kprobe_version": "2", "tensorflow_version": "2.21", "keras": "keras 3.15"}
+    assert ask_again(path, now)
+    with pytest.raises(DumpError, match="keras: keras then, tf_keras now"):
+        ask_again(path, now | {"keras": "tf_keras 2.21"})
+    with h5py.File(path, "r+") as file:  # as format 1 had the names
+        file.attrs["format_version"] = 1
+        del file["sample"]
+        file["sample"] = file["sample_name"][:]
+        del file["sample_name"]
+    assert ask_again(path, now)
+    with pytest.raises(DumpError, match="seed: 1 then, 2 now"):
+        ask_again(path, now | {"seed": 2})
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 3
+    with pytest.raises(DumpError, match="a later version of kprobe wrote it, in format 3"):
+        ask_again(path, now)
+
+
+def test_an_unfinished_dump_is_continued_by_the_version_that_began_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write(path, 0, 100)
+    with h5py.File(f"{path}.partial", "r+") as file:
+        file.attrs.update(VERSIONS)
+    contents = Contents(columns=COLUMNS, samples=NAMES, attrs=ATTRS | VERSIONS | {"keras": "k 4"})
+    writer = Writer(OutputSpec(path=path, resume=True), contents)
+    with pytest.raises(DumpError, match=r"keras: keras 3\.5 then, k 4 now"), writer:
+        pass
+
+
 LAY_OUT = """
 import signal, sys
 from pathlib import Path
