@@ -11,6 +11,7 @@ import click
 
 from kprobe.cli.stdio import own_stdout
 from kprobe.errors import KprobeError
+from kprobe.tables import align
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,14 +49,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: s
         rows: The cells.
         numbers: The titles of those columns that are aligned at the right.
     """
-    table = [header, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    for row in table:
-        cells = [
-            cell.rjust(width) if title in numbers else cell.ljust(width)
-            for cell, width, title in zip(row, widths, header, strict=True)
-        ]
-        print_line("  ".join(cells).rstrip())
+    for line in align(header, rows, numbers):
+        print_line(line)
 
 
 @contextlib.contextmanager

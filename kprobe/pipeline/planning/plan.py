@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kprobe.engines.results import Computation
     from kprobe.inputs.samples import Samples
     from kprobe.pipeline.planning.job import Job
+    from kprobe.session.session import Session
 
 
 # Of a dump that nobody knows the length of: a file of holes at first.
@@ -31,6 +32,7 @@ class Plan(Closing):
 
     Attributes:
         job: What was asked for.
+        session: The model, with its feeds: whatever else is asked of it.
         samples: The rows to run.
         computation: What computes a batch; its results are in the order of those `columns` that
             have rows.
@@ -48,6 +50,7 @@ class Plan(Closing):
     """
 
     job: Job
+    session: Session
     samples: Samples
     computation: Computation
     columns: Sequence[Column]

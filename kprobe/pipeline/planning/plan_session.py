@@ -83,6 +83,7 @@ def plan_session(
     attrs["computed"] = [settled.columns[number].name for number in order]
     return Plan(
         job=job,
+        session=session,
         samples=samples,
         computation=settled.computation,
         columns=columns,
