@@ -89,6 +89,23 @@ class Dump(Closing, Mapping[str, Any]):
         valid: np.ndarray[tuple[int], np.dtype[np.bool_]] = self._read_known("valid", None)
         return valid
 
+    def read_valid(self, start: int = 0, stop: int | None = None) -> Any:
+        """Tell which committed samples could be read, as `describe_samples` does, and nothing else.
+
+        Args:
+            start: The first row.
+            stop: The row behind the last; None for all that are committed.
+
+        Returns:
+            bool of shape (stop - start,); None if all had to be.
+
+        Raises:
+            DumpError: The dump is closed.
+        """
+        self._check_open()
+        rows = slice(*slice(start, stop).indices(self.committed))
+        return self._read_known("valid", rows) if "valid" in self._file else None
+
     def count_left_out(self) -> int | None:
         """Count the committed samples that couldn't be read; None if all had to be."""
         self._check_open()

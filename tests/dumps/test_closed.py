@@ -36,6 +36,7 @@ ASKED = {
     "label": lambda dump: dump.label,
     "sample": lambda dump: dump.sample,
     "left out": lambda dump: dump.count_left_out(),
+    "part of valid": lambda dump: dump.read_valid(0, 1),
 }
 
 

@@ -15,9 +15,11 @@ import numpy as np
 
 from kprobe.analysis.statistics.blocks import BLOCK, count_rows
 from kprobe.dumps.ragged_rows import RaggedRows
+from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from kprobe.analysis.statistics.moments import Array
     from kprobe.dumps.reader import Dump
@@ -63,7 +65,8 @@ class Items:
             The items: of shape (end - begin, channels), or (end - begin, *row) of whole rows.
 
         Raises:
-            OSError: The file can't be read.
+            DumpError: The file ends before them.
+        OSError: The disk can't be read.
         """
         raise NotImplementedError
 
@@ -72,7 +75,8 @@ class PlacedItems(Items):
     """Items whose values lie behind each other in the file.
 
     Args:
-        file: Descriptor of the file.
+        path: The name of the file.
+        file: Its descriptor.
         start: The byte at which they begin.
         about: As for `Items`.
         has_rows: As for `Items`.
@@ -83,6 +87,7 @@ class PlacedItems(Items):
 
     def __init__(
         self,
+        path: Path,
         file: int,
         start: int,
         about: dict[str, Any],
@@ -92,7 +97,7 @@ class PlacedItems(Items):
         offsets: Array | None = None,
     ) -> None:
         self.about, self.has_rows, self.whole_rows = about, has_rows, whole_rows
-        self._file, self._start, self._offsets = file, start, offsets
+        self._path, self._file, self._start, self._offsets = path, file, start, offsets
         shape, axis, dtype = about["shape"], about["channel_axis"], about["dtype"]
         channels = 1 if axis is None else shape[axis]
         self._item = shape if whole_rows else (channels,)
@@ -125,7 +130,11 @@ class PlacedItems(Items):
         while done < content.nbytes:
             size = os.preadv(self._file, [content[done:]], place + done)
             if not size:
-                raise OSError(f"expected {content.nbytes} bytes at {place}, received {done}")
+                raise DumpError(
+                    f"{self._path}: expected {content.nbytes:,} bytes at {place:,}, "
+                    f"received {done:,}",
+                    hint="the file was cut after it was opened",
+                )
             done += size
         return np.frombuffer(content, self.about["dtype"]).reshape(-1, *self._item)
 
@@ -167,7 +176,7 @@ def open_items(dump: Dump, address: str, by_sample: bool) -> Items:
     """
     column = dump[address]
     if isinstance(column, RaggedRows):
-        return _open_ragged(column, dump.committed, by_sample)
+        return _open_ragged(dump, column, by_sample)
     has_rows = column.attrs.get("layout") != "weight"
     names = [dimension.label for dimension in column.dims]
     shape = column.shape[1:] if has_rows else column.shape
@@ -176,11 +185,11 @@ def open_items(dump: Dump, address: str, by_sample: bool) -> Items:
     if place is None or not prod(shape):
         return StoredRows(column, about, has_rows, prod(shape) * column.dtype.itemsize)
     whole = by_sample or about["channel_axis"] not in (None, len(shape) - 1)
-    return PlacedItems(*place, about, has_rows=has_rows, whole_rows=whole)
+    return PlacedItems(dump.path, *place, about, has_rows=has_rows, whole_rows=whole)
 
 
-def _open_ragged(column: RaggedRows, rows: int, by_sample: bool) -> Items:
-    values, rank = column.values, column.shapes.shape[1]
+def _open_ragged(dump: Dump, column: RaggedRows, by_sample: bool) -> Items:
+    values, rank, rows = column.values, column.shapes.shape[1], dump.committed
     # The values are flat where rows differ in more than their first axis.
     shape = (-1, *values.shape[1:]) if values.ndim == rank else (-1,) * rank
     names = [str(name) for name in column.attrs.get("axes", ())]
@@ -191,7 +200,7 @@ def _open_ragged(column: RaggedRows, rows: int, by_sample: bool) -> Items:
     if place is None or by_sample or not last or not prod(values.shape[1:]):
         average = int(offsets[-1]) * prod(values.shape[1:]) * values.dtype.itemsize // max(1, rows)
         return StoredRows(column, about, True, average)
-    return PlacedItems(*place, about, has_rows=True, whole_rows=False, offsets=offsets)
+    return PlacedItems(dump.path, *place, about, has_rows=True, whole_rows=False, offsets=offsets)
 
 
 def describe_rows(

@@ -91,12 +91,12 @@ def read_statistics(
         By address.
 
     Raises:
-        DumpError: There is no such column, or the dump is closed.
-        OSError: The file can't be read.
+        DumpError: There is no such column, the dump is closed, or its file was cut meanwhile.
+        OSError: The disk can't be read.
     """
     start, stop = rows or (0, dump.committed)
     start, stop, _ = slice(start, stop).indices(dump.committed)
-    valid = dump.describe_samples(start, stop).get("valid")
+    valid = dump.read_valid(start, stop)
     runs = [(start, stop)] if valid is None else _find_runs(valid, start)
 
     def begin(items: Items) -> Statistics:

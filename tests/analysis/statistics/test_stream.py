@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 
 import h5py
@@ -227,6 +228,17 @@ def test_a_dump_without_rows(tmp_path):
     lay_out(tmp_path / "a.h5", Contents(columns=[make_column("image", (7, 5, 16))], samples=[]))
     with open_dump(tmp_path / "a.h5") as dump:
         assert read_statistics(dump, ["image"])["image"].summarize().count == 0
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_told(tmp_path, data):
+    contents = Contents(columns=[make_column("a", SHAPES["wide"])], samples=["s"] * ROWS)
+    with Writer(OutputSpec(path=tmp_path / "a.h5"), contents) as writer:
+        writer.write(0, {"a": data["wide"]})
+        writer.finish()
+    with open_dump(tmp_path / "a.h5") as dump:
+        os.truncate(tmp_path / "a.h5", 10_000_000)
+        with pytest.raises(DumpError, match=r"a\.h5: expected .* bytes at .*, received"):
+            read_statistics(dump, ["a"])
 
 
 def test_progress_tells_the_bytes_gone_through(path, data):
