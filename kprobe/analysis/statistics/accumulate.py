@@ -261,7 +261,7 @@ class Statistics:
         Args:
             address: What it was asked for by.
         """
-        whole = describe(self._moments.collapse())
+        whole = describe(self._moments.fold(1))
         dead = None if self.channel_axis is None else find_dead(self._moments)
         full = self.detail == "full"
         return TensorSummary(

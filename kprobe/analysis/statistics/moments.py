@@ -11,6 +11,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # The rows of `floats` and of `counts`, in this order, also where they are stored.
 MEAN, M2, L1, LEAST, LARGEST = range(5)
 FINITE, ZEROS, NAN, INFINITE = range(4)
+_WIDE = 128  # channels
 
 
 class Moments:
@@ -50,23 +51,24 @@ class Moments:
         np.maximum(self.floats[LARGEST], other.floats[LARGEST], out=self.floats[LARGEST])
         self.counts += other.counts
 
-    def collapse(self) -> Moments:
-        """Give those of all channels together, as of one."""
-        whole = Moments(1)
-        whole.counts[:, 0] = self.counts.sum(1)
-        n, total = self.counts[FINITE], whole.counts[FINITE, 0]
-        if not total:
-            return whole
+    def fold(self, channels: int) -> Moments:
+        """Give those of fewer channels, of which each stands for all that come `channels` apart."""
+        floats, counts = self.floats.reshape(5, -1, channels), self.counts.reshape(4, -1, channels)
+        whole = Moments(channels)
+        whole.counts[:] = counts.sum(1)
+        n, total = counts[FINITE], np.maximum(whole.counts[FINITE], 1)
         with np.errstate(over="ignore", invalid="ignore"):
-            # From the mean of a channel, so that means that are alike lose nothing.
-            first = self.floats[MEAN, np.argmax(n > 0)]
-            mean = first + (n * (self.floats[MEAN] - first)).sum(where=n > 0) / total
-            apart = np.where(n > 0, self.floats[MEAN] - mean, 0)
-            whole.floats[MEAN, 0] = mean
-            whole.floats[M2, 0] = self.floats[M2].sum() + (n * apart * apart).sum()
-            whole.floats[L1, 0] = self.floats[L1].sum()
-        whole.floats[LEAST, 0] = self.floats[LEAST].min()
-        whole.floats[LARGEST, 0] = self.floats[LARGEST].max()
+            # From one of the means, so that means that are alike lose nothing.
+            some = np.argmax(n > 0, 0)
+            first = np.take_along_axis(floats[MEAN], some[None], 0)[0]
+            apart = np.where(n > 0, floats[MEAN] - first, 0)
+            shift = (n * apart).sum(0) / total
+            apart = np.where(n > 0, apart - shift, 0)
+            whole.floats[MEAN] = first + shift
+            whole.floats[M2] = floats[M2].sum(0) + (n * apart * apart).sum(0)
+            whole.floats[L1] = floats[L1].sum(0)
+        whole.floats[LEAST] = floats[LEAST].min(0)
+        whole.floats[LARGEST] = floats[LARGEST].max(0)
         return whole
 
 
@@ -76,13 +78,49 @@ def reduce_block(values: Array) -> Moments:
     Args:
         values: float32 or float64 of shape (any, channels).
     """
-    moments = Moments(values.shape[1])
+    rows, channels = values.shape
+    if channels < _WIDE <= rows:
+        # numpy is slow where the last axis is short.
+        times = _WIDE // channels
+        whole = rows - rows % times
+        wide = _reduce(values[:whole].reshape(-1, times * channels))
+        moments = wide.fold(channels)
+        if whole < rows:
+            moments.merge(_reduce(values[whole:]))
+        return moments
+    return _reduce(values)
+
+
+def _reduce(values: Array) -> Moments:
     finite = np.isfinite(values)
+    if not finite.all():
+        return _reduce_some(values, finite)
+    moments = Moments(values.shape[1])
+    if not len(values):
+        return moments
+    first = values[0].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = values - first
+        shift = apart.mean(0)
+        apart -= shift
+        moments.floats[MEAN] = first + shift
+        moments.floats[M2] = np.einsum("ij,ij->j", apart, apart)
+        moments.floats[L1] = np.abs(values).sum(0, dtype=np.float64)
+    moments.floats[LEAST] = values.min(0)
+    moments.floats[LARGEST] = values.max(0)
+    moments.counts[FINITE] = len(values)
+    moments.counts[ZEROS] = len(values) - np.count_nonzero(values, 0)
+    return moments
+
+
+def _reduce_some(values: Array, finite: Array) -> Moments:
+    """Give the moments of a block in which not all values are finite."""
+    moments = Moments(values.shape[1])
     n = finite.sum(0)
     some = n > 0
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.where(finite, values, 0).astype(np.float64)
-        first = numbers[np.argmax(finite, 0), np.arange(len(n))] if len(values) else 0
+        first = numbers[np.argmax(finite, 0), np.arange(len(n))]
         apart = np.where(finite, numbers - first, 0)
         shift = apart.sum(0) / np.maximum(n, 1)
         moments.floats[MEAN] = first + shift

@@ -10,21 +10,21 @@ from kprobe.analysis.statistics.blocks import Extremes, Scanner, reduce_rows
 from kprobe.analysis.statistics.moments import Moments
 from kprobe.analysis.statistics.sketch import Sketch
 
-# A million values come to less than the kernels are worth, 16 million are more.
+# A block of 32 MB, and then more of them than the kernels are worth.
 IMPORTS = """
 import sys
 import numpy as np
 from kprobe.analysis.statistics.accumulate import Statistics
 import kprobe.analysis.statistics.stream
 statistics = Statistics((1000,), np.float32, detail="moments")
-values = np.ones((1000, 1000), np.float32)
+values = np.ones((8000, 1000), np.float32)
 statistics.add(values, 0)
 assert "numba" not in sys.modules
-for first in range(1000, 17_000, 1000):
+for first in range(8000, 80_000, 8000):
     statistics.add(values, first)
 assert "numba" in sys.modules
 assert not {"tensorflow", "keras", "tf_keras", "click"} & {*sys.modules}
-assert statistics.summarize().l1 == 17_000_000
+assert statistics.summarize().l1 == 80_000_000
 """
 
 

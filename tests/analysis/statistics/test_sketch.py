@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kprobe.analysis.statistics.sketch import RELATIVE_ERROR, Sketch, find_keys
+from kprobe.analysis.statistics.sketch import RELATIVE_ERROR, Sketch, count_keys, find_keys
 
 PLACES = tuple(np.linspace(0, 1, 1001))
 
 
 def make_sketch(values):
     sketch = Sketch()
-    sketch.add_counts(*np.unique(find_keys(values), return_counts=True))
+    sketch.add_counts(*count_keys(find_keys(values)))
     return sketch
 
 
