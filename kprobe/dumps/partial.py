@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kprobe.dumps.create import FORMAT
@@ -20,12 +21,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file that is written beside its place, and continued.
+
+    Attributes:
+        format: The attribute `format` of such a file.
+        name: What it is called in messages.
+    """
+
+    format: str
+    name: str
+
+
+DUMP = FileKind(FORMAT, "a dump of kprobe")
+
+
 def partial_path(path: Path) -> Path:
     """Return the name of a dump that isn't complete."""
     return path.parent / f"{path.name}.partial"
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool, resume: bool = False) -> None:
+def check_output(
+    path: str | os.PathLike[str], *, overwrite: bool, resume: bool = False, kind: FileKind = DUMP
+) -> None:
     """Check that a dump can have this name, before there is anything to write.
 
     Raises:
@@ -35,14 +54,15 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool, resume: bool 
     path = read_output(path)
     partial = partial_path(path)
     # One that is finished may be the very one that is to be resumed.
-    refuse_existing(path, overwrite=overwrite or (resume and _look_at(partial) is None))
+    kept = resume and _look_at(partial) is None
+    refuse_existing(path, overwrite=overwrite or kept, kind=kind)
     directory = _look_at(path.parent)
     if directory is None or not stat.S_ISDIR(directory.st_mode):
         raise DumpError(f"{path}: there is no directory {path.parent}", hint="make it first")
     refuse_special(partial)
     if partial.is_file():
         refuse_locked(partial)
-        refuse_kept(partial, overwrite=overwrite or resume)
+        refuse_kept(partial, overwrite=overwrite or resume, kind=kind)
 
 
 def explain(error: OSError, path: Path) -> DumpError:
@@ -71,36 +91,36 @@ def explained(path: Path) -> Iterator[None]:
         raise explain(error, path) from error
 
 
-def is_dump(path: Path) -> bool:
-    """Tell whether a regular file is a dump, finished or not, and can be read.
+def is_dump(path: Path, kind: FileKind = DUMP) -> bool:
+    """Tell whether a regular file is a dump, or of another kind, finished or not, and can be read.
 
     Raises:
         OpenForWritingError: That can't be told, since it is open for writing elsewhere.
     """
     try:
         with open_afresh(path) as file:
-            kind = file.attrs.get("format")
-            return isinstance(kind, str) and kind == FORMAT
+            found = file.attrs.get("format")
+            return isinstance(found, str) and found == kind.format
     except OpenForWritingError:
         raise
     except Exception:  # HDF5 reports damage in many types
         return False
 
 
-def is_complete(path: Path) -> bool:
-    """Tell whether a file is a finished dump.
+def is_complete(path: Path, kind: FileKind = DUMP) -> bool:
+    """Tell whether a file is a finished dump, or one of another kind.
 
     Raises:
         OpenForWritingError: That can't be told, since it is open for writing elsewhere.
     """
-    if not is_dump(path):
+    if not is_dump(path, kind):
         return False
     with open_afresh(path) as file:
         return bool(file["complete"][()])
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuse whatever has this name, except for a dump that may be overwritten."""
+def refuse_existing(path: Path, *, overwrite: bool, kind: FileKind = DUMP) -> None:
+    """Refuse whatever has this name, except for a file of the kind that may be overwritten."""
     status = _look_at(path)
     if status is None:
         return
@@ -109,9 +129,9 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
             f"{path}: expected the name of a file, received a directory", hint="name a file in it"
         )
     # Only a regular file is opened: opening a pipe would wait for its other end.
-    if not stat.S_ISREG(status.st_mode) or not is_dump(path):
+    if not stat.S_ISREG(status.st_mode) or not is_dump(path, kind):
         raise DumpError(
-            f"{path}: exists and is not a dump of kprobe, and is not replaced",
+            f"{path}: exists and is not {kind.name}, and is not replaced",
             hint="choose another output",
         )
     if not overwrite:
@@ -120,16 +140,16 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def refuse_kept(partial: Path, *, overwrite: bool) -> None:
-    """Refuse a partial file that isn't a dump, or whose rows would be lost; none is fine."""
+def refuse_kept(partial: Path, *, overwrite: bool, kind: FileKind = DUMP) -> None:
+    """Refuse a partial file that isn't of the kind, or whose rows would be lost; none is fine."""
     # Without its lock it may be published meanwhile.
     with contextlib.suppress(FileNotFoundError):
         if not partial.stat().st_size:
             return
-        if not is_dump(partial):
+        if not is_dump(partial, kind):
             partial.stat()
             raise DumpError(
-                f"{partial}: exists and is not a dump of kprobe, and is not replaced",
+                f"{partial}: exists and is not {kind.name}, and is not replaced",
                 hint="remove it, or choose another output",
             )
         if overwrite:

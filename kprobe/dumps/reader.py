@@ -312,8 +312,10 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
 
 
 def _check_format(path: Path, attrs: Any) -> None:
-    if attrs.get("format") != FORMAT:
-        raise DumpError(f"{path}: expected a dump, received an HDF5 file of another tool")
+    if (found := attrs.get("format")) != FORMAT:
+        own = isinstance(found, str) and found.startswith("kprobe ")
+        received = f"a file of {found}" if own else "an HDF5 file of another tool"
+        raise DumpError(f"{path}: expected a dump, received {received}")
     version = int(attrs["format_version"])
     if version > FORMAT_VERSION:
         raise DumpError(

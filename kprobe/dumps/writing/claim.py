@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.dumps.files.lock import LockedFile, lock
 from kprobe.dumps.partial import (
+    DUMP,
     check_output,
     explained,
     partial_path,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kprobe.dumps.output import OutputSpec
+    from kprobe.dumps.partial import FileKind
 
 
 class Claim:
@@ -33,11 +35,13 @@ class Claim:
 
     Attributes:
         output: What is asked of the dump's file.
+        kind: The kind of file.
         partial: The place of the dump until it is complete.
     """
 
-    def __init__(self, output: OutputSpec, locked: LockedFile) -> None:
+    def __init__(self, output: OutputSpec, locked: LockedFile, kind: FileKind) -> None:
         self.output = output
+        self.kind = kind
         self.partial = partial_path(output.path)
         self._locked = locked
         self._locks = ExitStack()
@@ -97,7 +101,7 @@ class Claim:
                 was taken away, or the system refuses.
         """
         path = self.output.path
-        refuse_existing(path, overwrite=self.output.overwrite)
+        refuse_existing(path, overwrite=self.output.overwrite, kind=self.kind)
         with explained(path):
             self._locked.rename(path)
             directory = os.open(path.parent, os.O_RDONLY)
@@ -115,42 +119,46 @@ class Claim:
         self._locks.close()
 
 
-def claim(output: OutputSpec) -> Claim:
+def claim(output: OutputSpec, kind: FileKind = DUMP) -> Claim:
     """Claim the place of a dump: the partial file of an earlier run, or a new one to lay out.
+
+    Args:
+        output: What is asked of its file.
+        kind: The kind of file, where it is another one.
 
     Raises:
         DumpError: The dump exists already, its place can't be written to, another process
             writes there, or the partial file is something else than a dump, or one whose rows
             mustn't be lost.
     """
-    check_output(output.path, overwrite=output.overwrite, resume=output.resume)
+    check_output(output.path, overwrite=output.overwrite, resume=output.resume, kind=kind)
     partial = partial_path(output.path)
     refuse_special(_gate(partial))
     with explained(partial):
         new = lock(_gate(partial), create=True)
         assert new is not None  # noqa: S101 - it was made
         try:
-            earlier = _take_earlier(output, partial)
+            earlier = _take_earlier(output, partial, kind)
             if earlier is None:
-                return Claim(output, new)
+                return Claim(output, new, kind)
         except BaseException:
             new.remove()
             new.close()
             raise
         new.remove()
         new.close()
-        return Claim(output, earlier)
+        return Claim(output, earlier, kind)
 
 
-def _take_earlier(output: OutputSpec, partial: Path) -> LockedFile | None:
+def _take_earlier(output: OutputSpec, partial: Path, kind: FileKind) -> LockedFile | None:
     """Lock the partial file of an earlier run that is to be resumed; remove any other."""
     earlier = lock(partial)
     if earlier is None:
         # Another process may have finished it since.
-        refuse_existing(output.path, overwrite=output.overwrite)
+        refuse_existing(output.path, overwrite=output.overwrite, kind=kind)
         return None
     try:
-        refuse_kept(partial, overwrite=output.overwrite or output.resume)
+        refuse_kept(partial, overwrite=output.overwrite or output.resume, kind=kind)
         if output.resume and os.fstat(earlier.file).st_size:
             return earlier
         earlier.remove()
@@ -170,7 +178,7 @@ def claim_earlier(output: OutputSpec) -> Claim | None:
     partial = partial_path(output.path)
     with explained(partial):
         earlier = lock(partial)
-    return None if earlier is None else Claim(output, earlier)
+    return None if earlier is None else Claim(output, earlier, DUMP)
 
 
 def _gate(partial: Path) -> Path:

@@ -16,9 +16,10 @@ from kprobe.errors import DumpError, Hint, Setting
 from kprobe.hdf5 import OpenForWritingError, open_afresh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from kprobe.dumps.attributes import Attribute
     from kprobe.dumps.contents import Column, Contents
 
 # The command's own words, such as a path as it was written (what they led to is compared), how
@@ -83,14 +84,7 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
                 f"{other} version of kprobe wrote it, in format {version}, and can continue it; "
                 f"this one writes format {FORMAT_VERSION}"
             ]
-        now = list_attributes(contents.attrs).items()
-        after = {name: plain(stored_attribute(value)) for name, value in now}
-        for attributes in (before, after):
-            for name in (*_NOT_COMPARED, *(_WRITERS if finished else ())):
-                attributes.pop(name, None)
-            if finished and "keras" in attributes:  # which one, and its version
-                attributes["keras"] = attributes["keras"].partition(" ")[0]
-        found = list(_compare("", before, after))
+        found = compare_attributes(before, list_attributes(contents.attrs), finished=finished)
         names = file["sample_name" if version > 1 else "sample"]
         if len(names) != len(samples) and not (contents.open_ended and finished):
             found.append(f"{len(names):,} samples then, {len(samples):,} now")
@@ -102,6 +96,27 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
             known = {column.name for column in columns}
             found += [f"{n}: there then, not now" for n in _list_columns(file) if n not in known]
     return found
+
+
+def compare_attributes(
+    before: Mapping[str, Any], now: Mapping[str, Attribute], *, finished: bool = False
+) -> list[str]:
+    """Tell in what that is said of two files these differ, a line each.
+
+    Args:
+        before: What is said of a file, as it was read.
+        now: What would be said of another one.
+        finished: Whether the file is finished: the versions that wrote it don't matter then.
+    """
+    after = {name: plain(stored_attribute(value)) for name, value in now.items()}
+    compared = []
+    for attributes in (dict(before), after):
+        for name in (*_NOT_COMPARED, *(_WRITERS if finished else ())):
+            attributes.pop(name, None)
+        if finished and "keras" in attributes:  # which one, and its version
+            attributes["keras"] = attributes["keras"].partition(" ")[0]
+        compared.append(attributes)
+    return list(_compare("", *compared))
 
 
 def _list_columns(file: Any) -> list[str]:

@@ -81,21 +81,18 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     try:
         with sink:
             resumed = sink.committed
-            if resumed and (fault := plan.find_obstacle()):
-                raise DumpError(
-                    f"{sink.writer.partial}: can't be continued: {fault}",
-                    hint=Hint("start anew with ", Setting("overwrite", True)),
-                )
+            if resumed:
+                check_continued(plan, sink.writer.partial)
             # Around all threads: what shapes consist of is a setting of the process.
             stop_after, running = sink.writer.output.stop_after, True
             waits = eagerly(run_range)(plan, sink, resumed, plan.rows, progress, stop_after)
             finishing = time.perf_counter()
             sink.finish()
     except (KeyboardInterrupt, StoppedError) as stopped:
-        raise _explain_stop(plan, sink, stopped) from None
+        raise explain_stop(plan, sink.writer.partial, sink.committed, stopped) from None
     except KprobeError as error:
         if running and sink.committed:
-            _add_what_is_kept(plan, sink, error)
+            add_what_is_kept(plan, sink.writer.partial, sink.committed, error)
         raise
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
@@ -143,9 +140,28 @@ def _sum_up(
     )
 
 
-def _explain_stop(plan: Plan, sink: DumpSink, stopped: BaseException) -> StoppedError:
-    """Say what there is of a dump that was stopped, and how to continue it."""
-    partial = sink.writer.partial
+def check_continued(plan: Plan, partial: Path) -> None:
+    """Check that the rows behind those of an earlier run can be run by themselves.
+
+    Raises:
+        DumpError: They can't.
+    """
+    if fault := plan.find_obstacle():
+        raise DumpError(
+            f"{partial}: can't be continued: {fault}",
+            hint=Hint("start anew with ", Setting("overwrite", True)),
+        )
+
+
+def explain_stop(plan: Plan, partial: Path, committed: int, stopped: BaseException) -> StoppedError:
+    """Say what there is of a run that was stopped, and how to continue it.
+
+    Args:
+        plan: Its plan.
+        partial: The file that keeps what there is.
+        committed: How many samples it has.
+        stopped: What stopped the run.
+    """
     reason, remedy = "stopped", None
     if isinstance(stopped, StoppedError):
         reason, remedy = stopped.faults[0], stopped.remedy
@@ -158,13 +174,20 @@ def _explain_stop(plan: Plan, sink: DumpSink, stopped: BaseException) -> Stopped
     else:
         again = Hint("continue with the same command and ", Setting("resume", True))
         hint = join_hints([*([remedy] if remedy else []), again], ", and ")
-    return StoppedError(f"{reason}: {sink.committed:,}{of} samples are in {partial}", hint=hint)
+    return StoppedError(f"{reason}: {committed:,}{of} samples are in {partial}", hint=hint)
 
 
-def _add_what_is_kept(plan: Plan, sink: DumpSink, error: KprobeError) -> None:
-    """Let an error that ended a run say what there is of the dump, too."""
+def add_what_is_kept(plan: Plan, partial: Path, committed: int, error: KprobeError) -> None:
+    """Let an error that ended a run say what there is of it, too.
+
+    Args:
+        plan: Its plan.
+        partial: The file that keeps what there is.
+        committed: How many samples it has.
+        error: What it says this in.
+    """
     of = "" if plan.samples.rows is None else f" of {plan.rows:,}"
-    kept: list[str | Setting] = [f"{sink.committed:,}{of} samples are in {sink.writer.partial}"]
+    kept: list[str | Setting] = [f"{committed:,}{of} samples are in {partial}"]
     if plan.find_obstacle() is None:
         kept += [", which continues with ", Setting("resume", True)]
     error.remedy = join_hints([*([error.remedy] if error.remedy else []), Hint(*kept)])

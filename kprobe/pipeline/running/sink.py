@@ -170,7 +170,7 @@ def make_columns(plan: Plan, batch: Computed) -> dict[str, Any]:
         AddressError: A result has another shape than the first samples'.
     """
     pairs = zip(plan.fetched, batch.results, strict=True)
-    columns = {column.name: _take_rows(column, result, batch) for column, result in pairs}
+    columns = {column.name: take_rows(column, result, batch) for column, result in pairs}
     if plan.job.samples.on_error == "skip":
         rows = range(batch.first, batch.first + batch.rows)
         columns[VALID.name] = np.array([row not in batch.faults for row in rows], VALID.dtype)
@@ -184,8 +184,13 @@ def _fit_text(text: str) -> bytes:
     return text.encode()[: REASON.dtype.itemsize].decode(errors="ignore").encode()
 
 
-def _take_rows(column: Column, result: Any, batch: Computed) -> Any:
-    """Give what is written of a result: an array, or for a ragged column one for each row.
+def take_rows(column: Column, result: Any, batch: Computed) -> Any:
+    """Give the rows of a result: an array, or for a ragged column a list of one for each row.
+
+    Args:
+        column: Where they would be stored.
+        result: What was computed for it.
+        batch: What else was.
 
     Raises:
         AddressError: It has another shape than the first samples'.
