@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kprobe.api import dump as dump
     from kprobe.api import function as function
     from kprobe.api import load_model as load_model
+    from kprobe.api import stats as stats
     from kprobe.dumps.reader import Dump as Dump
     from kprobe.dumps.reader import open_dump as open_dump
     from kprobe.errors import KprobeError as KprobeError
@@ -41,6 +42,7 @@ _HOMES = {
     "function": "kprobe.api",
     "load_model": "kprobe.api",
     "open_dump": "kprobe.dumps.reader",
+    "stats": "kprobe.api",
 }
 __all__ = [
     "Dump",
@@ -52,6 +54,7 @@ __all__ = [
     "function",
     "load_model",
     "open_dump",
+    "stats",
 ]
 
 

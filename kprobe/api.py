@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kprobe.dumps.output import OutputSpec
 from kprobe.engines.compute import Compute
@@ -14,6 +14,7 @@ from kprobe.keywords import (
     FunctionSettings,
     ModelSettings,
     RunSettings,
+    StatisticsSettings,
     spelling_out,
 )
 from kprobe.models.spec import ModelSpec
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from kprobe.pipeline.function import Function
     from kprobe.pipeline.running.run import Receipt
+    from kprobe.pipeline.statistics.report import Report
 
 
 @spelling_out(ModelSettings, ModelSpec)
@@ -217,3 +219,43 @@ def activations(
 
     with plan_job(make_job(**settings, model=model, layers=layers, inputs=inputs)) as ready:
         return collect(ready)
+
+
+@spelling_out(StatisticsSettings, ModelSpec, Selection, SampleSpec, Compute, OutputSpec)
+def stats(
+    source: str | os.PathLike[str] | Any,
+    layers: Any = None,
+    *,
+    inputs: Any = (),
+    by: Literal["tensor", "channel", "sample"] = "tensor",
+    output: str | os.PathLike[str] | None = None,
+    **settings: Unpack[StatisticsSettings],
+) -> Report:
+    """Tell what the values of tensors are: means, extremes, quantiles, zeros, NaN, histograms.
+
+    Of a dump, or of statistics that were kept, the file is read, without TensorFlow. Of a model the
+    layers are computed, and their values are stored nowhere.
+
+    Args:
+        source: A dump, or statistics that were kept; or a model, as `dump` takes it.
+        layers: Of a file the addresses, where `*` and `?` may stand; of a model, as for `dump`.
+            None for all.
+        inputs: Of a model, as for `dump`.
+        by: "sample" to tell of each sample by itself, too; of channels it always does.
+        output: The file to keep the statistics in; None for none. Of a model, it has what is known
+            until then every 10 s.
+        **settings: Of a model as for `dump`, but for `fail_on` and what only a dump has. overwrite,
+            resume, stop_after (in seconds): as `kprobe.dumps.output.OutputSpec` has them.
+
+    Returns:
+        Records: its `tensors`, `by_channel` and `by_sample`, which `to_pandas()` gives as tables.
+
+    Raises:
+        KprobeError: Whatever is wrong with the file, the model, the addresses or the inputs.
+        StoppedError: By Ctrl-C, or at the time limit.
+        TypeError: There is no such setting.
+    """
+    from kprobe.pipeline.statistics.gather import gather
+    from kprobe.pipeline.statistics.report import make_report
+
+    return make_report(gather(source, layers, inputs, by, output, settings))

@@ -47,7 +47,7 @@ class FunctionSettings(ModelSettings, total=False):
     device: str | None
 
 
-class RunSettings(ModelSettings, total=False):
+class SampleSettings(ModelSettings, total=False):
     """Which samples are run, and how: see `SampleSpec`, `Selection` and `Compute`."""
 
     feeds: str | Sequence[str] | Mapping[str, Any]
@@ -70,6 +70,19 @@ class RunSettings(ModelSettings, total=False):
     threads: int | None
     device: str | None
     audit: bool
+
+
+class StatisticsSettings(SampleSettings, total=False):
+    """What becomes of statistics that are kept: see `kprobe.dumps.output.OutputSpec`."""
+
+    overwrite: bool
+    resume: bool
+    stop_after: float | None
+
+
+class RunSettings(SampleSettings, total=False):
+    """When a run fails, too: see `Compute`."""
+
     fail_on: Literal["nan"] | None
 
 

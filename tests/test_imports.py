@@ -51,6 +51,7 @@ LIGHT = {
     "help": command("--help"),
     "help of dump": command("dump", "--help"),
     "help of bench": command("bench", "--help"),
+    "help of stats": command("stats", "--help"),
     "a fault in --config": command("dump", "--config", __file__),
     "ls": command("ls", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),
@@ -106,6 +107,11 @@ def test_reading_a_dump_imports_no_tensorflow(tmp_path, find_imports):
     for statement in (
         f"import kprobe; kprobe.open_dump({str(path)!r})['a'][0]",
         command("show", str(path)),
+        command(
+            "stats", str(path), "-o", str(tmp_path / "kept.h5"), "--tensorboard", str(tmp_path)
+        ),
+        command("stats", str(tmp_path / "kept.h5"), "a", "--json"),
+        f"import kprobe; kprobe.stats({str(path)!r}).to_json()",
     ):
         imports = find_imports(statement)
         assert "h5py" in imports

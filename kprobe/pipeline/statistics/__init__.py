@@ -1,0 +1,1 @@
+"""Statistics of a dump or of a running model: gathered, kept in a file, told."""

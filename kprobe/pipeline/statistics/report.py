@@ -1,0 +1,222 @@
+"""What statistics tell: plain records of tensors, of their channels, and of samples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from kprobe.errors import DumpError, Hint, KprobeError, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas
+
+    from kprobe.analysis.statistics.summary import ChannelSummary, SampleSummary, TensorSummary
+    from kprobe.pipeline.statistics.conditions import Failure
+    from kprobe.pipeline.statistics.gathered import Gathered
+
+By = Literal["tensor", "channel", "sample"]
+BY: tuple[By, ...] = ("tensor", "channel", "sample")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NonFinite:
+    """Where NaN or infinity begins: the first tensor in the order of computing that has any.
+
+    Attributes:
+        kind: "NaN" or "infinity".
+        address: The tensor.
+        row: Its first sample with any; None of a weight.
+        sample: The name of this sample; None of a weight.
+    """
+
+    kind: str
+    address: str
+    row: int | None
+    sample: str | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """What the values of tensors tell.
+
+    Attributes:
+        source: What the tensors are of: the name of a dump, or of a model.
+        samples: How many samples were gone through.
+        total: How many there are; None where nobody knows.
+        complete: Whether all samples were gone through.
+        left_out: How many of those gone through couldn't be read, and don't count.
+        uncounted: What has no statistics, such as text, each with the reason.
+        first_nan: Where NaN begins, or None.
+        first_inf: Where infinity begins, or None.
+        tensors: What is known of each tensor, in the order in which the model computes them as far
+            as that is known; weights come last.
+        by_channel: By address what is known of each channel; of all values as of one, where there
+            is no axis of channels.
+        by_sample: By address what is known of each sample; empty where that wasn't gathered, and
+            weights aren't there.
+        names: By row the names of samples: of all of `by_sample`, and of the first with NaN or
+            infinity.
+    """
+
+    source: str
+    samples: int
+    total: int | None
+    complete: bool
+    left_out: int
+    uncounted: Sequence[str]
+    first_nan: NonFinite | None
+    first_inf: NonFinite | None
+    tensors: Sequence[TensorSummary]
+    by_channel: Mapping[str, Sequence[ChannelSummary]] = field(repr=False)
+    by_sample: Mapping[str, Sequence[SampleSummary]] = field(repr=False)
+    names: Mapping[int, str] = field(repr=False)
+
+    def find_failures(self, conditions: str) -> list[Failure]:
+        """Find the tensors that meet any of some conditions.
+
+        Args:
+            conditions: Such as "nan,dead>0.5,max>100", with commas.
+
+        Raises:
+            KprobeError: There is no such condition.
+        """
+        from kprobe.pipeline.statistics.conditions import find_failures, parse_conditions
+
+        return find_failures(parse_conditions(conditions), self.tensors)
+
+    def list_records(self, by: By = "tensor") -> list[dict[str, Any]]:
+        """Give plain numbers and texts, a flat record for each tensor, channel or sample.
+
+        Args:
+            by: What a record is of.
+
+        Raises:
+            KprobeError: Samples weren't told of one by one when it was gathered.
+        """
+        if by == "channel":
+            pairs = self.by_channel.items()
+            return [{"address": a, **_flatten(each)} for a, told in pairs for each in told]
+        if by == "sample":
+            if not self.by_sample and self.samples:
+                raise _not_by_sample(self.source)
+            return [
+                {"address": address, "sample": self.names[each.row], **_flatten(each)}
+                for address, told in self.by_sample.items()
+                for each in told
+            ]
+        return [_flatten(tensor) for tensor in self.tensors]
+
+    def to_json(self, by: By = "tensor") -> dict[str, Any]:
+        """Give all that is told as what JSON can hold.
+
+        Args:
+            by: With "channel" or "sample" each tensor has a list of these, too.
+
+        Raises:
+            KprobeError: Samples weren't told of one by one when it was gathered.
+        """
+        tensors = [{"address": tensor.address, **asdict(tensor)} for tensor in self.tensors]
+        if by != "tensor":
+            parts: dict[str, list[dict[str, Any]]] = {each["address"]: [] for each in tensors}
+            for record in self.list_records(by):
+                parts[record.pop("address")].append(record)
+            for each in tensors:
+                each[f"by_{by}"] = parts[each["address"]]
+        told = {
+            "source": self.source,
+            "samples": self.samples,
+            "total": self.total,
+            "complete": self.complete,
+            "left_out": self.left_out,
+            "uncounted": list(self.uncounted),
+            "first_nan": self.first_nan and asdict(self.first_nan),
+            "first_inf": self.first_inf and asdict(self.first_inf),
+            "tensors": tensors,
+        }
+        plain: dict[str, Any] = _keep_finite(told)
+        return plain
+
+    def to_pandas(self, by: By = "tensor") -> pandas.DataFrame:
+        """Give it as a table, with a row for each tensor, channel or sample.
+
+        Args:
+            by: What a row is of.
+
+        Raises:
+            KprobeError: Samples weren't told of one by one when it was gathered.
+            DumpError: pandas isn't installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise DumpError(
+                "to_pandas needs pandas", hint="pip install 'kprobe[pandas]'"
+            ) from error
+        index = {"tensor": ["address"], "channel": ["address", "channel"]}
+        return pandas.DataFrame(self.list_records(by)).set_index(
+            index.get(by, ["address", "sample"])
+        )
+
+
+def make_report(gathered: Gathered) -> Report:
+    """Tell what was gathered."""
+    tensors = [each.summarize(address) for address, each in gathered.statistics.items()]
+    weights = set(gathered.weights)
+    first: dict[str, NonFinite | None] = {"first_nan": None, "first_inf": None}
+    for name, kind in (("first_nan", "NaN"), ("first_inf", "infinity")):
+        for tensor in tensors:
+            row = getattr(tensor, name)
+            if row is None:
+                continue
+            row = None if tensor.address in weights else row
+            sample = None if row is None else gathered.names[row]
+            first[name] = NonFinite(kind=kind, address=tensor.address, row=row, sample=sample)
+            break
+    return Report(
+        source=gathered.source,
+        samples=gathered.rows,
+        total=gathered.total,
+        complete=gathered.complete,
+        left_out=gathered.left_out,
+        uncounted=gathered.uncounted,
+        tensors=tensors,
+        by_channel={a: s.summarize_channels() for a, s in gathered.statistics.items()},
+        by_sample={
+            address: each.summarize_samples()
+            for address, each in gathered.statistics.items()
+            if each.by_sample and address not in weights
+        },
+        names=gathered.names,
+        **first,
+    )
+
+
+def _flatten(summary: Any) -> dict[str, Any]:
+    """Give what a summary has as plain numbers and texts, one level deep."""
+    fields = asdict(summary)
+    fields.pop("histogram", None)
+    quantiles = fields.pop("quantiles", {})
+    if "shape" in fields:
+        fields["shape"] = "x".join("?" if size < 0 else str(size) for size in fields["shape"])
+    leading = [name for name in ("address", "channel", "row") if name in fields]
+    ordered = {name: fields[name] for name in [*leading, *fields]}
+    return ordered | {f"q{part}": value for part, value in quantiles.items()}
+
+
+def _keep_finite(value: Any) -> Any:
+    """Put null where JSON has no number, such as for a norm that float64 can't hold."""
+    if isinstance(value, dict):
+        return {name: _keep_finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_keep_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _not_by_sample(source: str) -> KprobeError:
+    return DumpError(
+        f"{source}: samples weren't told of one by one when the statistics were gathered",
+        hint=Hint("gather them again with ", Setting("by", "sample")),
+    )

@@ -1,0 +1,252 @@
+"""Statistics of a plan's results: taken batch by batch, and kept in a file now and then."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.analysis.statistics.accumulate import Statistics, has_statistics
+from kprobe.analysis.statistics.blocks import Scanner
+from kprobe.analysis.statistics.items import describe_rows
+from kprobe.dumps.partial import check_output, is_complete, partial_path
+from kprobe.dumps.writing.claim import claim
+from kprobe.dumps.writing.resuming import another_run, compare_attributes
+from kprobe.errors import DumpError
+from kprobe.pipeline.running.sink import Sink, take_rows
+from kprobe.pipeline.statistics.gathered import Gathered, find_named_rows, name_rows
+from kprobe.pipeline.statistics.stored import STATISTICS, read_gathered, write_gathered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kprobe.dumps.contents import Column
+    from kprobe.dumps.output import OutputSpec
+    from kprobe.dumps.writing.claim import Claim
+    from kprobe.pipeline.planning.plan import Plan
+    from kprobe.pipeline.running.batches import Computed
+
+# More tensors share what goes through them, which takes half a MB.
+_SCANNERS = 64
+
+
+class StatisticsSink(Sink):
+    """The statistics of a plan's tensors.
+
+    Args:
+        plan: The plan.
+        output: Where they are kept; None for in memory alone.
+        by_sample: Whether each sample is told of by itself, too.
+    """
+
+    def __init__(self, plan: Plan, output: OutputSpec | None, *, by_sample: bool) -> None:
+        self._plan = plan
+        self._output = output
+        self._attrs = {**plan.attrs, "by_sample": by_sample}
+        self._by_sample = by_sample
+        self._claim: Claim | None = None
+        self._finished = False
+        self._committed = self._rows = self._left_out = 0
+        self._bytes = 0
+        self._statistics = {
+            self._name(column): self._make(column)
+            for column in self._list_columns()
+            if _is_countable(column)
+        }
+        shared = Scanner() if len(self._statistics) > _SCANNERS else None
+        self._scanners = {name: shared or Scanner() for name in self._statistics}
+        self._is_shared = shared is not None
+
+    @property
+    def partial(self) -> Path | None:
+        """The file in which they are kept until all rows are taken."""
+        return None if self._output is None else partial_path(self._output.path)
+
+    @property
+    def committed(self) -> int:
+        """The rows, from the first, whose statistics are in the file."""
+        return self._committed
+
+    @property
+    def waiting(self) -> int:
+        """None wait: they are dealt with at once."""
+        return 0
+
+    @property
+    def taken_bytes(self) -> int:
+        """The bytes of values that were gone through."""
+        return self._bytes
+
+    def find_done(self) -> Gathered | None:
+        """Give what an earlier run of the same kind has finished; None if there is nothing.
+
+        Raises:
+            DumpError: What is there is of another run, and mustn't be overwritten.
+        """
+        output, partial = self._output, self.partial
+        if output is None or not output.resume:
+            return None
+        check_output(output.path, overwrite=output.overwrite, resume=True, kind=STATISTICS)
+        if partial is None or partial.exists() or not is_complete(output.path, STATISTICS):
+            return None
+        earlier = read_gathered(output.path)
+        found = self._find_differences(earlier)
+        if found and not output.overwrite:
+            raise another_run(output.path, found)
+        return None if found else earlier
+
+    def take(self, batch: Computed) -> None:
+        """Add the rows of a batch.
+
+        Raises:
+            AddressError: A result has another shape than the first samples'.
+        """
+        valid = np.ones(batch.rows, bool)
+        valid[[row - batch.first for row in batch.faults]] = False
+        for column, result in zip(self._plan.fetched, batch.results, strict=True):
+            if (statistics := self._statistics.get(self._name(column))) is None:
+                continue
+            rows = take_rows(column, result, batch)
+            scanner = self._scanners[self._name(column)]
+            if column.ragged:
+                for row, values in enumerate(rows):
+                    one, good = np.asarray(values)[np.newaxis], valid[row : row + 1]
+                    self._bytes += one.nbytes
+                    statistics.add(one, batch.first + row, good, scanner)
+            else:
+                values = np.asarray(rows)
+                self._bytes += values.nbytes
+                statistics.add(values, batch.first, valid, scanner)
+            if self._is_shared:
+                statistics.finish(scanner)
+        self._left_out += len(batch.faults)
+        self._rows = batch.first + batch.rows
+
+    def commit_soon(self, rows: int) -> None:
+        """Keep what there is.
+
+        Raises:
+            DumpError: It can't be written.
+        """
+        if self._claim is None or rows != self._rows or rows == self._committed:
+            return
+        self._keep(self.gather())
+
+    def _keep(self, gathered: Gathered) -> None:
+        claimed = self._claim
+        if claimed is None:
+            return
+        place = claimed.fill if claimed.is_new else claimed.replace
+        place(lambda path: write_gathered(path, gathered))
+        self._committed = gathered.rows
+
+    def finish(self) -> None:
+        """Give the file its name, with all that was gathered.
+
+        Raises:
+            DumpError: It can't be written, or a file of that name appeared meanwhile.
+        """
+        if self._claim is not None:
+            self._keep(self.gather(finished=True))
+            self._claim.publish()
+        self._finished = True
+
+    def gather(self, *, finished: bool = False) -> Gathered:
+        """Give what was gathered until now.
+
+        Args:
+            finished: Whether all rows were taken, also where nobody knew how many there are.
+        """
+        for name, statistics in self._statistics.items():
+            statistics.finish(self._scanners[name])
+        plan = self._plan
+        weights = [self._name(column) for column in plan.columns if _is_weight(column)]
+        with_rows = (each for name, each in self._statistics.items() if name not in weights)
+        named = find_named_rows(with_rows)
+        return Gathered(
+            source=str(plan.attrs["model"]),
+            statistics=self._statistics,
+            weights=weights,
+            rows=self._rows,
+            total=self._rows if finished else plan.samples.rows,
+            left_out=self._left_out,
+            uncounted=[
+                f"{self._name(column)} holds no numbers"
+                for column in self._list_columns()
+                if not _is_countable(column)
+            ],
+            names=name_rows(named, lambda a, b: [n.decode() for n in plan.samples.names(a, b)[:]]),
+            attrs=self._attrs,
+        )
+
+    def __enter__(self) -> StatisticsSink:
+        if self._output is None:
+            return self
+        self._claim = claim(self._output, STATISTICS)
+        try:
+            if not self._claim.is_new:
+                self._take_up(self._claim.partial)
+        except BaseException:
+            self._claim.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        claimed = self._claim
+        if claimed is None:
+            return
+        try:
+            if not self._finished:
+                # What made the caller leave matters more than that this fails as well.
+                with contextlib.suppress(DumpError):
+                    self.commit_soon(self._rows)
+        finally:
+            if not self._finished and not self._committed:
+                claimed.remove()
+            claimed.close()
+
+    def _take_up(self, partial: Path) -> None:
+        """Take up what an earlier run has kept.
+
+        Raises:
+            DumpError: It is of another run.
+        """
+        earlier = read_gathered(partial)
+        if found := self._find_differences(earlier):
+            raise another_run(partial, found)
+        self._statistics = dict(earlier.statistics)
+        self._rows = self._committed = earlier.rows
+        self._left_out = earlier.left_out
+
+    def _find_differences(self, earlier: Gathered) -> list[str]:
+        found = compare_attributes(earlier.attrs, self._attrs)
+        now, then = self._plan.samples.rows, earlier.total
+        if now is not None and now != then:
+            found.append(f"{then if then is None else f'{then:,}'} samples then, {now:,} now")
+        return found
+
+    def _list_columns(self) -> list[Column]:
+        """List the columns of tensors in the order of computing, and those of weights."""
+        plan = self._plan
+        weights = [column for column in plan.columns if _is_weight(column)]
+        return [*(plan.fetched[number] for number in plan.order), *weights]
+
+    def _name(self, column: Column) -> str:
+        return self._plan.addresses_of(column)[0]
+
+    def _make(self, column: Column) -> Statistics:
+        about = describe_rows(column.shape, column.dtype, [name or "" for name in column.axes])
+        by_sample = self._by_sample and column.value is None
+        statistics = Statistics(**about, by_sample=by_sample)
+        if column.value is not None:
+            statistics.add(column.value[np.newaxis], 0)
+        return statistics
+
+
+def _is_weight(column: Column) -> bool:
+    return column.value is not None and "addresses" in column.attrs
+
+
+def _is_countable(column: Column) -> bool:
+    return has_statistics(column.dtype) and column.attrs["dtype"] != "string"
