@@ -10,14 +10,12 @@ import numpy as np
 from kprobe.analysis.comparison.blocks import Block, make_comparable, measure_block
 from kprobe.analysis.comparison.records import Deviation
 from kprobe.analysis.comparison.ulps import count_ulps
+from kprobe.analysis.statistics.blocks import take_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-# Values that numpy goes through in less than the time that importing numba takes.
-_WORTH_NUMBA = 1 << 21
 
 
 class Difference:
@@ -54,7 +52,6 @@ class Difference:
         self._cosine = cosine
         self._ulps = ulps
         self._fast = fast
-        self._seen = 0
         self._count = 0
         self._mean = self._squares = 0.0
         self._sums = np.zeros(self._channels)
@@ -82,8 +79,7 @@ class Difference:
         if not a.size:
             return
         values_a, values_b, exact = make_comparable(self._flatten(a), self._flatten(b))
-        self._seen += a.size
-        fast = self._seen > _WORTH_NUMBA if self._fast is None else self._fast
+        fast = take_many(values_a.nbytes) if self._fast is None else self._fast
         block = measure_block(
             values_a, values_b, self._channels, fast=fast, above=self._max_abs, exact=exact
         )

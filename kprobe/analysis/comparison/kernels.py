@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from kprobe.analysis.compiling import compile_kernel
 
 # Sums may be put together in any order, so that they are vectors'; NaN stays NaN.
 _REORDERED = {"reassoc", "contract", "nsz"}
@@ -36,7 +37,7 @@ def measure(a: Any, b: Any, channels: int) -> tuple[float, float, Any, float]:
     whole = np.int32 if a.dtype == np.float32 else np.int64
     bits = apart.view(whole)
     shift = float(a[0])
-    total, squares, top = _measure(a, b, shift, sums, apart, bits, whole(np.iinfo(whole).max))
+    total, squares, top = _run(a, b, shift, sums, apart, bits, whole(np.iinfo(whole).max))
     mean = total / a.size
     largest = float(np.array(top, whole).view(a.dtype))
     squares = max(0.0, squares - total * mean)
@@ -66,4 +67,4 @@ def _measure(
     return total, squares, top
 
 
-_measure = numba.njit(nogil=True, cache=True, fastmath=_REORDERED)(_measure)
+_run = compile_kernel(_measure, fastmath=_REORDERED)
