@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+# What would move the cursor or colour the rest: names of files and of layers may hold any of it.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def escape_controls(text: str) -> str:
+    r"""Write control characters as Python does, such as `\n`, so that a text is one line."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def say(line: str) -> None:
     """Write one of kprobe's own lines to stderr."""
-    click.echo(f"kprobe: {line}", file=sys.stderr)
+    click.echo(f"kprobe: {escape_controls(line)}", file=sys.stderr)
 
 
 def print_line(line: str) -> None:
@@ -49,7 +59,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: s
         rows: The cells.
         numbers: The titles of those columns that are aligned at the right.
     """
-    for line in align(header, rows, numbers):
+    escaped = [[escape_controls(cell) for cell in row] for row in rows]
+    for line in align(header, escaped, numbers):
         print_line(line)
 
 

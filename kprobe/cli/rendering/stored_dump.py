@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.config_file import name_options
 from kprobe.cli.rendering.formatting import count, count_samples, format_bytes, format_shape
-from kprobe.cli.rendering.printing import print_json, print_line, print_table
+from kprobe.cli.rendering.printing import escape_controls, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,7 +69,7 @@ def _print(found: Mapping[str, Any]) -> None:
     }
     for name, text in facts.items():
         if text:
-            print_line(f"{name + ':':<10}{text}")
+            print_line(f"{name + ':':<10}{escape_controls(text)}")
 
 
 def show_samples(records: Iterable[Mapping[str, Any]], as_json: bool) -> None:
@@ -78,7 +78,7 @@ def show_samples(records: Iterable[Mapping[str, Any]], as_json: bool) -> None:
         print_json(list(records))
         return
     for record in records:
-        print_line("\t".join(map(str, record.values())))
+        print_line("\t".join(escape_controls(str(value)) for value in record.values()))
 
 
 def _tell_state(found: Mapping[str, Any]) -> str:

@@ -261,3 +261,19 @@ def test_what_is_no_dump_is_one_line(kprobe_here, folder, make, said):
     assert done.stderr.startswith("kprobe: a.h5: expected a dump, received ")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_control_characters_in_names_are_shown_with_escapes(kprobe_here):
+    name = "a\nb\x1b[31m\t\u2028.npy"
+    shown = r"a\nb\x1b[31m\t\u2028.npy"
+    np.save(name, np.zeros((2, 8, 8, 1), "float32"))
+    done = kprobe_here("dump", DIGITS, "--layers", "digit", "--input", name, "-o", "a.h5")
+    assert done.exit_code == 0
+    listed = kprobe_here("show", "a.h5", "--samples").stdout
+    assert listed.splitlines() == [f"0\t{shown}[0]", f"1\t{shown}[1]"]
+    told = kprobe_here("show", "a.h5").stdout
+    assert f"scan: {shown}\n" in told
+    assert f"names:    {shown}[0], {shown}[1]\n" in told
+    missing = kprobe_here("dump", "gone\n\x1b[2J.keras", "--layers", "digit", "-o", "b.h5")
+    assert missing.stderr.count("\n") == 1
+    assert r"gone\n\x1b[2J.keras" in missing.stderr
