@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,13 @@ def decode_by_pillow(content: bytes, channels: int) -> npt.NDArray[np.uint8]:
         uint8, shape (height, width, channels).
 
     Raises:
-        UndecodedError: It is damaged, of another kind, or holds numbers of 32 bits; or there is no
-            Pillow.
+        UndecodedError: It is damaged, too large, of another kind, or holds numbers of 32 bits; or
+            there is no Pillow.
     """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise UndecodedError from error
     try:
         with _open(io.BytesIO(content)) as image:
             image.load()
@@ -55,6 +60,12 @@ def decode_by_pillow(content: bytes, channels: int) -> npt.NDArray[np.uint8]:
             pixels = np.asarray(image.convert(_MODES[channels]))
     except UndecodedError:
         raise
+    except Image.DecompressionBombError as error:
+        # Pillow's words are the number of pixels and the largest that it takes.
+        received, largest = (int(number) for number in re.findall(r"\d+", str(error))[:2])
+        raise UndecodedError(
+            f"the image is too large: expected {largest:,} pixels at most, received {received:,}"
+        ) from error
     # What the decoders raise has no common class.
     except Exception as error:
         raise UndecodedError from error

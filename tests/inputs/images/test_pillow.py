@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from opened import open_all
 
+from kprobe.errors import InputError
 from kprobe.image_options import ImageForm, ImageOptions
 from kprobe.inputs import ModelInput
 from kprobe.inputs.images.decoding import make_row
@@ -183,3 +184,21 @@ def test_without_pillow_the_line_is_told_that_installs_it(warm_python):
         row,
         row,
     ], done.stderr
+
+
+def test_an_image_beyond_the_largest_that_pillow_takes_is_said_to_be_too_large():
+    # One grey strip, packed to a few kilobytes: nothing of that size is made here.
+    file = io.BytesIO()
+    PIL.Image.new("1", (8, 8)).save(file, "TIFF", compression="raw")
+    content = bytearray(file.getvalue())
+    for tag in (256, 257):  # width and height, in a directory of entries of 12 bytes
+        place = content.index(tag.to_bytes(2, "little"))
+        content[place + 8 : place + 12] = (20_000).to_bytes(4, "little")
+    with pytest.raises(UndecodedError) as caught:
+        decode_by_pillow(bytes(content), 1)
+    assert str(caught.value) == (
+        "the image is too large: expected 178,956,970 pixels at most, received 400,000,000"
+    )
+    Path("a.tif").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.tif: the image is too large: expected 178,956,970"):
+        open_all("a.tif", [FREE])
