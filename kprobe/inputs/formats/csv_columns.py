@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.sources.source import Source
 
 _DELIMITERS = ",;\t|"
+_limit = threading.Lock()
 
 
 class CsvFile(FileContainer):
@@ -81,7 +84,7 @@ class CsvFile(FileContainer):
             # One that has line breaks in it is several lines.
             lines = _Decoded(file)
             records = csv.reader(lines, delimiter=self._delimiter, strict=True)
-            with _telling(self.label, records):
+            with _telling(self.label, records), _cells_of_any_length():
                 next(records)
                 begin = lines.place
                 for cells in records:
@@ -104,7 +107,7 @@ def _read_names(path: Path, label: str) -> tuple[str, list[str]]:
         with path.open("rb") as file:
             records = csv.reader(_Decoded(file), delimiter=delimiter, strict=True)
             try:
-                with _telling(label, records):
+                with _telling(label, records), _cells_of_any_length():
                     found[delimiter] = next(records, [])
             except InputError as error:
                 fault = fault or error
@@ -125,6 +128,17 @@ def _telling(label: str, records: Any) -> Iterator[None]:
         raise InputError(
             f"{label}: expected CSV, and line {max(records.line_num, 1)} isn't: {error}"
         ) from None
+
+
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    """Read cells beyond Python's limit of 131,072 characters, which is one for the process."""
+    with _limit:
+        before = csv.field_size_limit(sys.maxsize)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 class _Decoded:
@@ -155,8 +169,9 @@ class _Records:
     def read(self, start: int, stop: int) -> list[list[str]]:
         begin, end = int(self._begins[start]), int(self._begins[stop])
         text = os.pread(self._file.fileno(), end - begin, begin).decode(errors="replace")
-        lines = io.StringIO(text, newline="\n")
-        return [cells for cells in csv.reader(lines, delimiter=self._delimiter) if cells]
+        records = csv.reader(io.StringIO(text, newline="\n"), delimiter=self._delimiter)
+        with _cells_of_any_length():
+            return [cells for cells in records if cells]
 
     def close(self) -> None:
         self._file.close()
@@ -218,6 +233,8 @@ class _Numbers(Values):
             return "the cell is empty"
         whole = self._dtype.kind == "i"
         try:
+            if "_" in cell:  # Python's own spelling of numbers
+                raise ValueError
             return np.array(int(cell) if whole else float(cell), self._dtype)
         except (ValueError, OverflowError):
             return f"expected a {'whole ' if whole else ''}number, received {cell!r}"
@@ -228,4 +245,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell

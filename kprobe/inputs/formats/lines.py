@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,11 @@ class _Lines(EncodedRows):
         self._identity = identity
         self.label = label
         self._file = path.open("rb", buffering=0)
-        start = self._file.read(len(UTF8_MARK))
-        if start.startswith(_UTF16_MARKS):
+        try:
+            self._begins = _find_lines(self._file, _check_text(self._file, label))
+        except BaseException:
             self._file.close()
-            raise InputError(f"{label}: expected text in UTF-8, received UTF-16")
-        self._begins = _find_lines(self._file, len(start) if start == UTF8_MARK else 0)
+            raise
         self.rows = len(self._begins) - 1
 
     def identity(self) -> dict[str, Any]:
@@ -77,6 +78,35 @@ class _Lines(EncodedRows):
 
     def close(self) -> None:
         self._file.close()
+
+
+def _check_text(file: Any, label: str) -> int:
+    """Check that a file is UTF-8, and name the line that isn't.
+
+    Returns:
+        The bytes of the mark that it begins with.
+
+    Raises:
+        InputError: It isn't.
+    """
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    start = file.read(len(UTF8_MARK))
+    if start.startswith(_UTF16_MARKS):
+        raise InputError(f"{label}: expected text in UTF-8, received UTF-16")
+    file.seek(0)
+    while True:
+        block = file.read(_BLOCK)
+        try:
+            decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            line += error.object[: error.start].count(b"\n")
+            raise InputError(
+                f"{label}: expected text in UTF-8, and line {line:,} isn't",
+                hint="`iconv -t UTF-8` changes the encoding",
+            ) from None
+        if not block:
+            return len(start) if start == UTF8_MARK else 0
+        line += block.count(b"\n")
 
 
 def _find_lines(file: Any, start: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -69,10 +69,16 @@ def test_what_is_no_text_is_said():
     Path("a.txt").write_text("a\nb\n")
     Path("wide.txt").write_bytes("a\nb\n".encode("utf-16"))
     Path("empty.txt").write_bytes(b"")
+    Path("latin.txt").write_bytes("one\ntwo\ngröße\nfour\n".encode("latin-1"))
+    Path("cut.txt").write_bytes("one\ngröße".encode()[:-2])
+    Path("late.txt").write_bytes(b"a\n" * 600_000 + b"\xe4\n")  # beyond the first block
     number = ModelInput("text", (None,), "float32")
     for given, model_input, fault in [
         ("a.txt:txet", TEXT, "a.txt: no 'txet'; it holds text; did you mean a.txt:text?"),
         ("wide.txt:text", TEXT, "wide.txt:text: expected text in UTF-8, received UTF-16"),
+        ("latin.txt:text", TEXT, "latin.txt:text: expected text in UTF-8, and line 3 isn't; `"),
+        ("cut.txt:text", TEXT, "cut.txt:text: expected text in UTF-8, and line 2 isn't"),
+        ("late.txt:text", TEXT, "late.txt:text: expected text in UTF-8, and line 600,001 isn't"),
         ("empty.txt:text", TEXT, "input 'text' expects samples, received none: empty.txt:text has"),
         ("gone.txt:text", TEXT, "gone.txt: expected a file of arrays, records or images, received"),
         ("a.txt:text", number, "input 'text' expects float32, received lines of text from a.txt"),
