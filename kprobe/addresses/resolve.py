@@ -30,7 +30,10 @@ class Target(Generic[C]):
 
 
 def resolve(
-    texts: Iterable[str], calls: Sequence[C], dropped: Sequence[DroppedCall] = ()
+    texts: Iterable[str],
+    calls: Sequence[C],
+    dropped: Sequence[DroppedCall] = (),
+    faults: list[KprobeError] | None = None,
 ) -> list[Target[C]]:
     """Find what each address names.
 
@@ -39,6 +42,7 @@ def resolve(
         calls: Every call of the model.
         dropped: The calls that have no tensor; what fits only those is answered with the reason,
             but for weights.
+        faults: Where what is wrong goes, to be raised with other faults; None to raise it at once.
 
     Returns:
         The targets, in the order of the addresses, those of a pattern in the order of `calls`,
@@ -49,7 +53,7 @@ def resolve(
             saying so. All of them are reported, each with what would work.
     """
     targets: list[Target[C]] = []
-    errors: list[KprobeError] = []
+    errors: list[KprobeError] = [] if faults is None else faults
     # Of thousands of layers, all may be asked for by name.
     named: Mapping[str, list[C]] = defaultdict(list)
     for call in calls:
@@ -59,7 +63,7 @@ def resolve(
             targets += _resolve_one(text, calls, dropped, named)
         except AddressError as error:
             errors.append(error)
-    if errors:
+    if errors and faults is None:
         raise merge_errors(errors)
     return targets
 

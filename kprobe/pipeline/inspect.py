@@ -214,9 +214,20 @@ def search_model(
     if not matches:
         within = "" if depth is None else f" within {depth} hops"
         raise AddressError(
-            f"nothing upstream of {start or 'the outputs'}{within} matches {pattern!r}"
+            f"nothing upstream of {start or 'the outputs'}{within} matches {pattern!r}",
+            hint=_suggest_start(traced, pattern),
         )
     return matches
+
+
+def _suggest_start(traced: Trace, pattern: str) -> Hint | None:
+    """Tell how to begin at a tensor, where a regular expression is the address of one."""
+    from kprobe.trace.fetch import find_fetches
+
+    with contextlib.suppress(KprobeError):
+        find_fetches(traced, [pattern])
+        return Hint("it is an address: begin there with ", Setting("start", pattern))
+    return None
 
 
 def open_trace(model: str, *, inputs: Any = (), **settings: Any) -> Trace:

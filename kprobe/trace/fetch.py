@@ -71,13 +71,13 @@ def find_fetches(trace: Trace, addresses: Iterable[str] | None) -> list[Fetch]:
     Raises:
         AddressError: Addresses that name nothing, or not what they should; all are reported.
     """
+    errors: list[KprobeError] = []
     if addresses is None:
         every = Address("**", steps=(Step("**"),))
         resolved = [Target(call, every) for call in trace.calls if not call.is_input]
     else:
-        resolved = resolve(addresses, trace.calls, trace.dropped)
+        resolved = resolve(addresses, trace.calls, trace.dropped, errors)
     fetches: dict[tuple[str, str], Fetch] = {}
-    errors: list[KprobeError] = []
     for _, group in itertools.groupby(resolved, lambda target: id(target.address)):
         missing: list[KprobeError] = []
         found: list[Fetch] = []

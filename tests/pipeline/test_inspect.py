@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import kprobe
 from kprobe.errors import AddressError, ModelError
 from kprobe.pipeline.inspect import (
     list_layer_addresses,
@@ -76,3 +77,20 @@ def test_a_search_that_finds_nothing_is_told(siamese_file):
     with pytest.raises(AddressError, match="nothing upstream of same within 0 hops matches 'Conv'"):
         search_model(siamese_file, "Conv", "same", 0)
     assert search_model(siamese_file, "Conv2D", "same", None)
+
+
+@pytest.mark.parametrize("pattern", ["encoder@0/embedding:in", "at:-1", "left"])
+def test_a_search_for_an_address_is_told_where_it_belongs(siamese_file, pattern):
+    with pytest.raises(AddressError, match="nothing upstream of") as caught:
+        search_model(siamese_file, pattern, "left", None)
+    assert caught.value.hint == f"it is an address: begin there with start={pattern!r}"
+
+
+def test_all_that_is_wrong_with_addresses_is_told_at_once(siamese):
+    wrong = "embeddding,encoder@0/conv1:mask,same,difference:scores,sam["
+    with pytest.raises(AddressError) as caught:
+        kprobe.function(siamese, wrong)
+    faults = "\n".join(caught.value.lines)
+    for fault in ("no layer 'embeddding'", "conv1:mask", "no :scores", "sam["):
+        assert fault in faults, fault
+    assert len(caught.value.lines) == 4
