@@ -22,6 +22,7 @@ from kprobe.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from kprobe.api import activations as activations
+    from kprobe.api import diff as diff
     from kprobe.api import dump as dump
     from kprobe.api import function as function
     from kprobe.api import load_model as load_model
@@ -38,6 +39,7 @@ _HOMES = {
     "KprobeError": "kprobe.errors",
     "Preprocessing": "kprobe.preprocessing",
     "activations": "kprobe.api",
+    "diff": "kprobe.api",
     "dump": "kprobe.api",
     "function": "kprobe.api",
     "load_model": "kprobe.api",
@@ -50,6 +52,7 @@ __all__ = [
     "KprobeError",
     "Preprocessing",
     "activations",
+    "diff",
     "dump",
     "function",
     "load_model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from kprobe.dumps.output import OutputSpec
@@ -10,6 +11,7 @@ from kprobe.engines.compute import Compute
 from kprobe.errors import DumpError
 from kprobe.inputs.spec import SampleSpec
 from kprobe.keywords import (
+    DiffSettings,
     DumpSettings,
     FunctionSettings,
     ModelSettings,
@@ -18,6 +20,7 @@ from kprobe.keywords import (
     spelling_out,
 )
 from kprobe.models.spec import ModelSpec
+from kprobe.pipeline.comparing.spec import DiffSpec
 from kprobe.subgraph.selection import Selection
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from kprobe.analysis.comparison.records import DiffResult
     from kprobe.pipeline.function import Function
     from kprobe.pipeline.running.run import Receipt
     from kprobe.pipeline.statistics.report import Report
@@ -259,3 +263,38 @@ def stats(
     from kprobe.pipeline.statistics.report import make_report
 
     return make_report(gather(source, layers, inputs, by, output, settings))
+
+
+@spelling_out(DiffSettings, ModelSpec, SampleSpec, Compute, DiffSpec)
+def diff(
+    a: str | os.PathLike[str] | Any,
+    b: str | os.PathLike[str] | Any = None,
+    inputs: Any = (),
+    layers: Any = None,
+    **settings: Unpack[DiffSettings],
+) -> DiffResult:
+    """Compare two sides, and say where they part ways and where the difference is born.
+
+    Args:
+        a: A dump, as a file or as `kprobe.open_dump` gives it; or a model as for `dump`.
+        b: The same; None where `against` says how A is computed otherwise.
+        inputs: The samples that models are run over, as for `dump`. Where the other side is a dump,
+            by default those that it was made from.
+        layers: Addresses of A; None for every layer call, or every tensor of a dump.
+        **settings: Those of `load_model`, for both sides; those of `activations`, but for feeds;
+            and against: "exact", "eager", "bfloat16", "batch:N", "training" or "weights:FILE".
+            match, local, rtol, atol, cosine, ulps, keep: as
+            `kprobe.pipeline.comparing.spec.DiffSpec` has them.
+
+    Returns:
+        Plain records of every matched pair of tensors, in the order of computing, and the verdict;
+        `result.same` tells whether all are within tolerance, `result.to_pandas()` gives a table.
+
+    Raises:
+        KprobeError: Whatever is wrong with a side, the samples or what is asked for.
+        TypeError: There is no such setting.
+    """
+    from kprobe.pipeline.comparing.compare import compare
+
+    own = {f.name: settings.pop(f.name) for f in fields(DiffSpec) if f.name in settings}  # type: ignore[misc]
+    return compare(a, b, DiffSpec(**own), {**settings, "layers": layers, "inputs": inputs})

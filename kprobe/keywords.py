@@ -96,6 +96,38 @@ class DumpSettings(RunSettings, total=False):
     max_bytes: int | None
 
 
+class DiffSettings(ModelSettings, total=False):
+    """How two sides are compared, over which samples, and how they are computed.
+
+    See `kprobe.pipeline.comparing.spec.DiffSpec`, `SampleSpec` and `Compute`.
+    """
+
+    against: str | None
+    match: str | Sequence[str] | Mapping[str, str]
+    local: bool | None
+    rtol: float | Mapping[str, float] | None
+    atol: float | Mapping[str, float] | None
+    cosine: bool
+    ulps: bool
+    keep: str | os.PathLike[str] | None
+    random: int | None
+    random_shape: Sequence[int] | Mapping[str, Sequence[int]]
+    seed: int
+    limit: int | None
+    preprocessing: Preprocessing | Mapping[str, Preprocessing]
+    images: ImageOptions | Mapping[str, ImageOptions]
+    on_error: Literal["stop", "skip"]
+    exact: bool
+    training: bool
+    stateful: bool
+    eager: bool
+    precision: Literal["float32", "bfloat16"]
+    batch_size: int | None
+    streams: int | None
+    threads: int | None
+    device: str | None
+
+
 def spelling_out(settings: type, *parts: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function's signature name the keywords that it takes as `**settings`.
 

@@ -200,7 +200,7 @@ def list_flags():
         for command in [cli, *(cli.get_command(ctx, name) for name in cli.list_commands(ctx))]
         for param in command.params
         if isinstance(param, click.Option)
-        for flag in param.opts
+        for flag in (*param.opts, *param.secondary_opts)
         if flag.startswith("--")
     } | {"--help"}
 

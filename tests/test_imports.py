@@ -55,6 +55,8 @@ LIGHT = {
     "a fault in --config": command("dump", "--config", __file__),
     "ls": command("ls", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),
+    "help of diff": command("diff", "--help"),
+    "diff of what isn't there": command("diff", "a.h5", "b.h5"),
     "an output that is none": command("dump", MODEL, "--layers", "same", "-o", "/"),
 }
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from kprobe.cli.command_class import Command
 from kprobe.cli.main import cli
+from kprobe.cli.options.comparison import comparison_options
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.group import OptionGroup, declare
 from kprobe.cli.options.model import model_options
@@ -22,10 +23,18 @@ from kprobe.engines.compute import Compute
 from kprobe.image_options import ImageOptions
 from kprobe.inputs.spec import SampleSpec
 from kprobe.models.spec import ModelSpec
+from kprobe.pipeline.comparing.spec import DiffSpec
 from kprobe.preprocessing import Preprocessing
 from kprobe.subgraph.selection import Selection
 
-GROUPS = (selection_options, sample_options, output_options, compute_options, model_options)
+GROUPS = (
+    selection_options,
+    sample_options,
+    output_options,
+    compute_options,
+    model_options,
+    comparison_options,
+)
 
 
 def names_of(part, **others):
@@ -53,6 +62,7 @@ def names_of(part, **others):
         (output_options, names_of(OutputSpec, path={"output"})),
         (compute_options, names_of(Compute)),
         (model_options, names_of(ModelSpec, model=set())),
+        (comparison_options, names_of(DiffSpec)),
     ],
     ids=lambda value: value.title if isinstance(value, OptionGroup) else "",
 )

@@ -1,0 +1,147 @@
+"""How two sides differ, as lines of text: the table, what is claimed, what would have passed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from kprobe.errors import Setting
+from kprobe.naming import list_names
+from kprobe.tables import align
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kprobe.analysis.comparison.records import Deviation, DiffResult, TensorDifference
+
+# Of those within tolerance so many are shown, to see what is usual.
+_USUAL = 5
+# Nobody reads more; the records have them all.
+_MOST = 60
+_LEFT = {"tensor", "sample"}
+
+
+def write_table(result: DiffResult, spell: Callable[[Setting], str] = str) -> list[str]:
+    """Write what was found.
+
+    Args:
+        result: What was found.
+        spell: Spells the settings that are named.
+
+    Returns:
+        The tensors, the largest error over its tolerance first; what is claimed of them; and which
+        tolerance would have passed.
+    """
+    return [*_write_rows(result), *_write_summary(result, spell)]
+
+
+def _write_rows(result: DiffResult) -> Iterator[str]:
+    ranked = result.ranked
+    different = sum(not tensor.same for tensor in ranked)
+    shown = ranked[: min(different + _USUAL, _MOST)]
+    if not shown:
+        return
+    columns = {name: [cell(t) for t in shown] for name, cell in _CELLS.items()}
+    kept = {name: cells for name, cells in columns.items() if any(cells) or name == "tensor"}
+    header = list(kept)
+    rows = [list(row) for row in zip(*kept.values(), strict=True)]
+    yield from align(header, rows, {name for name in header if name not in _LEFT})
+    rest = ranked[len(shown) :]
+    if rest:
+        worst = sum(not tensor.same for tensor in rest)
+        are = f"{worst} of them above tolerance" if worst else "all within tolerance"
+        yield f"… and {len(rest):,} more, {are}"
+
+
+def _write_summary(result: DiffResult, spell: Callable[[Setting], str]) -> Iterator[str]:
+    for side, names in ((result.a, result.unmatched_a), (result.b, result.unmatched_b)):
+        if names:
+            yield f"only in {side}: {list_names(names)}"
+    verdict = result.verdict
+    yield verdict.text
+    if verdict.first is not None and verdict.first not in (verdict.born, ""):
+        yield f"the first that parts ways: {verdict.first}"
+    if result.same:
+        return
+    if verdict.would_pass is None:
+        yield "no tolerance would pass: one side alone holds NaN or infinity"
+    else:
+        yield f"it would pass with {spell(Setting('rtol', _round_up(verdict.would_pass)))}"
+
+
+def _round_up(number: float) -> float:
+    """Give two digits of a number that are no less than it."""
+    if not number:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return float(f"{math.ceil(number / unit) * unit:.1e}")
+
+
+def _name(tensor: TensorDifference) -> str:
+    a, place = tensor.pair.a.address, tensor.place
+    name = place if a == tensor.pair.b.address else f"{a} = {place}"
+    by = {"path": "", "order": " (by order)"}.get(tensor.pair.matched_by, "")
+    return f"{name}{by}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if not value:
+        return "0"
+    return f"{value:.1e}" if math.isfinite(value) else "inf"
+
+
+def _write_local(tensor: TensorDifference) -> str:
+    return "" if tensor.local is None else _mark(tensor.local)
+
+
+def _mark(found: Deviation) -> str:
+    if not found.all_finite_alike:
+        return "NaN/inf"
+    return _number(found.relative)
+
+
+def _write_channel(tensor: TensorDifference) -> str:
+    channel = tensor.deciding.worst_channel
+    return "" if channel is None else str(channel)
+
+
+def _write_gain(tensor: TensorDifference) -> str:
+    return "" if tensor.gain is None else f"{tensor.gain:.1f}"
+
+
+def _write_place(tensor: TensorDifference) -> str:
+    found = tensor.running
+    if found.row is None:
+        return ""
+    index = "" if found.index is None else str(list(found.index))
+    return f"{found.row if tensor.sample is None else tensor.sample}{index}"
+
+
+def _write_snr(tensor: TensorDifference) -> str:
+    return "" if tensor.running.snr_db is None else f"{tensor.running.snr_db:.0f}"
+
+
+def _write_cosine(tensor: TensorDifference) -> str:
+    return "" if tensor.running.cosine is None else f"{tensor.running.cosine:.9f}"
+
+
+def _write_ulps(tensor: TensorDifference) -> str:
+    return "" if tensor.running.max_ulps is None else f"{tensor.running.max_ulps:,}"
+
+
+_CELLS: dict[str, Callable[[TensorDifference], str]] = {
+    "tensor": _name,
+    "local": _write_local,
+    "channel": _write_channel,
+    "running": lambda tensor: _mark(tensor.running),
+    "gain": _write_gain,
+    "dB": _write_snr,
+    "tolerance": lambda tensor: _number(tensor.tolerance),
+    "noise": lambda tensor: _number(tensor.noise),
+    "largest": lambda tensor: _number(tensor.running.max_abs),
+    "sample": _write_place,
+    "cosine": _write_cosine,
+    "ULP": _write_ulps,
+}

@@ -1,0 +1,171 @@
+"""Measure matched pairs, as their rows are given, and record what was found of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.analysis.comparison.difference import Difference
+from kprobe.analysis.comparison.records import TensorDifference
+from kprobe.analysis.comparison.tolerance import tolerance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from kprobe.analysis.comparison.records import Deviation, Pair
+    from kprobe.pipeline.comparing.spec import DiffSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of both sides for the same samples.
+
+    Attributes:
+        pair: The number of the matched pair.
+        first: The row of the first sample, as A counts.
+        a: A's values, with a row for each sample.
+        b: B's values, in B's axes.
+        valid: Which of them belong to samples that could be read; None for all.
+    """
+
+    pair: int
+    first: int
+    a: npt.NDArray[Any]
+    b: npt.NDArray[Any]
+    valid: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured of two sides.
+
+    Attributes:
+        samples: How many samples were compared.
+        tensors: What was found of each matched pair.
+        unequal: The addresses of those that don't give equal bits when B is fed with its own
+            values.
+        notes: What should be said beside it.
+    """
+
+    samples: int
+    tensors: Sequence[TensorDifference]
+    unequal: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+class Measuring:
+    """The running differences of matched pairs, and the local ones where there are any.
+
+    Args:
+        pairs: The pairs.
+        spec: What is asked for.
+        precision: What the models may compute in, "float32" or "bfloat16".
+
+    Attributes:
+        running: The running difference of each pair.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], spec: DiffSpec, precision: str = "float32") -> None:
+        self._pairs = pairs
+        self._spec = spec
+        self._precision = precision
+        self.running = [_make_difference(pair, spec) for pair in pairs]
+        self._local: dict[int, Difference] = {}
+
+    def take(self, rows: Rows) -> None:
+        """Take the values of both sides for the same samples."""
+        pair = self._pairs[rows.pair]
+        a = rows.a
+        if pair.transpose is not None:
+            a = a.transpose(0, *(axis + 1 for axis in pair.transpose))
+        for start, stop in _find_runs(rows.valid, len(a)):
+            self.running[rows.pair].add(a[start:stop], rows.b[start:stop], rows.first + start)
+
+    def take_local(
+        self, number: int, own_a: npt.NDArray[Any], own_b: npt.NDArray[Any], first: int
+    ) -> None:
+        """Take what the layers of both sides make of the same values, in B's axes."""
+        if number not in self._local:
+            self._local[number] = _make_difference(self._pairs[number], self._spec)
+        self._local[number].add(own_a, own_b, first)
+
+    def merge(self, other: Measuring) -> None:
+        """Take what was measured of other samples."""
+        for own, more in zip(self.running, other.running, strict=True):
+            own.merge(more)
+
+    def finish(
+        self,
+        name: Callable[[int], tuple[int, str]],
+        noise: Mapping[str, float] | None = None,
+        reasons: Mapping[int, str] | None = None,
+    ) -> list[TensorDifference]:
+        """Record what was found.
+
+        Args:
+            name: Gives A's row of a sample that was compared, and its name.
+            noise: By A's address how far A's values are from themselves.
+            reasons: By the number of a pair, why there is no local error of it.
+        """
+        noise, reasons = noise or {}, reasons or {}
+        found = []
+        for number, (pair, difference) in enumerate(zip(self._pairs, self.running, strict=True)):
+            running, sample = _place(difference.summarize(), name)
+            local = self._local.get(number)
+            addresses = [pair.a.address, *pair.a.also, pair.b.address, *pair.b.also]
+            rtol, atol = self._spec.find_rtol(addresses), self._spec.find_atol(addresses)
+            usual = tolerance(pair.a.dtype, pair.b.dtype, self._precision)
+            found.append(
+                TensorDifference(
+                    pair=pair,
+                    running=running,
+                    tolerance=usual if rtol is None else rtol,
+                    atol=atol or 0.0,
+                    local=None if local is None else _place(local.summarize(), name)[0],
+                    local_reason=reasons.get(number),
+                    noise=noise.get(pair.a.address),
+                    sample=sample,
+                )
+            )
+        return found
+
+
+def _make_difference(pair: Pair, spec: DiffSpec) -> Difference:
+    ulps = None
+    if spec.ulps:
+        # Of two, the coarser is what both can be told apart in.
+        ulps = (
+            min((pair.a.dtype, pair.b.dtype), key=_COARSE.index, default=None)
+            if ({pair.a.dtype, pair.b.dtype} <= set(_COARSE))
+            else None
+        )
+    shape = [size or 0 for size in pair.b.shape or ()]  # of a side all sizes are known
+    return Difference(shape, channel_axis=pair.channel_axis, cosine=spec.cosine, ulps=ulps)
+
+
+_COARSE = ("bfloat16", "float16", "float32", "float64")
+
+
+def _find_runs(valid: npt.NDArray[np.bool_] | None, rows: int) -> Iterator[tuple[int, int]]:
+    """Give where rows that count begin and end."""
+    if valid is None:
+        yield 0, rows
+        return
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], valid, [False]]).astype(np.int8)))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def _place(
+    found: Deviation, name: Callable[[int], tuple[int, str]]
+) -> tuple[Deviation, str | None]:
+    """Let it say A's rows, and give the name of the sample with the largest difference."""
+    if found.first_unlike is not None:
+        found = replace(found, first_unlike=name(found.first_unlike)[0])
+    if found.row is None:
+        return found, None
+    row, sample = name(found.row)
+    return replace(found, row=row), sample

@@ -1,0 +1,67 @@
+"""How far a model's own values are from themselves when it is computed in another way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.analysis.comparison.difference import Difference
+from kprobe.engines.results import Computation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kprobe.pipeline.planning.plan import Plan
+
+# Enough to tell the size of it.
+_ROWS = 4
+
+
+def measure_noise(plan: Plan) -> Mapping[str, float]:
+    """Compute the first samples frozen and exactly, and in batches of another size.
+
+    Args:
+        plan: What is computed of the model.
+
+    Returns:
+        By column the root mean square of the larger difference, relative to the standard deviation
+        of the values; none of a model whose results follow from what was computed before, or from
+        what nobody controls.
+    """
+    compute = plan.job.compute
+    mixing = compute.training or compute.stateful or compute.eager
+    if mixing or not plan.attrs["reproducible"] or plan.one_by_one:
+        return {}
+    only = plan.computation.engine.batch_size
+    rows = only or min(_ROWS, plan.batch_size if plan.batch_size > 1 else _ROWS)
+    batch = plan.samples.peek(rows)
+    rows = len(next(iter(batch.values())))
+    base = [np.asarray(result) for result in plan.computation(batch)]
+    largest = dict.fromkeys((column.name for column in plan.fetched), 0.0)
+    for results in _compute_otherwise(plan, batch, rows):
+        for column, own, other in zip(plan.fetched, base, results, strict=True):
+            if own.dtype.kind not in "biufc" or own.shape != other.shape:
+                continue
+            found = Difference(own.shape[1:])
+            found.add(own, other, 0)
+            relative = found.summarize().relative
+            largest[column.name] = max(largest[column.name], relative)
+    plan.computation.restore()
+    return largest
+
+
+def _compute_otherwise(plan: Plan, batch: Mapping[str, Any], rows: int) -> Iterator[list[Any]]:
+    compute, engine = plan.job.compute, plan.computation.engine
+    if compute.precision == "float32":
+        session = plan.session.recompute(exact=not compute.exact)
+        other = session.make_engine(engine.fetches, frozen=compute.exact)
+        results = Computation(other, plan.computation.axes)(batch)
+        yield [np.asarray(result) for result in results]
+        other.restore()
+    if engine.batch_size is None and rows > 1:
+        parts = [
+            plan.computation({name: values[row : row + 1] for name, values in batch.items()}, row)
+            for row in range(rows)
+        ]
+        yield [np.concatenate([np.asarray(p) for p in own]) for own in zip(*parts, strict=True)]

@@ -1,0 +1,187 @@
+"""The sides of a comparison: what each has, and the rows of a dump."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.addresses.globs import compile_glob
+from kprobe.analysis.comparison.records import Described
+from kprobe.errors import AddressError
+from kprobe.naming import list_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from kprobe.dumps.reader import Dump
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a side.
+
+    Attributes:
+        described: What it is matched by.
+        column: What the side itself calls it.
+        row_bytes: The bytes of one sample; 0 where samples differ.
+    """
+
+    described: Described
+    column: str
+    row_bytes: int
+
+
+class Side(ABC):
+    """One side of a comparison.
+
+    Attributes:
+        name: What messages call it.
+        tensors: What can be compared of it, in the order in which it is asked for.
+        left_out: What can't be compared, each with the reason.
+        notes: What should be said of it, a line each.
+    """
+
+    name: str
+    tensors: Sequence[Tensor]
+    left_out: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    @abstractmethod
+    def names(self) -> npt.NDArray[Any]:
+        """Give each row's identity: str, of shape (rows,)."""
+
+    @abstractmethod
+    def read_first(self, rows: npt.NDArray[np.intp]) -> Mapping[str, npt.NDArray[Any]]:
+        """Give some of the first rows of all tensors, by their addresses."""
+
+    def find_column(self, described: Described) -> str:
+        """Give what the side itself calls a tensor."""
+        return next(
+            tensor.column
+            for tensor in self.tensors
+            if tensor.described.address == described.address
+        )
+
+
+class DumpSide(Side):
+    """A dump, as far as it is committed."""
+
+    def __init__(self, dump: Dump) -> None:
+        """Look at what it holds.
+
+        Args:
+            dump: An open dump.
+        """
+        self.dump = dump
+        self.name = str(dump.path)
+        self.rows = dump.committed
+        self.notes = [] if dump.complete else [_say_unfinished(dump)]
+        self.left_out = [
+            f"{dump.path}: {name}: {reason}"
+            for name in dump.columns
+            if (reason := _find_reason(dump[name]))
+        ]
+        kept = [name for name in dump.columns if not _find_reason(dump[name])]
+        self.tensors = [
+            Tensor(
+                _describe_column(dump, name, place),
+                name,
+                prod(dump[name].shape[1:]) * dump[name].dtype.itemsize,
+            )
+            for place, name in enumerate(_sort_as_computed(dump, kept))
+        ]
+
+    def names(self) -> npt.NDArray[Any]:
+        """Give the identity of each committed row."""
+        names: npt.NDArray[Any] = self.dump.describe_samples()["sample"]
+        return names
+
+    def choose(self, layers: Sequence[str]) -> None:
+        """Keep the tensors that addresses or patterns name.
+
+        Raises:
+            AddressError: One names nothing; all are reported.
+        """
+        chosen: dict[str, Tensor] = {}
+        faults = []
+        for layer in layers:
+            found = {t.column: t for t in self.tensors if _is_named(t, layer)}
+            chosen |= found
+            if not found:
+                faults.append(f"{self.name}: has no address '{layer}'")
+        if faults:
+            raise AddressError(*faults, hint=f"it has {list_names(self._list_addresses())}")
+        self.tensors = [tensor for tensor in self.tensors if tensor.column in chosen]
+
+    def _list_addresses(self) -> list[str]:
+        return [tensor.described.address for tensor in self.tensors]
+
+    def find_valid(self) -> npt.NDArray[np.bool_]:
+        """Tell of each committed row whether its sample could be read."""
+        known = self.dump.valid
+        return np.ones(self.rows, bool) if known is None else known[: self.rows]
+
+    def read_first(self, rows: npt.NDArray[np.intp]) -> Mapping[str, npt.NDArray[Any]]:
+        """Read rows of all columns."""
+        return {t.described.address: self.read(t.column, rows) for t in self.tensors}
+
+    def read(self, column: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+        """Read some rows of a column, in the order given."""
+        dataset = self.dump[column]
+        if not len(rows):
+            return np.empty((0, *dataset.shape[1:]), dataset.dtype)
+        first, last = int(rows[0]), int(rows[-1])
+        if last - first + 1 == len(rows) and (np.diff(rows) == 1).all():
+            values: npt.NDArray[Any] = dataset[first : last + 1]
+            return values
+        # HDF5 wants them in order, each once.
+        order, back = np.unique(rows, return_inverse=True)
+        chosen: npt.NDArray[Any] = dataset[order][back]
+        return chosen
+
+
+def _is_named(tensor: Tensor, layer: str) -> bool:
+    fits = compile_glob(layer).fullmatch
+    names = (tensor.described.address, *tensor.described.also)
+    return any(layer == name or fits(name) for name in names)
+
+
+def _say_unfinished(dump: Dump) -> str:
+    return f"{dump.path} isn't finished: its first {dump.committed:,} samples are compared"
+
+
+def _find_reason(dataset: Any) -> str | None:
+    """Tell why a column can't be compared; None if it can."""
+    layout, dtype = dataset.attrs.get("layout"), dataset.attrs.get("dtype")
+    if dtype == "string":
+        return "texts aren't compared"
+    if layout == "weight":
+        return "weights aren't compared"
+    return "samples differ in shape, which isn't compared" if layout == "ragged" else None
+
+
+def _sort_as_computed(dump: Dump, names: Sequence[str]) -> list[str]:
+    """Sort columns as the model computes them, where the dump tells."""
+    order = {name: place for place, name in enumerate(dump.attrs.get("computed", ()))}
+    return sorted(names, key=lambda name: order.get(name, len(order)))
+
+
+def _describe_column(dump: Dump, name: str, place: int) -> Described:
+    dataset = dump[name]
+    addresses = [str(address) for address in dataset.attrs["addresses"]]
+    labels = [str(dimension.label) or None for dimension in dataset.dims][1:]
+    return Described(
+        address=addresses[0],
+        shape=tuple(dataset.shape[1:]),
+        dtype=str(dataset.attrs.get("dtype", dataset.dtype.name)),
+        order=place,
+        class_name=dataset.attrs.get("layer_class") or None,
+        also=tuple(dict.fromkeys([*addresses[1:], *([name] if name not in addresses else [])])),
+        axes=tuple(labels) if any(labels) else None,
+    )

@@ -1,0 +1,248 @@
+"""Two sides are compared over the same samples, whatever kind each of them is."""
+
+from __future__ import annotations
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tf_keras
+
+import kprobe
+from kprobe.errors import KprobeError
+
+# NumPy says so of every model that Keras 3 saves.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+DATA = np.random.default_rng(0).normal(size=(13, 4)).astype("float32")
+
+
+def make_model(k=keras, factor=1.0, names=("x", "a", "b")):
+    """x -> a -> b -> c, of which b's kernel is multiplied by a factor."""
+    rng = np.random.default_rng(1)
+    x = k.Input((4,), name=names[0])
+    a = k.layers.Dense(3, activation="relu", name=names[1])
+    b = k.layers.Dense(5, name=names[2])
+    model = k.Model(x, k.layers.Dense(2, activation="softmax", name="c")(b(a(x))), name="small")
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    kernel, bias = b.get_weights()
+    b.set_weights([kernel * factor, bias])
+    return model
+
+
+def compute(model, data=DATA):
+    """The layers run one by one, by Keras itself."""
+    values, found = data, {}
+    for layer in model.layers[1:]:
+        values = np.asarray(layer(values))
+        found[layer.name] = values
+    return found
+
+
+def relative(a, b):
+    return np.sqrt(np.mean((b.astype("f8") - a) ** 2)) / np.std(a, dtype="f8")
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return make_model(), make_model(factor=1.1)
+
+
+def test_running_differences_are_those_of_the_values(pair):
+    result = kprobe.diff(*pair, DATA, local=False, cosine=True, batch_size=4)
+    assert (result.a, result.b, result.samples) == ("A (small)", "B (small)", 13)
+    assert not result.same
+    assert [t.pair.a.address for t in result.tensors] == ["a", "b", "c"]
+    a, b = compute(pair[0]), compute(pair[1])
+    for tensor in result.tensors:
+        name = tensor.pair.a.address
+        found, far = tensor.running, np.abs(b[name] - a[name])
+        assert found.relative == pytest.approx(relative(a[name], b[name]), rel=1e-4, abs=1e-6)
+        assert found.max_abs == pytest.approx(far.max(), rel=1e-4, abs=1e-6)
+        if name != "a":
+            row, index = np.unravel_index(far.argmax(), far.shape)
+            assert (found.row, found.index) == (row, (index,))
+            assert tensor.sample.endswith(f"[{row}]")
+    assert result.verdict.first == "b"
+    # With the tolerance that it says it passes, and with less it doesn't.
+    enough = result.verdict.would_pass
+    assert kprobe.diff(*pair, DATA, local=False, batch_size=4, rtol=enough * 1.01).same
+    assert not kprobe.diff(*pair, DATA, local=False, batch_size=4, rtol=enough * 0.99).same
+
+
+def test_tolerances_are_by_address(pair):
+    loose = {"rtol": {"b": 1.0, "c": 1.0}}
+    assert kprobe.diff(*pair, DATA, local=False, **loose).same
+    assert not kprobe.diff(*pair, DATA, local=False, rtol={"b": 1.0}).same
+    assert kprobe.diff(*pair, DATA, local=False, atol={"": 1e9}).same
+    with pytest.raises(KprobeError, match=r"rtol: expected an address that is compared, .*'d'"):
+        kprobe.diff(*pair, DATA, local=False, rtol={"d": 1.0})
+
+
+def test_models_of_both_kerases_are_compared_in_one_process(tmp_path):
+    make_model(tf_keras).save(tmp_path / "old.h5")
+    make_model().save(tmp_path / "new.keras")
+    np.save(tmp_path / "data.npy", DATA)
+    result = kprobe.diff(tmp_path / "old.h5", tmp_path / "new.keras", tmp_path / "data.npy")
+    assert result.same
+    assert [t.pair.b.address for t in result.tensors] == ["a", "b", "c"]
+    assert result.samples == 13
+
+
+@pytest.mark.parametrize("against", ["exact", "eager", "batch:3", "bfloat16", "training"])
+def test_a_model_is_compared_with_itself_computed_otherwise(against, pair):
+    result = kprobe.diff(pair[0], against=against, inputs=DATA, local=None)
+    assert result.b == f"small ({against})"
+    assert result.same
+    assert result.samples == 13
+
+
+def test_other_weights_are_another_side(pair, tmp_path):
+    pair[1].save_weights(tmp_path / "other.weights.h5")
+    pair[0].save(tmp_path / "model.keras")
+    weights = f"weights:{tmp_path / 'other.weights.h5'}"
+    result = kprobe.diff(tmp_path / "model.keras", against=weights, inputs=DATA, local=False)
+    assert result.verdict.first == "b"
+    direct = kprobe.diff(*pair, DATA, local=False)
+    assert result.tensors[1].running.relative == direct.tensors[1].running.relative
+
+
+def test_nothing_to_compare_with_and_both_are_refused(pair):
+    for more in ({}, {"b": pair[1], "against": "exact"}):
+        with pytest.raises(KprobeError, match="expected either a second side or how the first"):
+            kprobe.diff(pair[0], inputs=DATA, **more)
+    with pytest.raises(KprobeError, match=r"against: expected exact, .* received 'fast'"):
+        kprobe.diff(pair[0], inputs=DATA, against="fast")
+    with pytest.raises(KprobeError, match="another way than that of both sides"):
+        kprobe.diff(pair[0], inputs=DATA, against="exact", exact=True)
+
+
+# Dumps.
+
+
+@pytest.fixture
+def dumps(pair, tmp_path):
+    """Dumps of both models, of which the second was run over the samples backwards."""
+    paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    names = [f"data/{row}" for row in range(13)]
+    for model, path, order in zip(pair, paths, (slice(None), slice(None, None, -1)), strict=True):
+        kprobe.dump(model, "a,b,c", inputs=DATA[order], output=path)
+        with h5py.File(path, "r+") as file:
+            file["sample_name"][:] = np.array(names[order], file["sample_name"].dtype)
+    return paths
+
+
+def test_dumps_are_compared_by_the_names_of_samples(dumps, pair):
+    result = kprobe.diff(*dumps)
+    a, b = compute(pair[0]), compute(pair[1])
+    assert result.samples == 13
+    for tensor in result.tensors:
+        name = tensor.pair.a.address
+        wanted = relative(a[name], b[name])
+        assert tensor.running.relative == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    row = np.abs(b["c"] - a["c"]).max(axis=1).argmax()
+    assert (result.tensors[2].running.row, result.tensors[2].sample) == (row, f"data/{row}")
+    assert [t.pair.a.address for t in kprobe.diff(*dumps, layers="b").tensors] == ["b"]
+
+
+def test_a_model_is_compared_with_a_dump_either_way(dumps, pair, tmp_path):
+    np.save(tmp_path / "data.npy", DATA)
+    kprobe.dump(pair[1], "b,c", inputs=tmp_path / "data.npy", output=tmp_path / "d.h5")
+    direct = kprobe.diff(*pair, DATA, local=False, layers="b,c")
+    for sides in ((pair[0], tmp_path / "d.h5"), (tmp_path / "d.h5", pair[0])):
+        # The samples are those that the dump was made from.
+        result = kprobe.diff(*sides, batch_size=5)
+        assert (result.samples, len(result.tensors)) == (13, 2)
+        for tensor, other in zip(result.tensors, direct.tensors, strict=True):
+            assert tensor.running.max_abs == pytest.approx(other.running.max_abs, rel=1e-5)
+
+
+def test_an_unfinished_dump_counts_as_far_as_it_is_committed(dumps):
+    with h5py.File(dumps[0], "r+") as file:
+        file["complete"][...] = 0
+        file["committed"][...] = 5
+        file["b"][5:] = np.nan
+    result = kprobe.diff(*dumps)
+    assert result.samples == 5
+    assert result.tensors[1].running.count == 5 * 5
+    assert any("isn't finished: its first 5 samples are compared" in n for n in result.notes)
+
+
+def test_what_cant_be_compared_is_told_in_one_line(dumps, pair, tmp_path):
+    other, newer = tmp_path / "other.h5", tmp_path / "newer.h5"
+    unlike = keras.Sequential([keras.Input((4,)), keras.layers.Dense(7, name="p")])
+    kprobe.dump(unlike, "p", inputs=DATA, output=other)
+    with h5py.File(other, "r+") as file:
+        file["sample_name"][:] = np.array([f"data/{row}".encode() for row in range(13)])
+    kprobe.dump(pair[0], "a", inputs=DATA, output=newer)
+    with h5py.File(newer, "r+") as file:
+        file.attrs["format_version"] = 99
+    (tmp_path / "text.h5").write_text("no dump")
+    with h5py.File(tmp_path / "plain.h5", "w") as file:
+        file["x"] = [1]
+    few, wide = tmp_path / "few.h5", tmp_path / "wide.h5"
+    kprobe.dump(pair[0], "c", inputs=DATA[:5], output=few)
+    kprobe.dump(pair[0], "a=b", inputs=DATA, output=wide)
+    with h5py.File(few, "r+") as file:
+        file["sample_name"][:] = np.array([f"data/{row}".encode() for row in range(5)])
+    with h5py.File(wide, "r+") as file:
+        file["a"].attrs["addresses"] = ["a"]
+    cases = {
+        newer: "expected format 2 at most, received format 99",
+        tmp_path / "text.h5": "expected a dump or a model, received a file that is neither",
+        tmp_path / "plain.h5": "plain.h5",
+        few: f"received 8 that {few} hasn't in {dumps[0]}: data/10, data/11, data/12, data/5",
+        other: "expected tensors that both sides have",
+        wide: "a: expected as many values on both sides, received (3) in A and (5) in B",
+        tmp_path / "missing.h5": "no such file",
+    }
+    for side, text in cases.items():
+        with pytest.raises(KprobeError) as caught:
+            kprobe.diff(dumps[0], side)
+        assert len(caught.value.lines) == 1, caught.value
+        assert text in str(caught.value)
+        assert caught.value.exit_code == 2
+    with pytest.raises(KprobeError, match="two dumps are compared without running anything"):
+        kprobe.diff(*dumps, DATA)
+    with pytest.raises(KprobeError, match=r"a.h5 is a dump, which can't be computed otherwise"):
+        kprobe.diff(dumps[0], against="exact")
+
+
+def test_samples_that_fit_one_side_only_say_which(pair):
+    wide = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="a")], name="wide")
+    with pytest.raises(KprobeError, match=r"^wide: ") as caught:
+        kprobe.diff(pair[0], wide, DATA)
+    assert len(caught.value.lines) == 1
+    with pytest.raises(KprobeError, match="samples that can be read again"):
+        kprobe.diff(*pair, iter([DATA]))
+
+
+def test_dumps_of_both_models_are_kept_if_asked_for(pair, tmp_path):
+    result = kprobe.diff(*pair, DATA, keep=tmp_path / "kept")
+    assert any("kept" in note for note in result.notes)
+    for name, model in zip("ab", pair, strict=True):
+        with kprobe.open_dump(tmp_path / "kept" / f"{name}.h5") as dump:
+            for layer, values in compute(model).items():
+                np.testing.assert_allclose(dump[layer][:], values, rtol=0, atol=1e-5)
+    again = kprobe.diff(tmp_path / "kept/a.h5", tmp_path / "kept/b.h5")
+    assert again.verdict.first == "b"
+
+
+def test_what_is_called_otherwise_is_matched_as_given(pair):
+    renamed = make_model(names=("x", "p", "q"))
+    result = kprobe.diff(pair[0], renamed, DATA, layers="a,b", match=["a=p", "b=q"], local=False)
+    assert [(t.pair.a.address, t.pair.b.address) for t in result.tensors] == [
+        ("a", "p"),
+        ("b", "q"),
+    ]
+    assert result.same
+
+
+def test_the_noise_of_the_first_side_is_measured(pair):
+    rows = np.resize(DATA, (300, 4))  # so many are run frozen
+    result = kprobe.diff(*pair, rows, local=False, layers="c")
+    assert 0 <= result.tensors[0].noise < 1e-6
+
+
+def test_records_become_a_table(pair):
+    frame = kprobe.diff(*pair, DATA, local=False).to_pandas()
+    assert list(frame["a"]) == ["a", "b", "c"]
