@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kprobe.api import dump as dump
     from kprobe.api import function as function
     from kprobe.api import load_model as load_model
+    from kprobe.api import similarity as similarity
     from kprobe.api import stats as stats
     from kprobe.dumps.reader import Dump as Dump
     from kprobe.dumps.reader import open_dump as open_dump
@@ -44,6 +45,7 @@ _HOMES = {
     "function": "kprobe.api",
     "load_model": "kprobe.api",
     "open_dump": "kprobe.dumps.reader",
+    "similarity": "kprobe.api",
     "stats": "kprobe.api",
 }
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "function",
     "load_model",
     "open_dump",
+    "similarity",
     "stats",
 ]
 

@@ -25,13 +25,15 @@ from kprobe.subgraph.selection import Selection
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Unpack
 
     import numpy as np
     import numpy.typing as npt
 
     from kprobe.analysis.comparison.records import DiffResult
+    from kprobe.analysis.representations import Method
+    from kprobe.analysis.similarity import Similarity
     from kprobe.pipeline.function import Function
     from kprobe.pipeline.running.run import Receipt
     from kprobe.pipeline.statistics.report import Report
@@ -298,3 +300,44 @@ def diff(
 
     own = {f.name: settings.pop(f.name) for f in fields(DiffSpec) if f.name in settings}  # type: ignore[misc]
     return compare(a, b, DiffSpec(**own), {**settings, "layers": layers, "inputs": inputs})
+
+
+def similarity(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str],
+    layers: str | Sequence[str] = (),
+    *,
+    method: Method = "cka",
+    batch_size: int = 256,
+) -> Similarity:
+    """Tell how alike the layers of two dumps represent the same samples.
+
+    The layers may have other shapes, and the samples another order. Memory doesn't grow with the
+    dumps.
+
+    Args:
+        a: A dump.
+        b: Another one, or the same.
+        layers: Addresses or globs, in A or in B; a text may hold several, with commas. By default
+            all layers.
+        method: "cka", linear centred kernel alignment with the unbiased estimator; or "rsa",
+            representational similarity analysis by rank correlation. `kprobe help comparing` names
+            the papers.
+        batch_size: How many samples are compared with each other at a time, 4 or more. Results are
+            means over batches, to which samples are dealt by chance, always in the same way.
+
+    Returns:
+        A record. `values` are the similarities, float64 of shape (layers of A, layers of B): 1 is
+        the same but for rotation and scale, 0 is chance. `to_pandas()` gives a table, `to_json()`
+        plain values, and `save(path)` writes HDF5.
+
+    Raises:
+        DumpError: A file is no dump.
+        InputError: A layer isn't there, samples are on one side only, there are fewer than 4 of
+            them, or a setting can't be.
+    """
+    from kprobe.analysis.similarity import measure_similarity
+
+    texts = [layers] if isinstance(layers, str) else layers
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    return measure_similarity(a, b, names, method=method, batch_size=batch_size)
