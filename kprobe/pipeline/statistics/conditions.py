@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kprobe.analysis.statistics.accumulate import QUANTILES
+from kprobe.analysis.statistics.distribution import QUANTILES
 from kprobe.errors import KprobeError
 from kprobe.naming import name_nearest
 
