@@ -61,6 +61,21 @@ class Statistics:
             axis that isn't there, or whose size differs from row to row, is taken for none.
         by_sample: Whether each row is told of by itself, too; 80 bytes a row.
         detail: "moments" leaves quantiles and the histogram out, which take as long as all else.
+
+    Attributes:
+        shape: As given, with -1 for None.
+        dtype: As given.
+        by_sample: As given.
+        detail: As given.
+        channel_axis: From 0; None where there is none.
+        rows: How many rows were added.
+        moments: Those of each channel.
+        extremes: Those of all channels.
+        sketch: That of all channels; empty for "moments".
+        first_nan: The first row with NaN; the largest int64 where there is none.
+        first_inf: The same of infinities.
+        sample_rows: The rows that were added, several at a time; empty unless `by_sample`.
+        samples: The moments of each of them, as of channels.
     """
 
     def __init__(
@@ -79,12 +94,12 @@ class Statistics:
         self.channel_axis = _find_axis(self.shape, channel_axis)
         channels = 1 if self.channel_axis is None else self.shape[self.channel_axis]
         self.rows = 0
-        self._moments = Moments(channels)
-        self._extremes = Extremes()
-        self._sketch = Sketch()
-        self._first_nan = self._first_inf = _NONE
-        self._sample_rows: list[Array] = []
-        self._samples: list[Moments] = []
+        self.moments = Moments(channels)
+        self.extremes = Extremes()
+        self.sketch = Sketch()
+        self.first_nan = self.first_inf = _NONE
+        self.sample_rows: list[Array] = []
+        self.samples: list[Moments] = []
 
     def add(
         self,
@@ -114,8 +129,8 @@ class Statistics:
         per_row = len(items) // len(rows)
         self.add_items(items, lambda place: int(rows[place // per_row]), scanner)
         if self.by_sample:
-            self._sample_rows.append(rows)
-            self._samples.append(reduce_rows(values.reshape(len(rows), -1)))
+            self.sample_rows.append(rows)
+            self.samples.append(reduce_rows(values.reshape(len(rows), -1)))
 
     def add_items(
         self,
@@ -144,25 +159,25 @@ class Statistics:
     ) -> None:
         if not numbers.size:
             return
-        before = self._moments.counts[NAN:].sum(1)
-        scanner.add(numbers, self._moments, self._extremes)
-        nan, infinite = self._moments.counts[NAN:].sum(1) > before
+        before = self.moments.counts[NAN:].sum(1)
+        scanner.add(numbers, self.moments, self.extremes)
+        nan, infinite = self.moments.counts[NAN:].sum(1) > before
         if nan:
-            self._first_nan = _find_first(np.isnan, numbers, begin, find_row, self._first_nan)
+            self.first_nan = _find_first(np.isnan, numbers, begin, find_row, self.first_nan)
         if infinite:
-            self._first_inf = _find_first(np.isinf, numbers, begin, find_row, self._first_inf)
+            self.first_inf = _find_first(np.isinf, numbers, begin, find_row, self.first_inf)
         if self.detail == "full":
-            scanner.count(numbers, self._sketch)
+            scanner.count(numbers, self.sketch)
 
     def finish(self, scanner: Scanner) -> None:
         """Take in what a scanner counted."""
-        scanner.finish(self._sketch)
+        scanner.finish(self.sketch)
 
     def _by_channel(self, values: Array) -> Array:
         """Give values as shape (any, channels), in C order."""
         if self.channel_axis is not None and self.channel_axis != len(self.shape) - 1:
             values = np.moveaxis(values, self.channel_axis + 1, -1)
-        channels = self._moments.counts.shape[1]
+        channels = self.moments.counts.shape[1]
         return np.ascontiguousarray(values).reshape(values.size // channels, channels)
 
     def merge(self, other: Statistics) -> None:
@@ -171,18 +186,19 @@ class Statistics:
         Raises:
             ValueError: It is of another shape, dtype, axis of channels or detail.
         """
-        if self._settings() != other._settings():
-            raise ValueError(f"{self._settings()} can't take in {other._settings()}")
+        if self.settings() != other.settings():
+            raise ValueError(f"{self.settings()} can't take in {other.settings()}")
         self.rows += other.rows
-        self._extremes.merge(other._extremes)
-        self._moments.merge(other._moments)
-        self._sketch.merge(other._sketch)
-        self._first_nan = min(self._first_nan, other._first_nan)
-        self._first_inf = min(self._first_inf, other._first_inf)
-        self._sample_rows += other._sample_rows
-        self._samples += other._samples
+        self.extremes.merge(other.extremes)
+        self.moments.merge(other.moments)
+        self.sketch.merge(other.sketch)
+        self.first_nan = min(self.first_nan, other.first_nan)
+        self.first_inf = min(self.first_inf, other.first_inf)
+        self.sample_rows += other.sample_rows
+        self.samples += other.samples
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """Give what the statistics are of, and how: only those of the same can be merged."""
         return {
             "shape": list(self.shape),
             "dtype": self.dtype.name,
@@ -195,13 +211,13 @@ class Statistics:
         """Give all that is known as arrays, to be stored; their names are for `from_arrays`."""
         rows, samples = self._join_samples()
         arrays = {
-            "settings": np.array(json.dumps(self._settings()).encode()),
-            "state": np.array([self.rows, self._first_nan, self._first_inf]),
-            "at_extremes": self._extremes.counts,
-            "floats": self._moments.floats,
-            "counts": self._moments.counts,
-            "sketch_keys": self._sketch.keys,
-            "sketch_counts": self._sketch.counts,
+            "settings": np.array(json.dumps(self.settings()).encode()),
+            "state": np.array([self.rows, self.first_nan, self.first_inf]),
+            "at_extremes": self.extremes.counts,
+            "floats": self.moments.floats,
+            "counts": self.moments.counts,
+            "sketch_keys": self.sketch.keys,
+            "sketch_counts": self.sketch.counts,
         }
         if self.by_sample:
             arrays |= {
@@ -226,15 +242,15 @@ class Statistics:
 
             dtype = ml_dtypes.bfloat16
         statistics = cls(settings.pop("shape"), dtype, **settings)
-        statistics.rows, statistics._first_nan, statistics._first_inf = (
+        statistics.rows, statistics.first_nan, statistics.first_inf = (
             int(number) for number in arrays["state"]
         )
-        statistics._moments.floats[...] = arrays["floats"]
-        statistics._moments.counts[...] = arrays["counts"]
-        floats = statistics._moments.floats
-        statistics._extremes.values[:] = [floats[LEAST].min(), floats[LARGEST].max()]
-        statistics._extremes.counts[:] = arrays["at_extremes"]
-        statistics._sketch.add_counts(
+        statistics.moments.floats[...] = arrays["floats"]
+        statistics.moments.counts[...] = arrays["counts"]
+        floats = statistics.moments.floats
+        statistics.extremes.values[:] = [floats[LEAST].min(), floats[LARGEST].max()]
+        statistics.extremes.counts[:] = arrays["at_extremes"]
+        statistics.sketch.add_counts(
             np.asarray(arrays["sketch_keys"], np.uint16), np.asarray(arrays["sketch_counts"])
         )
         if statistics.by_sample:
@@ -242,16 +258,16 @@ class Statistics:
             samples = Moments(len(rows))
             samples.floats[...] = arrays["sample_floats"]
             samples.counts[...] = arrays["sample_counts"]
-            statistics._sample_rows, statistics._samples = [rows], [samples]
+            statistics.sample_rows, statistics.samples = [rows], [samples]
         return statistics
 
     def _join_samples(self) -> tuple[Array, Moments]:
         """Give the rows that were added, ascending, and the moments of each."""
-        rows = np.concatenate([np.zeros(0, np.int64), *self._sample_rows])
+        rows = np.concatenate([np.zeros(0, np.int64), *self.sample_rows])
         order = np.argsort(rows, kind="stable")
         samples = Moments(0)
-        samples.floats = np.concatenate([samples.floats, *(m.floats for m in self._samples)], 1)
-        samples.counts = np.concatenate([samples.counts, *(m.counts for m in self._samples)], 1)
+        samples.floats = np.concatenate([samples.floats, *(m.floats for m in self.samples)], 1)
+        samples.counts = np.concatenate([samples.counts, *(m.counts for m in self.samples)], 1)
         samples.floats, samples.counts = samples.floats[:, order], samples.counts[:, order]
         return rows[order], samples
 
@@ -261,8 +277,8 @@ class Statistics:
         Args:
             address: What it was asked for by.
         """
-        whole = describe(self._moments.fold(1))
-        dead = None if self.channel_axis is None else find_dead(self._moments)
+        whole = describe(self.moments.fold(1))
+        dead = None if self.channel_axis is None else find_dead(self.moments)
         full = self.detail == "full"
         return TensorSummary(
             address=address,
@@ -270,22 +286,22 @@ class Statistics:
             dtype=self.dtype.name,
             rows=self.rows,
             **whole,
-            quantiles=list_quantiles(self._sketch, self._extremes, self.dtype),
+            quantiles=list_quantiles(self.sketch, self.extremes, self.dtype),
             quantile_error=RELATIVE_ERROR if full else None,
-            first_nan=None if self._first_nan == _NONE else self._first_nan,
-            first_inf=None if self._first_inf == _NONE else self._first_inf,
+            first_nan=None if self.first_nan == _NONE else self.first_nan,
+            first_inf=None if self.first_inf == _NONE else self.first_inf,
             channels=None if dead is None else len(dead),
             dead_channels=None if dead is None else sum(dead),
             dead=None if dead is None else sum(dead) / max(1, len(dead)),
-            saturated=find_saturated(self._extremes, self.dtype, whole["count"]),
-            histogram=make_histogram(self._sketch, self._extremes) if full else None,
+            saturated=find_saturated(self.extremes, self.dtype, whole["count"]),
+            histogram=make_histogram(self.sketch, self.extremes) if full else None,
         )
 
     def summarize_channels(self) -> list[ChannelSummary]:
         """Tell of each channel; of all values as of one where there is no axis of channels."""
         return [
-            ChannelSummary(channel=channel, dead=dead, **describe(self._moments, channel))
-            for channel, dead in enumerate(find_dead(self._moments))
+            ChannelSummary(channel=channel, dead=dead, **describe(self.moments, channel))
+            for channel, dead in enumerate(find_dead(self.moments))
         ]
 
     def summarize_samples(self) -> list[SampleSummary]:
