@@ -190,7 +190,7 @@ def make_environment(*folders: Path, **more: str) -> dict[str, str]:
 
 def check_printed(block: Block, printed: str) -> None:
     """Check that a block of commands printed the tables that its commands are for."""
-    listing = r"^kprobe (?:ls|show(?! .*--as-config))|--dry-run$"
+    listing = r"^kprobe (?:ls|show(?! .*--as-config)|stats(?! .*--(?:csv|quiet)))|--dry-run$"
     lists = len(re.findall(listing, block.text, re.MULTILINE))
     assert len(re.findall(r"^address  ", printed, re.MULTILINE)) == lists, block.place
     searches = len(re.findall(r"^kprobe find", block.text, re.MULTILINE))

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import kprobe
+from kprobe.analysis.statistics.blocks import ENOUGH, take_many
 from kprobe.dumps.output import OutputSpec
 from kprobe.errors import DumpError, KprobeError, StoppedError
 from kprobe.pipeline.planning.job import make_job
@@ -88,6 +89,15 @@ def test_rows_of_different_shapes_count_and_unreadable_ones_do_not(tmp_path):
     compare(report, kprobe.stats(tmp_path / "a.h5", by="sample"))
     assert report.tensors[0].count == (X > 0).sum()
     assert report.tensors[0].min == X[X > 0].min()
+
+
+def test_compiled_kernels_tell_the_same_however_many_tensors_there_are(model, monkeypatch):
+    plain = kprobe.stats(model, LAYERS, inputs=X, batch_size=7)
+    take_many(ENOUGH)
+    compare(kprobe.stats(model, LAYERS, inputs=X, batch_size=7), plain)
+    # More tensors than that share what goes through them.
+    monkeypatch.setattr("kprobe.pipeline.statistics.sink._SCANNERS", 1)
+    compare(kprobe.stats(model, LAYERS, inputs=X, batch_size=7), plain)
 
 
 def plan(model, **settings):
