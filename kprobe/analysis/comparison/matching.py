@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # A suggestion counts where it is so near, and so many times nearer than the next.
 _NEAR = 0.1
 _NEARER = 10.0
+# Classes that tell nothing: Keras 2 has one for all operations, which Keras 3 has classes for.
+_UNTOLD = {None, "TFOpLambda", "SlicingOpLambda"}
 
 
 def match_tensors(
@@ -262,8 +264,8 @@ def _choose(rated: list[tuple[float, Described]]) -> Described | None:
 
 def _may_be(a: Described, b: Described) -> bool:
     """Tell whether tensors of two sides can be one, as far as shapes and classes tell."""
-    known = a.class_name is not None and b.class_name is not None
-    return fit(a, b) is not None and (not known or a.class_name == b.class_name)
+    classes = {tensor.class_name for tensor in (a, b)}
+    return fit(a, b) is not None and (len(classes) == 1 or not classes.isdisjoint(_UNTOLD))
 
 
 def _find_rising(anchors: list[tuple[int, int]]) -> list[tuple[int, int]]:

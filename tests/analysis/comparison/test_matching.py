@@ -244,3 +244,12 @@ def test_renamed_layers_are_said_to_be_matched_by_order(layers, renamed):
         (t.dtype, "order" if t.order in renamed else "address") for t in a
     ]
     assert all(p.a.dtype == p.b.dtype for p in found.pairs)
+
+
+def test_operations_of_keras_2_say_no_class():
+    a = describe("in:I", "tf.__operators__.add_1:TFOpLambda", "out:D")
+    found = match_tensors(a, describe("in:I", "add_3:Add", "out:D"))
+    assert show(found)[1] == ("tf.__operators__.add_1", "add_3", "order")
+    # Other classes of one shape are no partners: a lost ReLU isn't the layer in its place.
+    found = match_tensors(describe("in:I", "re_lu:ReLU"), describe("in:I", "dense:Dense"))
+    assert len(found.pairs) == 1
