@@ -78,30 +78,25 @@ class Pattern:
 
     Attributes:
         gram: The inner products of all two samples, float64 of shape (samples, samples).
-        means: The mean of each sample's values, float64 of shape (samples,).
-        size: How many values a sample has.
+        size: How many values of each sample were taken in.
     """
 
     def __init__(self, samples: int) -> None:
         self.gram: Array = np.zeros((samples, samples))
-        self.means: Array = np.zeros(samples)
-        self.size = 1
+        self.size = 0
+        self._sums: Array = np.zeros(samples)
 
-    def add(self, rows: slice, values: Array, others: slice, other_values: Array) -> None:
-        """Take in some samples against some others.
+    @property
+    def means(self) -> Array:
+        """The mean of each sample's values, float64 of shape (samples,)."""
+        return self._sums / max(self.size, 1)
 
-        Args:
-            rows: Which samples.
-            values: Their values, float64 of shape (of rows, values of a sample).
-            others: Which others; none that is after `rows`.
-            other_values: Theirs.
-        """
+    def add(self, values: Array) -> None:
+        """Take in some of the values of all samples, float64 of shape (samples, any)."""
         with np.errstate(invalid="ignore", over="ignore"):
-            products = values @ other_values.T
-            self.means[rows] = values.mean(1) if values.shape[1] else 0.0
-        self.gram[rows, others] = products
-        self.gram[others, rows] = products.T
-        self.size = max(1, values.shape[1])
+            self.gram += values @ values.T
+            self._sums += values.sum(1)
+        self.size += values.shape[1]
 
 
 def _center(pattern: Pattern) -> Array:
@@ -120,7 +115,7 @@ def _center(pattern: Pattern) -> Array:
 
 def _rank(pattern: Pattern) -> Array:
     """Rank the dissimilarities of all two samples, less the mean rank."""
-    means, size = pattern.means, pattern.size
+    means, size = pattern.means, max(pattern.size, 1)
     covariances = pattern.gram / size - np.outer(means, means)
     variances = np.maximum(np.diag(covariances), 0)
     # What rounding leaves of the deviation of a constant pattern is none; it is like no other.

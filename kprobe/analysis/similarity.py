@@ -31,7 +31,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 METHODS = ("cka", "rsa")
 BATCH_SIZE = 256
-# Bytes of samples, as float64, that are held of one layer, twice.
+# Bytes of the values of a batch in one layer, as float64, that are held at a time.
 _HELD = 1 << 26
 
 
@@ -269,21 +269,14 @@ def _deal(samples: int, batches: int) -> Iterator[Array]:
 def _read_pattern(column: Any, rows: Array) -> Pattern:
     """Read what samples are in a layer, so many at a time that memory stays bounded."""
     pattern = Pattern(len(rows))
-    size = max(1, math.prod(column.shape[1:]))
-    step = max(1, _HELD // (8 * size))
-    parts = [slice(first, min(first + step, len(rows))) for first in range(0, len(rows), step)]
-    for number, part in enumerate(parts):
-        values = _read_rows(column, rows[part])
-        pattern.add(part, values, part, values)
-        for other in parts[:number]:
-            pattern.add(part, values, other, _read_rows(column, rows[other]))
-    return pattern
-
-
-def _read_rows(column: Any, rows: Array) -> Array:
     order, back = np.unique(rows, return_inverse=True)
-    values = column[order[0] : order[-1] + 1] if _is_run(order) else column[order]
-    return np.asarray(values[back].reshape(len(rows), -1), np.float64)
+    chosen = slice(order[0], order[-1] + 1) if _is_run(order) else order
+    length = column.shape[1] if column.ndim > 1 else 1
+    step = max(1, _HELD // max(1, 8 * len(rows) * math.prod(column.shape[2:])))
+    for first in range(0, length, step):
+        some = column[chosen, first : first + step] if column.ndim > 1 else column[chosen]
+        pattern.add(np.asarray(some[back].reshape(len(rows), -1), np.float64))
+    return pattern
 
 
 def _is_run(rows: Array) -> bool:

@@ -59,9 +59,8 @@ def compute(method, a, b, batches):
             patterns.append([])
             for rows in layers.values():
                 values = rows[batch].reshape(len(batch), -1).astype("f8")
-                every = slice(0, len(batch))
                 patterns[-1].append(Pattern(len(batch)))
-                patterns[-1][-1].add(every, values, every, values)
+                patterns[-1][-1].add(values)
         alike.add(*patterns)
     return alike.finish()
 
@@ -81,7 +80,9 @@ def test_layers_are_joined_by_their_samples(sides, method):
 
 def test_batches_are_dealt_by_chance_and_read_in_parts(sides, monkeypatch):
     path_a, path_b, a, b = sides
-    monkeypatch.setattr(similarity_module, "_HELD", 8 * 30 * 4)  # four samples of the largest
+    monkeypatch.setattr(
+        similarity_module, "_HELD", 8 * 20 * 10
+    )  # two rows of the 6 by 5 values of 20 samples
     seen: list[int] = []
     found = measure_similarity(path_a, path_b, batch_size=20, progress=seen.append)
     kept = np.delete(np.arange(ROWS), 7)
