@@ -150,15 +150,17 @@ def measure_similarity(
         dumps = [opened.enter_context(open_dump(path)) for path in (a, b)]
         rows, notes = _join(dumps)
         columns = _choose(dumps, layers, notes)
+        # A dump is compared with itself by reading it once.
+        sides = 1 if dumps[0].path.samefile(dumps[1].path) else 2
         samples = len(rows[0])
         count = -(-samples // batch_size)
         alike = Alikeness(method, len(columns[0]), len(columns[1]))
         for batch in _deal(samples, count):
-            of_a, of_b = (
+            of_a, *others = (
                 [_read_pattern(dump[name], own[batch]) for name in names]
-                for dump, own, names in zip(dumps, rows, columns, strict=True)
+                for dump, own, names in zip(dumps[:sides], rows, columns, strict=False)
             )
-            alike.add(of_a, of_b)
+            alike.add(of_a, *(others or [of_a]))
             if progress is not None:
                 progress(len(batch))
     values = alike.finish()
