@@ -48,6 +48,7 @@ PROMISES = {
     "inputs/test_unnamed.py": "the sources say what a model takes that doesn't say it",
     "models/test_old.py": "files of old Kerases open, and compute what they did",
     "pipeline/test_listed_is_dumped.py": "`ls` lists the addresses that `dump` takes",
+    "pipeline/comparing/test_born.py": "a planted fault is born in its layer, and in no other",
     "pipeline/test_big_models.py": "of many layers, all are found and only those needed kept",
     "pipeline/test_code_inputs.py": "a model that is code takes its samples from anything",
     "pipeline/test_code_models.py": "subclassed models are built on the first sample",

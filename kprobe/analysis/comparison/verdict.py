@@ -59,7 +59,18 @@ def judge(tensors: Sequence[TensorDifference], *, unequal: Collection[str] = ())
         text = f"no single place: no local error is above tolerance, but {list_names(unseen, 4)}"
         text += ", of which there is none, " + ("differs" if len(unseen) == 1 else "differ")
         return Verdict("spread", text, None, first, would_pass)
+    if lonely := _find_lonely(local):
+        text = f"{_tell_born(lonely)}, within tolerance; elsewhere there is no local error at all"
+        return Verdict("born", text, lonely[0].place, first, would_pass)
     return Verdict("none", _tell_none(tensors), None, first, would_pass)
+
+
+def _find_lonely(local: Sequence[TensorDifference]) -> list[TensorDifference]:
+    """Give the few tensors with a local error where all others have none, the largest first."""
+    some = [t for t in local if t.local is not None and t.local.max_abs]
+    if len({strip_calls(t.pair.b.address) for t in some}) > 1 + len(local) // _PER_PLACE:
+        return []
+    return sorted(some, key=lambda tensor: -tensor.excess) if len(some) < len(local) else []
 
 
 def _judge_running(

@@ -93,11 +93,6 @@ class Measuring:
             self._local[number] = _make_difference(self._pairs[number], self._spec)
         self._local[number].add(own_a, own_b, first)
 
-    def merge(self, other: Measuring) -> None:
-        """Take what was measured of other samples."""
-        for own, more in zip(self.running, other.running, strict=True):
-            own.merge(more)
-
     def finish(
         self,
         name: Callable[[int], tuple[int, str]],
@@ -135,16 +130,18 @@ class Measuring:
 
 
 def _make_difference(pair: Pair, spec: DiffSpec) -> Difference:
-    ulps = None
-    if spec.ulps:
-        # Of two, the coarser is what both can be told apart in.
-        ulps = (
-            min((pair.a.dtype, pair.b.dtype), key=_COARSE.index, default=None)
-            if ({pair.a.dtype, pair.b.dtype} <= set(_COARSE))
-            else None
-        )
     shape = [size or 0 for size in pair.b.shape or ()]  # of a side all sizes are known
+    ulps = choose_ulps(pair) if spec.ulps else None
     return Difference(shape, channel_axis=pair.channel_axis, cosine=spec.cosine, ulps=ulps)
+
+
+def choose_ulps(pair: Pair) -> str | None:
+    """Give in which dtype units in the last place are counted: of two, the coarser.
+
+    None where they aren't floating-point numbers.
+    """
+    dtypes = {pair.a.dtype, pair.b.dtype}
+    return min(dtypes, key=_COARSE.index) if dtypes <= set(_COARSE) else None
 
 
 _COARSE = ("bfloat16", "float16", "float32", "float64")
