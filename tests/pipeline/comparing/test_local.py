@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+import kprobe
 from kprobe.models.load import load_source
 from kprobe.pipeline.comparing.local import LocalErrors, LocalPair, LocalSide
 from kprobe.pipeline.planning.job import Job, make_parts
@@ -207,6 +208,17 @@ def test_a_fault_in_a_sample_model_shows_in_its_layer_alone(
     assert compared.unequal == {}
     running = [n for n, rows in compared.rows.items() if (rows.a != rows.b).any()]
     assert len(running) > 1
+
+
+def test_a_fault_before_a_layer_of_the_users_own_shows_where_it_is(samples):
+    options = {"custom_objects": str(samples / "roi_layer.py")}
+    a, b = (kprobe.load_model(samples / "shapes_roi.keras", **options) for _ in range(2))
+    change_a_weight(b.get_layer("conv4_2"))
+    with np.load(samples / "shapes.npz") as arrays:
+        compared = Compared(a, b, arrays["image"][:3])
+    assert compared.born == ["conv4_2"]
+    assert {"ROI[0]", "ROI[1]", "ROI[2]"} <= set(compared.errors)
+    assert compared.unequal == {}
 
 
 def test_a_shared_layer_shows_it_in_each_of_its_calls(siamese, samples, digits):
