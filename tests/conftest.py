@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -39,6 +40,12 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+def pytest_collection_finish():
+    # What was imported and collected stays. Else each full collection of garbage goes through it.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
