@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +12,13 @@ import tensorflow as tf
 import tf_keras
 
 import kprobe
+from kprobe.engines.compute import Compute
 from kprobe.errors import AddressError, InputError
+from kprobe.inputs.spec import SampleSpec
+from kprobe.models.spec import ModelSpec
+from kprobe.pipeline.function import Function
+from kprobe.session.loading import load
+from kprobe.session.open_session import open_session
 
 STEPS = np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
 
@@ -46,14 +55,33 @@ def build(k):
     return k.Model(i, k.layers.Dropout(0.5, name="drop")(x))
 
 
-@pytest.fixture(scope="module", params=[keras, tf_keras], ids=["keras", "tf_keras"])
-def model(request):
-    request.param.backend.clear_session()  # for the names of what has none of its own
-    model = build(request.param)
+@functools.cache
+def make(k):
+    """Give the model of a Keras and its session: it is traced once for all that is asked of it."""
+    k.backend.clear_session()  # for the names of what has none of its own
+    model = build(k)
     rng = np.random.default_rng(1)
     for layer in model.layers:
         layer.set_weights([rng.normal(size=w.shape).astype(w.dtype) for w in layer.get_weights()])
-    return model
+    loaded = load(ModelSpec(model=model))
+    with contextlib.ExitStack() as opened:
+        session, _ = open_session(loaded, Compute(), SampleSpec(), opened, wait=True)
+    return model, session
+
+
+@pytest.fixture(params=[keras, tf_keras], ids=["keras", "tf_keras"])
+def library(request):
+    return request.param
+
+
+@pytest.fixture
+def model(library):
+    return make(library)[0]
+
+
+@pytest.fixture
+def session(library):
+    return make(library)[1]
 
 
 # Each address with its layer and where the weight stands in the layer's `get_weights()`.
@@ -87,8 +115,8 @@ FOUND = [
 
 
 @pytest.mark.parametrize(("text", "layer", "places"), FOUND, ids=[text for text, *_ in FOUND])
-def test_a_weight_is_what_the_layer_says(model, text, layer, places):
-    function = kprobe.function(model, text)
+def test_a_weight_is_what_the_layer_says(model, session, text, layer, places):
+    function = Function(session, text)
     assert function.feeds == []
     computed = function()
     assert list(computed) == list(places)
@@ -117,15 +145,15 @@ INSIDE = [
 
 
 @pytest.mark.parametrize(("text", "get"), INSIDE, ids=[text for text, _ in INSIDE])
-def test_a_weight_of_a_layer_inside_another_is_found_from_both(model, text, get):
-    (value,) = kprobe.function(model, text)().values()
+def test_a_weight_of_a_layer_inside_another_is_found_from_both(model, session, text, get):
+    (value,) = Function(session, text)().values()
     expected = np.asarray(get(model))
     assert value.dtype == expected.dtype
     np.testing.assert_array_equal(value, expected)
 
 
-def test_a_pattern_gives_every_weight_of_the_innermost_layer_once_for_each_call(model):
-    computed = kprobe.function(model, "**:*")()
+def test_a_pattern_gives_every_weight_of_the_innermost_layer_once_for_each_call(model, session):
+    computed = Function(session, "**:*")()
     variables = [v for layer in model.layers for v in layer.variables]
     inside = {name for name in computed if name.startswith(("enc", "shared", "mha"))}
     assert inside == {
@@ -258,16 +286,16 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("text", "fault"), FAULTS, ids=[text for text, _ in FAULTS])
-def test_a_weight_that_is_none_is_answered_with_those_there_are(model, text, fault):
+def test_a_weight_that_is_none_is_answered_with_those_there_are(session, text, fault):
     with pytest.raises(AddressError) as caught:
-        kprobe.function(model, text)
+        Function(session, text)
     assert caught.value.faults == (fault,)
 
 
-def test_weights_can_not_be_fed_nor_given_arguments(model):
+def test_weights_can_not_be_fed_nor_given_arguments(session):
     with pytest.raises(AddressError, match="weights can't be fed: conv1:kernel"):
-        kprobe.function(model, "conv1", feeds="conv1:kernel")
+        Function(session, "conv1", feeds="conv1:kernel")
     with pytest.raises(AddressError, match="weights can't be fed: conv1:kernel"):
-        kprobe.function(model, "conv1", replace={"conv1:kernel": "zero"})
+        Function(session, "conv1", replace={"conv1:kernel": "zero"})
     with pytest.raises(InputError, match="expected no array, received 1 arrays"):
-        kprobe.function(model, "conv1:kernel")(STEPS)
+        Function(session, "conv1:kernel")(STEPS)
