@@ -87,7 +87,8 @@ def give_back_stderr() -> None:
 
     for file in _held:
         file.seek(0)
-        shutil.copyfileobj(io.TextIOWrapper(file, errors="replace"), sys.stderr)
+        with io.TextIOWrapper(file, errors="replace") as text:
+            shutil.copyfileobj(text, sys.stderr)
     _held.clear()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 
 import click
 import keras
@@ -61,6 +62,16 @@ def test_every_command_is_verbose_on_request(command):
         flag for param in cli.get_command(click.Context(cli), command).params for flag in param.opts
     ]
     assert flags.count("-v") == flags.count("--verbose") == 1
+
+
+def test_after_a_bug_what_was_held_back_is_shown_and_its_file_closed(fail, monkeypatch):
+    held = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by what is tested
+    held.write(b"of a library\n")
+    monkeypatch.setattr("kprobe.cli.stdio._held", [held])
+    done = fail(ZeroDivisionError("of kprobe"))
+    assert done.exit_code == 70
+    assert "of a library\n" in done.stderr
+    assert held.closed
 
 
 @pytest.mark.parametrize("kind", [ModelError, InputError, ModelCodeError])
