@@ -134,7 +134,7 @@ def _find_shapes(
         shapes[names[0]] = shapes.pop("")
     if "" in shapes:
         pairing.faults.add(
-            f"random_shape: expected the name of an input, as there are {len(names)}: "
+            f"random samples: expected the name of an input, as there are {len(names)}: "
             f"{list_names(map(str, inputs))}",
             Hint(
                 "say which, for example ",
@@ -146,7 +146,7 @@ def _find_shapes(
     for name in shapes:
         if name and name not in names:
             pairing.faults.add(
-                f"random_shape: no input '{name}'; the model's inputs: "
+                f"random samples: no input '{name}'; the model's inputs: "
                 f"{list_names(map(str, inputs))}",
                 suggest_name(name, names, "{}=..."),
             )

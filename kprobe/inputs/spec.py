@@ -111,7 +111,7 @@ class SampleSpec:
             wrong = [fault for size in sizes for fault in check_count("", size, optional=False)]
             if wrong or not sizes or isinstance(given, str):
                 faults.append(
-                    "random_shape: expected sizes of 1 or more, the number of samples first"
+                    "random samples: expected sizes of 1 or more, the number of samples first"
                     f"{of}, received {given!r}"
                 )
             else:
@@ -121,7 +121,7 @@ class SampleSpec:
             counts.setdefault(index(self.random), "random")
         if len(counts) > 1:
             faults.append(
-                "random_shape: expected as many samples everywhere, received "
+                "random samples: expected as many samples everywhere, received "
                 + " and ".join(map(str, counts))
             )
         if not faults and counts:

@@ -135,4 +135,4 @@ def test_a_shape_and_other_counts_or_samples_are_refused():
         kprobe.activations(model, "c", np.ones((2, 300, 4), "float32"), random_shape=(2, 300, 4))
     with pytest.raises(kprobe.KprobeError) as caught:
         kprobe.activations(make_pictures(keras), "c", random_shape=(2, 300, 300, 3))
-    assert "expected the name of an input, as there are 2" in str(caught.value)
+    assert "random samples: expected the name of an input, as there are 2" in str(caught.value)
