@@ -140,12 +140,7 @@ def measure_similarity(
         InputError: A layer isn't there; samples are on one side only; there are fewer than 4; or a
             setting can't be.
     """
-    if method not in METHODS:
-        raise InputError(f"expected the method {' or '.join(METHODS)}, received {method!r}")
-    if batch_size < LEAST_SAMPLES:
-        raise InputError(
-            f"expected {LEAST_SAMPLES} samples in a batch or more, received {batch_size}"
-        )
+    _check(method, batch_size)
     with contextlib.ExitStack() as opened:
         dumps = [opened.enter_context(open_dump(path)) for path in (a, b)]
         rows, notes = _join(dumps)
@@ -176,6 +171,15 @@ def measure_similarity(
         count,
         tuple(notes),
     )
+
+
+def _check(method: str, batch_size: int) -> None:
+    if method not in METHODS:
+        raise InputError(f"expected the method {' or '.join(METHODS)}, received {method!r}")
+    if batch_size < LEAST_SAMPLES:
+        raise InputError(
+            f"expected {LEAST_SAMPLES} samples in a batch or more, received {batch_size}"
+        )
 
 
 def _say_void(columns: Sequence[Sequence[str]], values: Array) -> list[str]:
