@@ -27,6 +27,9 @@ LONGEST = [
     "trace/recording/test_graph_mode.py",
     "cli/test_models_as_code.py",
     "trace/test_address_table.py",
+    "pipeline/test_killed_runs.py",
+    "trace/test_constructions.py",
+    "trace/test_nested_functions.py",
 ]
 
 
