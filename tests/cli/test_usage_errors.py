@@ -13,7 +13,8 @@ from kprobe.cli.usage_errors import explain_usage
 
 LINES = {
     "dmup model.h5": "there is no command 'dmup'; nearest: dump",
-    "explode": "there is no command 'explode'; there are dump, ls, find, show, bench, help",
+    "explode": "there is no command 'explode'; there are dump, ls, find, show, stats, "
+    "diff, similarity, bench, help",
     "--verison": "there is no option --verison; nearest: --version",
     "--zzz": "there is no option --zzz; `kprobe --help` lists what there is",
     "dump m.h5 --layer x": "dump has no option --layer; nearest: --layers",

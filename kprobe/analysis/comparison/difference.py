@@ -33,6 +33,12 @@ class Difference:
             or "float64"; None for not at all.
         fast: Whether to use compiled kernels. Importing them takes half a second, and more the
             first time on a machine. None to begin when there is enough to do.
+
+    Attributes:
+        max_abs: The largest absolute difference so far.
+        place: The row where it is, and where in the row; None where there is none.
+        products: The sums of products: of both, of A with itself, of B with itself.
+        max_ulps: The largest difference so far in units in the last place.
     """
 
     def __init__(
@@ -56,12 +62,12 @@ class Difference:
         self._mean = self._squares = 0.0
         self._sums = np.zeros(self._channels)
         self._counts = np.zeros(self._channels, np.int64)
-        self._max_abs = 0.0
-        self._place: tuple[int, tuple[int, ...]] | None = None
+        self.max_abs = 0.0
+        self.place: tuple[int, tuple[int, ...]] | None = None
         self._only_a = self._only_b = self._unlike = 0
         self._first_odd: int | None = None
-        self._products = np.zeros(3)
-        self._max_ulps = 0
+        self.products = np.zeros(3)
+        self.max_ulps = 0
 
     def add(self, a: Array, b: Array, first_row: int) -> None:
         """Take in rows.
@@ -81,12 +87,12 @@ class Difference:
         values_a, values_b, exact = make_comparable(self._flatten(a), self._flatten(b))
         fast = take_many(values_a.nbytes) if self._fast is None else self._fast
         block = measure_block(
-            values_a, values_b, self._channels, fast=fast, above=self._max_abs, exact=exact
+            values_a, values_b, self._channels, fast=fast, above=self.max_abs, exact=exact
         )
         shape, row_size = a.shape[1:], values_a.size // len(a)
         if block.odd is not None:
             block.odd = block.odd // row_size + first_row
-        if block.top > 0 and block.top >= self._max_abs:
+        if block.top > 0 and block.top >= self.max_abs:
             row, rest = divmod(block.place, row_size)
             index = self._unravel(rest * math.prod(shape) // row_size, shape)
             self._take_max(block.top, (row + first_row, index))
@@ -94,15 +100,15 @@ class Difference:
         if self._cosine:
             self._add_products(values_a, values_b)
         if self._ulps is not None:
-            self._max_ulps = max(self._max_ulps, count_ulps(a, b, self._ulps))
+            self.max_ulps = max(self.max_ulps, count_ulps(a, b, self._ulps))
 
     def merge(self, other: Difference) -> None:
         """Take in the difference of other rows of the same pair."""
-        if other._place is not None:
-            self._take_max(other._max_abs, other._place)
-        self._take(other._as_block())
-        self._products += other._products
-        self._max_ulps = max(self._max_ulps, other._max_ulps)
+        if other.place is not None:
+            self._take_max(other.max_abs, other.place)
+        self._take(other.as_block())
+        self.products += other.products
+        self.max_ulps = max(self.max_ulps, other.max_ulps)
 
     def summarize(self) -> Deviation:
         """Give what was measured so far."""
@@ -115,10 +121,10 @@ class Difference:
         if scale <= 1e-12 * abs(self._mean):
             scale = math.sqrt(power)
         channel, of_channel = self._find_worst_channel()
-        row, index = self._place or (None, None)
+        row, index = self.place or (None, None)
         return Deviation(
             count=self._count,
-            max_abs=self._max_abs,
+            max_abs=self.max_abs,
             row=row,
             index=index,
             relative=_divide(rms, scale),
@@ -131,7 +137,7 @@ class Difference:
             first_unlike=self._first_odd,
             scale=scale,
             cosine=self._find_cosine() if self._cosine else None,
-            max_ulps=None if self._ulps is None else self._max_ulps,
+            max_ulps=None if self._ulps is None else self.max_ulps,
         )
 
     def _flatten(self, values: Array) -> Array:
@@ -148,14 +154,15 @@ class Difference:
         others.insert(self._axis, channel)
         return tuple(int(i) for i in others)
 
-    def _as_block(self) -> Block:
+    def as_block(self) -> Block:
+        """Give what was measured so far as that of one block of values."""
         return Block(
             self._count,
             self._mean,
             self._squares,
             self._sums,
             self._counts,
-            self._max_abs,
+            self.max_abs,
             only_a=self._only_a,
             only_b=self._only_b,
             unlike=self._unlike,
@@ -180,15 +187,15 @@ class Difference:
             self._first_odd = block.odd if earlier is None else min(block.odd, earlier)
 
     def _take_max(self, top: float, place: tuple[int, tuple[int, ...]]) -> None:
-        before = self._place is None or place < self._place
-        if top > self._max_abs or (top == self._max_abs and before):
-            self._max_abs, self._place = top, place
+        before = self.place is None or place < self.place
+        if top > self.max_abs or (top == self.max_abs and before):
+            self.max_abs, self.place = top, place
 
     def _add_products(self, a: Array, b: Array) -> None:
         both = np.isfinite(a) & np.isfinite(b)
         wide_a = np.where(both, a, 0).astype(np.float64)
         wide_b = np.where(both, b, 0).astype(np.float64)
-        self._products += (wide_a @ wide_b, wide_a @ wide_a, wide_b @ wide_b)
+        self.products += (wide_a @ wide_b, wide_a @ wide_a, wide_b @ wide_b)
 
     def _find_worst_channel(self) -> tuple[int | None, float]:
         if self._axis is None or not self._sums.any():
@@ -198,7 +205,7 @@ class Difference:
         return worst, float(of_channels[worst])
 
     def _find_cosine(self) -> float | None:
-        product, of_a, of_b = (float(value) for value in self._products)
+        product, of_a, of_b = (float(value) for value in self.products)
         return product / math.sqrt(of_a) / math.sqrt(of_b) if of_a and of_b else None
 
 
