@@ -10,10 +10,13 @@ from pathlib import Path
 
 import backbones
 import keras
+import numpy as np
 import pytest
 import tf_keras
 
+import kprobe
 from kprobe.addresses.resolve import match_pattern, resolve
+from kprobe.cli.commands.dump import dump as dump_command
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import list_layers
 from kprobe.models.load import load_source
@@ -128,3 +131,31 @@ NAMES = sorted(
 @pytest.mark.parametrize("name", NAMES)
 def test_of_old_models_the_same_is_listed_and_dumped(name):
     compare(OLD / name)
+
+
+def test_an_input_has_one_name_and_is_stored_where_it_is_named(tmp_path):
+    """In Keras 3 the symbol of an input without a name has another one than its layer."""
+    layers = keras.layers
+    first, second = keras.Input((3,)), keras.Input((3,))
+    model = keras.Model([first, second], layers.Add(name="sum")([first, second]))
+    chain = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="d")])
+    keyed = keras.Model({"k": (i := keras.Input((3,), name="k"))}, layers.Dense(2)(i))
+    for each in (model, chain, keyed):
+        names = read_signature(each)
+        traced = trace(each, names, lambda given, each=each: arrange_inputs(each, given))
+        assert [call.address for call in traced.calls if call.is_input] == list(names)
+    one, two = (layer.name for layer in model.layers[:2])
+    rows = {one: np.ones((2, 3), "f4"), two: np.full((2, 3), 4, "f4")}
+    kprobe.dump(model, None, inputs=rows, output=tmp_path / "all.h5")
+    kprobe.dump(model, ["sum", one], inputs=rows, output=tmp_path / "named.h5")
+    with kprobe.open_dump(tmp_path / "all.h5") as dump:
+        # Every layer call: an input layer isn't called.
+        assert dump.columns == ["sum"]
+        assert (dump["sum"][:] == 5).all()
+    with kprobe.open_dump(tmp_path / "named.h5") as dump:
+        assert (dump[one][:] == rows[one]).all()
+
+
+def test_the_help_says_that_input_layers_are_not_among_every_call():
+    [said] = [option.help for option in dump_command.params if option.name == "every"]
+    assert said == "Every layer call. Input layers aren't called: name them to store them, too."

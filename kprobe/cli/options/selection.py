@@ -37,7 +37,11 @@ selection_options = OptionGroup(
             shell_complete=_complete_layers,
             help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
         ),
-        "every": declare("--all", is_flag=True, help="Every layer call."),
+        "every": declare(
+            "--all",
+            is_flag=True,
+            help="Every layer call. Input layers aren't called: name them to store them, too.",
+        ),
         "feeds": declare(
             "--feed",
             multiple=True,

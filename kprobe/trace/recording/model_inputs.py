@@ -95,7 +95,7 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
         return dict(_learned[model].specs)
     symbols = getattr(model, "inputs", None)
     if symbols:
-        names = getattr(model, "input_names", None) or [symbol.name for symbol in symbols]
+        names = getattr(model, "input_names", None) or [_name(symbol) for symbol in symbols]
         return {
             name: tf.TensorSpec(tuple(symbol.shape), symbol.dtype)
             for name, symbol in zip(names, symbols, strict=True)
@@ -122,6 +122,15 @@ def read_signature(model: Any) -> dict[str, tf.TensorSpec]:
         "isn't built or takes several inputs",
         hint=Hint("give it samples: ", Setting("inputs", "NAME=SRC", python="{'NAME': …}")),
     )
+
+
+def _name(symbol: Any) -> str:
+    """Name a symbolic input after its layer, as listings do: its own name may be an automatic one.
+
+    In Keras 3 `Input((3,))` makes a layer `input_layer` that gives a symbol `keras_tensor`.
+    """
+    layer = HISTORY.read(symbol, [None])[0]
+    return str(getattr(layer, "name", symbol.name))
 
 
 def takes_any_size(model: Any) -> bool:
