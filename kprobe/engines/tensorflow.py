@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -10,7 +12,7 @@ import tensorflow as tf
 from kprobe.compat.tensorflow_names import CAPTURE
 from kprobe.engines.compiler import BFLOAT16, SAFE, UNCHANGED, compiling, set_options
 from kprobe.engines.engine import Engine, cast
-from kprobe.errors import UnevenError
+from kprobe.errors import ModelError, UnevenError
 from kprobe.graphdef.draws import find_draws, seed_draws
 from kprobe.graphdef.freeze import freeze
 from kprobe.graphdef.functions import nodes_run
@@ -118,6 +120,7 @@ class TensorFlowEngine(Engine):
 
         function = tf.compat.v1.wrap_function(run, specs)
         function.graph.variables = list(variables.values())
+        _check_size(function.graph)
         return function
 
     def _import(
@@ -164,3 +167,25 @@ class TensorFlowEngine(Engine):
             if number is None:
                 raise
             raise UnevenError(self.fetches[number].address, number) from error
+
+
+def _check_size(graph: tf.Graph) -> None:
+    """Refuse a graph with a tensor that no batch can be small enough for.
+
+    TensorFlow would try for long to have it, and the system may end the process meanwhile.
+
+    Raises:
+        ModelError: A tensor of known shape is larger than the machine's memory.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for operation in graph.get_operations():
+        for tensor in operation.outputs:
+            # Of an axis that is open, such as that of samples, there may be one.
+            sizes = tensor.shape.as_list() if tensor.shape.rank else ()
+            needed = prod(1 if size is None else size for size in sizes) * tensor.dtype.size
+            if needed > memory:
+                raise ModelError(
+                    f"{tensor.name} has shape {tensor.shape} and takes {needed:,} bytes or more, "
+                    f"and this machine has {memory:,} bytes of memory",
+                    hint="leave out the layers that need it, or use a larger machine",
+                )

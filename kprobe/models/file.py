@@ -118,7 +118,7 @@ def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
     if saved := read_frozen_graph(path, start):
         return ModelFile(path, "graph", None, 2, {}, saved=saved)
     raise ModelError(
-        f"{path} is not a model file: neither a .keras archive nor HDF5",
+        f"{path} is not a model file: neither a .keras archive nor HDF5, nor a whole frozen graph",
         hint=_GIVE_SAVED,
     )
 

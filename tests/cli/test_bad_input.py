@@ -41,7 +41,8 @@ CASES = {
     ),
     "a file that isn't a model": (
         ["text.h5", "--layers", "digit"],
-        "text.h5 is not a model file: neither a .keras archive nor HDF5; give the file that "
+        "text.h5 is not a model file: neither a .keras archive nor HDF5, nor a whole frozen "
+        "graph; give the file that "
         "`model.save(...)` wrote, .keras or .h5",
     ),
     "a weights-only file": (

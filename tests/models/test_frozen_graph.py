@@ -159,3 +159,31 @@ def test_a_graph_that_tensorflow_does_not_take_is_an_error(write, harm):
     path.write_bytes(definition.SerializeToString())
     with pytest.raises(ModelError):
         kprobe.load_model(path)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda x: tf.reduce_sum(x, name="b") + tf.reduce_sum(tf.fill([2**50], 1.0), name="a"),
+        lambda x: tf.reduce_sum(tf.tile(x, [1, 2**50], name="a")),
+        lambda x: tf.reduce_sum(tf.broadcast_to(x[:1], [2**25, 2**25, 3], name="a")),
+    ],
+)
+def test_a_tensor_that_no_machine_has_memory_for_is_refused(write, code, tmp_path):
+    path = write(lambda x: tf.identity(code(x), name="out"))
+    with pytest.raises(ModelError, match=r" takes [\d,]+ bytes or more, and this machine has "):
+        kprobe.dump(path, ["out"], inputs=ROWS, output=tmp_path / "a.h5")
+
+
+def test_what_the_huge_tensor_is_not_needed_for_is_computed(write, tmp_path):
+    path = write(lambda x: (tf.add(x, 1, name="y"), tf.fill([2**50], 1.0, name="huge")))
+    kprobe.dump(path, ["y"], inputs=ROWS, output=tmp_path / "a.h5")
+    with kprobe.open_dump(tmp_path / "a.h5") as dump:
+        np.testing.assert_array_equal(dump["y"][:], ROWS + 1)
+
+
+def test_a_graph_that_is_cut_off_is_said_to_be_none(write):
+    path = write(make_net)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(ModelError, match=r"neither a \.keras archive nor HDF5, nor a whole frozen"):
+        read_model_file(path)

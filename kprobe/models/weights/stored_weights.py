@@ -247,7 +247,7 @@ def list_shards(path: Path) -> list[Path]:
         names = dict.fromkeys(
             name for held in places for name in ([held] if isinstance(held, str) else held)
         )
-        beside = all(isinstance(name, str) and Path(name).name == name for name in names)
+        beside = all(isinstance(name, str) and _is_beside(name) for name in names)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return []
     if not beside:
@@ -259,6 +259,10 @@ def list_shards(path: Path) -> list[Path]:
             hint="put all of them beside it",
         )
     return shards
+
+
+def _is_beside(name: str) -> bool:
+    return name not in ("", "..") and Path(name).name == name
 
 
 @contextmanager

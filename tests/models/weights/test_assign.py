@@ -107,7 +107,9 @@ def test_weights_in_several_files_are_those_in_one(target, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["../other.weights.h5", "{folder}/other.weights.h5", 3, [["a"]]])
+@pytest.mark.parametrize(
+    "name", ["../other.weights.h5", "{folder}/other.weights.h5", "..", ".", "", 3, [["a"]]]
+)
 def test_weights_in_files_that_lie_elsewhere_are_refused(name, tmp_path):
     model = stack(keras, "a:4")
     (tmp_path / "in").mkdir()
