@@ -136,18 +136,21 @@ def _find_shapes(
         pairing.faults.add(
             f"random samples: expected the name of an input, as there are {len(names)}: "
             f"{list_names(map(str, inputs))}",
-            Hint(
-                "say which, for example ",
-                Setting("random_shape", f"{names[0]}=8,16", python=f'{{"{names[0]}": (8, 16)}}'),
-            )
-            if names
-            else None,
+            _say_shape(names),
         )
     for name in shapes:
         if name and name not in names:
             pairing.faults.add(
                 f"random samples: no input '{name}'; the model's inputs: "
                 f"{list_names(map(str, inputs))}",
-                suggest_name(name, names, "{}=..."),
+                suggest_name(name, names, "{}=...") or _say_shape(names),
             )
     return shapes
+
+
+def _say_shape(names: Sequence[str]) -> Hint | None:
+    """Show how the shape of an input's random samples is said, if any input gets some."""
+    if not names:
+        return None
+    said = Setting("random_shape", f"{names[0]}=8,16", python=f'{{"{names[0]}": (8, 16)}}')
+    return Hint("say which, for example ", said)

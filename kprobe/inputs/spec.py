@@ -123,6 +123,7 @@ class SampleSpec:
             faults.append(
                 "random samples: expected as many samples everywhere, received "
                 + " and ".join(map(str, counts))
+                + " (the first size of a shape is their number)"
             )
         if not faults and counts:
             object.__setattr__(self, "random_shape", shapes)

@@ -61,8 +61,11 @@ def read_frozen_graph(path: Path, start: bytes) -> SavedModel | None:
     for node in inputs:
         info = signature.inputs[_name(node)]
         info.name, info.dtype = f"{node.name}:0", node.attr["dtype"].type
-        info.tensor_shape.CopyFrom(node.attr["shape"].shape)
-        info.tensor_shape.unknown_rank |= "shape" not in node.attr
+        # Looked up first: reading what a map of protobuf lacks adds it.
+        if "shape" in node.attr:
+            info.tensor_shape.CopyFrom(node.attr["shape"].shape)
+        else:
+            info.tensor_shape.unknown_rank = True
     for node in outputs:
         info = signature.outputs[_name(node)]
         info.name, info.tensor_shape.unknown_rank = f"{node.name}:0", True

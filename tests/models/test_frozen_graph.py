@@ -13,6 +13,7 @@ import kprobe
 from kprobe.errors import ModelError, UnsafeModelError
 from kprobe.gate.refuse import check_safe
 from kprobe.models.file import choose_signature, read_model_file
+from kprobe.models.listing import list_layers
 
 ROWS = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 KERNEL = np.random.default_rng(1).normal(size=(3, 4)).astype("float32")
@@ -187,3 +188,13 @@ def test_a_graph_that_is_cut_off_is_said_to_be_none(write):
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(ModelError, match=r"neither a \.keras archive nor HDF5, nor a whole frozen"):
         read_model_file(path)
+
+
+@pytest.mark.parametrize("attribute", [True, False])
+def test_a_placeholder_of_any_rank_is_listed_without_a_shape(write, attribute):
+    path = write(lambda x: tf.identity(x, name="out"), shape=None)
+    graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    if not attribute:
+        del graph.node[0].attr["shape"]
+    path.write_bytes(graph.SerializeToString())
+    assert [entry.output_shape for entry in list_layers(read_model_file(path))] == [None, None]

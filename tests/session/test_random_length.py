@@ -118,7 +118,10 @@ def test_a_model_that_takes_none_of_them_is_answered_with_what_to_do(k):
         ({"step": (2, 300, 4)}, "no input 'step'; the model's inputs: steps (None, None, 4) float"),
         ({"steps": (2, 300, 5)}, "expects shape (None, None, 4), received (2, 300, 5) from random"),
         ({"steps": (2, 300)}, "expects shape (None, None, 4), received (2, 300) from random"),
-        ({"a": (2, 3), "b": (4, 3)}, "expected as many samples everywhere, received 2 and 4"),
+        (
+            {"a": (2, 3), "b": (4, 3)},
+            "expected as many samples everywhere, received 2 and 4 (the first",
+        ),
     ],
 )
 def test_a_shape_that_does_not_fit_is_refused(given, told):
@@ -136,3 +139,10 @@ def test_a_shape_and_other_counts_or_samples_are_refused():
     with pytest.raises(kprobe.KprobeError) as caught:
         kprobe.activations(make_pictures(keras), "c", random_shape=(2, 300, 300, 3))
     assert "random samples: expected the name of an input, as there are 2" in str(caught.value)
+
+
+def test_a_shape_for_no_input_shows_how_one_is_said():
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.activations(make_cropping(keras), "c", random_shape={"nope": (2, 300, 4)})
+    assert "no input 'nope'" in str(caught.value)
+    assert caught.value.hint == 'say which, for example random_shape={"steps": (8, 16)}'
