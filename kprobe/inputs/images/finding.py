@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kprobe.elsewhere import check_content, check_here
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.images.files import EXPECTED, NAMED, ImageFiles
 from kprobe.inputs.images.header import PILLOW_KINDS, TENSORFLOW_KINDS, read_kind
@@ -18,6 +20,7 @@ from kprobe.naming import list_names
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_START_BYTES = 64
 # fmt: off
 IMAGE_EXTENSIONS = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff",
@@ -77,10 +80,14 @@ def _choose(
         keep_all: Whether to choose all.
 
     Raises:
-        InputError: None is an image, or not all that are can be decoded.
+        InputError: None is an image, such as where Git LFS left pointers in their place, or not
+            all that are can be decoded.
     """
     images = {name: kind for name, kind in kinds.items() if kind}
     if not images:
+        for name in list(kinds)[:1]:
+            with suppress(OSError), (folder / name).open("rb") as file:
+                check_content(folder / name, file.read(_START_BYTES), InputError)
         called = f", though some are called so: {list_names(kinds, NAMED)}" if kinds else ""
         raise InputError(
             f"{source}: expected images, received none{called}",
@@ -171,7 +178,7 @@ def read_list(path: Path) -> ImageFiles:
     """Read a list of images: a path a line, relative to the list's own folder.
 
     Raises:
-        InputError: It isn't text, or no path is in it.
+        InputError: It isn't text, no path is in it, or addresses of the web alone.
     """
     try:
         lines = path.read_text().splitlines()
@@ -182,6 +189,8 @@ def read_list(path: Path) -> ImageFiles:
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: expected a list of image files, a path a line, received none")
+    if all("://" in name for name in names):
+        check_here(names[0], InputError)
     return ImageFiles(path.parent, names, str(path), "list")
 
 
