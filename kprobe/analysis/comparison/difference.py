@@ -82,8 +82,12 @@ class Difference:
         """
         if a.shape != b.shape:
             raise ValueError(f"expected arrays of one shape, received {a.shape} and {b.shape}")
-        if not a.size:
-            return
+        if a.size:
+            # Squares of what float64 only just holds are infinite.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._add(a, b, first_row)
+
+    def _add(self, a: Array, b: Array, first_row: int) -> None:
         values_a, values_b, exact = make_comparable(self._flatten(a), self._flatten(b))
         fast = take_many(values_a.nbytes) if self._fast is None else self._fast
         block = measure_block(
@@ -106,16 +110,18 @@ class Difference:
         """Take in the difference of other rows of the same pair."""
         if other.place is not None:
             self._take_max(other.max_abs, other.place)
-        self._take(other.as_block())
-        self.products += other.products
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._take(other.as_block())
+            self.products += other.products
         self.max_ulps = max(self.max_ulps, other.max_ulps)
 
     def summarize(self) -> Deviation:
         """Give what was measured so far."""
-        squared = float(self._sums.sum())
+        with np.errstate(over="ignore"):
+            squared = float(self._sums.sum())
         count = max(self._count, 1)
         rms = math.sqrt(squared / count)
-        power = self._squares / count + self._mean**2
+        power = self._squares / count + self._mean * self._mean
         scale = math.sqrt(self._squares / count)
         # What rounding leaves of the deviation of a constant is none.
         if scale <= 1e-12 * abs(self._mean):
@@ -130,7 +136,7 @@ class Difference:
             relative=_divide(rms, scale),
             worst_channel=channel,
             worst_channel_relative=None if channel is None else _divide(of_channel, scale),
-            snr_db=10 * math.log10(power / rms / rms) if power and rms * rms else None,
+            snr_db=_find_decibels(power, rms),
             only_a=self._only_a,
             only_b=self._only_b,
             unlike=self._unlike,
@@ -206,7 +212,21 @@ class Difference:
 
     def _find_cosine(self) -> float | None:
         product, of_a, of_b = (float(value) for value in self.products)
-        return product / math.sqrt(of_a) / math.sqrt(of_b) if of_a and of_b else None
+        cosine = product / math.sqrt(of_a) / math.sqrt(of_b) if of_a and of_b else math.nan
+        return cosine if math.isfinite(cosine) else None
+
+
+def _find_decibels(power: float, rms: float) -> float | None:
+    """Give the ratio of a signal to a noise; None where float64 doesn't hold what it follows from.
+
+    Args:
+        power: The mean square of the signal.
+        rms: The root mean square of the noise.
+    """
+    if not (power and rms and math.isfinite(power) and math.isfinite(rms)):
+        return None
+    # Their quotient, too, may be none that float64 holds.
+    return 10 * math.log10(power) - 20 * math.log10(rms)
 
 
 def _divide(number: float, scale: float) -> float:

@@ -189,3 +189,28 @@ def test_units_of_bfloat16_are_counted_where_it_is_stored_as_float32():
     assert compare(a, b, ulps="bfloat16").max_ulps == 3
     # float32 on one side is rounded first: to the nearest, the even one of two.
     assert compare(a, a + np.float32(1 / 512), ulps="bfloat16").max_ulps == 0
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1.0, 1e120, 1e200, 1.5e308])
+def test_values_that_float64_only_just_holds(scale):
+    a = np.array([[0.25, -1.0], [0.5, 1.0]])
+    b = -a
+    found = Difference((2,), cosine=True)
+    for row in range(2):
+        part = Difference((2,), cosine=True)
+        part.add(a[row : row + 1] * scale, b[row : row + 1] * scale, row)
+        found.merge(part)
+    told = found.summarize()
+    assert told.max_abs == 2 * scale
+    if scale <= 1e120:
+        assert told.relative == pytest.approx(2 * np.sqrt((a**2).mean()) / a.std())
+        assert told.snr_db == pytest.approx(10 * np.log10(1 / 4))
+        assert told.cosine == pytest.approx(-1)
+    else:
+        assert (told.relative, told.snr_db, told.cosine) == (np.inf, None, None)
+
+
+def test_a_small_signal_under_a_huge_noise_has_a_ratio_in_decibels():
+    # The quotient of their powers is too small for float64.
+    told = compare(np.full((3, 2), 1e-150), np.full((3, 2), 1e30))
+    assert told.snr_db == pytest.approx(20 * (-150 - 30))
