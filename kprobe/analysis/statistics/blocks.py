@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.analysis.statistics.moments import LARGEST, LEAST, Moments, reduce_block
+from kprobe.analysis.statistics.moments import FINITE, LARGEST, LEAST, Moments, reduce_block
 from kprobe.analysis.statistics.sketch import KEYS, Sketch, count_keys, find_keys, to_singles
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class Scanner:
         block = reduce_block(values)
         ends = Extremes()
         ends.values[:] = block.floats[LEAST].min(), block.floats[LARGEST].max()
-        ends.counts[:] = [np.count_nonzero(values == end) for end in ends.values]
+        if block.counts[FINITE].any():
+            ends.counts[:] = [np.count_nonzero(values == end) for end in ends.values]
         extremes.merge(ends)
         moments.merge(block)
 

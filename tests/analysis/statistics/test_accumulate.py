@@ -230,6 +230,7 @@ def test_values_that_are_often_at_an_extreme_are_saturated():
         "zero is told of elsewhere": (np.maximum(values, 0), np.mean(values == np.float32(1.5))),
         "none": (rng.normal(size=(1000, 10)).astype(np.float32), 0),
         "a constant": (np.full((1000, 10), 3, np.float32), 1),
+        "none is finite": (np.full((1000, 10), np.inf, np.float32), 0),
         "too few": (np.r_[np.full(9, 9), rng.random(9991)].reshape(1000, 10).astype("f4"), 0),
     }
     for compiled in False, True:
