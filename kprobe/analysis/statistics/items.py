@@ -222,8 +222,12 @@ def describe_rows(
 
 def _find_place(dataset: Any) -> tuple[int, int] | None:
     """Give the descriptor of a dataset's file, and the byte where its values begin, if they do."""
+    import h5py
+
     # Only the driver that HDF5 takes by itself has a descriptor.
     start = dataset.id.get_offset()
     if start is None or dataset.file.driver != "sec2" or not dataset.dtype.isnative:
         return None
+    if not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)):
+        return None  # stored in other bits than numpy's, such as an exponent of another length
     return dataset.file.id.get_vfd_handle(), start

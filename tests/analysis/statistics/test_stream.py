@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import asdict
 
 import h5py
@@ -202,6 +203,29 @@ def test_what_other_tools_compressed_is_read_too(path, data, tmp_path):
         right = asdict(expect(data, name, range(ROWS)).summarize())
         assert told["quantiles"] == right["quantiles"]
         assert (told["min"], told["nan"], told["rows"]) == (right["min"], right["nan"], 46)
+
+
+@pytest.mark.parametrize("kind", ["biased exponent", "few digits"])
+def test_numbers_in_bits_that_numpy_has_not_are_read_by_hdf5(path, tmp_path, kind):
+    stored = (h5py.h5t.IEEE_F32LE if kind == "biased exponent" else h5py.h5t.STD_I32LE).copy()
+    if kind == "biased exponent":
+        stored.set_ebias(120)
+    else:
+        stored.set_precision(12)
+        stored.set_offset(4)
+    values = np.arange(-100, 100).reshape(50, 4)
+    shutil.copy(path, tmp_path / "odd.h5")
+    with h5py.File(tmp_path / "odd.h5", "r+") as file:
+        space = h5py.h5s.create_simple(values.shape)
+        dataset = h5py.Dataset(h5py.h5d.create(file.id, b"odd", stored, space))
+        dataset[:] = values
+        dataset.attrs["addresses"] = ["odd"]
+        counted = file["valid"][:].astype(bool)
+    with open_dump(tmp_path / "odd.h5") as dump:
+        told = read_statistics(dump, ["odd"])["odd"].summarize()
+    right = values[counted]
+    assert (told.min, told.max) == (right.min(), right.max())
+    assert told.mean == pytest.approx(right.mean(), abs=1e-12)
 
 
 def test_an_unfinished_dump_is_used_as_far_as_it_is_committed(tmp_path, data):
