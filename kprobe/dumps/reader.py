@@ -70,6 +70,8 @@ class Dump(Closing, Mapping[str, Any]):
         # Before format 2 the scale held the names.
         self._names = "sample_name" if self.attrs["format_version"] > 1 else "sample"
         self.rows = len(file[self._names])
+        if not 0 <= self.committed <= self.rows:
+            raise ValueError(f"{self.committed} of {self.rows} rows are committed")
         addresses_of = {
             name: plain(dataset.attrs["addresses"])
             for name, dataset in file.items()

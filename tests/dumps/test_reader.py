@@ -144,3 +144,11 @@ def test_the_repr_says_what_a_dump_is(path: Path) -> None:
     lay_out(path, Contents(columns=[], samples=["x"]))
     with open_dump(path) as dump:
         assert repr(dump) == f"<Dump {path}: no columns, 1 rows, 0 committed>"
+
+
+@pytest.mark.parametrize("committed", [-1, 3])
+def test_more_rows_committed_than_there_are_is_damage(path: Path, committed: int) -> None:
+    with h5py.File(path, "r+") as file:
+        file["committed"][()] = committed
+    with pytest.raises(DumpError, match=f"damaged one: {committed} of 2 rows are committed"):
+        open_dump(path)
