@@ -14,6 +14,7 @@ import numpy as np
 from kprobe.addresses.globs import compile_glob
 from kprobe.analysis.comparison.joining import join_rows
 from kprobe.analysis.representations import LEAST_SAMPLES, Alikeness, Pattern
+from kprobe.dumps.partial import FileKind, check_output, partial_path
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, InputError
@@ -33,6 +34,7 @@ METHODS = ("cka", "rsa")
 BATCH_SIZE = 256
 # Bytes of the values of a batch in one layer, as float64, that are held at a time.
 _HELD = 1 << 26
+_KIND = FileKind("kprobe similarity", "a matrix of similarities by kprobe")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +96,15 @@ class Similarity:
         """Write it to HDF5: `similarity`, and `a` and `b`, the layers.
 
         Raises:
-            DumpError: It can't be written.
+            DumpError: It can't be written, or another kind of file is there.
         """
         import h5py
 
-        beside = Path(f"{os.fspath(path)}.partial")
+        check_place(path)
+        beside = partial_path(Path(path))
         try:
             with h5py.File(beside, "w") as file:
+                file.attrs["format"] = _KIND.format
                 file["similarity"] = self.values
                 file["a"], file["b"] = list(self.layers_a), list(self.layers_b)
                 file.attrs.update(method=self.method, samples=self.samples, batches=self.batches)
@@ -110,6 +114,15 @@ class Similarity:
             beside.unlink(missing_ok=True)
             reason = error.strerror or str(error)
             raise DumpError(f"{os.fspath(path)}: can't be written: {reason}") from error
+
+
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Check that similarities may be written there: in place of others, and of nothing else.
+
+    Raises:
+        DumpError: They may not.
+    """
+    check_output(path, overwrite=True, kind=_KIND)
 
 
 def measure_similarity(

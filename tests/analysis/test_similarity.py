@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -110,8 +111,20 @@ def test_it_is_stored_and_plain(sides, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["cka.h5"]
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert plain["similarity"] == found.values.tolist()
-    with pytest.raises(kprobe.KprobeError, match="can't be written"):
+    with pytest.raises(kprobe.KprobeError, match="there is no directory"):
         found.save(tmp_path / "missing" / "cka.h5")
+
+
+def test_it_is_stored_in_place_of_its_like_alone(sides, tmp_path):
+    found = kprobe.similarity(sides[0], sides[1])
+    found.save(tmp_path / "cka.h5")
+    found.save(tmp_path / "cka.h5")
+    (tmp_path / "notes.txt").write_text("mine")
+    for taken in (sides[0], tmp_path / "notes.txt"):
+        before = Path(taken).read_bytes()
+        with pytest.raises(kprobe.KprobeError, match="exists and is not a matrix"):
+            found.save(taken)
+        assert Path(taken).read_bytes() == before
 
 
 def test_constant_layers_are_like_nothing(sides, tmp_path):

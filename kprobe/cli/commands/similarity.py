@@ -61,8 +61,10 @@ def similarity(
     A and B are dumps of the same samples, in any order; the layers may have other shapes. 1 is the
     same but for rotation and scale, 0 is chance. A and B may be one dump.
     """
-    from kprobe.analysis.similarity import measure_similarity
+    from kprobe.analysis.similarity import check_place, measure_similarity
 
+    if output is not None:
+        check_place(output)
     names = [name.strip() for text in layers for name in text.split(",") if name.strip()]
     with showing_status("comparing", quiet=as_json):
         found = measure_similarity(a, b, names, method=method, batch_size=batch_size)
