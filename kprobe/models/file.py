@@ -185,6 +185,11 @@ def _read_start(path: Path) -> bytes:
                 "model files and SavedModel directories",
                 hint="save the model again as one file: `model.save('model.keras')`",
             )
+        if path.is_fifo():  # which nobody may ever write to
+            raise ModelError(
+                f"{path}: expected a model file, received a pipe",
+                hint="write what comes out of it to a file, and give that",
+            )
         with path.open("rb") as file:
             start = file.read(_START_BYTES)
     except FileNotFoundError:

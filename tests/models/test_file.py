@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import zipfile
 
@@ -163,3 +164,10 @@ def test_a_compressed_archive_is_read(write_keras):
 
 def test_a_version_that_is_no_version_counts_as_none(write_h5):
     assert read_model_file(write_h5(PLAIN, version="tip")).keras_version is None
+
+
+def test_a_pipe_is_refused_unopened(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    # Opened, it would wait for somebody to write.
+    with pytest.raises(ModelError, match="expected a model file, received a pipe"):
+        read_model_file(tmp_path / "pipe")
