@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WAYS = ("exact", "eager", "bfloat16", "batch:N", "training", "weights:FILE")
+_BATCH = re.compile(r"[0-9]{1,10}")  # Python refuses to read numbers of thousands of digits
 EXPECTED_WAYS = f"{', '.join(WAYS[:-1])} or {WAYS[-1]}"
 
 
@@ -51,7 +53,7 @@ def parse_against(text: str) -> Against:
         return Against(text, {text: True})
     if text == "bfloat16":
         return Against(text, {"precision": "bfloat16"})
-    if kind == "batch" and value.isdecimal() and 0 < int(value) < 2**31:
+    if kind == "batch" and _BATCH.fullmatch(value) and 0 < int(value) < 2**31:
         return Against(text, {"batch_size": int(value)})
     if kind == "weights" and colon and value:
         return Against(text, weights=value)

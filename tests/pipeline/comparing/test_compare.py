@@ -10,6 +10,7 @@ import tf_keras
 
 import kprobe
 from kprobe.errors import KprobeError
+from kprobe.pipeline.comparing.spec import DiffSpec
 
 # NumPy says so of every model that Keras 3 saves.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -246,3 +247,9 @@ def test_the_noise_of_the_first_side_is_measured(pair):
 def test_records_become_a_table(pair):
     frame = kprobe.diff(*pair, DATA, local=False).to_pandas()
     assert list(frame["a"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("size", ["", "0", "-1", "1.5", "\u00b2", "4294967296", "9" * 5000])
+def test_a_batch_of_no_size_is_refused(size):
+    with pytest.raises(KprobeError, match="against: expected exact, eager"):
+        DiffSpec(against=f"batch:{size}")
