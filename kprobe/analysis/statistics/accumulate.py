@@ -253,6 +253,11 @@ class Statistics:
         statistics.sketch.add_counts(
             np.asarray(arrays["sketch_keys"], np.uint16), np.asarray(arrays["sketch_counts"])
         )
+        if (
+            statistics.moments.counts.min(initial=0) < 0
+            or statistics.sketch.counts.min(initial=0) < 0
+        ):
+            raise ValueError("a count is negative")
         if statistics.by_sample:
             rows = np.array(arrays["sample_rows"])
             samples = Moments(len(rows))

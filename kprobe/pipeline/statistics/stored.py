@@ -125,7 +125,7 @@ def read_gathered(path: str | os.PathLike[str]) -> Gathered:
                     hint="it needs a newer version of kprobe",
                 )
             return _read(file)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError, MemoryError) as error:
         reason = str(error)
         raise DumpError(
             f"{path}: expected statistics, received a damaged file: {reason}"

@@ -93,6 +93,27 @@ def test_a_newer_format_a_damaged_file_and_none_are_told(tmp_path):
         read_gathered(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("counts", lambda was: -was),
+        ("sketch_counts", lambda was: was[:-1]),
+        ("sketch_counts", lambda was: -was),
+        ("settings", lambda was: np.bytes_(was.item().replace(b"[", b"[1000000000000000, ", 1))),
+        ("settings", lambda was: np.bytes_(b"[1]")),
+    ],
+)
+def test_numbers_that_cannot_be_are_damage(tmp_path, name, value):
+    path = tmp_path / "s.h5"
+    save_gathered(gather(0, 97), OutputSpec(path=path))
+    with h5py.File(path, "a") as file:
+        was = file[f"tensors/0/{name}"][()]
+        del file[f"tensors/0/{name}"]
+        file[f"tensors/0/{name}"] = value(np.asarray(was))
+    with pytest.raises(DumpError, match="expected statistics, received a damaged file"):
+        read_gathered(path)
+
+
 def test_what_is_there_is_replaced_only_if_it_may_be(tmp_path):
     path = tmp_path / "s.h5"
     save_gathered(gather(0, 97), OutputSpec(path=path))
