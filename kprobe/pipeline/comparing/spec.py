@@ -162,10 +162,13 @@ def _find_tolerance(given: Any, addresses: Sequence[str]) -> float | None:
 
 def _check_tolerances(name: str, given: Mapping[Any, Any]) -> Iterator[str]:
     for owner, value in given.items():
+        if not isinstance(owner, str):
+            yield f"{name}: expected an address or a pattern, received {owner!r}"
+            continue
         of = f" for {owner!r}" if owner else ""
         try:
             number = math.nan if isinstance(value, bool | str) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not number >= 0:
             yield f"{name}: expected a number from 0 on{of}, received {value!r}"

@@ -253,3 +253,16 @@ def test_records_become_a_table(pair):
 def test_a_batch_of_no_size_is_refused(size):
     with pytest.raises(KprobeError, match="against: expected exact, eager"):
         DiffSpec(against=f"batch:{size}")
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "said"),
+    [
+        (10**400, "rtol: expected a number from 0 on, received 1000"),
+        ({"a": np.nan}, "rtol: expected a number from 0 on for 'a', received nan"),
+        ({3: 1.0}, "rtol: expected an address or a pattern, received 3"),
+    ],
+)
+def test_a_tolerance_that_is_none_is_refused(tolerance, said):
+    with pytest.raises(KprobeError, match=said):
+        DiffSpec(rtol=tolerance)
