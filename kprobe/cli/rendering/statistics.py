@@ -63,7 +63,8 @@ def show_statistics(
 def say_failures(failures: Sequence[Failure]) -> None:
     """Say which tensors meet conditions, the first of them."""
     for failure in failures[:_FAILURES_SHOWN]:
-        value = write_number(failure.value)
+        number = failure.value
+        value = f"{number:,}" if isinstance(number, int) else write_number(number)
         say(f"{failure.address}: {failure.condition}, and {failure.field} is {value}")
     if len(failures) > _FAILURES_SHOWN:
         say(f"and {len(failures) - _FAILURES_SHOWN:,} more")

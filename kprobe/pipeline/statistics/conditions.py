@@ -37,6 +37,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _CONDITION = re.compile(r"\s*([^\s<>=!]+)\s*(?:(>=|<=|==|!=|>|<)\s*(\S+))?\s*")
 _QUANTILE = re.compile(r"q(0?\.\d+)")
+_PERCENTILE = re.compile(r"[qp]\d[\d.]*")  # as others write it
 _QUANTILES = tuple(f"q{part}" for part in QUANTILES)
 
 
@@ -104,8 +105,10 @@ def _parse(text: str) -> Condition:
     if quantile:
         name = f"q{float(quantile[1])}"
     if name not in (*_FIELDS, *_QUANTILES):
-        known = _QUANTILES if quantile or name[:2] in ("q0", "q.") else (*_FIELDS, *_QUANTILES)
-        hint = name_nearest(name, known) or f"there are {', '.join((*_FIELDS, *_QUANTILES))}"
+        meant = quantile or name[:2] in ("q0", "q.") or _PERCENTILE.fullmatch(name)
+        known = _QUANTILES if meant else (*_FIELDS, *_QUANTILES)
+        near = None if _PERCENTILE.fullmatch(name) else name_nearest(name, known)
+        hint = near or f"there are {', '.join(known)}"
         raise KprobeError(f"{text.strip()}: there is no {field} of a tensor", hint=hint)
     if comparison is None:
         if name not in COUNTS:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kprobe.errors import DumpError, Hint, KprobeError, Setting
+from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +70,7 @@ class Report:
     uncounted: Sequence[str]
     first_nan: NonFinite | None
     first_inf: NonFinite | None
-    tensors: Sequence[TensorSummary]
+    tensors: Sequence[TensorSummary] = field(repr=False)
     by_channel: Mapping[str, Sequence[ChannelSummary]] = field(repr=False)
     by_sample: Mapping[str, Sequence[SampleSummary]] = field(repr=False)
     names: Mapping[int, str] = field(repr=False)
@@ -94,8 +95,14 @@ class Report:
             by: What a record is of.
 
         Raises:
-            KprobeError: Samples weren't told of one by one when it was gathered.
+            KprobeError: Samples weren't told of one by one when it was gathered, or records are of
+                nothing else than tensors, channels or samples.
         """
+        if by not in get_args(By):
+            raise KprobeError(
+                f"by: expected tensor, channel or sample, received {by!r}",
+                hint=name_nearest(str(by), get_args(By)),
+            )
         if by == "channel":
             pairs = self.by_channel.items()
             return [{"address": a, **_flatten(each)} for a, told in pairs for each in told]

@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
+import kprobe
+
 DIGITS = "sample_models/digits_cnn.keras"
 SCANS = "sample_models/digits.npz"
 TEN = ["--input", SCANS, "--limit", "10"]
@@ -103,6 +105,9 @@ def test_conditions_end_with_1_and_say_which_tensors_and_values(kprobe_here, dum
         f"kprobe: {name}: max>1.5, and max is {value:.4g}" for name, value in largest.items()
     ]
     assert kprobe_here("stats", dumped, "--fail-on", "nan,max>1e9").exit_code == 0
+    done = kprobe_here("stats", dumped, "relu1", "--fail-on", "count>1e4", "--quiet")
+    whole = next(t for t in kprobe.stats(dumped).tensors if t.address == "relu1").count
+    assert done.stderr == f"kprobe: relu1: count>1e4, and count is {whole:,}\n"
 
 
 def test_nan_is_told_with_the_first_tensor_and_sample(kprobe_here):

@@ -65,3 +65,10 @@ def test_all_faults_are_told_together_each_with_the_nearest_name():
     assert "expected a condition such as nan, dead>0.5 or max>100, received ''" in lines
     assert any(line.startswith("q0.9>1: there is no q0.9 of a tensor") for line in lines)
     assert len(lines) == 6
+
+
+@pytest.mark.parametrize("text", ["p99>1", "q99>1", "p99.9>1", "q0.98>1"])
+def test_another_quantile_is_answered_with_those_that_there_are(text):
+    with pytest.raises(KprobeError, match=r"of a tensor; (there are|nearest:) q0\.") as raised:
+        parse_conditions(text)
+    assert "dead" not in str(raised.value)

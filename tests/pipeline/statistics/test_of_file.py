@@ -12,7 +12,7 @@ import kprobe
 from kprobe.dumps.contents import REASON, VALID, Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.writing.writer import Writer
-from kprobe.errors import DumpError
+from kprobe.errors import DumpError, KprobeError
 
 GENERATOR = np.random.default_rng(0)
 ROWS = 20
@@ -138,6 +138,8 @@ def test_each_sample_is_told_of_by_name(dump):
         assert told["inf"] == np.isinf(FIRST[row]).sum()
     with pytest.raises(DumpError, match="gather them again with by='sample'"):
         kprobe.stats(dump).to_pandas(by="sample")
+    with pytest.raises(KprobeError, match=r"by: expected .*, received 'chanel'; nearest: channel"):
+        kprobe.stats(dump).to_pandas(by="chanel")
 
 
 def test_channels_are_told_of(dump):
