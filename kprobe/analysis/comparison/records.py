@@ -290,7 +290,7 @@ class DiffResult:
     a: str
     b: str
     samples: int
-    tensors: tuple[TensorDifference, ...]
+    tensors: tuple[TensorDifference, ...] = field(repr=False)
     verdict: Verdict
     unmatched_a: tuple[str, ...] = ()
     unmatched_b: tuple[str, ...] = ()

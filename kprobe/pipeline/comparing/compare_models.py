@@ -203,7 +203,7 @@ def _keep(a: Side, b: Side, spec: DiffSpec) -> list[str]:
     from kprobe.pipeline.running.run import run
 
     return [
-        f"kept: {run(side.plan).output} of {side.name}"
+        f"{run(side.plan).output}: the dump of {side.name}"
         for side in (a, b)
         if isinstance(side, ModelSide)
     ]

@@ -16,6 +16,7 @@ from kprobe.hdf5 import open_afresh
 from kprobe.image_options import ImageOptions
 from kprobe.models.code import find_code
 from kprobe.models.spec import ModelSpec
+from kprobe.naming import list_names
 from kprobe.pipeline.comparing.sides import DumpSide, Side
 from kprobe.pipeline.planning.job import make_job, make_parts
 from kprobe.preprocessing import Preprocessing
@@ -116,6 +117,8 @@ def _open_models(
             "received some that can be read once",
             hint="write them to a file first, or give arrays",
         )
+    if not one.tensors:
+        raise InputError(f"{name}: nothing of it can be compared: {list_names(one.left_out, 4)}")
     # What A's pattern brought, B may have under other names.
     named = first.selection.layers is not None
     other = _open_model(

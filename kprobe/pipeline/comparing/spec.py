@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.addresses.globs import compile_glob
 from kprobe.checks import check_switch
 from kprobe.errors import Hint, InputError, KprobeError, Setting
+from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
     import os
@@ -57,7 +58,8 @@ def parse_against(text: str) -> Against:
         return Against(text, {"batch_size": int(value)})
     if kind == "weights" and colon and value:
         return Against(text, weights=value)
-    raise KprobeError(f"against: expected {EXPECTED_WAYS}, received {text!r}")
+    hint = "nearest: bfloat16" if text == "bf16" else name_nearest(text, WAYS)
+    raise KprobeError(f"against: expected {EXPECTED_WAYS}, received {text!r}", hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,7 +119,7 @@ class DiffSpec:
             try:
                 object.__setattr__(self, "way", parse_against(str(self.against)))
             except KprobeError as error:
-                faults += error.faults
+                faults.append(str(error))
         if faults:
             raise KprobeError(*faults)
 
@@ -145,7 +147,8 @@ class DiffSpec:
                 if pattern and not any(_is_meant(pattern, address) for address in addresses):
                     raise InputError(
                         f"{name}: expected an address that is compared, received {pattern!r}",
-                        hint=Hint("leave this ", Setting(name), " out"),
+                        hint=name_nearest(pattern, addresses)
+                        or Hint("leave this ", Setting(name), " out"),
                     )
 
 

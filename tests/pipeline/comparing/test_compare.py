@@ -77,6 +77,27 @@ def test_tolerances_are_by_address(pair):
     assert kprobe.diff(*pair, DATA, local=False, atol={"": 1e9}).same
     with pytest.raises(KprobeError, match=r"rtol: expected an address that is compared, .*'d'"):
         kprobe.diff(*pair, DATA, local=False, rtol={"d": 1.0})
+    with pytest.raises(KprobeError, match=r"received 'bb'; nearest: b$"):
+        kprobe.diff(*pair, DATA, local=False, rtol={"bb": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("way", "nearest"), [("bf16", "bfloat16"), ("eagre", "eager"), ("batch", "batch:N")]
+)
+def test_a_misspelt_way_of_computing_is_answered(way, nearest):
+    with pytest.raises(KprobeError, match=f"received '{way}'; nearest: {nearest}$"):
+        DiffSpec(against=way)
+
+
+def test_weights_alone_are_nothing_to_compare(pair):
+    with pytest.raises(KprobeError, match="can be compared: a:kernel: weights aren't compared"):
+        kprobe.diff(*pair, layers="a:kernel")
+
+
+def test_a_result_is_shown_in_a_few_lines(pair):
+    shown = repr(kprobe.diff(*pair, DATA, local=False))
+    assert "b is the first that parts ways" in shown
+    assert len(shown) < 600
 
 
 def test_models_of_both_kerases_are_compared_in_one_process(tmp_path):
@@ -219,7 +240,10 @@ def test_samples_that_fit_one_side_only_say_which(pair):
 
 def test_dumps_of_both_models_are_kept_if_asked_for(pair, tmp_path):
     result = kprobe.diff(*pair, DATA, keep=tmp_path / "kept")
-    assert any("kept" in note for note in result.notes)
+    assert [note.split(": ", 1)[1] for note in result.notes[:2]] == [
+        "the dump of A (small)",
+        "the dump of B (small)",
+    ]
     for name, model in zip("ab", pair, strict=True):
         with kprobe.open_dump(tmp_path / "kept" / f"{name}.h5") as dump:
             for layer, values in compute(model).items():
