@@ -300,7 +300,8 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DumpError(
-            f"{path}: expected a dump, received a file that HDF5 can't open: {reason}"
+            f"{path}: expected a dump, received a file that HDF5 can't open: {reason}",
+            hint="`kprobe dump` makes a dump of a model" if path.suffix == ".keras" else None,
         ) from error
     try:
         _check_format(path, file.attrs)

@@ -114,6 +114,10 @@ def test_files_that_are_not_dumps_are_refused(tmp_path: Path, path: Path) -> Non
     other.write_text("text")
     with pytest.raises(DumpError, match="expected a dump, received a file that HDF5 can't open"):
         open_dump(other)
+    model = other.rename(tmp_path / "model.keras")
+    with pytest.raises(DumpError) as caught:
+        open_dump(model)
+    assert caught.value.hint == "`kprobe dump` makes a dump of a model"
     other.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(
         DumpError, match=r"expected a dump, received a file that HDF5 can't open: .*truncated"
