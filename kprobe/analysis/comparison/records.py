@@ -303,8 +303,11 @@ class DiffResult:
 
     @property
     def ranked(self) -> Sequence[TensorDifference]:
-        """The tensors, the largest error over tolerance first, equal ones in order of computing."""
-        return sorted(self.tensors, key=lambda tensor: -tensor.excess)
+        """The tensors, the largest error over tolerance first.
+
+        Of equal ones those that part ways come first, else they are in the order of computing.
+        """
+        return sorted(self.tensors, key=lambda t: (-t.excess, t.running_same))
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain values, as JSON has them."""

@@ -59,7 +59,8 @@ def _write_summary(result: DiffResult, spell: Callable[[Setting], str]) -> Itera
             yield f"only in {side}: {list_names(names)}"
     verdict = result.verdict
     yield verdict.text
-    if verdict.first is not None and verdict.first not in (verdict.born, ""):
+    # Where there are no local errors, the verdict has told it.
+    if verdict.first not in (None, verdict.born, "") and verdict.kind != "parts":
         yield f"the first that parts ways: {verdict.first}"
     if result.same:
         return

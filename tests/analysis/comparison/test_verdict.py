@@ -14,6 +14,7 @@ from kprobe.analysis.comparison.records import (
     Pair,
     TensorDifference,
 )
+from kprobe.analysis.comparison.table import write_table
 from kprobe.analysis.comparison.tolerance import tolerance
 from kprobe.analysis.comparison.verdict import judge
 
@@ -167,3 +168,16 @@ def test_records_are_json_and_tables():
     table = result.to_pandas()
     assert list(table["a"]) == ["layer0", "layer1", "layer2"]
     assert list(table.columns) == list(plain["tensors"][0])
+
+
+def test_equal_local_errors_are_ranked_by_whether_values_part_ways():
+    tensors = differ([0, 0, 4e-4, 0, 0], [0, 0, 4e-4, 9e-4, 5e-3])
+    result = DiffResult("A", "B", 4, tuple(tensors), judge(tensors))
+    names = [t.pair.a.address for t in result.ranked]
+    assert names == ["layer2", "layer3", "layer4", "layer0", "layer1"]
+
+
+def test_the_first_that_parts_ways_is_told_once():
+    tensors = differ([None] * 3, [0, 4e-4, 9e-4])
+    lines = write_table(DiffResult("A", "B", 4, tuple(tensors), judge(tensors)))
+    assert [line for line in lines if "parts ways" in line] == [judge(tensors).text]
