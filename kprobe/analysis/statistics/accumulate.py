@@ -130,7 +130,8 @@ class Statistics:
         self.add_items(items, lambda place: int(rows[place // per_row]), scanner)
         if self.by_sample:
             self.sample_rows.append(rows)
-            self.samples.append(reduce_rows(values.reshape(len(rows), -1)))
+            mine = scanner or own_scanner()
+            self.samples.append(reduce_rows(values.reshape(len(rows), -1), mine))
 
     def add_items(
         self,

@@ -65,10 +65,13 @@ class Scanner:
     Args:
         compiled: Whether by compiled kernels, as `take_many` told; by default it is asked for each
             block.
+
+    Attributes:
+        compiled: As given; it may be changed between blocks.
     """
 
     def __init__(self, compiled: bool | None = None) -> None:
-        self._wanted = compiled
+        self.compiled = compiled
         self._compiled = bool(compiled)
         self._table: Array | None = None
         self._merged: tuple[Array, Array] | None = None
@@ -82,8 +85,8 @@ class Scanner:
             moments: Of as many channels; changed in place.
             extremes: Changed in place.
         """
-        if self._wanted is None:
-            self._compiled = take_many(values.nbytes)
+        wanted = self.compiled
+        self._compiled = take_many(values.nbytes) if wanted is None else wanted
         if self._compiled:
             from kprobe.analysis.statistics.kernels import add_moments
 
@@ -146,11 +149,10 @@ def count_rows(channels: int, itemsize: int) -> int:
     return max(_LEAST_ROWS, BLOCK // (channels * itemsize))
 
 
-def reduce_rows(values: Array) -> Moments:
+def reduce_rows(values: Array, scanner: Scanner) -> Moments:
     """Give the moments of each row of shape (rows, any), as of a channel."""
     rows, size = values.shape
     whole = Moments(rows)
-    scanner = own_scanner()
     # One after another where each is work enough, else side by side.
     step = 1 if size >= _LONG else max(1, BLOCK // max(1, size * values.dtype.itemsize))
     for first in range(0, rows if size else 0, step):

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kprobe.analysis.statistics.accumulate import Statistics, has_statistics
-from kprobe.analysis.statistics.blocks import Scanner
+from kprobe.analysis.statistics.blocks import Scanner, take_many
 from kprobe.analysis.statistics.items import describe_rows
 from kprobe.dumps.partial import check_output, is_complete, partial_path
 from kprobe.dumps.writing.claim import claim
 from kprobe.dumps.writing.resuming import another_run, compare_attributes
 from kprobe.errors import DumpError
+from kprobe.pipeline.running.beside import Beside
 from kprobe.pipeline.running.sink import Sink, take_rows
 from kprobe.pipeline.statistics.gathered import Gathered, find_named_rows, name_rows
 from kprobe.pipeline.statistics.stored import STATISTICS, read_gathered, write_gathered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from kprobe.analysis.statistics.moments import Array
     from kprobe.dumps.contents import Column
     from kprobe.dumps.output import OutputSpec
     from kprobe.dumps.writing.claim import Claim
@@ -56,9 +60,10 @@ class StatisticsSink(Sink):
             for column in self._list_columns()
             if _is_countable(column)
         }
-        shared = Scanner() if len(self._statistics) > _SCANNERS else None
-        self._scanners = {name: shared or Scanner() for name in self._statistics}
-        self._is_shared = shared is not None
+        several = len(self._statistics) <= _SCANNERS
+        self._scanners = {name: Scanner() for name in self._statistics} if several else {}
+        self._shared = threading.local()  # a scanner for each thread, where there are none above
+        self._beside = Beside()
 
     @property
     def partial(self) -> Path | None:
@@ -72,8 +77,8 @@ class StatisticsSink(Sink):
 
     @property
     def waiting(self) -> int:
-        """None wait: they are dealt with at once."""
-        return 0
+        """How many batches wait to be gone through: one at most."""
+        return self._beside.waiting
 
     @property
     def taken_bytes(self) -> int:
@@ -99,34 +104,53 @@ class StatisticsSink(Sink):
         return None if found else earlier
 
     def take(self, batch: Computed) -> None:
-        """Add the rows of a batch.
+        """Begin to add the rows of a batch, when those of the one before are added.
 
         Raises:
             AddressError: A result has another shape than the first samples'.
         """
         valid = np.ones(batch.rows, bool)
         valid[[row - batch.first for row in batch.faults]] = False
-        for column, result in zip(self._plan.fetched, batch.results, strict=True):
-            if self._name(column) in self._statistics:
-                self._add(column, take_rows(column, result, batch), batch.first, valid)
+        pairs = zip(self._plan.fetched, batch.results, strict=True)
+        # All of them first: a batch that can't be taken isn't added in part.
+        taken = [
+            (column, _as_arrays(column, take_rows(column, result, batch)))
+            for column, result in pairs
+            if self._name(column) in self._statistics
+        ]
+        self._beside.wait()
+        for column, arrays in taken:
+            size = sum(values.nbytes for values in arrays)
+            self._bytes += size
+            # Told here, in order: by which kernels it is summed mustn't depend on threads.
+            many = take_many(size)
+            self._beside.submit(size, self._add, column, arrays, batch.first, valid, many)
         self._left_out += len(batch.faults)
         self._rows = batch.first + batch.rows
 
-    def _add(self, column: Column, rows: Any, first: int, valid: np.ndarray[Any, Any]) -> None:
-        """Add the rows of a tensor; those that differ in shape one by one."""
+    def _add(
+        self,
+        column: Column,
+        arrays: Sequence[Array],
+        first: int,
+        valid: Array,
+        compiled: bool,
+    ) -> None:
+        """Add the rows of a tensor, of one array or of several that follow each other."""
         statistics = self._statistics[self._name(column)]
-        scanner = self._scanners[self._name(column)]
-        if column.ragged:
-            for number, row in enumerate(rows):
-                values = np.asarray(row)[np.newaxis]
-                statistics.add(values, first + number, valid[number : number + 1], scanner)
-                self._bytes += values.nbytes
-        else:
-            values = np.asarray(rows)
-            statistics.add(values, first, valid, scanner)
-            self._bytes += values.nbytes
-        if self._is_shared:
+        scanner = self._scanners.get(self._name(column)) or self._share_scanner()
+        scanner.compiled = compiled
+        for values in arrays:
+            statistics.add(values, first, valid[: len(values)], scanner)
+            first, valid = first + len(values), valid[len(values) :]
+        if not self._scanners:
             statistics.finish(scanner)
+
+    def _share_scanner(self) -> Scanner:
+        if not hasattr(self._shared, "scanner"):
+            self._shared.scanner = Scanner()
+        scanner: Scanner = self._shared.scanner
+        return scanner
 
     def commit_soon(self, rows: int) -> None:
         """Keep what there is.
@@ -163,8 +187,9 @@ class StatisticsSink(Sink):
         Args:
             finished: Whether all rows were taken, also where nobody knew how many there are.
         """
-        for name, statistics in self._statistics.items():
-            statistics.finish(self._scanners[name])
+        self._beside.wait()
+        for name, scanner in self._scanners.items():
+            self._statistics[name].finish(scanner)
         plan = self._plan
         weights = [self._name(column) for column in plan.columns if _is_weight(column)]
         with_rows = (each for name, each in self._statistics.items() if name not in weights)
@@ -198,6 +223,12 @@ class StatisticsSink(Sink):
         return self
 
     def __exit__(self, *exception: Any) -> None:
+        try:
+            self._leave()
+        finally:
+            self._beside.close()
+
+    def _leave(self) -> None:
         claimed = self._claim
         if claimed is None:
             return
@@ -247,6 +278,11 @@ class StatisticsSink(Sink):
         if column.value is not None:
             statistics.add(column.value[np.newaxis], 0)
         return statistics
+
+
+def _as_arrays(column: Column, rows: Any) -> list[Array]:
+    """Give rows as one array; those that differ in shape as one for each."""
+    return [np.asarray(row)[np.newaxis] for row in rows] if column.ragged else [np.asarray(rows)]
 
 
 def _is_weight(column: Column) -> bool:

@@ -68,7 +68,7 @@ def test_compiled_or_not_it_is_the_same(channels, dtype):
 @pytest.mark.parametrize("size", [1, 300, 20_000])
 def test_each_row_has_moments_of_its_own(size):
     values = np.random.default_rng(0).normal(size=(40, size)).astype(np.float32)
-    moments = reduce_rows(values)
+    moments = reduce_rows(values, Scanner())
     np.testing.assert_allclose(moments.floats[0], values.mean(1, dtype=np.float64), atol=1e-14)
     np.testing.assert_array_equal(moments.floats[3], values.min(1))
     assert (moments.counts[0] == size).all()
