@@ -88,7 +88,7 @@ def measure_block(
 
         mean, squares, sums, top = measure(a, b, channels)
         if math.isfinite(top):
-            place = int(np.argmax(np.abs(b - a))) if top >= above else 0
+            place = int(np.argmax(np.abs(b - a))) if top and top >= above else 0
             return Block(a.size, mean, squares, sums, a.size // channels, top, place)
     return _measure_with_numpy(a, b, channels, exact)
 

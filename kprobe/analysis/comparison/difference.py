@@ -69,13 +69,14 @@ class Difference:
         self.products = np.zeros(3)
         self.max_ulps = 0
 
-    def add(self, a: Array, b: Array, first_row: int) -> None:
+    def add(self, a: Array, b: Array, first_row: int, *, fast: bool | None = None) -> None:
         """Take in rows.
 
         Args:
             a: A's values, (rows, *shape), in B's axes, of any dtype of numbers.
             b: B's.
             first_row: The number of the first row.
+            fast: As for `Difference`, which is what None stands for; for these rows alone.
 
         Raises:
             ValueError: The shapes differ.
@@ -89,7 +90,8 @@ class Difference:
 
     def _add(self, a: Array, b: Array, first_row: int) -> None:
         values_a, values_b, exact = make_comparable(self._flatten(a), self._flatten(b))
-        fast = take_many(values_a.nbytes) if self._fast is None else self._fast
+        fast = self._fast if fast is None else fast
+        fast = take_many(values_a.nbytes) if fast is None else fast
         block = measure_block(
             values_a, values_b, self._channels, fast=fast, above=self.max_abs, exact=exact
         )

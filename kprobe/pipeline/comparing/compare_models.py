@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
+from kprobe.analysis.statistics.blocks import take_many
 from kprobe.compat.eager_mode import eagerly
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.inputs.samples import count_rows
@@ -19,9 +21,10 @@ from kprobe.pipeline.comparing.running import (
     run_models,
 )
 from kprobe.pipeline.comparing.sides import DumpSide
+from kprobe.pipeline.running.beside import Beside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from kprobe.analysis.comparison.records import Pair
     from kprobe.pipeline.comparing.sides import Side
@@ -69,12 +72,8 @@ def compare_models(
         tell = make_teller(a.plan.samples.rows, progress)
         if obstacle is None and spec.local is not False:
             return _measure_locally(a, b, pairs, measuring, noise, tell, kept)
-        samples = 0
         columns = [(a.find_column(pair.a), b.find_column(pair.b)) for pair in pairs]
-        for rows in run_models(a, b, columns, tell):
-            measuring.take(rows)
-            if not rows.pair:
-                samples += _count(rows)
+        samples = _measure_beside(run_models(a, b, columns, tell), measuring)
         said = [f"no local errors: {obstacle}"] if obstacle and spec.local is None else []
         found = measuring.finish(_name_rows(a), noise)
         return Measured(samples, found, notes=[*kept, *said])
@@ -104,12 +103,9 @@ def _measure_against_dump(
         columns = [(other, one) for one, other in columns]
     else:
         raise TypeError("expected a model and a dump")
-    samples = 0
     tell = make_teller(model.plan.samples.rows, progress)
-    for rows in run_against_dump(model, dump, columns, places, tell, model_first=model_first):
-        measuring.take(rows)
-        if not rows.pair:
-            samples += _count(rows)
+    given = run_against_dump(model, dump, columns, places, tell, model_first=model_first)
+    samples = _measure_beside(given, measuring)
     found = measuring.finish(lambda row: (int(of_a[row]), str(names[of_a[row]])), noise)
     return Measured(samples, found, notes=kept)
 
@@ -162,6 +158,21 @@ def _measure_locally(
     found = measuring.finish(_name_rows(a), noise, local.reasons)
     notes = [*kept, *local.notes]
     return Measured(samples, found, unequal=list(unequal.values()), notes=notes)
+
+
+def _measure_beside(given: Iterator[Rows], measuring: Measuring) -> int:
+    """Measure rows while the next ones are computed, and count the samples."""
+    samples = 0
+    with contextlib.closing(Beside()) as beside:
+        for rows in given:
+            if not rows.pair:  # of other samples
+                beside.wait()
+                samples += _count(rows)
+            # Told here, in order: by which kernels it is measured mustn't depend on threads.
+            size = rows.a.nbytes
+            beside.submit(size, measuring.take, rows, take_many(size))
+        beside.wait()
+    return samples
 
 
 def _count(rows: Rows) -> int:

@@ -76,14 +76,22 @@ class Measuring:
         self.running = [_make_difference(pair, spec) for pair in pairs]
         self._local: dict[int, Difference] = {}
 
-    def take(self, rows: Rows) -> None:
-        """Take the values of both sides for the same samples."""
+    def take(self, rows: Rows, fast: bool | None = None) -> None:
+        """Take the values of both sides for the same samples.
+
+        Different pairs may be taken in different threads.
+
+        Args:
+            rows: The values.
+            fast: As for `Difference`.
+        """
         pair = self._pairs[rows.pair]
         a = rows.a
         if pair.transpose is not None:
             a = a.transpose(0, *(axis + 1 for axis in pair.transpose))
         for start, stop in _find_runs(rows.valid, len(a)):
-            self.running[rows.pair].add(a[start:stop], rows.b[start:stop], rows.first + start)
+            first = rows.first + start
+            self.running[rows.pair].add(a[start:stop], rows.b[start:stop], first, fast=fast)
 
     def take_local(
         self, number: int, own_a: npt.NDArray[Any], own_b: npt.NDArray[Any], first: int
