@@ -86,11 +86,10 @@ class Difference:
         if a.size:
             # Squares of what float64 only just holds are infinite.
             with np.errstate(over="ignore", invalid="ignore"):
-                self._add(a, b, first_row)
+                self._add(a, b, first_row, self._fast if fast is None else fast)
 
-    def _add(self, a: Array, b: Array, first_row: int) -> None:
+    def _add(self, a: Array, b: Array, first_row: int, fast: bool | None) -> None:
         values_a, values_b, exact = make_comparable(self._flatten(a), self._flatten(b))
-        fast = self._fast if fast is None else fast
         fast = take_many(values_a.nbytes) if fast is None else fast
         block = measure_block(
             values_a, values_b, self._channels, fast=fast, above=self.max_abs, exact=exact
