@@ -169,7 +169,7 @@ class _Matcher:
         self._notes += dict.fromkeys(self._odd_calls.values())
         matched_a, matched_b = {p.a.address for p in pairs}, {p.b.address for p in pairs}
         return Matching(
-            find_between(pairs, self._b),
+            find_between(pairs, self._a, self._b),
             tuple(t.address for t in self._a if t.address not in matched_a),
             tuple(t.address for t in self._b if t.address not in matched_b),
             tuple(self._notes),

@@ -61,6 +61,8 @@ class Pair:
         between: The addresses of unmatched tensors of B that lie between this one and the matched
             ones before it: an error that shows here may be born in any of them.
         after: The addresses of B's matched tensors before those.
+        removed: The addresses of unmatched tensors of A that A's is computed from, as far as that
+            is known: what B leaves out before this one.
     """
 
     a: Described
@@ -70,6 +72,7 @@ class Pair:
     layout: str | None = None
     between: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     @property
     def channel_axis(self) -> int:

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from kprobe.analysis.comparison.records import Described, Pair
 
 
-def find_between(pairs: Sequence[Pair], b: Sequence[Described]) -> tuple[Pair, ...]:
-    """Add to each pair what of B lies between it and the matched tensors before it.
+def find_between(
+    pairs: Sequence[Pair], a: Sequence[Described], b: Sequence[Described]
+) -> tuple[Pair, ...]:
+    """Add to each pair what of B, and of A, lies between it and the matched tensors before it.
 
     Where it isn't known what B's tensors are computed from, these are the unmatched ones that are
     computed after the matched one before it.
 
     Args:
         pairs: The pairs.
+        a: All tensors of A.
         b: All tensors of B, in the order of computing.
     """
     matched = {pair.b.address for pair in pairs}
@@ -35,8 +38,15 @@ def find_between(pairs: Sequence[Pair], b: Sequence[Described]) -> tuple[Pair, .
         else:
             found[tensor.address] = _walk(tensor, by_name, matched)
         waiting, before = [], (tensor.address,)
+    own = {pair.a.address for pair in pairs}
+    names = {name: t for t in a for name in (t.address, *t.also)}
     return tuple(
-        replace(pair, between=found[pair.b.address][0], after=found[pair.b.address][1])
+        replace(
+            pair,
+            between=found[pair.b.address][0],
+            after=found[pair.b.address][1],
+            removed=_walk(pair.a, names, own)[0],
+        )
         for pair in pairs
     )
 

@@ -117,6 +117,8 @@ def _find_passing(tensors: Sequence[TensorDifference]) -> float | None:
 def _tell_born(standing: Sequence[TensorDifference]) -> str:
     worst, *others = standing
     text = f"born {'' if worst.pair.between else 'at '}{worst.place}"
+    if worst.pair.removed:
+        text += f", before which B lacks {list_names(worst.pair.removed, 4)}"
     if others:
         text += f"; and, less, at {list_names((t.place for t in others), 4)}"
     return text

@@ -192,6 +192,9 @@ def test_what_lies_between_matched_ones_is_said():
     found = match_tensors(describe("in", "x", "y"), wired)
     assert [pair.between for pair in found.pairs] == [(), (), ("extra",)]
     assert found.pairs[2].after == ("in", "x")
+    # The other way round, `extra` is what B leaves out before y.
+    found = match_tensors(wired, describe("in", "x", "y"))
+    assert [pair.removed for pair in found.pairs] == [(), (), ("extra",)]
 
 
 CLASSES = {"Conv2D": "conv2d", "Dense": "dense", "ReLU": "re_lu"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,13 @@ def test_a_region_is_named_where_layers_have_no_matched_tensor():
     found = judge(differ([0, 0, 4e-4, 0], between=("extra", "more")))
     assert found.born == "between the inputs and layer2: extra, more"
     assert found.text == f"born {found.born}"
+
+
+def test_what_b_leaves_out_before_the_place_is_said():
+    tensors = differ([0, 0, 4e-4, 0])
+    gone = replace(tensors[2], pair=replace(tensors[2].pair, removed=("conv",)))
+    found = judge([*tensors[:2], gone, tensors[3]])
+    assert (found.born, found.text) == ("layer2", "born at layer2, before which B lacks conv")
 
 
 def test_flat_errors_name_none():
