@@ -90,6 +90,8 @@ def _explain(plan: Plan, sink: StatisticsSink, stopped: BaseException) -> Stoppe
     of = "" if plan.samples.rows is None else f" of {plan.rows:,}"
     hints = [*([remedy] if remedy else []), Hint("keep them with ", Setting("output", "FILE"))]
     fault = f"{reason}: these are the statistics of {gathered.rows:,}{of} samples"
+    if sink.is_torn:
+        fault += ", and of a part of the next batch"
     if not gathered.rows:
         return StoppedError(f"{reason}: stopped before there were any statistics", hint=remedy)
     return StoppedGatheringError(fault, gathered, join_hints(hints, ", and "))

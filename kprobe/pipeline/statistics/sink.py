@@ -51,6 +51,7 @@ class StatisticsSink(Sink):
         self._by_sample = by_sample
         self._claim: Claim | None = None
         self._finished = False
+        self._torn = False
         self._committed = self._rows = self._left_out = 0
         self._bytes = 0
         pairs = zip(plan.columns, plan.addresses, strict=True)
@@ -74,6 +75,11 @@ class StatisticsSink(Sink):
     def committed(self) -> int:
         """The rows, from the first, whose statistics are in the file."""
         return self._committed
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether a part of a batch behind `rows` was added, as the run was stopped within it."""
+        return self._torn
 
     @property
     def waiting(self) -> int:
@@ -119,6 +125,8 @@ class StatisticsSink(Sink):
             if self._name(column) in self._statistics
         ]
         self._beside.wait()
+        # Ctrl-C may come between two tensors, or in the middle of one.
+        self._torn = True
         for column, arrays in taken:
             size = sum(values.nbytes for values in arrays)
             self._bytes += size
@@ -127,6 +135,7 @@ class StatisticsSink(Sink):
             self._beside.submit(size, self._add, column, arrays, batch.first, valid, many)
         self._left_out += len(batch.faults)
         self._rows = batch.first + batch.rows
+        self._torn = False
 
     def _add(
         self,
@@ -188,8 +197,10 @@ class StatisticsSink(Sink):
             finished: Whether all rows were taken, also where nobody knew how many there are.
         """
         self._beside.wait()
+        torn, self._torn = self._torn, True
         for name, scanner in self._scanners.items():
             self._statistics[name].finish(scanner)
+        self._torn = torn
         plan = self._plan
         weights = [self._name(column) for column in plan.columns if _is_weight(column)]
         with_rows = (each for name, each in self._statistics.items() if name not in weights)
@@ -233,7 +244,8 @@ class StatisticsSink(Sink):
         if claimed is None:
             return
         try:
-            if not self._finished:
+            # Of a batch that was added in part nothing is kept: it is computed again.
+            if not self._finished and not self._torn:
                 # What made the caller leave matters more than that this fails as well.
                 with contextlib.suppress(DumpError):
                     self.commit_soon(self._rows)

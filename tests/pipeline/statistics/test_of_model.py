@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import kprobe
+from kprobe.analysis.statistics.accumulate import Statistics
 from kprobe.analysis.statistics.blocks import ENOUGH, take_many
 from kprobe.dumps.output import OutputSpec
 from kprobe.errors import DumpError, KprobeError, StoppedError
@@ -137,6 +139,38 @@ def test_a_stopped_run_continues_to_the_statistics_of_one_run(model, tmp_path):
     with plan(model, inputs=X) as ready:
         done = gather_model(ready, output, by_sample=True, progress=stop_at(0))
     compare(make_report(done), whole)
+
+
+def gather_interrupted(ready, call, output=None):
+    """Gather statistics, with Ctrl-C in the middle of a batch: when rows are added that often."""
+    left = [call]
+
+    def interrupt(frame, event, _argument):
+        if event == "call" and frame.f_code is Statistics.add.__code__:
+            left[0] -= 1
+            if not left[0]:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        gather_model(ready, output)
+    finally:
+        sys.setprofile(None)
+
+
+def test_a_batch_that_is_stopped_within_is_computed_again(model, tmp_path):
+    output = OutputSpec(path=tmp_path / "s.h5", resume=True)
+    with plan(model, inputs=X) as ready, pytest.raises(StoppedError):
+        gather_model(ready, output, progress=stop_at(10))
+    # Of the second batch after that one tensor of three is added.
+    with plan(model, inputs=X) as ready, pytest.raises(StoppedError, match="10 of 40 samples"):
+        gather_interrupted(ready, 6, output)
+    with plan(model, inputs=X) as ready:
+        report = make_report(gather_model(ready, output))
+    compare(report, kprobe.stats(model, LAYERS, inputs=X, batch_size=5))
+    with plan(model, inputs=X) as ready, pytest.raises(StoppedError, match="part of the next"):
+        gather_interrupted(ready, 6)
 
 
 def test_another_run_is_not_continued(model, tmp_path):
