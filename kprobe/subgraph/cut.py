@@ -111,22 +111,16 @@ def cut_out(
     _exchange(wanted, detached, own)
     fed = {detached.get(edge, edge): name for edge, name in fed.items()}
     captures = {edge_of(inner): outer for outer, inner in CAPTURES.find(trace.graph)}
+    by_handle = {id(variable.handle): variable for variable in trace.graph.variables}
     stops = {*fed, *captures, *inputs}
-    updates: list[str] = []
-    if stateful:
-        updates = sorted(find_updates(graph_def, wanted, stops, list(_list_nodes(trace))))
+    updates = _list_updates(trace, graph_def, wanted, stops) if stateful else []
     definition, consumed = extract(graph_def, [*wanted, *updates], stops)
     # What is fed is taken where it is fetched as computed, too, though nothing may need it.
     needed = consumed | set(wanted) | set(detached.values())
     _check_fed([name for edge, name in inputs.items() if edge in needed and edge not in fed])
     arguments = {edge: name for edge, name in fed.items() if edge in needed}
     handles = {edge: outer for edge, outer in captures.items() if edge in needed}
-    by_handle = {id(variable.handle): variable for variable in trace.graph.variables}
     variables = {e: by_handle[id(outer)] for e, outer in handles.items() if id(outer) in by_handle}
-    seeds = [e for e, outer in captures.items() if holds_seed(by_handle.get(id(outer)))]
-    kept = {node.name for node in definition.node}
-    own_ids = {id(fetches[number]) for number in own}
-    undone = {name for name, (tensor, _) in (replaced or {}).items() if id(tensor) in own_ids}
     return Cut(
         trace=trace,
         definition=definition,
@@ -136,10 +130,36 @@ def cut_out(
         updates=updates,
         handles=handles,
         variables=variables,
-        seeds={n: variables[edge] for n, edge in enumerate(seeds) if edge in variables},
-        replaced=[n for n, edge in replacing.items() if node_of(edge) in kept or n in undone],
+        seeds=_number_seeds([(e, by_handle.get(id(o))) for e, o in captures.items()], variables),
+        replaced=_list_replaced(definition, replacing, replaced or {}, [fetches[n] for n in own]),
         lifted=frozenset(n for n, t in enumerate(fetches) if t.graph is not trace.graph),
     )
+
+
+def _list_updates(
+    trace: Trace, graph_def: tf.compat.v1.GraphDef, wanted: Sequence[str], stops: Collection[str]
+) -> list[str]:
+    return sorted(find_updates(graph_def, wanted, stops, list(_list_nodes(trace))))
+
+
+def _number_seeds(
+    captured: Sequence[tuple[str, tf.Variable | None]], needed: Mapping[str, tf.Variable]
+) -> dict[int, tf.Variable]:
+    """Give the variables that seeds are read from, of those needed, by their number among all."""
+    seeds = [edge for edge, variable in captured if holds_seed(variable)]
+    return {number: needed[edge] for number, edge in enumerate(seeds) if edge in needed}
+
+
+def _list_replaced(
+    definition: tf.compat.v1.GraphDef,
+    edges: Mapping[str, str],
+    replaced: Mapping[str, tuple[tf.Tensor, Replacement]],
+    own: Sequence[tf.Tensor],
+) -> list[str]:
+    """List which replaced tensors, by name, are needed, or are given as computed beside that."""
+    kept = {node.name for node in definition.node}
+    own_ids = {id(tensor) for tensor in own}
+    return [n for n, e in edges.items() if node_of(e) in kept or id(replaced[n][0]) in own_ids]
 
 
 def _find_edges(

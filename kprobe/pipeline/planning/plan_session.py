@@ -70,14 +70,7 @@ def plan_session(
     batch_size, streams = _choose_batches(job, settled, samples, columns)
     addresses = [[*dict.fromkeys(fetch.address for fetch in group)] for group in stored]
     attrs = collect_facts(job, session, [a for own in addresses for a in own], samples)
-    engine = settled.computation.engine
-    attrs |= {
-        "batch_size": batch_size,
-        "streams": streams,
-        "frozen": engine.frozen,
-        "reproducible": engine.reproducible,
-        **facts,
-    }
+    attrs |= {"batch_size": batch_size, "streams": streams, **_describe_engine(settled), **facts}
     attrs |= _measure(job, session, settled, samples, batch_size)
     order = _find_order(session, settled.groups)
     attrs["computed"] = [settled.columns[number].name for number in order]
@@ -97,6 +90,11 @@ def plan_session(
         attrs=attrs,
         notes=[*session.notes, *samples.notes],
     )
+
+
+def _describe_engine(settled: Settled) -> dict[str, Any]:
+    engine = settled.computation.engine
+    return {"frozen": engine.frozen, "reproducible": engine.reproducible}
 
 
 def _list_left_out(job: Job, session: Session) -> list[str]:

@@ -79,15 +79,8 @@ def trace(
             raise
         # What a layer's own code raises has no common class, and it may end the program.
         except (Exception, SystemExit) as error:
-            if name := _SCOPE_FORBIDDEN.search(str(error)):
-                raise _explain_name(name[1].removesuffix("/")) from error
-            raise ModelError(
-                f"the model can't be traced: {describe_failure(error)}", hint=_RUNS_EAGERLY
-            ) from error
-    for operation in function.graph.get_operations():
-        # Scopes may have one, operations in a graph's definition may not.
-        if "\\" in operation.name:
-            raise _explain_name(next(part for part in operation.name.split("/") if "\\" in part))
+            raise _explain_failure(error) from error
+    _check_names(function.graph)
     result = Trace(
         model=model,
         function=function,
@@ -96,6 +89,19 @@ def trace(
         calls=[],
     )
     return _sort(recorder.records, result)
+
+
+def _check_names(graph: tf.Graph) -> None:
+    for operation in graph.get_operations():
+        # Scopes may have one, operations in a graph's definition may not.
+        if "\\" in operation.name:
+            raise _explain_name(next(part for part in operation.name.split("/") if "\\" in part))
+
+
+def _explain_failure(error: BaseException) -> ModelError:
+    if name := _SCOPE_FORBIDDEN.search(str(error)):
+        return _explain_name(name[1].removesuffix("/"))
+    return ModelError(f"the model can't be traced: {describe_failure(error)}", hint=_RUNS_EAGERLY)
 
 
 def _explain_name(name: str) -> ModelError:
