@@ -13,29 +13,35 @@ if TYPE_CHECKING:
 _RETRIES = 8  # as many kernels as one calls, and more
 
 
-def compile_kernel(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
-    """Compile a kernel, which lets other threads run.
+def compile_kernel(**settings: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a kernel, as a decorator, so that it lets other threads run.
 
     What it is compiled to is kept on the disk: beside its module, or else in the user's own cache;
-    where neither can be written, it is compiled anew in each process.
+    where neither can be written, it is compiled anew in each process. Other kernels may call it;
+    all else runs it by `run_kernel`.
 
     Args:
-        function: The kernel.
         **settings: As for `numba.njit`.
     """
     import numba
 
-    try:
-        compiled = numba.njit(cache=True, nogil=True, error_model="numpy", **settings)(function)
-    except RuntimeError:  # no folder for the cache can be written
-        compiled = numba.njit(nogil=True, error_model="numpy", **settings)(function)
+    # numpy's model of errors: division by zero gives infinity, so that no branch is in the way.
+    settings = {"nogil": True, "error_model": "numpy", **settings}
 
-    def run(*arguments: Any) -> Any:
-        for _ in range(_RETRIES):
-            try:
-                return compiled(*arguments)
-            except OSError:  # it is compiled all the same, and nothing was run yet
-                continue
-        return compiled(*arguments)
+    def compile_it(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(cache=True, **settings)(function)
+        except RuntimeError:  # no folder for the cache can be written
+            return numba.njit(**settings)(function)
 
-    return run
+    return compile_it
+
+
+def run_kernel(kernel: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a kernel, also where what it is compiled to can't be written to the disk."""
+    for _ in range(_RETRIES):
+        try:
+            return kernel(*arguments)
+        except OSError:  # it is compiled all the same, and nothing was run yet
+            continue
+    return kernel(*arguments)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kprobe.analysis.comparison.difference import Difference
+from kprobe.analysis.pieces import work_in_order
 from kprobe.analysis.statistics.blocks import BLOCK, take_many
 from kprobe.analysis.statistics.items import open_items
 from kprobe.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kprobe.analysis.comparison.records import Pair
     from kprobe.analysis.statistics.items import Items
     from kprobe.dumps.reader import Dump
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# The number of a pair of columns, the first of some joined rows, and the one behind the last.
+_Piece = tuple[int, int, int]
 
 # Bytes of A that are a piece at least. Pieces are merged in their order, so that results don't
 # depend on the threads.
@@ -85,7 +87,6 @@ def compare_columns(
         DumpError: There is no such column, or a dump is closed.
         OSError: A file can't be read.
     """
-    rows_a, rows_b = rows
     columns = [
         _Column(
             pair,
@@ -95,47 +96,56 @@ def compare_columns(
         )
         for number, pair in enumerate(pairs)
     ]
-    fast = take_many(sum(2 * column.a.item_bytes * len(rows_a) for column in columns))
-    pieces = [
-        (number, start, min(start + step, len(rows_a)))
-        for number, column in enumerate(columns)
-        for step in [max(1, _PIECE // column.item_bytes)]
-        for start in range(0, len(rows_a), step)
-    ]
+    length = len(rows[0])
+    fast = take_many(sum(2 * column.a.item_bytes * length for column in columns))
     for column in columns:
         column.settings["fast"] = fast
-    own = threading.local()
+    differences = [column.begin() for column in columns]
+    pieces = _cut(columns, length)
+    work = work_in_order(pieces, partial(_Comparing, dump_a, columns, rows), threads)
+    with contextlib.closing(work) as parts:
+        for (number, start, stop), part in parts:
+            differences[number].merge(part)
+            if progress is not None:
+                progress((stop - start) * columns[number].a.item_bytes)
+    return differences
 
-    def compare(piece: tuple[int, int, int]) -> Difference:
-        if not hasattr(own, "readers"):
-            own.readers = _Reader(), _Reader()
+
+def _cut(columns: Sequence[_Column], length: int) -> Iterator[_Piece]:
+    for number, column in enumerate(columns):
+        step = max(1, _PIECE // column.item_bytes)
+        for start in range(0, length, step):
+            yield number, start, min(start + step, length)
+
+
+class _Comparing:
+    """Compares pieces, one after another, in one thread.
+
+    Args:
+        dump: A, for messages.
+        columns: All pairs of columns.
+        rows: The rows of both that belong together.
+    """
+
+    def __init__(self, dump: Dump, columns: Sequence[_Column], rows: tuple[Array, Array]) -> None:
+        self._dump, self._columns, self._rows = dump, columns, rows
+        self._readers = _Reader(), _Reader()
+
+    def __call__(self, piece: _Piece) -> Difference:
         number, start, stop = piece
-        column = columns[number]
+        column = self._columns[number]
         found = column.begin()
         step = max(1, min(BLOCK // column.item_bytes, column.a.step, column.b.step))
         for first in range(start, stop, step):
             some = slice(first, min(first + step, stop))
-            a = own.readers[0].read(column.a, rows_a[some])
-            b = own.readers[1].read(column.b, rows_b[some])
+            a = self._readers[0].read(column.a, self._rows[0][some])
+            b = self._readers[1].read(column.b, self._rows[1][some])
             if column.pair.transpose is not None:
                 a = a.transpose(0, *(axis + 1 for axis in column.pair.transpose))
             if a.shape != b.shape:
-                raise _explain(dump_a, column.pair, int(rows_a[first]), a, b)
+                raise _explain(self._dump, column.pair, int(self._rows[0][first]), a, b)
             found.add(a, b, first)
         return found
-
-    differences = [column.begin() for column in columns]
-    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)), "kprobe-compare") as pool:
-        try:
-            for piece, part in zip(pieces, pool.map(compare, pieces), strict=True):
-                number, start, stop = piece
-                differences[number].merge(part)
-                if progress is not None:
-                    progress((stop - start) * columns[number].a.item_bytes)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return differences
 
 
 class _Reader:

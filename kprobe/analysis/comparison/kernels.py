@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kprobe.analysis.compiling import compile_kernel
+from kprobe.analysis.compiling import compile_kernel, run_kernel
 
 # Sums may be put together in any order, so that they are vectors'; NaN stays NaN.
 _REORDERED = {"reassoc", "contract", "nsz"}
@@ -37,13 +37,15 @@ def measure(a: Any, b: Any, channels: int) -> tuple[float, float, Any, float]:
     whole = np.int32 if a.dtype == np.float32 else np.int64
     bits = apart.view(whole)
     shift = float(a[0])
-    total, squares, top = _run(a, b, shift, sums, apart, bits, whole(np.iinfo(whole).max))
+    magnitude = whole(np.iinfo(whole).max)
+    total, squares, top = run_kernel(_measure, a, b, shift, sums, apart, bits, magnitude)
     mean = total / a.size
     largest = float(np.array(top, whole).view(a.dtype))
     squares = max(0.0, squares - total * mean)
     return shift + mean, squares, sums.reshape(-1, channels).sum(0), largest
 
 
+@compile_kernel(fastmath=_REORDERED)
 def _measure(
     a: Any, b: Any, shift: float, sums: Any, apart: Any, bits: Any, magnitude: Any
 ) -> tuple[float, float, Any]:
@@ -65,6 +67,3 @@ def _measure(
             total += value
             squares += value * value
     return total, squares, top
-
-
-_run = compile_kernel(_measure, fastmath=_REORDERED)

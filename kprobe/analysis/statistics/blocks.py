@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kprobe.analysis.compiling import run_kernel
 from kprobe.analysis.statistics.moments import FINITE, LARGEST, LEAST, Moments, reduce_block
 from kprobe.analysis.statistics.sketch import KEYS, Sketch, count_keys, find_keys, to_singles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kprobe.analysis.statistics.moments import Array
 
 # Bytes of values, which numpy goes through in about as long as the kernels take to start: 0.6 s,
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 ENOUGH = 1 << 28
 BLOCK = 1 << 20  # bytes: what is gone through twice stays in a core's own cache
 _LEAST_ROWS = 16  # of a block, where there are so many channels that it would be of fewer
-_RETRIES = 8  # as many kernels as one calls, and more
 _MOST = 1 << 31  # values that a table counts before they are moved to a sketch
 
 _HALVES = 1 << 16
@@ -92,7 +90,7 @@ class Scanner:
 
             channels = values.shape[1]
             state = (moments.floats, moments.counts, extremes.values, extremes.counts)
-            _run(add_moments, values.reshape(-1), channels, *state)
+            run_kernel(add_moments, values.reshape(-1), channels, *state)
             return
         block = reduce_block(values)
         ends = Extremes()
@@ -119,7 +117,7 @@ class Scanner:
             self._merged = np.empty(KEYS, np.uint16), np.empty(KEYS, np.int64)
         if self._counted + values.size > _MOST:
             self.finish(sketch)
-        _run(count_bins, to_singles(values).reshape(-1).view(np.uint32), self._table)
+        run_kernel(count_bins, to_singles(values).reshape(-1).view(np.uint32), self._table)
         self._counted += values.size
 
     def finish(self, sketch: Sketch) -> None:
@@ -128,7 +126,7 @@ class Scanner:
             return
         from kprobe.analysis.statistics.kernels import drain_bins
 
-        size = _run(drain_bins, self._table, sketch.keys, sketch.counts, *self._merged)
+        size = run_kernel(drain_bins, self._table, sketch.keys, sketch.counts, *self._merged)
         sketch.keys, sketch.counts = (each[:size].copy() for each in self._merged)
         self._counted = 0
 
@@ -180,13 +178,3 @@ def _list_halves() -> Array:
     """Give the value of every float16, by its bits."""
     with np.errstate(invalid="ignore"):
         return np.arange(_HALVES, dtype=np.uint16).view(np.float16).astype(np.float32)
-
-
-def _run(kernel: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a kernel, also where what it is compiled to can't be written to the disk."""
-    for _ in range(_RETRIES):
-        try:
-            return kernel(*arguments)
-        except OSError:  # it is compiled all the same, and nothing was run yet
-            continue
-    return kernel(*arguments)

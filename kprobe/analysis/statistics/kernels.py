@@ -1,20 +1,18 @@
-"""What is done with each value, compiled by numba; importing this takes half a second.
+"""What is done with each value, compiled by numba.
 
-All kernels let other threads run. What they are compiled to is kept on the disk: beside this
-module, or else in the user's own cache; where neither can be written, they are compiled anew, which
-takes two seconds.
+Import this late: numba takes half a second, and the kernels two seconds when they are compiled for
+the first time on a machine.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from kprobe.analysis.compiling import compile_kernel
 
+if TYPE_CHECKING:
     from kprobe.analysis.statistics.moments import Array
 
 # Values side by side, at least; channels are repeated to be as many. And values of a block, of
@@ -27,15 +25,7 @@ _TOGETHER = 64
 _SIGNLESS, _NOT_FINITE = 0x7FFF, 0x7F80
 
 
-def _compile(function: Callable[..., Any]) -> Any:
-    # numpy's model of errors: division by zero gives infinity, so that no branch is in the way.
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(nogil=True, error_model="numpy")(function)
-
-
-@_compile
+@compile_kernel()
 def add_moments(
     values: Array, channels: int, floats: Array, counts: Array, extremes: Array, at: Array
 ) -> None:
@@ -63,7 +53,7 @@ def add_moments(
     _add_one_by_one(values[whole:], channels, floats, counts, extremes, at)
 
 
-@_compile
+@compile_kernel()
 def _sum_block(values: Array, width: int, sums: Array, ends: Array) -> bool:
     """Sum up columns, shifted by their first value, and tell whether all values are finite."""
     total, squares, magnitudes = sums[0], sums[1], sums[2]
@@ -108,7 +98,7 @@ def _sum_block(values: Array, width: int, sums: Array, ends: Array) -> bool:
     return bool(np.isfinite(whole))
 
 
-@_compile
+@compile_kernel()
 def _merge_block(
     values: Array,
     width: int,
@@ -142,7 +132,7 @@ def _merge_block(
     _count_at(values, low, high, extremes, at)
 
 
-@_compile
+@compile_kernel()
 def _add_one_by_one(
     values: Array, channels: int, floats: Array, counts: Array, extremes: Array, at: Array
 ) -> None:
@@ -168,7 +158,7 @@ def _add_one_by_one(
     _count_at(values, low, high, extremes, at)
 
 
-@_compile
+@compile_kernel()
 def _count_at(values: Array, low: float, high: float, extremes: Array, at: Array) -> None:
     """Count values at the extremes of all, if those of a block reach them."""
     for k, end in enumerate((low, high)):
@@ -184,7 +174,7 @@ def _count_at(values: Array, low: float, high: float, extremes: Array, at: Array
             at[k] += same
 
 
-@_compile
+@compile_kernel()
 def count_bins(bits: Array, table: Array) -> None:
     """Count values into bins by the upper halves of their bits.
 
@@ -203,7 +193,7 @@ def count_bins(bits: Array, table: Array) -> None:
         table[0, bits[even] >> np.uint32(16)] += np.uint32(1)
 
 
-@_compile
+@compile_kernel()
 def drain_bins(table: Array, keys: Array, counts: Array, new_keys: Array, new_counts: Array) -> int:
     """Merge the counts of a table with those of a sketch, and clear the table.
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kprobe.analysis.pieces import work_in_order
 from kprobe.analysis.statistics.accumulate import Statistics, has_statistics
 from kprobe.analysis.statistics.blocks import BLOCK, Scanner, take_many
 from kprobe.analysis.statistics.items import Items, open_items
@@ -99,43 +98,34 @@ def read_statistics(
     valid = dump.read_valid(start, stop)
     runs = [(start, stop)] if valid is None else _find_runs(valid, start)
 
-    def begin(items: Items) -> Statistics:
+    def make(items: Items) -> Statistics:
         return Statistics(**items.about, by_sample=by_sample, detail=detail)
 
     opened = {address: open_items(dump, address, by_sample) for address in addresses}
-    found = {address: begin(items) for address, items in opened.items()}
+    found = {address: make(items) for address, items in opened.items()}
     pieces = [piece for address, items in opened.items() for piece in _cut(address, items, runs)]
     many = take_many(sum(piece.bytes for piece in pieces))
-    own = threading.local()
 
-    def scan(piece: _Piece) -> Statistics:
-        if not hasattr(own, "reader"):
-            own.reader = _Reader(many)
-        part = begin(piece.items)
-        own.reader.read(piece, part)
-        return part
-
-    with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
-        try:
-            for piece, part in zip(pieces, pool.map(scan, pieces), strict=True):
-                found[piece.address].merge(part)
-                if progress is not None:
-                    progress(piece.bytes)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    work = work_in_order(pieces, partial(_Reader, many, make), threads)
+    with contextlib.closing(work) as parts:
+        for piece, part in parts:
+            found[piece.address].merge(part)
+            if progress is not None:
+                progress(piece.bytes)
     return found
 
 
 class _Reader:
-    """Reads pieces, one after another, into the same memory."""
+    """Reads pieces, one after another, into the same memory, in one thread."""
 
-    def __init__(self, compiled: bool) -> None:
+    def __init__(self, compiled: bool, make: Callable[[Items], Statistics]) -> None:
+        self._make = make
         self._scanner = Scanner(compiled)
         self._buffer = np.zeros(BLOCK, np.uint8)
 
-    def read(self, piece: _Piece, statistics: Statistics) -> None:
+    def __call__(self, piece: _Piece) -> Statistics:
         items, scanner = piece.items, self._scanner
+        statistics = self._make(items)
         for begin in range(piece.begin, piece.end, items.step):
             end = min(begin + items.step, piece.end)
             size = (end - begin) * items.item_bytes
@@ -149,6 +139,7 @@ class _Reader:
         statistics.finish(scanner)
         # A row of which several pieces hold parts is one row.
         statistics.rows = piece.rows
+        return statistics
 
 
 def _find_row(items: Items, begin: int, place: int) -> int:

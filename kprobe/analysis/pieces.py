@@ -1,0 +1,60 @@
+"""How several threads share pieces of work, whose results are given in the order of the pieces."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from concurrent.futures import Future
+
+Piece = TypeVar("Piece")
+Part = TypeVar("Part")
+
+# Pieces for each thread that are begun, or wait, or whose results do: what is held of them.
+_AHEAD = 4
+
+
+def work_in_order(
+    pieces: Iterable[Piece],
+    begin: Callable[[], Callable[[Piece], Part]],
+    threads: int | None = None,
+) -> Generator[tuple[Piece, Part], None, None]:
+    """Work on pieces in several threads.
+
+    Closing the generator drops the pieces that no thread has begun, and waits for the others.
+
+    Args:
+        pieces: What is worked on, a few of them ahead of what was given.
+        begin: Called once in each thread; gives what works on a piece there.
+        threads: How many threads; by default as many as there are cores for the process.
+
+    Yields:
+        Each piece with what became of it, in the order of the pieces.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    own = threading.local()
+
+    def work(piece: Piece) -> Part:
+        if not hasattr(own, "work"):
+            own.work = begin()
+        part: Part = own.work(piece)
+        return part
+
+    ahead: deque[tuple[Piece, Future[Part]]] = deque()
+    pool = ThreadPoolExecutor(threads, "kprobe-pieces")
+    try:
+        for piece in pieces:
+            ahead.append((piece, pool.submit(work, piece)))
+            if len(ahead) == _AHEAD * threads:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        while ahead:
+            first, future = ahead.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
