@@ -121,15 +121,25 @@ class Samples(Closing):
         """Whether the samples are made up."""
         return any(isinstance(source, RandomRows) for source in self.sources.values())
 
-    def grow(self) -> bool:
-        """Make random samples longer where the inputs leave it open how long they are.
+    def change_lengths(self, *, to_run: bool = False) -> bool:
+        """Give random samples other lengths where the inputs leave it open how long they are.
+
+        Args:
+            to_run: Whether the model is run to find out if it takes them.
 
         Returns:
-            Whether any of them grew.
+            Whether there were others.
         """
         random = [source for source in self.sources.values() if isinstance(source, RandomRows)]
-        grown = [source.grow() for source in random]  # each of them
-        return any(grown)
+        changed = [source.change_length(to_run=to_run) for source in random]  # each of them
+        return any(changed)
+
+    def reshape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Give random samples, as `find_open` gave them, other shapes."""
+        for name, shape in shapes.items():
+            source = self.sources[name]
+            if isinstance(source, RandomRows):
+                source.reshape(shape)
 
     def find_open(self) -> dict[str, tuple[int, ...]]:
         """Give the inputs whose random samples have lengths that nobody said, with their shapes."""

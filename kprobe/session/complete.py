@@ -175,11 +175,16 @@ def explain_sizes(
             hint = Hint("resize the images: ", size)
         fault = f"input '{name}' was first called on samples of shape {usual}, received {received}"
         return ModelError(*error.faults, fault, hint=hint)
-    if samples is not None and samples.find_open():
-        said = Setting("random_shape")
-        hint = Hint("give samples with ", Setting("inputs"), ", or say their shape with ", said)
-        return ModelError(*error.faults, hint=hint)
-    return error
+    return explain_lengths(error, samples)
+
+
+def explain_lengths(error: ModelError, samples: Samples | None) -> ModelError:
+    """Say how the shape of random samples is said, if nobody said it and a model fails on them."""
+    if samples is None or not samples.find_open():
+        return error
+    said = Setting("random_shape")
+    hint = Hint("give samples with ", Setting("inputs"), ", or say their shape with ", said)
+    return ModelError(*error.faults, hint=hint)
 
 
 def complete(loaded: Loaded, samples: Samples | None, batch_size: int | None = None) -> list[str]:

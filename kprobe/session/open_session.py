@@ -76,42 +76,40 @@ def open_session(
         size = next((taken.shape.as_list()[0] for taken in signature.values()), None)
         full = spec.fill_batches(size or compute.batch_size)
         samples = opened.enter_context(open_samples(full, describe_inputs(loaded.model, signature)))
-    session, grown = _trace_grown(loaded, compute, spec, signature, samples, parts)
-    notes = [*notes, *grown, *_note_places(session)]
+    session = _trace_any_length(loaded, compute, spec, signature, samples, parts)
+    notes = [*notes, *_note_places(session)]
     return replace(session, notes=notes, called=first is not None), samples
 
 
-def _trace_grown(
+def _trace_any_length(
     loaded: Loaded,
     compute: Compute,
     spec: SampleSpec,
     signature: Mapping[str, tf.TensorSpec],
     samples: Samples | None,
     parts: Sequence[Part],
-) -> tuple[Session, list[str]]:
-    """Trace a model, with longer random samples where it takes no short ones; and say so."""
-    begun = samples.find_open() if samples is not None else {}
-    failure: ModelError | None = None
+) -> Session:
+    """Trace a model, with random samples of other lengths where it doesn't take the first."""
+    traced: list[tuple[Session, Mapping[str, tuple[int, ...]]]] = []
+    failures: list[ModelError] = []
     while True:
         try:
             session = _trace(loaded, compute, spec, signature, samples, parts)
-            # What cuts more off than there is gives nothing, and goes on.
-            empty = any(t.shape.rank and 0 in t.shape.as_list() for t in session.traced.outputs)
         except ModelError as error:
-            failure = failure or explain_sizes(error, loaded.model, signature, samples)
-            empty = True
-        if not empty:
+            failures.append(explain_sizes(error, loaded.model, signature, samples))
+        else:
+            # What cuts more off than there is gives nothing, and goes on.
+            if not any(t.shape.rank and 0 in t.shape.as_list() for t in session.traced.outputs):
+                return session
+            traced.append((session, samples.find_open() if samples is not None else {}))
+        if samples is None or not samples.change_lengths(to_run=compute.eager):
             break
-        if samples is None or not samples.grow():
-            if failure is not None:
-                raise failure
-            break
-    grown = samples.find_open() if samples is not None else {}
-    return session, [
-        f"input '{name}': random samples have shape {shape}, as the model takes no smaller ones"
-        for name, shape in grown.items()
-        if shape != begun[name]
-    ]
+    if not traced:
+        raise failures[0]
+    session, shapes = traced[0]
+    if samples is not None:
+        samples.reshape(shapes)
+    return session
 
 
 def _note_places(session: Session) -> list[str]:

@@ -58,6 +58,22 @@ def test_a_folder_of_images_is_dumped_with_labels(scans, kprobe_here, digits_cnn
         assert labeled["features"].where(labeled["label"] == 1, drop=True).shape[0] == 5
 
 
+def test_a_dry_run_lists_what_is_fetched_and_not_what_is_known_of_samples(scans, kprobe_here):
+    arguments = ["dump", DIGITS, "--layers", "features,features:kernel", "--input", "scans"]
+    arguments += ["--labels-from-folders", "--on-error", "skip", "-o", "a.h5"]
+    plan = json.loads(kprobe_here(*arguments, "--dry-run", "--json").stdout)
+    assert [each["address"] for each in plan["datasets"]] == ["features", "features:kernel"]
+    rows = kprobe_here(*arguments, "--dry-run").stdout.splitlines()
+    assert [row.split()[0] for row in rows[:4]] == ["address", "features", "features:kernel", "in"]
+    done = json.loads(kprobe_here(*arguments, "--json").stdout)
+    assert done["datasets"] == len(plan["datasets"])
+    assert done["written"] == plan["bytes"]
+    with h5py.File("a.h5") as file:
+        stored = [file[each["dataset"]] for each in plan["datasets"]]
+        assert plan["bytes"] == sum(dataset.nbytes for dataset in stored)
+        assert {"label", "valid", "reason"} < {*file}
+
+
 def test_a_dump_without_labels_has_none(scans, kprobe_here):
     kprobe_here("dump", DIGITS, "--layers", "features", "--input", "scans", "-o", "a.h5")
     with kprobe.open_dump("a.h5") as dump:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 import kprobe
@@ -107,6 +108,58 @@ def test_a_model_that_takes_none_of_them_is_answered_with_what_to_do(k):
     assert caught.value.hint == "give samples with inputs, or say their shape with random_shape"
     received = kprobe.activations(model, "many", random_shape=(1, 100_000, 1))
     assert received["many"].shape == (1, 100_000, 1)
+
+
+def make_strict(k, least, most=1 << 30):
+    """A model that refuses other lengths, and only when it is run."""
+
+    class Checked(k.layers.Layer):
+        def call(self, x):
+            steps = tf.shape(x)[1]
+            fits = tf.logical_and(steps >= least, steps <= most)
+            with tf.control_dependencies([tf.debugging.Assert(fits, ["of wrong length"])]):
+                return tf.identity(x) * 2.0
+
+    i = k.Input((None, 3), name="steps")
+    x = Checked(name="checked")(k.layers.Dense(2, name="first")(i))
+    return k.Model(i, k.layers.Dense(4, name="last")(x))
+
+
+@KERASES
+@pytest.mark.parametrize("eager", [False, True], ids=["traced", "eager"])
+def test_lengths_that_only_a_run_refuses_change_too(k, eager):
+    for least, most, length in ((150, 1 << 30, 256), (0, 32, 16), (2, 7, 4), (900, 2000, 1024)):
+        model = make_strict(k, least, most)
+        received = kprobe.activations(model, "steps,last", random=2, eager=eager)
+        assert received["steps"].shape == (2, length, 3)
+        expected = np.asarray(model(received["steps"]))
+        np.testing.assert_allclose(received["last"], expected, rtol=1e-5, atol=1e-6)
+    with plan_job(make_job(model=make_strict(k, 0, 32), layers="last", eager=eager)) as plan:
+        (note,) = plan.notes
+        assert note == (
+            "input 'steps': random samples have shape (16, 3), as the model takes no (64, 3)"
+        )
+
+
+@KERASES
+def test_a_model_that_no_run_takes_is_answered_with_what_to_do(k):
+    """What is upstream of the layer that fails has the usual length."""
+    model = make_strict(k, 3000)
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.activations(model, "last")
+    (fault,) = caught.value.faults
+    assert "of wrong length" in fault
+    assert caught.value.hint == "give samples with inputs, or say their shape with random_shape"
+    received = kprobe.activations(model, "last", random_shape=(2, 3000, 3))
+    assert received["last"].shape == (2, 3000, 4)
+    assert kprobe.activations(model, "first")["first"].shape == (8, 64, 2)
+
+
+@KERASES
+def test_a_model_that_gives_nothing_for_any_length_gets_the_usual_one(k):
+    i = k.Input((None, 3), name="steps")
+    model = k.Model(i, k.layers.Lambda(lambda x: x[:, :0], name="none")(i))
+    assert kprobe.activations(model, "steps,none")["steps"].shape == (8, 64, 3)
 
 
 @pytest.mark.parametrize(

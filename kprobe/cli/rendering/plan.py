@@ -57,7 +57,7 @@ def show_plan(plan: Plan, foreseen: Forecast, as_json: bool, costs: Mapping[str,
                 "batch_size": plan.batch_size,
                 "streams": plan.streams,
                 "frozen": plan.computation.engine.frozen,
-                "bytes": None if nobody_knows else plan.bytes,
+                "bytes": None if nobody_knows else _count_bytes(records),
                 "free_bytes": foreseen.free_bytes,
                 "compute_seconds": seconds,
                 **costs,
@@ -85,7 +85,8 @@ def _list_datasets(plan: Plan) -> list[dict[str, Any]]:
             "bytes_per_sample": None if column.ragged else column.row_bytes,
             "bytes": column.count_bytes(rows),
         }
-        for column, (address, *also) in zip(plan.columns, plan.addresses, strict=True)
+        for column in plan.tensors
+        for address, *also in [plan.addresses_of(column)]
     ]
 
 
@@ -107,11 +108,16 @@ def _print_plan(plan: Plan, records: Sequence[Mapping[str, Any]]) -> None:
         )
         for record in records
     ]
-    total_bytes = "as they come" if nobody_knows else format_bytes(plan.bytes)
-    total = ("in all", "", "", format_bytes(plan.row_bytes), total_bytes)
+    row_bytes = sum(record["bytes_per_sample"] or 0 for record in records)
+    total_bytes = "as they come" if nobody_knows else format_bytes(_count_bytes(records))
+    total = ("in all", "", "", format_bytes(row_bytes), total_bytes)
     samples = "all samples" if nobody_knows else count(plan.rows, "sample")
     header = ("address", "dtype", "shape", "a sample", samples)
     print_table(header, [*table, total], numbers={*header[3:]})
+
+
+def _count_bytes(records: Sequence[Mapping[str, Any]]) -> int:
+    return sum(record["bytes"] for record in records)
 
 
 def _name_batches(plan: Plan) -> str:

@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from kprobe.inputs.sources.model_input import ModelInput
 
 DEFAULT_ROWS = 8
-# Axes of any length get the first of these that the model takes, all of them the same.
-_LENGTHS = (64, 256, 1024, 4096, 16384)
+# Axes of any length get the first of these that the model takes, all of them the same. Few models
+# take so short ones only: those whose positions are embedded.
+_LENGTHS = (64, 256, 1024, 4096, 16384, 16, 4)
 _MOST_VALUES = 1 << 26  # in a sample
+# Beyond it, a run takes long: attention is as large as the square.
+_LONGEST_RUN, _MOST_RUN = 1024, 1 << 20
 
 
 class RandomRows(Source):
     """Random samples that fit an input, the same for the same seed.
 
     Floats are uniform from 0 to 1 and uint8 from 0 to 255, as images are. All other integers are
-    0 or 1: an index that every Embedding has. Axes of any length get 64, and more where `grow` is
-    told that the model takes no such sample.
+    0 or 1: an index that every Embedding has. Axes of any length get 64, and others where
+    `change_length` is told that the model takes no such sample.
     Row r is the same whatever is read before it and whatever the batch size.
 
     Args:
@@ -51,7 +54,8 @@ class RandomRows(Source):
         self.rows: int = rows
         self._open = model_input.example[1:] if shape is None else shape
         self._lengths = list(_LENGTHS)
-        self.shape = self._fill(self._lengths.pop(0))
+        self._first = self.shape = self._fill(self._lengths.pop(0))
+        self._input = model_input.name
         self.dtype = _choose_dtype(model_input)
         self._index = index
         self._seed = seed
@@ -65,15 +69,32 @@ class RandomRows(Source):
         """Whether it has axes of which nobody says how long they are."""
         return None in self._open
 
-    def grow(self) -> bool:
-        """Make such axes longer, and tell whether that could be done."""
-        if not self.is_open or not self._lengths:
-            return False
-        longer = self._fill(self._lengths.pop(0))
-        if math.prod(longer) > _MOST_VALUES:
-            return False
-        self.shape = longer
-        return True
+    def change_length(self, *, to_run: bool = False) -> bool:
+        """Give such axes the next length, and tell whether there was one.
+
+        Args:
+            to_run: Whether the model is run to find out if it takes it. That takes long where
+                samples are.
+        """
+        while self.is_open and self._lengths:
+            length = self._lengths.pop(0)
+            shape = self._fill(length)
+            most = _MOST_RUN if to_run else _MOST_VALUES
+            if math.prod(shape) <= most and not (to_run and length > _LONGEST_RUN):
+                self.reshape(shape)
+                return True
+        return False
+
+    def reshape(self, shape: tuple[int, ...]) -> None:
+        """Give the samples another shape, and say so if it isn't the first that was tried."""
+        self.shape = shape
+        self.notes = []
+        if shape != self._first:
+            unfit = "smaller ones" if shape > self._first else f"{self._first}"
+            self.notes = [
+                f"input '{self._input}': random samples have shape {shape}, as the model takes no "
+                f"{unfit}"
+            ]
 
     def _fill(self, length: int) -> tuple[int, ...]:
         return tuple(length if axis is None else axis for axis in self._open)

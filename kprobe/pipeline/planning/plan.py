@@ -72,7 +72,12 @@ class Plan(Closing):
     @cached_property
     def fetched(self) -> Sequence[Column]:
         """The columns that the sub-graph computes, in the order of its results."""
-        return [c for c in self.columns if c.value is None and "addresses" in c.attrs]
+        return [column for column in self.tensors if column.value is None]
+
+    @cached_property
+    def tensors(self) -> Sequence[Column]:
+        """The columns that hold activations and weights: not labels, nor what was left out."""
+        return [column for column in self.columns if "addresses" in column.attrs]
 
     def addresses_of(self, column: Column) -> Sequence[str]:
         """Give the addresses that name the tensor of a column."""

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.eager_mode import eagerly
 from kprobe.dumps.contents import REASON, VALID, Column
-from kprobe.errors import AddressError, Hint, InputError, Setting
-from kprobe.inputs.opening import open_samples
-from kprobe.inputs.parsing import list_given_names
-from kprobe.inputs.samples import Samples
-from kprobe.naming import list_names
+from kprobe.errors import ModelError
+from kprobe.pipeline.planning.ask import ask
 from kprobe.pipeline.planning.audit import audit, measure_error
 from kprobe.pipeline.planning.batch_size import (
     check_last_batch,
@@ -19,15 +16,15 @@ from kprobe.pipeline.planning.batch_size import (
 )
 from kprobe.pipeline.planning.facts import collect_facts
 from kprobe.pipeline.planning.plan import Plan
-from kprobe.pipeline.planning.settle import check_columns, make_weight_columns, settle
-from kprobe.session.complete import describe_inputs
-from kprobe.subgraph.feeding import check_used, choose_fetches, find_feeds
-from kprobe.trace.recording.dropped import UNUSED
+from kprobe.pipeline.planning.settle import check_columns, settle
+from kprobe.session.complete import explain_lengths
 
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Mapping, Sequence
 
+    from kprobe.inputs.samples import Samples
+    from kprobe.pipeline.planning.ask import Asked
     from kprobe.pipeline.planning.job import Job
     from kprobe.pipeline.planning.settle import Group, Settled
     from kprobe.session.session import Session
@@ -54,19 +51,11 @@ def plan_session(
     Raises:
         KprobeError: Whatever is wrong with the addresses, the inputs or the model.
     """
-    asked, apart = _leave_parts(job, session, session.find(job.selection.layers))
-    fed = find_feeds(session.traced, [*job.selection.sources, *job.selection.replaced])
-    fetches = choose_fetches(session.traced, asked, fed)
-    weights = _group([fetch for fetch in fetches if fetch.is_weight])
-    groups = _group([fetch for fetch in fetches if not fetch.is_weight])
-    session, sources = _feed(job, session, groups, fed)
-    samples = _take_samples(job, session, groups, samples, sources, opened)
-    # Before anything runs, since the model's state may change.
-    weight_columns = make_weight_columns(weights, job.stored_dtype)
-    settled = settle(session, job, groups, samples, [*apart, *_list_left_out(job, session)])
+    asked, settled = _settle_any_length(job, session, samples, opened)
+    session, samples, weights = asked.session, asked.samples, asked.weights
     stored = [*settled.groups, *weights]
     check_columns(stored)
-    columns = [*settled.columns, *weight_columns, *_make_sample_columns(job, samples)]
+    columns = [*settled.columns, *asked.weight_columns, *_make_sample_columns(job, samples)]
     batch_size, streams = _choose_batches(job, settled, samples, columns)
     addresses = [[*dict.fromkeys(fetch.address for fetch in group)] for group in stored]
     attrs = collect_facts(job, session, [a for own in addresses for a in own], samples)
@@ -81,7 +70,7 @@ def plan_session(
         computation=settled.computation,
         columns=columns,
         addresses=[*addresses, *([column.name] for column in columns[len(stored) :])],
-        names=_find_names(fetches, stored, columns),
+        names=_find_names(asked.fetches, stored, columns),
         left_out=settled.left_out,
         one_by_one=settled.one_by_one,
         batch_size=batch_size,
@@ -92,50 +81,37 @@ def plan_session(
     )
 
 
+def _settle_any_length(
+    job: Job, session: Session, samples: Samples | None, opened: contextlib.ExitStack
+) -> tuple[Asked, Settled]:
+    """Settle what a job asks for, with random samples of other lengths where the first ones fail.
+
+    Raises:
+        ModelError: The model takes none that were tried.
+    """
+    failures: list[ModelError] = []
+    while True:
+        try:
+            asked = ask(job, _fit_lengths(session, samples), samples, opened)
+            samples = asked.samples
+            return asked, settle(asked.session, job, asked.groups, samples, asked.left_out)
+        except ModelError as error:
+            failures.append(error)
+        if samples is None or not samples.change_lengths(to_run=True):
+            raise explain_lengths(failures[0], samples) from failures[0].__cause__
+
+
+def _fit_lengths(session: Session, samples: Samples | None) -> Session:
+    """Trace a session anew where random samples have other lengths by now."""
+    shapes = samples.find_open() if samples is not None else {}
+    if all(session.specs[name].shape[1:] == shape for name, shape in shapes.items()):
+        return session
+    return session.resize(shapes)
+
+
 def _describe_engine(settled: Settled) -> dict[str, Any]:
     engine = settled.computation.engine
     return {"frozen": engine.frozen, "reproducible": engine.reproducible}
-
-
-def _list_left_out(job: Job, session: Session) -> list[str]:
-    """List the calls that all layers would bring and that have no tensor, each with the reason."""
-    dropped = session.traced.dropped if job.selection.layers is None else ()
-    return [
-        f"{call.address} {call.reason}"
-        for call in dropped
-        if call.reason != UNUSED and not call.is_input
-    ]
-
-
-def _leave_parts(
-    job: Job, session: Session, fetches: Sequence[Fetch]
-) -> tuple[list[Fetch], list[str]]:
-    """Leave out what a pattern names in parts that samples are given for others than.
-
-    A part that the model's own call doesn't run has inputs of its own. Where only samples of others
-    are given, what isn't asked for by its name is left out, and said.
-    """
-    given = list_given_names(job.samples.inputs)
-    if not session.parts or not job.samples.given:
-        return list(fetches), []
-    of_parts = {name for part in session.parts for name in part.inputs}
-    without = [part.name for part in session.parts if not given & set(part.inputs)]
-    # Samples without a name are the model's own, if it is called.
-    alone = bool(given) and given <= of_parts
-    if not given and of_parts == set(session.signature):
-        return list(fetches), []
-    kept, left = [], dict[str, None]()
-    for fetch in fetches:
-        of = next((p.name for p in session.parts if f"{fetch.layer}/".startswith(f"{p.name}/")), "")
-        if fetch.by_pattern and not fetch.is_weight and (of in without if of else alone):
-            left[
-                f"{of} isn't run by the model's own call, and no samples are given for it"
-                if of
-                else f"{fetch.layer}: no samples are given for the model's own call"
-            ] = None
-        else:
-            kept.append(fetch)
-    return kept, list(left)
 
 
 def _choose_batches(
@@ -149,107 +125,6 @@ def _choose_batches(
     batch_size = choose_batch_size(job, settled, samples, columns)
     check_last_batch(job, settled.computation.engine, samples, batch_size)
     return batch_size, choose_streams(job.compute, settled, batch_size, columns)
-
-
-def _feed(
-    job: Job, session: Session, groups: Sequence[Group], fed: Sequence[Fetch]
-) -> tuple[Session, Mapping[str, Any]]:
-    """Let tensors be fed, and give the source of each by its address.
-
-    Raises:
-        AddressError: Nothing that is asked for depends on one of them.
-    """
-    sources, replaced = job.selection.sources, job.selection.replaced
-    if not fed:
-        return session, {}
-    supplied, changed = fed[: len(sources)], fed[len(sources) :]
-    session = session.feed(
-        {feed.address: feed.tensor for feed in supplied},
-        {f.address: (f.tensor, by) for f, by in zip(changed, replaced.values(), strict=True)},
-    )
-    cut = session.cut([group[0] for group in groups])
-    check_used({*cut.specs, *cut.replaced}, fed)
-    addresses = [feed.address for feed in supplied]
-    return session, dict(zip(addresses, sources.values(), strict=True))
-
-
-def _take_samples(
-    job: Job,
-    session: Session,
-    groups: Sequence[Group],
-    samples: Samples | None,
-    fed: Mapping[str, Any],
-    opened: contextlib.ExitStack,
-) -> Samples:
-    """Open the samples, unless they are open, and keep of them what is needed.
-
-    Raises:
-        InputError: An input is needed that has none, or samples are given that nothing needs.
-        AddressError: Some of what is asked for needs an input beside the feeds.
-    """
-    if not groups:
-        _check_weights_alone(job, session)
-        if samples is not None:
-            samples.close()
-        return Samples({})
-    needed = session.list_needed([group[0] for group in groups])
-    if samples is None:
-        if fed:
-            _check_inputs(job, session, groups, [name for name in needed if name not in fed])
-        size = next((spec.shape[0] for spec in needed.values()), None)
-        spec = job.samples.fill_batches(size or job.compute.batch_size)
-        inputs = describe_inputs(session.model, needed, traced=True)
-        samples = opened.enter_context(open_samples(spec, inputs, feeds=fed))
-    samples.restrict(list(needed))
-    return samples
-
-
-def _check_inputs(
-    job: Job, session: Session, groups: Sequence[Group], inputs: Sequence[str]
-) -> None:
-    """Check that inputs are given beside the feeds where they are needed, and only there.
-
-    Raises:
-        InputError: No input of the model is needed, and some are given.
-        AddressError: Some of what is asked for needs an input, and none is given.
-    """
-    given = [each.describe() for each in job.samples.given]
-    if given and not inputs:
-        raise InputError(
-            f"with these feeds the model needs no input, received {', '.join(given)}",
-            hint=Hint("leave ", Setting("inputs"), " out"),
-        )
-    if not inputs or given or job.samples.random:
-        return
-    unreached = [
-        group[0].address for group in groups if set(session.list_needed([group[0]])) & set(inputs)
-    ]
-    raise AddressError(
-        f"{list_names(unreached, 8)} can't be computed from the feeds alone: "
-        f"the input {', '.join(inputs)} is needed, too",
-        hint=Hint("give it with ", Setting("inputs"), ", or feed what lies upstream"),
-    )
-
-
-def _check_weights_alone(job: Job, session: Session) -> None:
-    """Check that nothing is asked for that needs samples, which weights alone don't.
-
-    Raises:
-        InputError: Some are given, or an audit is asked for.
-    """
-    # A model that had to be called has a use for samples all the same.
-    if job.samples.given and not session.called:
-        raise InputError("weights alone need no input, and some is given", hint="leave it out")
-    if job.compute.audit:
-        raise InputError("weights alone aren't computed: there is nothing to audit")
-
-
-def _group(fetches: Sequence[Fetch]) -> list[list[Fetch]]:
-    """Put fetches of the same tensor together: it is computed and stored once."""
-    groups: dict[tuple[int, bool], list[Fetch]] = {}
-    for fetch in fetches:
-        groups.setdefault((id(fetch.tensor), fetch.own), []).append(fetch)
-    return list(groups.values())
 
 
 def _make_sample_columns(job: Job, samples: Samples) -> list[Column]:

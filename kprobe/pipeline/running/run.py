@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kprobe.dumps.contents import Column
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.sink import Sink
 
@@ -101,14 +100,9 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     return _sum_up(plan, sink, resumed=resumed, written=written, seconds=ended - began, waits=waits)
 
 
-def _list_stored(plan: Plan) -> list[Column]:
-    """List the columns that hold tensors: not labels, nor which samples were left out."""
-    return [column for column in plan.columns if "addresses" in column.attrs]
-
-
 def _count_written(plan: Plan, sink: DumpSink, resumed: int) -> int:
     """Count the bytes of activations and weights that were written behind those resumed."""
-    rows, stored = sink.writer.covered, _list_stored(plan)
+    rows, stored = sink.writer.covered, plan.tensors
     row_bytes = sum(column.row_bytes for column in stored)
     beside = (plan.row_bytes - row_bytes) * (rows - resumed)
     whole = sum(column.count_bytes(rows) for column in stored) - row_bytes * rows
@@ -133,7 +127,7 @@ def _sum_up(
         rows=rows,
         left_out=left_out,
         resumed=rows if resumed is None else resumed,
-        datasets=len(_list_stored(plan)),
+        datasets=len(plan.tensors),
         written=written,
         seconds=seconds,
         bottleneck=max(waits, key=lambda stage: waits[stage], default=""),
