@@ -248,7 +248,16 @@ HIDDEN, OUT = draw(6, 3), draw(3, 2)
     [
         ({"hidden": HIDDEN, "out": OUT}, (), "w.h5: weights of 2 layers, by name"),
         ({"out": OUT, "hidden": HIDDEN}, (), "w.h5: weights of 2 layers, by name"),
-        ({"dense_7": HIDDEN, "dense_8": OUT}, (), "w.h5: weights of 2 layers, in order"),
+        (
+            {"dense_7": HIDDEN, "dense_8": OUT},
+            (),
+            "w.h5: weights of 2 layers, in order: hidden from dense_7, out from dense_8",
+        ),
+        (
+            {"hidden": HIDDEN, "logits": OUT},
+            (),
+            "w.h5: weights of 2 layers, in order: out from logits",
+        ),
         (
             {"hidden": HIDDEN, "out": OUT, "logits": draw(2, 9)},
             (),

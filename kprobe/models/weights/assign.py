@@ -110,6 +110,7 @@ def _assign_by_layer(
         {name: name for name in names if name in arrays},
         dict(zip(names, arrays, strict=True)) if same_count else None,
         shapes,
+        names={name: name for name in arrays},
     )
     if not (result.complete or partial):
         raise result.explain()
@@ -224,7 +225,8 @@ def _assign_by_place(
         )
     places = _outline(model, library)
     own_names = name_places(_list_tree(model, library))
-    by_names = {names: place for place, names in stored.find_names().items()}
+    stored_names = stored.find_names()
+    by_names = {names: place for place, names in stored_names.items()}
 
     def find_named(place: str) -> str | None:
         around = find_around(place, own_names)
@@ -234,13 +236,7 @@ def _assign_by_place(
         found = source + place.removeprefix(around)
         return found if found in stored.groups else None
 
-    def label(place: str) -> str:
-        around = find_around(place, own_names)
-        if around is None:
-            return place or _ITSELF
-        return "/".join(own_names[around]) + place.removeprefix(around)
-
-    labels = {label(place): place for place in places}
+    labels = {_label(place, own_names): place for place in places}
 
     def shapes(layer: str, source: str) -> tuple[Shapes, Shapes]:
         expected, found = places[labels[layer]], stored.groups[source]
@@ -258,6 +254,12 @@ def _assign_by_place(
         named,
         in_order if same else None,
         shapes,
+        # Of a subclassed model attributes tell more.
+        names={
+            place: _label(place, stored_names)
+            for place in stored.groups
+            if place.startswith("layers/") and find_around(place, stored_names) is not None
+        },
         ordered_how="in order" if numbered else "by attribute",
     )
     if not (result.complete or partial):
@@ -266,6 +268,14 @@ def _assign_by_place(
     left = {} if result.complete else _read_own(model, library, sources)
     _load_places(model, stored, sources, left, library)
     return result
+
+
+def _label(place: str, names: Mapping[str, tuple[str, ...]]) -> str:
+    """Name a place by the layers around it, as far as they have names."""
+    around = find_around(place, names)
+    if around is None:
+        return place or _ITSELF
+    return "/".join(names[around]) + place.removeprefix(around)
 
 
 def _list_tree(model: Any, library: ModuleType) -> Tree:

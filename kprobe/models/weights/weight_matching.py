@@ -27,6 +27,7 @@ class Assignment:
         missing: The model's layers that the file has no weights for.
         misfits: The layers whose weights have other shapes: those of the model, of the file.
         unused: What the file holds beyond that.
+        renamed: The layers that were given, in order, what has another name in the file, with it.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Assignment:
     missing: Sequence[str] = ()
     misfits: Mapping[str, tuple[Shapes, Shapes]] = field(default_factory=dict)
     unused: Sequence[str] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -45,6 +47,9 @@ class Assignment:
         """One line that says what matched."""
         count = len(self.pairs)
         line = f"{self.path}: weights of {count} layer{'' if count == 1 else 's'}, {self.how}"
+        if self.renamed:
+            taken = (f"{layer} from {name}" for layer, name in self.renamed.items())
+            line += f": {list_names(taken, _SHOWN)}"
         left = [*self.missing, *self.misfits]
         if left:
             line += f"; left as they were: {list_names(left, _SHOWN)}"
@@ -79,6 +84,7 @@ def match_layers(
     in_order: Mapping[str, str] | None,
     shapes: Callable[[str, str], tuple[Shapes, Shapes]],
     *,
+    names: Mapping[str, str],
     ordered_how: str = "in order",
 ) -> Assignment:
     """Choose between two ways to match layers.
@@ -90,6 +96,7 @@ def match_layers(
         by_name: What the file has under the names of the model's layers.
         in_order: What it has for each of them, if it is the order that counts.
         shapes: Gives those of a layer's weights, and of what the file has.
+        names: What the file calls those of its layers that it has names for.
         ordered_how: What the second way is called.
     """
 
@@ -102,7 +109,10 @@ def match_layers(
             {layer: source for layer, source in pairs.items() if layer not in misfits},
             [layer for layer in layers if layer not in pairs],
             misfits,
-            [source for source in held if source not in pairs.values()],
+            [names.get(source, source) for source in held if source not in pairs.values()],
+            {layer: names[s] for layer, s in pairs.items() if names.get(s, layer) != layer}
+            if how == "in order"
+            else {},
         )
 
     named = check("by name", by_name)

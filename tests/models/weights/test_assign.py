@@ -155,6 +155,26 @@ def test_names_that_are_numbered_differently_are_matched_in_order(layout, tmp_pa
 
 
 @pytest.mark.parametrize("layout", [".keras", ".weights.h5", "old", "old model"])
+@pytest.mark.parametrize("target", KERASES, ids=lambda k: f"to {k.__name__}")
+def test_what_goes_by_another_name_or_to_no_layer_is_said_by_the_names_in_the_file(
+    target, layout, tmp_path
+):
+    path = save(draw_weights(stack(keras, "a:4", "c:4")), layout, tmp_path)
+    said = f"{path}: weights of 2 layers, in order: b from c"
+    assert str(assign_weights(stack(target, "a:4", "b:4"), path)) == said
+    trained = draw_weights(make_network(keras))
+    path = save(trained, layout, tmp_path)
+    inner = target.Sequential([target.Input((8, 8, 3)), target.layers.Conv2D(4, 3, name="first")])
+    said = str(assign_weights(inner, path))
+    unused = "enc" if "old" in layout else "enc/conv"
+    assert said.startswith(f"{path}: weights of 1 layer, by name; not the model's: ")
+    named = said.partition("model's: ")[2].split(", ")
+    assert "second" in named
+    assert unused in named
+    assert not any("layers/" in name for name in named)
+
+
+@pytest.mark.parametrize("layout", [".keras", ".weights.h5", "old", "old model"])
 @pytest.mark.parametrize("k", KERASES, ids=lambda k: k.__name__)
 def test_what_does_not_fit_is_named_with_both_shapes(k, layout, tmp_path):
     path = save(stack(k, "a:4", "b:5", "c:5"), layout, tmp_path)

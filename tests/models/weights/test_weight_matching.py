@@ -36,6 +36,7 @@ def match(model, held):
         {name: name for name in model if name in held},
         in_order,
         lambda layer, source: (model[layer], held[source]),
+        names={name: name for name in held},
     )
 
 
