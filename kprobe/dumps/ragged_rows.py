@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, overload
 
-import h5py
 import numpy as np
 
 from kprobe.errors import DumpError
+from kprobe.ragged_layout import RaggedLayout, split_texts
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class RaggedRows(Sequence[Any]):
@@ -26,15 +28,22 @@ class RaggedRows(Sequence[Any]):
         values: The rows end to end, as a dataset; flat, or with the axes that all rows share.
         offsets: Where each row begins in `values`, and the last one ends: int64 of shape
             (rows + 1,).
+
+    Raises:
+        DumpError: The group lacks some of these.
     """
 
     def __init__(self, group: Any) -> None:
         self.name = group.name
         self.attrs = group.attrs
-        self.dtype = group["values"].dtype
-        self.shapes = group["shapes"]
-        self.offsets = group["offsets"]
-        self.values = group["values"]
+        try:
+            self._layout = RaggedLayout(group)
+        except ValueError as error:
+            raise DumpError(f"{group.name}: {error}") from None
+        self.dtype = self._layout.dtype
+        self.shapes = self._layout.shapes
+        self.offsets = self._layout.offsets
+        self.values = self._layout.values
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -47,11 +56,33 @@ class RaggedRows(Sequence[Any]):
 
     def __getitem__(self, row: int | slice) -> Any:
         if isinstance(row, slice):
-            return [self[number] for number in range(*row.indices(len(self)))]
+            start, stop, step = row.indices(len(self))
+            if step == 1:
+                return [self._decode(values) for values in self.read_stored(start, stop)]
+            return [self[number] for number in range(start, stop, step)]
         number = range(len(self))[row]
-        begin, end = (int(place) for place in self.offsets[number : number + 2])
-        values = self.values[begin:end].reshape(self.shapes[number])
-        return _decode(values) if self.attrs.get("dtype") == "string" else values
+        (values,) = self.read_stored(number, number + 1)
+        return self._decode(values)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the column holds text."""
+        return self._layout.is_text
+
+    def read_stored(self, start: int, stop: int) -> list[Array]:
+        """Read rows as they are stored, text as bytes of uint8.
+
+        Args:
+            start: The first row.
+            stop: The row behind the last.
+
+        Raises:
+            DumpError: A row is damaged, or hasn't been written yet.
+        """
+        try:
+            return self._layout.read(start, stop)
+        except ValueError as error:
+            raise DumpError(f"{self.name}: {error}") from None
 
     def count_bytes(self, rows: int) -> int:
         """Count the bytes of the first rows, with their places and shapes."""
@@ -62,10 +93,11 @@ class RaggedRows(Sequence[Any]):
     def __repr__(self) -> str:
         return f"<RaggedRows {self.name}: {len(self)} rows of {self.dtype}>"
 
-
-def is_ragged(thing: Any) -> bool:
-    """Tell a ragged column from whatever else is in a dump."""
-    return isinstance(thing, h5py.Group) and thing.attrs.get("layout") == "ragged"
+    def _decode(self, values: Array) -> Any:
+        if not self.is_text:
+            return values
+        decoded = np.char.decode(split_texts(values), "utf-8", "backslashreplace")
+        return decoded if decoded.ndim else str(decoded)
 
 
 def encode_texts(texts: Any) -> np.ndarray[Any, Any]:
@@ -86,13 +118,3 @@ def encode_texts(texts: Any) -> np.ndarray[Any, Any]:
         raise DumpError("a text ends with a NUL character, which can't be stored")
     fixed = array.astype(f"S{max(longest, 1)}")
     return fixed.reshape(*array.shape, 1).view(np.uint8)[..., :longest]
-
-
-def _decode(values: np.ndarray[Any, Any]) -> Any:
-    width = values.shape[-1]
-    if not width:
-        empty = np.zeros(values.shape[:-1], "U1")
-        return empty if empty.ndim else ""
-    fixed = np.ascontiguousarray(values).view(f"S{width}")[..., 0]
-    decoded = np.char.decode(fixed, "utf-8", "backslashreplace")
-    return decoded if decoded.ndim else str(decoded)

@@ -13,11 +13,12 @@ import numpy as np
 from kprobe.closing import Closing
 from kprobe.dumps.attributes import plain
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
-from kprobe.dumps.ragged_rows import RaggedRows, is_ragged
+from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError
 from kprobe.hdf5 import open_afresh
 from kprobe.naming import name_nearest
+from kprobe.ragged_layout import is_ragged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

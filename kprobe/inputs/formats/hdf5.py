@@ -12,9 +12,10 @@ import numpy.typing as npt
 from kprobe.errors import InputError
 from kprobe.hdf5 import open_for_reading
 from kprobe.inputs.formats.npy_header import check_plain
-from kprobe.inputs.formats.ragged_group import RaggedRows, is_ragged
+from kprobe.inputs.formats.ragged_group import RaggedRows
 from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.source import Source
+from kprobe.ragged_layout import is_ragged
 
 if TYPE_CHECKING:
     from pathlib import Path
