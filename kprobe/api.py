@@ -86,7 +86,7 @@ def load_model(
     return loaded.model
 
 
-@spelling_out(FunctionSettings, ModelSpec, SampleSpec, Compute)
+@spelling_out(FunctionSettings, ModelSpec, Selection, SampleSpec, Compute)
 def function(
     model: str | os.PathLike[str] | Any,
     layers: Any,
@@ -106,14 +106,17 @@ def function(
         replace: By address, what the value of a tensor is replaced by on the way: "zero", "mean"
             (over the batch), or "noise:STD", normally distributed noise that is added.
         **settings: Those of `load_model`; and inputs: samples for a model that has to be called
-            before it is built. exact: whether results must be those of the layers run one by one,
-            bit for bit, at the cost of speed; else they are within 1e-5 of the tensor's largest
-            magnitude. training: whether the layers behave as in training: dropout active, batch
-            statistics. stateful: whether a call begins with the state (of stateful RNNs, say) that
-            the last one left in the model; else the model is left as it was. seed: what random
-            numbers follow from, with the number of samples run before. threads: how many threads
-            work on one operation, which TensorFlow takes once for a process, before anything is
-            computed. device: "cpu", "gpu" or "gpu:N".
+            before it is built. gradients_of: the address, or the layer, whose gradient with regard
+            to each of the layers is given, too, as `ADDRESS:gradient`; where such addresses are
+            among the layers, theirs alone. unit: which of its values: a number, several for an
+            index, "max" (the largest of each sample, by default) or "sum". exact: whether results
+            must be those of the layers run one by one, bit for bit, at the cost of speed; else
+            they are within 1e-5 of the tensor's largest magnitude. training: whether the layers
+            behave as in training: dropout active, batch statistics. stateful: whether a call begins
+            with the state (of stateful RNNs, say) that the last one left in the model; else the
+            model is left as it was. seed: what random numbers follow from, with the number of
+            samples run before. threads: how many threads work on one operation, which TensorFlow
+            takes once for a process, before anything is computed. device: "cpu", "gpu" or "gpu:N".
 
     Returns:
         A callable. It takes an array for each of its `feeds` (batch axis first), positionally or
@@ -139,7 +142,8 @@ def function(
 
     with contextlib.ExitStack() as opened:
         session, _ = open_session(loaded, compute, parts["samples"], opened, wait=True)
-    return Function(session, layers, feeds, replace)
+    gradients = {name: settings.get(name) for name in ("gradients_of", "unit")}
+    return Function(session, layers, feeds, replace, **gradients)
 
 
 @spelling_out(DumpSettings, ModelSpec, Selection, SampleSpec, Compute, OutputSpec)
@@ -163,7 +167,11 @@ def dump(
             `PyDataset`, a generator or a function of batches; or any of these by input name. The
             axis of samples comes first. Without any, random samples.
         **settings: Those of `load_model`; and feeds: what is fed, by address. ragged: addresses
-            whose shape differs from sample to sample. random: how many random samples. seed:
+            whose shape differs from sample to sample. gradients_of: the address, or the layer,
+            whose gradient with regard to each of the layers is stored, too, as `ADDRESS:gradient`;
+            where such addresses are among the layers, theirs alone. unit: which of its values: a
+            number, several for an index, "max" (the largest of each sample, by default) or "sum".
+            random: how many random samples. seed:
             where randomness starts. limit: at most how many samples. preprocessing, images: a
             `Preprocessing`, an `ImageOptions`, or several by input name. labels_from_folders,
             on_error, exact, training, stateful, eager, precision, batch_size, streams, threads,

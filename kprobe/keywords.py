@@ -39,6 +39,8 @@ class FunctionSettings(ModelSettings, total=False):
     """How a function computes, and on which sample a model is built that has to be called."""
 
     inputs: Any
+    gradients_of: Any
+    unit: int | str | Sequence[int] | None
     exact: bool
     training: bool
     stateful: bool
@@ -52,6 +54,8 @@ class SampleSettings(ModelSettings, total=False):
 
     feeds: str | Sequence[str] | Mapping[str, Any]
     ragged: str | Sequence[str]
+    gradients_of: Any
+    unit: int | str | Sequence[int] | None
     random: int | None
     random_shape: Sequence[int] | Mapping[str, Sequence[int]]
     seed: int

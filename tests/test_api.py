@@ -66,7 +66,7 @@ def close(values, expected):
 
 FUNCTIONS = {
     "load_model": (keywords.ModelSettings, (ModelSpec,)),
-    "function": (keywords.FunctionSettings, (ModelSpec, SampleSpec, Compute)),
+    "function": (keywords.FunctionSettings, (ModelSpec, Selection, SampleSpec, Compute)),
     "activations": (keywords.RunSettings, (ModelSpec, Selection, SampleSpec, Compute)),
     "dump": (keywords.DumpSettings, (ModelSpec, Selection, SampleSpec, Compute, OutputSpec)),
 }

@@ -109,6 +109,13 @@ def test_a_dump_is_made_again_from_what_it_says(walk):
 
 
 @pytest.mark.pages
+def test_the_blocks_about_gradients_work(walk):
+    place, _ = walk("gradients")
+    with kprobe.open_dump(place / "gradients.h5") as dump:
+        assert dump["features:gradient"].shape == dump["features"].shape == (20, 64)
+
+
+@pytest.mark.pages
 def test_what_a_layer_computes_follows_what_is_fed_inside_it(walk):
     place, _ = walk("feeding")
     with kprobe.open_dump(place / "roi.h5") as dump, kprobe.open_dump(place / "moved.h5") as moved:

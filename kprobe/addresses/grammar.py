@@ -1,6 +1,7 @@
 r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
 
-    address   = [ alias "=" ] tensor [ ":own" ]        own: as computed, where it is fed
+    address   = [ alias "=" ] tensor [ ":own" | ":gradient" ]
+              own: as computed, where it is fed; gradient: the one with regard to the tensor
     tensor    = path [ ":" port ] [ "[" index "]" ]   a layer's output, or another port of it
               | path ":" weight                       a weight of a layer
               | path "//" operation [ ":" number ]    a tensor inside a layer
@@ -66,6 +67,7 @@ class Address:
         number: Which of the operation's outputs, or None for its only one.
         weight: The name or glob of a weight of the layer, or None.
         own: Whether the tensor is meant as computed, where it is fed.
+        gradient: Whether the gradient with regard to the tensor is meant.
     """
 
     text: str
@@ -80,6 +82,7 @@ class Address:
     number: int | None = None
     weight: str | None = None
     own: bool = False
+    gradient: bool = False
 
     @property
     def is_pattern(self) -> bool:
@@ -115,6 +118,8 @@ def parse_address(text: str) -> Address:
     alias, place = split_alias(text)
     if place.endswith(_OWN) and not place.startswith("re:"):
         return replace(_parse_fed(place), text=place, alias=alias, own=True)
+    if place.endswith(_GRADIENT) and not place.startswith("re:"):
+        return replace(_parse_differentiated(place), text=place, alias=alias, gradient=True)
     return replace(_parse_tensor(place), alias=alias)
 
 
@@ -127,6 +132,7 @@ def names_weight(text: str) -> bool:
 
 
 _OWN = ":own"
+_GRADIENT = ":gradient"
 _ALIAS = re.compile(r"^\s*([^\W\d][\w.\-]*)=(?!=)")
 # As many digits as a position can have, and not all that `isdigit` takes: ² is no number.
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -143,6 +149,16 @@ def _parse_fed(place: str) -> Address:
         what = f"one {_OWN} is enough" if own else "weights aren't computed"
         raise AddressError(f"{place!r}: {what}", hint=f"write {fed.text}")
     return fed
+
+
+def _parse_differentiated(place: str) -> Address:
+    tensor = _parse_tensor(place.removesuffix(_GRADIENT))
+    if tensor.weight is not None:
+        raise AddressError(
+            f"{place!r}: {_GRADIENT} stands behind a tensor that layers compute",
+            hint=f"write {tensor.text}",
+        )
+    return tensor
 
 
 def _parse_tensor(place: str) -> Address:

@@ -15,13 +15,14 @@ from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
 from kprobe.graphdef.replacement import parse_replacement
 from kprobe.inputs.python.tensors import check_unmasked
 from kprobe.subgraph.feeding import check_used, choose_fetches, find_feeds
-from kprobe.subgraph.selection import list_addresses
+from kprobe.subgraph.selection import list_addresses, read_unit
 from kprobe.trace.recording.model_inputs import list_optional, takes_any_size
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from kprobe.session.session import Session
+    from kprobe.subgraph.unit import Unit
 
 
 class Function:
@@ -41,6 +42,9 @@ class Function:
         layers: Any,
         feeds: Any = (),
         replace: Mapping[str, str] | None = None,
+        *,
+        gradients_of: Any = None,
+        unit: Any = None,
     ) -> None:
         """Cut the sub-graph.
 
@@ -50,9 +54,13 @@ class Function:
                 addresses, with commas. None for every layer call.
             feeds: Addresses whose values are supplied, or layers.
             replace: By address, what the value of a tensor is replaced by.
+            gradients_of: The address, or the layer, whose gradients are given, too.
+            unit: Which of its values they are taken of, as `kprobe.subgraph.selection.Selection`
+                takes it.
 
         Raises:
-            AddressError: Addresses that name nothing, or several things, or can't be replaced.
+            AddressError: Addresses that name nothing, or several things, or can't be replaced; or
+                there is no such gradient.
         """
         self._session = session
         if not isinstance(replace, Mapping | None):
@@ -67,8 +75,9 @@ class Function:
         self._layers = None if layers is None else list_addresses(layers)
         self._fed = list_addresses(feeds)
         self._replace = dict(replace or {})
+        self._gradients = (gradients_of, read_unit(gradients_of, unit))
         self._rows = 0
-        full = _Part(session, self._layers, self._fed, self._replace)
+        full = _Part(session, self._layers, self._fed, self._replace, self._gradients)
         # A model computes something else where an optional input isn't there: another trace.
         self._parts: dict[Any, _Part] = {(frozenset(), ()): full}
         self._left_out = list_optional(session.model) & set(session.traced.inputs)
@@ -152,7 +161,9 @@ class Function:
         if key not in self._parts:
             session = self._session.leave_out(left_out) if left_out else self._session
             session = session.resize(sizes) if sizes else session
-            self._parts[key] = _Part(session, self._layers, self._fed, self._replace)
+            self._parts[key] = _Part(
+                session, self._layers, self._fed, self._replace, self._gradients
+            )
         return self._parts[key]
 
     def _list_feeds(self) -> str:
@@ -190,6 +201,7 @@ class _Part:
         layers: Sequence[Any] | None,
         feeds: Sequence[Any],
         replace: Mapping[str, str],
+        gradients: tuple[Any, Unit],
     ) -> None:
         asked = session.find(layers)
         fed = find_feeds(session.traced, session.name_layers(feeds), several=True)
@@ -202,9 +214,9 @@ class _Part:
                 )
             for fetch in find_feeds(session.traced, [address], several=True):
                 replaced[fetch.name] = (fetch, by)
-        fetches = choose_fetches(
-            session.traced, asked, [*fed, *(fetch for fetch, _ in replaced.values())]
-        )
+        changed = [*fed, *(fetch for fetch, _ in replaced.values())]
+        chosen = choose_fetches(session.traced, asked, changed)
+        session, fetches, _ = session.differentiate(chosen, *gradients, changed)
         given = {fetch.name: fetch.tensor for fetch in fed}
         self.known = {**given, **session.traced.inputs}
         # What no argument changes isn't computed, but read in every call.
@@ -217,7 +229,7 @@ class _Part:
         ).make_engine([FetchSpec(f.address, f.tensor, own=f.own) for f in computed], frozen=False)
         self.specs = dict(zip(self._engine.feeds, self._engine.specs, strict=True))
         used = {*self.specs, *self._engine.replaced}
-        check_used(used, [*fed, *(fetch for fetch, _ in replaced.values())])
+        check_used(used, changed)
         self.feeds = [name for name in self.known if name in self.specs]
         self.addresses = [fetch.name for fetch in fetches]
         self._inputs = set(session.traced.inputs) - set(given)

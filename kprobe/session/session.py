@@ -13,6 +13,7 @@ from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import AddressError
 from kprobe.naming import list_names
 from kprobe.subgraph.cut import Cut, cut_out
+from kprobe.subgraph.gradients import differentiate
 from kprobe.trace.fetch import Fetch, find_fetches
 from kprobe.trace.recording.run_symbolically import trace
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kprobe.graphdef.replacement import Replacement
     from kprobe.session.loading import Loaded
     from kprobe.session.parts import Part
+    from kprobe.subgraph.unit import Unit
     from kprobe.trace.trace import Trace
 
 # Freezing costs up to a second, which fewer rows don't win back.
@@ -112,6 +114,29 @@ class Session:
     ) -> Session:
         """Give the same with some tensors fed and some replaced."""
         return replace(self, feeds={**self.feeds, **feeds}, replaced=replaced)
+
+    def differentiate(
+        self, fetches: Sequence[Fetch], target: Any, unit: Unit, fed: Iterable[Fetch]
+    ) -> tuple[Session, Sequence[Fetch], Sequence[str]]:
+        """Add gradients to what is asked for, as `kprobe.subgraph.gradients` says.
+
+        Args:
+            fetches: What is asked for.
+            target: The address of what is differentiated, or a layer; None for nothing.
+            unit: Which of its values.
+            fed: What is fed or replaced.
+
+        Returns:
+            The session to go on with; what is asked for, with the gradients; and what has none
+            among what patterns named, each with the reason.
+
+        Raises:
+            AddressError: There is no such gradient.
+        """
+        address = None if target is None else self.name_layers([target])[0]
+        stops = {id(fetch.tensor) for fetch in fed}
+        done = differentiate(self.traced, fetches, address, unit, stops)
+        return replace(self, traced=done.trace), done.fetches, done.left_out
 
     def leave_out(self, inputs: Collection[str]) -> Session:
         """Give the same without some optional inputs, traced anew; nothing is fed or replaced.

@@ -9,6 +9,7 @@ from typing import Any
 from kprobe.addresses.grammar import names_weight, split_addresses
 from kprobe.errors import AddressError, Hint, KprobeError, Setting, merge_errors
 from kprobe.graphdef.replacement import Replacement, parse_replacement
+from kprobe.subgraph.unit import Unit, parse_unit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +24,12 @@ class Selection:
             `zero`, `mean` or `noise:STD`, made from the tensor's own value.
         ragged: Addresses among the layers of which each sample has a tensor of its own shape: for
             those whose first samples don't show it.
+        gradients_of: The address of the tensor, or the layer, whose gradients are given, too, with
+            regard to each of the layers; None for no gradients. Where addresses among the layers
+            name gradients (`conv:gradient`), only those.
+        unit: Which value of that a gradient is taken of: a number, several for an index, "max" for
+            the largest of each sample, or "sum". None for "max".
+        of_unit: The same, read.
         sources: What is read for the feeds, by address.
         replaced: What the values of the other feeds are replaced by, by address.
 
@@ -34,6 +41,9 @@ class Selection:
     layers: Any
     feeds: Any = ()
     ragged: Any = ()
+    gradients_of: Any = None
+    unit: Any = None
+    of_unit: Unit = field(init=False)
     sources: Mapping[str, Any] = field(init=False)
     replaced: Mapping[str, Replacement] = field(init=False)
 
@@ -49,6 +59,10 @@ class Selection:
             every = Setting("every", True, "None", "layers")
             hint = Hint("name some with ", Setting("layers"), ", or ", every)
             errors.append(AddressError("no layers are asked for", hint=hint))
+        try:
+            object.__setattr__(self, "of_unit", read_unit(self.gradients_of, self.unit))
+        except AddressError as error:
+            errors.append(error)
         sources: dict[str, Any] = {}
         replaced: dict[str, Replacement] = {}
         for address, source in _list_feeds(self.feeds, errors):
@@ -73,6 +87,28 @@ class Selection:
         return bool(self.layers) and all(
             isinstance(layer, str) and names_weight(layer) for layer in self.layers
         )
+
+
+def read_unit(gradients_of: Any, unit: Any) -> Unit:
+    """Read which value of a target gradients are taken of.
+
+    Args:
+        gradients_of: The target, or None.
+        unit: As `Selection` takes it.
+
+    Raises:
+        AddressError: It is no unit, or no target is given; or the target is no single address.
+    """
+    if unit is not None and gradients_of is None:
+        hint = Hint("say of which tensor with ", Setting("gradients_of", "predictions"))
+        raise AddressError("unit: it is that of gradients, and none are asked for", hint=hint)
+    if gradients_of is not None:
+        several = list_addresses(gradients_of)
+        if len(several) != 1 or not several[0]:
+            raise AddressError(
+                f"gradients_of: expected the address of one tensor, received {gradients_of!r}"
+            )
+    return parse_unit(unit)
 
 
 def list_addresses(value: Any) -> tuple[Any, ...]:

@@ -27,6 +27,21 @@ Part = tuple[int | str | None, tf.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
+class Gradient:
+    """What a gradient is: the derivative of something by something.
+
+    Attributes:
+        target: The address of what is differentiated; "" as long as it isn't known.
+        unit: Which of its values, as a text.
+        by: The tensor with regard to which it is.
+    """
+
+    target: str
+    unit: str
+    by: tf.Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Fetch:
     """A tensor to compute.
 
@@ -38,6 +53,7 @@ class Fetch:
         layer_class: That layer's class, or the type of an operation outside of layers.
         by_pattern: Whether a pattern found it, rather than its name, and gave it no other name.
         own: Whether it is meant as computed, where it is fed.
+        gradient: For a gradient, what it is; None for other tensors.
     """
 
     address: str
@@ -47,6 +63,7 @@ class Fetch:
     layer_class: str
     by_pattern: bool
     own: bool = False
+    gradient: Gradient | None = None
 
     @property
     def is_weight(self) -> bool:
@@ -112,6 +129,11 @@ def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
         # A layer may have a weight of that name.
         with contextlib.suppress(AddressError):
             return _fetch_weights(replace(address, own=False, weight="own"), [call], trace)
+    if address.gradient and address.port == "out" and address.index is None:
+        # A layer may have a weight of that name.
+        with contextlib.suppress(AddressError):
+            weight = replace(address, gradient=False, weight="gradient")
+            return _fetch_weights(weight, [call], trace)
     port = "" if address.port == "out" else f":{address.port}"
     place = call.address + port
     parts = _port(call, address.port)
@@ -153,6 +175,19 @@ def _name(
 ) -> list[Fetch]:
     _check_alias(address, [name for name, _ in tensors])
     by_pattern = address.is_pattern and not address.alias
+    if address.gradient:
+        return [
+            Fetch(
+                address=f"{name}:gradient",
+                name=address.alias or f"{name}:gradient",
+                tensor=tensor,
+                layer=layer,
+                layer_class=layer_class,
+                by_pattern=by_pattern,
+                gradient=Gradient("", "", tensor),
+            )
+            for name, tensor in tensors
+        ]
     named = [(f"{name}:own" if address.own else name, tensor) for name, tensor in tensors]
     return [
         Fetch(name, address.alias or name, tensor, layer, layer_class, by_pattern, address.own)

@@ -11,6 +11,7 @@ import click
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kprobe
 from kprobe.cli.options.values import Size
@@ -238,3 +239,19 @@ def test_what_was_measured_beforehand_is_said(kprobe_here):
         f"kprobe: audit: the fetches change the model's outputs by at most {ulps} ULP",
         f"kprobe: bfloat16: off by {100 * error:.2f}% of a tensor's largest magnitude at most",
     ]
+
+
+def test_gradients_are_stored_beside_the_layers(dump_features):
+    _, attrs = dump_features("--gradients-of", "digit", "--unit", "3", "--exact")
+    options = json.loads(attrs["options"])
+    assert (options["gradients_of"], options["unit"]) == ("digit", "3")
+    assert [*attrs["addresses"]] == ["features", "features:gradient"]
+    with kprobe.open_dump("a.h5") as dump, np.load("sample_models/digits.npz") as digits:
+        images, gradient = digits[digits.files[0]][:], dump["features:gradient"][:]
+    model = keras.saving.load_model(DIGITS)
+    features = keras.Model(model.inputs[0], model.get_layer("features").output)(images)
+    head = keras.Model(model.get_layer("features").output, model.outputs[0])
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        chosen = head(features)[:, 3]
+    np.testing.assert_allclose(gradient, tape.gradient(chosen, features), rtol=1e-5, atol=1e-8)

@@ -300,6 +300,30 @@ def make_masked():
     return keras.Model(i, KL.LSTM(5, return_sequences=True, name="lstm")(x))
 
 
+def make_recurrent():
+    i = KL.Input((7, 4))
+    x = KL.LSTM(4, return_sequences=True, name="lstm")(KL.Dense(4, name="before")(i))
+    return keras.Model(i, KL.Dense(2, name="after")(KL.GRU(3, name="gru")(x)))
+
+
+def run_gradients(results):
+    """Gradients through loops, and behind them."""
+    K.clear_session()
+    model = build(make_recurrent)
+    names = ["before", "lstm", "gru"]
+    gradients = K.gradients(
+        model.outputs[0][:, 1], [model.get_layer(name).output for name in names]
+    )
+    results["gradients expected"] = reference(model, gradients, {"": STEPS})
+    for key, layers in {"gradients": names, "gradient": names[2:]}.items():
+        try:
+            layers = [f"{name}:gradient" for name in layers]
+            function = kprobe.function(model, layers, gradients_of="after", unit=1, exact=True)
+            results[key] = list(function(STEPS).values())
+        except kprobe.KprobeError as error:
+            results[key] = "; ".join(error.lines)
+
+
 def run_constructions(results):
     def compute(name, address, make, **options):
         K.clear_session()  # a graph that grows is placed anew at each run
@@ -379,4 +403,5 @@ def share_memory(graph, name):
 computed, built, batch = run_detector()
 run_variants(computed, built, batch)
 run_constructions(computed)
+run_gradients(computed)
 Path(sys.argv[1]).write_bytes(pickle.dumps(computed))

@@ -57,5 +57,17 @@ selection_options = OptionGroup(
             help="Addresses among --layers of which each sample has a tensor of its own shape, "
             "where the first samples don't show it. Samples are run one by one.",
         ),
+        "gradients_of": declare(
+            "--gradients-of",
+            metavar="ADDRESS",
+            help="Store the gradient of this tensor with regard to each of --layers, too, as "
+            "ADDRESS:gradient; where --layers has such addresses, theirs alone.",
+        ),
+        "unit": declare(
+            "--unit",
+            metavar="N|I,J,…|max|sum",
+            help="The value that gradients are taken of: a number, an index into a sample's "
+            "tensor, the largest of each sample (max, the default), or their sum.",
+        ),
     },
 )

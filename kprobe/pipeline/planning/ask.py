@@ -63,15 +63,18 @@ def ask(job: Job, session: Session, samples: Samples | None, opened: contextlib.
     """
     asked, apart = _leave_parts(job, session, session.find(job.selection.layers))
     fed = find_feeds(session.traced, [*job.selection.sources, *job.selection.replaced])
-    fetches = choose_fetches(session.traced, asked, fed)
+    chosen = choose_fetches(session.traced, asked, fed)
+    session, fetches, without = session.differentiate(
+        chosen, job.selection.gradients_of, job.selection.of_unit, fed
+    )
     weights = _group([fetch for fetch in fetches if fetch.is_weight])
     groups = _group([fetch for fetch in fetches if not fetch.is_weight])
     session, sources = _feed(job, session, groups, fed)
     samples = _take_samples(job, session, groups, samples, sources, opened)
     # Before anything runs, since the model's state may change.
     columns = make_weight_columns(weights, job.stored_dtype)
-    apart = [*apart, *_list_left_out(job, session)]
-    return Asked(session, fetches, groups, weights, columns, samples, apart)
+    left_out = [*apart, *_list_left_out(job, session), *without]
+    return Asked(session, fetches, groups, weights, columns, samples, left_out)
 
 
 def _list_left_out(job: Job, session: Session) -> list[str]:

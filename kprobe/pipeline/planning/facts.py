@@ -62,6 +62,7 @@ def collect_facts(
                 "stateful": compute.stateful,
                 "eager": compute.eager,
                 "feeds": _describe_feeds(job.selection),
+                **_describe_gradients(job.selection),
                 "preprocessing": preprocessing,
                 "arguments": {name: repr(value) for name, value in model.arguments.items()},
                 "random_weights": model.random_weights,
@@ -80,6 +81,15 @@ def _describe_feeds(selection: Selection) -> list[str]:
             for address, source in selection.feeds.items()
         ]
     return [selection.feeds] if isinstance(selection.feeds, str) else list(selection.feeds)
+
+
+def _describe_gradients(selection: Selection) -> dict[str, str]:
+    """Give what gradients are of; nothing where there are none."""
+    target = selection.gradients_of
+    if target is None:
+        return {}
+    named = target if isinstance(target, str) else getattr(target, "name", repr(target))
+    return {"gradients_of": named, "unit": str(selection.of_unit)}
 
 
 def _given(choice: Preprocessing) -> dict[str, Any]:

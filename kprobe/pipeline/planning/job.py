@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kprobe.dumps.output import OutputSpec
 from kprobe.engines.compute import Compute
-from kprobe.errors import KprobeError, merge_errors
+from kprobe.errors import Hint, KprobeError, Setting, merge_errors
 from kprobe.inputs.spec import SampleSpec
 from kprobe.models.spec import ModelSpec
 from kprobe.subgraph.selection import Selection
@@ -42,10 +42,15 @@ class Job:
         """Refuse parts that don't go together.
 
         Raises:
-            KprobeError: A model that runs eagerly is fed.
+            KprobeError: A model that runs eagerly is fed, or differentiated.
         """
         if self.compute.eager and (self.selection.sources or self.selection.replaced):
             raise KprobeError("a model that runs eagerly has no graph: expected no feeds")
+        if self.compute.eager and self.selection.gradients_of is not None:
+            raise KprobeError(
+                "a model that runs eagerly has no graph to take gradients in",
+                hint=Hint("leave ", Setting("eager"), " or ", Setting("gradients_of"), " out"),
+            )
 
     @property
     def stored_dtype(self) -> StoredDtype:

@@ -98,6 +98,8 @@ def _check_addresses(job: Job, calls: Sequence[LayerEntry]) -> None:
     # The operations inside a layer are known only when it is traced.
     layers = [layer for layer in job.selection.layers or () if isinstance(layer, str)]
     texts = [*layers, *job.selection.sources, *job.selection.replaced]
+    if isinstance(job.selection.gradients_of, str):
+        texts.append(job.selection.gradients_of)
     asked = [text.partition("//")[0] for text in texts]
     resolve(dict.fromkeys(path for path in asked if path), calls)
 

@@ -22,6 +22,8 @@ _KEPT = {
     "stateful": "compute",
     "eager": "compute",
     "ragged": "selection",
+    "gradients_of": "selection",
+    "unit": "selection",
     "random": "samples",
     "random_shape": "samples",
     "seed": "samples",

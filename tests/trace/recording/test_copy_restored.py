@@ -86,6 +86,22 @@ def test_the_layers_of_a_revived_model_give_what_they_gave(stack, layer):
     np.testing.assert_array_equal(received[layer], expected[layer])
 
 
+def test_gradients_go_through_restored_functions_and_their_loops(stack):
+    model, revived = stack
+    names = ["first", "drop", "triple", "rnn[0]"]
+    found = kprobe.function(revived, names, gradients_of="last@0", unit=1, exact=True)(ROWS)
+    with tf.GradientTape() as tape:
+        first = model.first(ROWS)
+        drop = model.drop(model.norm(first))
+        triple = model.scales[1](model.scales[0](drop))
+        rnn, _ = model.rnn(tf.stack([triple, triple * 2, triple * 3], axis=1))
+        target = model.last(rnn)[:, 1]
+    expected = tape.gradient(target, [first, drop, triple, rnn])
+    # What three take adds up in an order that nothing lays down.
+    for name, gradient in zip(names, expected, strict=True):
+        np.testing.assert_allclose(found[f"{name}:gradient"], gradient, rtol=1e-5, atol=1e-7)
+
+
 def test_operations_of_a_shared_layer_have_a_value_in_each_call(stack):
     model, revived = stack
     # As in a tf_keras model that was never saved, the second call's have numbers.

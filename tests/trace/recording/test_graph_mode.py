@@ -187,6 +187,20 @@ def test_what_runs_in_loops_of_tensorflow_1_is_answered_with_the_reason(old, nam
     assert "enable_control_flow_v2" in old[name]
 
 
+def test_gradients_are_those_that_the_session_computes(functional, old):
+    for found, expected in zip(
+        functional["gradients"], functional["gradients expected"], strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    # Behind the loops of TensorFlow 1, too; not through them.
+    np.testing.assert_array_equal(old["gradient"][0], old["gradients expected"][2])
+    for name in ("before", "lstm"):
+        reason = f"{name}:gradient goes into a loop of TensorFlow 1, which has no gradient"
+        assert reason in old["gradients"]
+    assert "gru:gradient" not in old["gradients"]
+    assert "enable_control_flow_v2" in old["gradients"]
+
+
 def test_calls_of_a_shared_layer_are_counted_as_the_model_was_put_together(results):
     assert list(results["shared"]) == ["shared@0", "shared@1"]
     assert_same(results["shared"], results["shared expected"])
