@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +26,12 @@ from kprobe.models.weights.stored_weights import open_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from warm import WarmPython
+
+    Held = Callable[..., AbstractContextManager[None]]
 
 FLOAT = np.dtype(np.float32)
 MODEL = '{"class_name": "Sequential", "config": {"name": "s", "layers": []}}'
@@ -116,21 +119,21 @@ with h5py.File(sys.argv[1], "r+", locking={}):
 """
 
 
-@contextmanager
-def held_elsewhere(path: Path, locking: bool = True) -> Iterator[None]:
+@pytest.fixture
+def held_elsewhere(light_python: WarmPython) -> Held:
     """Keep a file open for writing in another process."""
-    command = [sys.executable, "-c", HOLD.format(locking), str(path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
+
+    @contextmanager
+    def hold(path: Path, locking: bool = True) -> Iterator[None]:
+        process = light_python.open("-c", HOLD.format(locking), path)
         assert process.stdout.readline() == "open\n"
         yield
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait() == 0
+        assert process.wait().returncode == 0
+
+    return hold
 
 
-def test_a_lock_of_another_process_bars_no_reader(tmp_path: Path) -> None:
+def test_a_lock_of_another_process_bars_no_reader(tmp_path: Path, held_elsewhere: Held) -> None:
     path = make_file(tmp_path / "a.h5", "earliest")
     with held_elsewhere(path):
         with pytest.raises(BlockingIOError):
@@ -164,7 +167,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 @pytest.mark.parametrize("locking", [True, False])
 @pytest.mark.parametrize("reader", READERS)
 def test_what_is_marked_as_open_for_writing_is_said_so(
-    tmp_path: Path, reader: str, locking: bool
+    tmp_path: Path, held_elsewhere: Held, reader: str, locking: bool
 ) -> None:
     path = make_file(tmp_path / "a.h5")
     with held_elsewhere(path, locking), pytest.raises(OpenForWritingError) as caught:
@@ -185,7 +188,9 @@ def test_what_another_driver_writes_in_the_process_is_said_so(tmp_path: Path, dr
         open_for_reading(path)
 
 
-def test_samples_that_are_open_for_writing_elsewhere_are_refused_as_such(tmp_path: Path) -> None:
+def test_samples_that_are_open_for_writing_elsewhere_are_refused_as_such(
+    tmp_path: Path, held_elsewhere: Held
+) -> None:
     path = make_file(tmp_path / "a.h5")
     with held_elsewhere(path), pytest.raises(KprobeError, match="is open for writing elsewhere"):
         open_location(Location(str(path), None, path, None))
@@ -243,7 +248,7 @@ def make_mixed(start: int, stop: int) -> dict[str, Any]:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("way", ["open_dump", *TO_READ])
 def test_an_unfinished_dump_that_is_open_is_continued_and_read_as_it_is_then(
-    tmp_path: Path, way: str, stream: bool
+    tmp_path: Path, light_python: WarmPython, way: str, stream: bool
 ) -> None:
     path, partial = tmp_path / "a.h5", tmp_path / "a.h5.partial"
     names = np.array([b"0", b"1", b"2", b"3", b"4", b"5"])
@@ -259,7 +264,7 @@ def test_an_unfinished_dump_that_is_open_is_continued_and_read_as_it_is_then(
         assert [dataset[:1].size if dataset.shape else dataset[()] for dataset in kept][1] == 2
         # Another process goes on with it, and is killed.
         assert old["even"][1] == 1
-        subprocess.run([sys.executable, "-c", CONTINUE, path, str(int(stream))], check=True)
+        assert light_python.run("-c", CONTINUE, path, int(stream)).returncode == 0
         with Writer(OutputSpec(path=path, resume=True), contents) as writer:
             assert writer.committed == 4
             writer.write(4, make_mixed(4, 6))
@@ -331,7 +336,9 @@ def test_a_model_that_is_open_is_loaded(
     assert model.predict_on_batch(np.ones((1, 3), FLOAT)).tolist() == [[3, 3]]
 
 
-def test_a_model_that_another_process_locks_is_loaded(tmp_path: Path, dense_model: Path) -> None:
+def test_a_model_that_another_process_locks_is_loaded(
+    tmp_path: Path, dense_model: Path, held_elsewhere: Held
+) -> None:
     path = tmp_path / "a.h5"
     shutil.copyfile(dense_model, path)
     with held_elsewhere(path):

@@ -1,15 +1,18 @@
-"""Processes of their own in which TensorFlow is imported already, which takes 3 to 5 s.
+"""Processes of their own in which modules are imported already: of TensorFlow that takes 3 to 5 s.
 
-What is about the start of a process, or about what TensorFlow writes when it is imported, is for
-`subprocess`. What needs a process for other reasons (its streams, its signals, eager execution
-off for good) is run here: as `python ARGUMENTS`, by `warm_server.py`.
+What is about the start of a process or the last of its end, or about what TensorFlow writes when
+it is imported, is for `subprocess`. What needs a process for other reasons (its streams, its
+signals, its kill, eager execution off for good) is run here: as `python ARGUMENTS`, by
+`warm_server.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -20,14 +23,23 @@ from pathlib import Path
 import pytest
 
 SERVER = Path(__file__).with_name("warm_server.py")
+TENSORFLOW = ("keras", "tensorflow", "tf_keras")
+DUMPS = ("h5py", "numpy", "pytest", "kprobe.dumps.reader", "kprobe.dumps.writing.writer")
 
 
 class Process:
-    """A process that was started warm."""
+    """A process that was started warm.
+
+    Attributes:
+        stdin: What is written to it, where it was started with pipes.
+        stdout: What it writes, where it was started with pipes.
+        returncode: How it ended, once `wait` has returned.
+    """
 
     def __init__(self, connection, arguments, output, errors):
         self.arguments, self._output, self._errors = arguments, output, errors
         self._connection = connection
+        self.stdin = self.stdout = self.returncode = None
         self.pid = self._read_number()
 
     def _read_number(self):
@@ -44,32 +56,43 @@ class Process:
     def is_running(self):
         return not select.select([self._connection], [], [], 0)[0]
 
+    def kill(self):
+        """Kill it and wait for that, unless it was waited for."""
+        if self.returncode is None:
+            if self.is_running():
+                self.send_signal(signal.SIGKILL)
+            self.wait()
+
     def wait(self, *, text=True):
-        """Wait for its end, and give what `subprocess.run` would."""
-        code = self._read_number()
+        """Wait for its end, and give what `subprocess.run` would: of a pipe, what is left of it."""
+        told = [None, None]
+        if self.stdout is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.stdin.close()
+            with self.stdout:
+                told[0] = self.stdout.read()
+        self.returncode = self._read_number()
         self._connection.close()
-        told = []
-        for stream in (self._output, self._errors):
+        for number, stream in enumerate((self._output, self._errors)):
             if stream is None:
-                told.append(None)
                 continue
-            stream.seek(0)
-            content = stream.read()
-            stream.close()
-            told.append(content.decode() if text else content)
-        return subprocess.CompletedProcess(self.arguments, code, *told)
+            with stream:
+                stream.seek(0)
+                content = stream.read()
+            told[number] = content.decode() if text else content
+        return subprocess.CompletedProcess(self.arguments, self.returncode, *told)
 
 
 class WarmPython:
-    """A Python that has imported TensorFlow, and the processes that are forked from it."""
+    """A Python that has imported some modules, and the processes that are forked from it."""
 
-    def __init__(self, folder: Path, **variables: str):
+    def __init__(self, folder: Path, modules: tuple[str, ...], **variables: str):
         self._variables = variables
         self._socket = str(folder / "socket")
         self._log = (folder / "log").open("w+")
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
         self._server = subprocess.Popen(
-            [sys.executable, str(SERVER), self._socket],
+            [sys.executable, str(SERVER), self._socket, *modules],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -114,6 +137,14 @@ class WarmPython:
             socket.send_fds(connection, [json.dumps(asked).encode()], streams)
         return Process(connection, arguments, output, errors)
 
+    def open(self, *arguments, **options):
+        """Start `python ARGUMENTS` with a pipe to write lines to, and one to read from."""
+        (taken, asked), (answers, given) = os.pipe(), os.pipe()
+        with os.fdopen(taken) as stdin, os.fdopen(given, "w") as stdout:
+            process = self.start(*arguments, stdin=stdin, stdout=stdout, **options)
+        process.stdin, process.stdout = os.fdopen(asked, "w", buffering=1), os.fdopen(answers)
+        return process
+
     def run(self, *arguments, text=True, **options):
         """Run `python ARGUMENTS`, and give what `subprocess.run` would."""
         return self.start(*arguments, **options).wait(text=text)
@@ -124,10 +155,10 @@ class WarmPython:
         self._log.close()
 
 
-def serve(**variables: str):
+def serve(*modules: str, **variables: str):
     # A socket's name has to be short.
     with tempfile.TemporaryDirectory(prefix="kprobe-") as folder:
-        python = WarmPython(Path(folder), **variables)
+        python = WarmPython(Path(folder), modules, **variables)
         yield python
         python.close()
 
@@ -135,10 +166,16 @@ def serve(**variables: str):
 @pytest.fixture(scope="session")
 def warm_python():
     """Python in a process of its own, with TensorFlow imported."""
-    yield from serve()
+    yield from serve(*TENSORFLOW)
 
 
 @pytest.fixture(scope="session")
 def warm_python_of_keras_2():
     """The same, where `tensorflow.keras` is Keras 2."""
-    yield from serve(TF_USE_LEGACY_KERAS="1")
+    yield from serve(*TENSORFLOW, TF_USE_LEGACY_KERAS="1")
+
+
+@pytest.fixture(scope="session")
+def light_python():
+    """Python in a process of its own, with what writes and reads dumps imported."""
+    yield from serve(*DUMPS)

@@ -1,15 +1,17 @@
-"""Run in a process of its own: a Python in which TensorFlow is imported, and that forks. `SOCKET`.
+"""Run in a process of its own: a Python that has imported modules, and forks. `SOCKET MODULE...`.
 
 Each connection asks for one process: its arguments, directory, environment and standard streams.
-The process is a fork of this one, which has imported TensorFlow and both Kerases and used nothing
-of them, and runs what `python ARGUMENTS` would: `-m MODULE`, `-c CODE` or a script. It ends as a
-Python does. The answers are its number, and its exit code once it has ended.
+The process is a fork of this one, which has used nothing of the modules, and runs what
+`python ARGUMENTS` would: `-m MODULE`, `-c CODE` or a script. The answers are its number, and its
+exit code once it has ended.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -17,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 
@@ -89,13 +92,29 @@ def become(asked, streams):
         runpy.run_path(arguments[0], run_name="__main__")
 
 
-if __name__ == "__main__":
-    import keras  # noqa: F401
-    import tensorflow  # noqa: F401
-    import tf_keras  # noqa: F401
+def end(code):
+    """End as Python does, but for taking each module apart: a fork would copy it all for that."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    os._exit(code)
 
+
+if __name__ == "__main__":
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
     gc.freeze()  # else the first collection of each process copies it all
     server = socket.socket(socket.AF_UNIX)
     server.bind(sys.argv[1])
     server.listen()
-    become(*serve(server))
+    given = serve(server)
+    status = 0
+    try:
+        become(*given)
+    except SystemExit as ended:
+        if ended.code is not None and not isinstance(ended.code, int):
+            raise
+        status = ended.code or 0
+    end(status)

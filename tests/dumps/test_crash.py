@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,8 @@ from kprobe.errors import DumpError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from warm import WarmPython
 
 WRITE_UNTIL_KILLED = """
 import signal, sys
@@ -47,14 +48,12 @@ with Writer(OutputSpec(path=sys.argv[1]), contents) as writer:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_kill_at_any_moment_leaves_a_valid_file_with_its_committed_rows(
-    tmp_path: Path, seed: int
+    tmp_path: Path, light_python: WarmPython, seed: int
 ) -> None:
-    command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(tmp_path / "a.h5")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "laid out\n"
-        time.sleep(random.Random(seed).uniform(0, 0.3))
-        process.kill()
+    process = light_python.open("-c", WRITE_UNTIL_KILLED, tmp_path / "a.h5")
+    assert process.stdout.readline() == "laid out\n"
+    time.sleep(random.Random(seed).uniform(0, 0.3))
+    process.kill()
     assert process.returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5.partial"]
     with h5py.File(tmp_path / "a.h5.partial", "r") as file:
@@ -120,25 +119,23 @@ def check_ragged(path: Path, rows: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_kill_at_any_moment_keeps_the_committed_rows_of_different_shapes(
-    tmp_path: Path, seed: int
+    tmp_path: Path, light_python: WarmPython, seed: int
 ) -> None:
-    arguments = [str(tmp_path / "a.h5"), "400000", "0"]
-    command = [sys.executable, "-c", WRITE_RAGGED_UNTIL_KILLED, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "laid out\n"
-        time.sleep(random.Random(seed).uniform(0, 0.3))
-        process.kill()
+    arguments = (tmp_path / "a.h5", 400_000, 0)
+    process = light_python.open("-c", WRITE_RAGGED_UNTIL_KILLED, *arguments)
+    assert process.stdout.readline() == "laid out\n"
+    time.sleep(random.Random(seed).uniform(0, 0.3))
+    process.kill()
     assert process.returncode == -signal.SIGKILL
     check_ragged(tmp_path / "a.h5.partial", 400_000)
 
 
-def test_a_kill_between_any_two_writes_of_finishing_keeps_all_rows(tmp_path: Path) -> None:
+def test_a_kill_between_any_two_writes_of_finishing_keeps_all_rows(
+    tmp_path: Path, light_python: WarmPython
+) -> None:
     for writes in range(20):
         path = tmp_path / f"{writes}.h5"
-        arguments = [str(path), "80", str(writes)]
-        command = [sys.executable, "-c", WRITE_RAGGED_UNTIL_KILLED, *arguments]
-        result = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+        result = light_python.run("-c", WRITE_RAGGED_UNTIL_KILLED, path, 80, writes)
         there = path if path.exists() else path.with_name(f"{path.name}.partial")
         check_ragged(there, 80)
         with open_dump(there) as dump:
@@ -251,9 +248,10 @@ except DumpError as error:
 """
 
 
-def test_a_limit_on_the_size_of_files_is_said_of_streams(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", OPEN_ENDED_UNDER_A_LIMIT, str(tmp_path / "a.h5")]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+def test_a_limit_on_the_size_of_files_is_said_of_streams(
+    tmp_path: Path, light_python: WarmPython
+) -> None:
+    result = light_python.run("-c", OPEN_ENDED_UNDER_A_LIMIT, tmp_path / "a.h5")
     assert "ulimit -f" in result.stdout
     assert "say with limit how many" in result.stdout
     assert result.stdout.count("\n") == 1
@@ -268,10 +266,9 @@ def test_a_limit_on_the_size_of_files_is_said_of_streams(tmp_path: Path) -> None
     ],
 )
 def test_a_limit_on_the_size_of_files_is_one_clear_line(
-    tmp_path: Path, moment: str, message: str
+    tmp_path: Path, light_python: WarmPython, moment: str, message: str
 ) -> None:
-    command = [sys.executable, "-c", UNDER_A_LIMIT, str(tmp_path / "a.h5"), moment]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = light_python.run("-c", UNDER_A_LIMIT, tmp_path / "a.h5", moment)
     assert message in result.stdout
     assert result.stdout.count("\n") == 1
     assert result.stderr == ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -224,9 +222,8 @@ with open_dump(sys.argv[1]) as dump:
 """
 
 
-def test_a_package_that_is_missing_is_named_with_what_installs_it(paths):
-    command = [sys.executable, "-c", WITHOUT, str(paths["whole"])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def test_a_package_that_is_missing_is_named_with_what_installs_it(paths, light_python):
+    done = light_python.run("-c", WITHOUT, paths["whole"])
     assert done.stdout.splitlines() == [
         "to_xarray needs xarray; pip install 'kprobe[xarray]'",
         "to_pandas needs pandas; pip install 'kprobe[pandas]'",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +13,8 @@ from kprobe.dumps.reader import open_dump
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from warm import Process, WarmPython
 
 # Writes a dump of four rows; stops before the system calls that it is told, until it gets a line.
 RUN = """
@@ -76,56 +76,56 @@ except DumpError as error:
 class Run:
     """A process that writes a dump, and stops where it is told."""
 
-    def __init__(self, path: Path, value: int, *words: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(path), str(value), *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        RUNS.append(self)
+    def __init__(self, process: Process) -> None:
+        self._process = process
 
     def wait_for_stop(self) -> None:
-        assert self._process.stdout is not None
         assert self._process.stdout.readline() == "stopped\n"
 
     def go_on(self) -> None:
-        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended
             self._process.stdin.write("\n")
-            self._process.stdin.flush()
 
     def end(self) -> str:
         """Let it run to its end, and give the last line it printed."""
-        output, _ = self._process.communicate("\n" * 100)
-        assert self._process.returncode == 0
-        return output.splitlines()[-1]
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write("\n" * 100)
+        done = self._process.wait()
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
 
     def kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-            self._process.communicate()
+        self._process.kill()
 
 
-RUNS: list[Run] = []
+class Runs:
+    """How runs are started, and all that were."""
+
+    def __init__(self, python: WarmPython) -> None:
+        self._python, self._started = python, []
+
+    def start(self, path: Path, value: int, *words: str) -> Run:
+        self._started.append(Run(self._python.open("-c", RUN, path, value, *words)))
+        return self._started[-1]
+
+    def stopped(self, path: Path, value: int, *words: str) -> Run:
+        started = self.start(path, value, *words)
+        started.wait_for_stop()
+        return started
+
+    def run(self, path: Path, value: int, *words: str) -> str:
+        return self.start(path, value, *words).end()
+
+    def kill(self) -> None:
+        for one in self._started:
+            one.kill()
 
 
-@pytest.fixture(autouse=True)
-def end_all() -> Iterator[None]:
-    """End what a test that fails leaves running."""
-    yield
-    while RUNS:
-        RUNS.pop().kill()
-
-
-def run(path: Path, value: int, *words: str) -> str:
-    return Run(path, value, *words).end()
-
-
-def stopped(path: Path, value: int, *words: str) -> Run:
-    started = Run(path, value, *words)
-    started.wait_for_stop()
-    return started
+@pytest.fixture
+def runs(light_python: WarmPython) -> Iterator[Runs]:
+    runs = Runs(light_python)
+    yield runs
+    runs.kill()  # what a test that fails leaves
 
 
 def read(path: Path) -> list[float]:
@@ -153,13 +153,13 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", [(), ("stream",)])
 @pytest.mark.parametrize("moment", ["rename", "publish"])
 def test_a_run_that_ends_is_not_disturbed_by_another(
-    path: Path, kind: tuple[str, ...], moment: str, other: tuple[str, ...]
+    path: Path, runs: Runs, kind: tuple[str, ...], moment: str, other: tuple[str, ...]
 ) -> None:
-    first = stopped(path, 1, *kind, moment)
+    first = runs.stopped(path, 1, *kind, moment)
     if kind and moment == "rename":  # that of the layout; the next is that of what was cut
         first.go_on()
         first.wait_for_stop()
-    assert "another process is writing it" in run(path, 2, *other)
+    assert "another process is writing it" in runs.run(path, 2, *other)
     assert first.end() == "done"
     check_end(path, 1)
 
@@ -167,22 +167,22 @@ def test_a_run_that_ends_is_not_disturbed_by_another(
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("kind", [(), ("stream",)])
 def test_publishing_what_an_earlier_run_completed_is_not_disturbed_by_another(
-    path: Path, kind: tuple[str, ...], other: tuple[str, ...]
+    path: Path, runs: Runs, kind: tuple[str, ...], other: tuple[str, ...]
 ) -> None:
-    stopped(path, 1, *kind, "publish").kill()
-    first = stopped(path, 1, *kind, "resume", "publish")
-    assert "another process is writing it" in run(path, 2, *other)
+    runs.stopped(path, 1, *kind, "publish").kill()
+    first = runs.stopped(path, 1, *kind, "resume", "publish")
+    assert "another process is writing it" in runs.run(path, 2, *other)
     assert first.end() == "done already"
     check_end(path, 1)
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_finished_dump_stays_while_it_is_replaced_and_another_tries(
-    path: Path, other: tuple[str, ...]
+    path: Path, runs: Runs, other: tuple[str, ...]
 ) -> None:
-    assert run(path, 1) == "done"
-    first = stopped(path, 2, "overwrite", "publish")
-    said = run(path, 3, *other)
+    assert runs.run(path, 1) == "done"
+    first = runs.stopped(path, 2, "overwrite", "publish")
+    said = runs.run(path, 3, *other)
     assert "another process is writing it" in said or "exists already" in said
     assert read(path) == [1] * 4
     assert first.end() == "done"
@@ -191,10 +191,10 @@ def test_a_finished_dump_stays_while_it_is_replaced_and_another_tries(
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_who_looked_before_another_began_and_ended_takes_nothing_away(
-    path: Path, other: tuple[str, ...]
+    path: Path, runs: Runs, other: tuple[str, ...]
 ) -> None:
-    late = stopped(path, 2, *other, "gate")
-    assert run(path, 1) == "done"
+    late = runs.stopped(path, 2, *other, "gate")
+    assert runs.run(path, 1) == "done"
     if "overwrite" in other:
         assert late.end() == "done"
         check_end(path, 2)
@@ -206,11 +206,11 @@ def test_who_looked_before_another_began_and_ended_takes_nothing_away(
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("moment", ["open", "lock"])
 def test_who_is_about_to_take_an_earlier_run_over_meets_another(
-    path: Path, moment: str, other: tuple[str, ...]
+    path: Path, runs: Runs, moment: str, other: tuple[str, ...]
 ) -> None:
-    stopped(path, 0, "publish").kill()
-    late = stopped(path, 2, *other, moment)
-    first = run(path, 1, "overwrite")
+    runs.stopped(path, 0, "publish").kill()
+    late = runs.stopped(path, 2, *other, moment)
+    first = runs.run(path, 1, "overwrite")
     assert first == "done" or "another process is writing it" in first
     said = late.end()
     if "resume" in other:
@@ -222,9 +222,11 @@ def test_who_is_about_to_take_an_earlier_run_over_meets_another(
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_who_looked_before_another_had_rows_leaves_them(path: Path, other: tuple[str, ...]) -> None:
-    late = stopped(path, 2, *other, "gate")
-    first = stopped(path, 1, "publish")
+def test_who_looked_before_another_had_rows_leaves_them(
+    path: Path, runs: Runs, other: tuple[str, ...]
+) -> None:
+    late = runs.stopped(path, 2, *other, "gate")
+    first = runs.stopped(path, 1, "publish")
     assert "another process is writing it" in late.end()
     assert first.end() == "done"
     check_end(path, 1)
@@ -233,10 +235,10 @@ def test_who_looked_before_another_had_rows_leaves_them(path: Path, other: tuple
 @pytest.mark.parametrize("other", [("overwrite",), ("overwrite", "stream")])
 @pytest.mark.parametrize("kind", [(), ("stream",)])
 def test_what_was_published_under_the_eyes_of_another_is_not_its_partial_file(
-    path: Path, kind: tuple[str, ...], other: tuple[str, ...]
+    path: Path, runs: Runs, kind: tuple[str, ...], other: tuple[str, ...]
 ) -> None:
-    first = stopped(path, 1, *kind, "publish")
-    late = Run(path, 2, *other, "lock", "publish")
+    first = runs.stopped(path, 1, *kind, "publish")
+    late = runs.start(path, 2, *other, "lock", "publish")
     first.go_on()
     assert first.end() == "done"
     # Whether it saw the first run's lock, its partial file or its end depends on which was faster.
@@ -245,17 +247,19 @@ def test_what_was_published_under_the_eyes_of_another_is_not_its_partial_file(
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_rows_that_are_being_removed_are_not_resumed(path: Path, other: tuple[str, ...]) -> None:
-    stopped(path, 0, "publish").kill()
-    first = stopped(path, 1, "overwrite", "remove")
-    assert "another process is writing it" in run(path, 2, *other)
+def test_rows_that_are_being_removed_are_not_resumed(
+    path: Path, runs: Runs, other: tuple[str, ...]
+) -> None:
+    runs.stopped(path, 0, "publish").kill()
+    first = runs.stopped(path, 1, "overwrite", "remove")
+    assert "another process is writing it" in runs.run(path, 2, *other)
     assert first.end() == "done"
     check_end(path, 1)
 
 
-def test_cutting_waits_for_who_looks_whether_there_is_something(path: Path) -> None:
-    late = stopped(path, 2, "overwrite", "gate", "open")
-    first = stopped(path, 1, "stream", "gate")
+def test_cutting_waits_for_who_looks_whether_there_is_something(path: Path, runs: Runs) -> None:
+    late = runs.stopped(path, 2, "overwrite", "gate", "open")
+    first = runs.stopped(path, 1, "stream", "gate")
     first.go_on()  # the gate of the layout
     first.wait_for_stop()  # the gate of the cutting, all rows being committed
     late.go_on()
@@ -267,31 +271,31 @@ def test_cutting_waits_for_who_looks_whether_there_is_something(path: Path) -> N
 
 
 @pytest.mark.parametrize("moment", ["rename", "publish"])
-def test_a_kill_while_the_dump_is_cut_loses_nothing(path: Path, moment: str) -> None:
-    first = stopped(path, 1, "stream", moment)
+def test_a_kill_while_the_dump_is_cut_loses_nothing(path: Path, runs: Runs, moment: str) -> None:
+    first = runs.stopped(path, 1, "stream", moment)
     if moment == "rename":
         first.go_on()
         first.wait_for_stop()
     first.kill()
-    assert run(path, 1, "stream", "resume") in ("done", "done already")
+    assert runs.run(path, 1, "stream", "resume") in ("done", "done already")
     check_end(path, 1)
 
 
-def test_many_at_once_leave_one_finished_dump_and_never_none(path: Path) -> None:
-    assert run(path, 0) == "done"
+def test_many_at_once_leave_one_finished_dump_and_never_none(path: Path, runs: Runs) -> None:
+    assert runs.run(path, 0) == "done"
     kinds = [("overwrite",), ("overwrite", "stream"), ("overwrite", "resume")]
     finished = 0
     for value in range(1, 4):
-        runs = [Run(path, value, *kind) for kind in kinds]
+        several = [runs.start(path, value, *kind) for kind in kinds]
         for _ in range(20):
             assert read(path)[0] in (value - 1, value)
-        said = [one.end() for one in runs]
+        said = [one.end() for one in several]
         assert all(
             text in ("done", "done already") or "another process is writing it" in text
             for text in said
         )
         finished += said.count("done")
         if read(path) != [value] * 4:  # all that ran met another, or took it for done
-            assert run(path, value, "overwrite") == "done"
+            assert runs.run(path, value, "overwrite") == "done"
         check_end(path, value)
     assert finished

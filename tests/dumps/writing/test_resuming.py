@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -19,6 +17,11 @@ from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from warm import Process, WarmPython
 
 FLOAT = np.dtype(np.float32)
 ROWS = 400
@@ -102,21 +105,25 @@ print(left)
 """
 
 
-def run(path: Path, writes: int = 0) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", RUN, str(Path(__file__).parent), str(path), str(writes)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+@pytest.fixture
+def run(light_python: WarmPython) -> Callable[..., Process]:
+    def run(path: Path, writes: int = 0) -> Process:
+        return light_python.open("-c", RUN, Path(__file__).parent, path, writes)
+
+    return run
 
 
-def test_killed_at_any_moment_it_is_gone_on_with(tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_is_gone_on_with(
+    tmp_path: Path, run: Callable[..., Process]
+) -> None:
     whole, broken = tmp_path / "whole.h5", tmp_path / "broken.h5"
     write(whole, 0, ROWS, step=2)
     generator = random.Random(0)
     for _ in range(8):
-        with run(broken) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(generator.uniform(0, 0.05))
-            process.kill()
+        process = run(broken)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(generator.uniform(0, 0.05))
+        process.kill()
         if broken.exists():
             break
     if not broken.exists():
@@ -124,18 +131,15 @@ def test_killed_at_any_moment_it_is_gone_on_with(tmp_path: Path) -> None:
     assert content(broken) == content(whole)
 
 
-def test_killed_while_it_finishes_it_is_gone_on_with(tmp_path: Path) -> None:
+def test_killed_while_it_finishes_it_is_gone_on_with(
+    tmp_path: Path, run: Callable[..., Process]
+) -> None:
     whole, counted = tmp_path / "whole.h5", tmp_path / "counted.h5"
     write(whole, 0, ROWS, step=2)
-    with run(counted) as process:
-        assert process.stdout is not None
-        total = -int(process.stdout.read().split()[-1])
+    total = -int(run(counted).wait().stdout.split()[-1])
     for writes in range(total - 12, total + 1):
         broken = tmp_path / f"{writes}.h5"
-        with run(broken, writes) as process:
-            assert process.stdout is not None
-            process.stdout.read()
-        assert process.returncode == -signal.SIGKILL
+        assert run(broken, writes).wait().returncode == -signal.SIGKILL
         assert write(broken, 0, ROWS, step=2, resume=True) in (0, ROWS)
         assert content(broken) == content(whole), writes
 
@@ -248,15 +252,15 @@ test_resuming.write(Path(sys.argv[2]), 0, 10)
 """
 
 
-def test_a_kill_while_the_file_is_laid_out_leaves_no_partial_file(tmp_path: Path) -> None:
+def test_a_kill_while_the_file_is_laid_out_leaves_no_partial_file(
+    tmp_path: Path, light_python: WarmPython
+) -> None:
     path = tmp_path / "a.h5"
-    command = [sys.executable, "-c", LAY_OUT, str(Path(__file__).parent), str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "laying out\n"
-        with pytest.raises(DumpError, match="another process is writing it"):
-            write(path, 0, 10)
-        process.kill()
+    process = light_python.open("-c", LAY_OUT, Path(__file__).parent, path)
+    assert process.stdout.readline() == "laying out\n"
+    with pytest.raises(DumpError, match="another process is writing it"):
+        write(path, 0, 10)
+    process.kill()
     assert not Path(f"{path}.partial").exists()
     write(path, 0, ROWS)
     assert list(tmp_path.iterdir()) == [path]

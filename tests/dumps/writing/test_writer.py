@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -17,6 +15,9 @@ from kprobe.dumps.partial import check_output
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
+
+if TYPE_CHECKING:
+    from warm import WarmPython
 
 FLOAT = np.dtype(np.float32)
 COLUMNS = [
@@ -399,7 +400,9 @@ def test_a_directory_without_permission_is_refused(tmp_path: Path) -> None:
         write_dump(place / "a.h5")
 
 
-def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
+def test_a_second_process_on_the_same_output_is_refused(
+    tmp_path: Path, light_python: WarmPython
+) -> None:
     path = tmp_path / "a.h5"
     second = (
         "import sys\n"
@@ -416,8 +419,7 @@ def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
     with Writer(OutputSpec(path=path), CONTENTS) as writer:
         writer.write(0, make_rows(0, 10))
         writer.commit(10)
-        output = subprocess.check_output([sys.executable, "-c", second, path], text=True)
-        assert output == (
+        assert light_python.run("-c", second, path).stdout == (
             f"{path}.partial: another process is writing it; wait for it, or choose another "
             "output\n"
         )
