@@ -177,11 +177,26 @@ def test_a_large_weight_is_written_without_a_copy_of_it(tmp_path):
 
 def test_a_misspelt_layer_of_a_weight_is_found_before_tensorflow_loads(samples, tmp_path):
     file = read_model_file(samples / "digits_cnn.keras")
-    layers = ["cnv1:kernel", "conv1:kernal", "conv1:*"]
+    layers = ["cnv1:kernel", "conv1", "conv2:in"]
     job = make_job(model=str(file.path), layers=layers, output=tmp_path / "a.h5")
     with contextlib.ExitStack() as opened, pytest.raises(AddressError) as caught:
         precheck(job, file, opened)
     assert caught.value.faults == ("no layer 'cnv1:kernel'; nearest: conv1, conv2",)
+
+
+def test_what_only_a_trace_tells_is_told_with_the_layers_that_are_misspelt(samples, tmp_path):
+    layers = "cnv1:kernel,conv1:kernal,conv1:scores,conv2,conv7,conv1[3],conv1//Nope,b=conv1:mask"
+    with pytest.raises(AddressError) as caught:
+        kprobe.dump(samples / "digits_cnn.keras", layers, output=tmp_path / "a.h5")
+    assert caught.value.faults == (
+        "no layer 'cnv1:kernel'; nearest: conv1, conv2",
+        "no layer 'conv7'; nearest: conv2, conv1",
+        "'conv1' has no :kernal; it has :kernel, :in, :out",
+        "'conv1' has no :scores; it has :kernel, :in, :out",
+        "'conv1' has no [3]; it is one tensor",
+        "conv1//Nope names no operation",
+        "'conv1:mask' has no tensor",
+    )
 
 
 def test_what_weights_can_not_do_is_refused(digits_cnn, digits, tmp_path, monkeypatch):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from kprobe.addresses.grammar import parse_address
 from kprobe.addresses.resolve import resolve
 from kprobe.dumps.partial import check_output
-from kprobe.errors import KprobeError, merge_errors
+from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.gate.refuse import check_safe
 from kprobe.inputs.locating import locate, parse_location
 from kprobe.inputs.opening import check_there, open_samples
@@ -16,8 +18,7 @@ from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.weights.stored_weights import check_weights
 
 if TYPE_CHECKING:
-    import contextlib
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from kprobe.inputs.samples import Samples
     from kprobe.models.code import Code
@@ -49,6 +50,7 @@ def precheck(
         calls = list_layers(source, parameters=False)
     errors: list[KprobeError] = []
     output, spec = job.output, job.model
+    asked = [*_list_asked(job)] if calls and all(call.tells_inside for call in calls) else []
 
     def attempt(check: Callable[[], Any]) -> Any:
         try:
@@ -60,9 +62,11 @@ def precheck(
     if output is not None:
         attempt(lambda: check_output(output.path, overwrite=output.overwrite, resume=output.resume))
     attempt(lambda: check_weights(source, spec.weights, random_weights=spec.random_weights))
-    attempt(lambda: _check_addresses(job, calls))
+    found = attempt(lambda: resolve(_list_paths(asked), calls)) is not None
     samples: Samples | None = attempt(lambda: _open(job, calls, opened))
-    if errors:
+    # The trace tells what else is wrong with addresses, and this again.
+    told_later = not found and len(errors) == 1 and _need_trace(asked, calls)
+    if errors and not told_later:
         raise merge_errors(errors)
     return samples
 
@@ -92,16 +96,34 @@ def samples_can_wait(job: Job) -> bool:
     return not job.samples.given and job.selection.only_weights and not job.compute.eager
 
 
-def _check_addresses(job: Job, calls: Sequence[LayerEntry]) -> None:
-    if not calls or not all(call.tells_inside for call in calls):
-        return
-    # The operations inside a layer are known only when it is traced.
-    layers = [layer for layer in job.selection.layers or () if isinstance(layer, str)]
-    texts = [*layers, *job.selection.sources, *job.selection.replaced]
+def _list_asked(job: Job) -> Iterator[str]:
+    """List the addresses that a job names."""
+    yield from (layer for layer in job.selection.layers or () if isinstance(layer, str))
+    yield from (*job.selection.sources, *job.selection.replaced)
     if isinstance(job.selection.gradients_of, str):
-        texts.append(job.selection.gradients_of)
-    asked = [text.partition("//")[0] for text in texts]
-    resolve(dict.fromkeys(path for path in asked if path), calls)
+        yield job.selection.gradients_of
+
+
+def _list_paths(asked: Iterable[str]) -> list[str]:
+    """List what addresses name of layers: the operations inside one are known when it is traced."""
+    paths = (text.partition("//")[0] for text in asked)
+    return [*dict.fromkeys(path for path in paths if path)]
+
+
+def _need_trace(asked: Iterable[str], calls: Sequence[LayerEntry]) -> bool:
+    """Tell whether there are addresses whose layer is there, and only a trace tells the rest."""
+    for text in asked:
+        with contextlib.suppress(AddressError):
+            path = text.partition("//")[0]
+            layers = resolve([path], calls) if path else []
+            address = parse_address(text)
+            plain = address.port in ("out", "in") and (address.weight, address.index) == (
+                None,
+                None,
+            )
+            if address.operation is not None or (layers and not plain):
+                return True
+    return False
 
 
 def _open(job: Job, calls: Sequence[LayerEntry], opened: contextlib.ExitStack) -> Samples | None:
