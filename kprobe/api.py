@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from kprobe.analysis.comparison.records import DiffResult
+    from kprobe.analysis.comparison.result import DiffResult
     from kprobe.analysis.representations import Method
     from kprobe.analysis.similarity import Similarity
     from kprobe.pipeline.function import Function

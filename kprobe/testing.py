@@ -8,7 +8,7 @@ from kprobe.analysis.comparison.table import write_table
 from kprobe.api import diff
 
 if TYPE_CHECKING:
-    from kprobe.analysis.comparison.records import DiffResult
+    from kprobe.analysis.comparison.result import DiffResult
 
 
 def assert_same_activations(a: Any, b: Any = None, inputs: Any = (), **settings: Any) -> DiffResult:

@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from kprobe.analysis.comparison.sums import Sums, find_exponent, scale
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Values of a block: below it numpy is quick enough.
 _SMALL = 1 << 12
-
-
-@dataclass
-class Block:
-    """What was measured of a block, whose values lie in one dimension.
-
-    Attributes:
-        count: How many values are finite on both sides; only of those is the rest.
-        mean: The mean of A's.
-        squares: The sum of squared deviations of A's from it.
-        sums: The sums of squared differences by channel, float64.
-        counts: How many values each channel has, int64, or all alike.
-        top: The largest absolute difference.
-        place: Which value has it, the first of equal ones; any if `top` is 0.
-        only_a: As in `Deviation`.
-        only_b: As in `Deviation`.
-        unlike: As in `Deviation`.
-        odd: The first value that isn't finite, and isn't so on the other side; None without one.
-    """
-
-    count: int
-    mean: float
-    squares: float
-    sums: Array
-    counts: Array | int
-    top: float
-    place: int = 0
-    only_a: int = 0
-    only_b: int = 0
-    unlike: int = 0
-    odd: int | None = None
+# What squares of float64 hold without loss: of other values numpy takes the squares, scaled.
+_LEAST, _MOST = 2.0**-460, 2.0**460
+_HALF = 1 << 32
+_EXACT = 1 << 53  # whole numbers up to it are exact in float64
 
 
 def make_comparable(a: Array, b: Array) -> tuple[Array, Array, Array | None]:
@@ -53,8 +27,8 @@ def make_comparable(a: Array, b: Array) -> tuple[Array, Array, Array | None]:
         b: As many.
 
     Returns:
-        Both, where a complex number is its two parts; and their exact difference, float64, where
-        float64 doesn't hold them.
+        Both, where a complex number is its two parts; and their difference, float64, where those
+        of whole numbers that float64 doesn't hold would lose it.
     """
     if a.dtype.kind == "c" or b.dtype.kind == "c":
         wide = np.result_type(a, b, np.complex64)
@@ -62,17 +36,38 @@ def make_comparable(a: Array, b: Array) -> tuple[Array, Array, Array | None]:
     if a.dtype == b.dtype and a.dtype in (np.float32, np.float64):
         return a, b, None
     narrow = np.can_cast(a.dtype, np.float32) and np.can_cast(b.dtype, np.float32)
-    exact = None
-    if all(x.dtype.kind in "iub" for x in (a, b)) and not narrow:
-        # The longest float of this machine has as many digits as the longest integer.
-        exact = (b.astype(np.longdouble) - a.astype(np.longdouble)).astype(np.float64)
     common = np.float32 if narrow else np.float64
+    exact = _subtract_exactly(a, b) if any(map(_is_long, (a, b))) else None
     return a.astype(common), b.astype(common), exact
+
+
+def _is_long(values: Array) -> bool:
+    """Tell whether there are whole numbers that float64 doesn't hold."""
+    if values.dtype not in (np.int64, np.uint64):
+        return False
+    return bool(values.max() > _EXACT or values.min() < -_EXACT)
+
+
+def _subtract_exactly(a: Array, b: Array) -> Array:
+    """Give b - a, rounded once: the upper and lower halves of whole numbers are exact."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        (upper_a, lower_a), (upper_b, lower_b) = _split(a), _split(b)
+        apart: Array = (upper_b - upper_a) * _HALF + (lower_b - lower_a)
+    return apart
+
+
+def _split(values: Array) -> tuple[Array, Array]:
+    if values.dtype in (np.int64, np.uint64):
+        upper, lower = np.divmod(values, values.dtype.type(_HALF))
+        return upper.astype(np.float64), lower.astype(np.float64)
+    wide = values.astype(np.float64)
+    upper = np.floor(wide / _HALF)
+    return upper, wide - upper * _HALF
 
 
 def measure_block(
     a: Array, b: Array, channels: int, *, fast: bool, above: float, exact: Array | None = None
-) -> Block:
+) -> Sums:
     """Measure a block.
 
     Args:
@@ -87,44 +82,60 @@ def measure_block(
         from kprobe.analysis.comparison.kernels import measure
 
         mean, squares, sums, top = measure(a, b, channels)
-        if math.isfinite(top):
+        if a.dtype == np.float32:
+            told = math.isfinite(top)
+        else:
+            signal = math.sqrt(squares / a.size + mean * mean)
+            told = (top == 0 or _LEAST < top < _MOST) and _LEAST < signal < _MOST
+        if told:
             place = int(np.argmax(np.abs(b - a))) if top and top >= above else 0
-            return Block(a.size, mean, squares, sums, a.size // channels, top, place)
-    return _measure_with_numpy(a, b, channels, exact)
+            found = Sums(channels)
+            found.count, found.mean, found.squares = a.size, mean, squares
+            found.sums, found.counts[:] = sums, a.size // channels
+            found.top, found.place = top, place
+            found.signal_exponent = found.noise_exponent = 0
+            found.forget_empty()
+            return found
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        return _measure_with_numpy(a, b, channels, exact)
 
 
-def _measure_with_numpy(a: Array, b: Array, channels: int, exact: Array | None) -> Block:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _measure_quietly(a, b, channels, exact)
-
-
-def _measure_quietly(a: Array, b: Array, channels: int, exact: Array | None) -> Block:
+def _measure_with_numpy(a: Array, b: Array, channels: int, exact: Array | None) -> Sums:
     finite_a, finite_b = np.isfinite(a), np.isfinite(b)
     good = finite_a & finite_b
-    wide = np.where(good, a, 0).astype(np.float64)
-    apart = np.where(good, b, 0).astype(np.float64) - wide if exact is None else exact
-    count = int(np.count_nonzero(good))
+    wide_a, wide_b = (np.where(good, x, 0).astype(np.float64) for x in (a, b))
+    found = Sums(channels)
+    found.count = int(np.count_nonzero(good))
+    found.counts = good.reshape(-1, channels).sum(0)
+    found.signal_exponent = find_exponent(wide_a)
+    signal = scale(wide_a, -found.signal_exponent)
     # From a value of its own, so that a constant has no deviation.
-    first = wide[np.argmax(good)]
-    shifted = np.where(good, wide - first, 0)
-    mean = shifted.sum() / max(count, 1)
-    squares = (np.where(good, shifted - mean, 0) ** 2).sum()
+    first = signal[np.argmax(good)]
+    shifted = np.where(good, signal - first, 0)
+    mean = shifted.sum() / max(found.count, 1)
+    found.mean = float(first + mean)
+    found.squares = float((np.where(good, shifted - mean, 0) ** 2).sum())
+
+    whole = 0
+    if exact is None:
+        # Differences of the largest numbers are larger than any.
+        whole = max(0, find_exponent(wide_a), find_exponent(wide_b))
+        apart = scale(wide_b, -whole) - scale(wide_a, -whole)
+    else:
+        apart = np.where(good, exact, 0)
     magnitudes = np.abs(apart)
-    place = int(np.argmax(magnitudes))
-    block = Block(
-        count,
-        float(first + mean),
-        float(squares),
-        (apart * apart).reshape(-1, channels).sum(0),
-        good.reshape(-1, channels).sum(0),
-        float(magnitudes[place]),
-        place,
-    )
-    if count < a.size:
+    found.place = int(np.argmax(magnitudes))
+    found.top = float(scale(magnitudes[found.place], whole))
+    exponent = find_exponent(magnitudes)
+    apart = scale(apart, -exponent)
+    found.noise_exponent = whole + exponent
+    found.sums = (apart * apart).reshape(-1, channels).sum(0)
+    found.forget_empty()
+    if found.count < a.size:
         different = ~(finite_a | finite_b | (a == b) | (np.isnan(a) & np.isnan(b)))
-        block.only_a = int(np.count_nonzero(finite_b & ~finite_a))
-        block.only_b = int(np.count_nonzero(finite_a & ~finite_b))
-        block.unlike = int(np.count_nonzero(different))
+        found.only_a = int(np.count_nonzero(finite_b & ~finite_a))
+        found.only_b = int(np.count_nonzero(finite_a & ~finite_b))
+        found.unlike = int(np.count_nonzero(different))
         odd = (finite_a != finite_b) | different
-        block.odd = int(np.argmax(odd)) if odd.any() else None
-    return block
+        found.odd = int(np.argmax(odd)) if odd.any() else None
+    return found

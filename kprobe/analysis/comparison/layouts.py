@@ -22,8 +22,10 @@ SAME = Fit(None, None)
 
 def fit(a: Described, b: Described) -> Fit | None:
     """Tell how the values of one tensor become those of another; None where they can't."""
-    if a.shape is None or b.shape is None:
-        return SAME if a.shape is b.shape else None
+    if a.weight != b.weight or a.is_text != b.is_text:
+        return None
+    if a.weight or a.shape is None or b.shape is None:
+        return SAME if a.shape == b.shape else None
     if len(a.shape) != len(b.shape):
         return None
     named = _fit_names(a, b)
@@ -41,7 +43,7 @@ def fit(a: Described, b: Described) -> Fit | None:
 def is_cube(a: Described, b: Described) -> bool:
     """Tell whether a pair has one shape in both layouts, and nothing says which layout it is."""
     shape = a.shape
-    if all(tensor.axes and "channel" in tensor.axes for tensor in (a, b)):
+    if a.weight or all(tensor.axes and "channel" in tensor.axes for tensor in (a, b)):
         return False
     return shape is not None and len(shape) in _NAMES and len(set(shape)) == 1 and shape[0] != 1
 

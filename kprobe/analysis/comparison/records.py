@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from kprobe.errors import KprobeError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas
 
 MatchedBy = Literal["given", "address", "path", "order"]
 Kind = Literal["born", "spread", "none", "withheld", "parts"]
@@ -23,8 +20,8 @@ class Described:
 
     Attributes:
         address: What it is called.
-        shape: The shape of a sample's values; None for an axis that isn't known, or None as a whole
-            where rows differ in shape.
+        shape: The shape of a sample's values, or of a weight; None for an axis that isn't known or
+            where samples differ, or None as a whole, as of texts.
         dtype: What it is computed in, such as "float32" or "bfloat16", whatever it is stored as.
         order: Its place in the order of computing, from 0.
         class_name: The layer's class; None where it isn't known.
@@ -33,6 +30,7 @@ class Described:
             isn't known, or None as a whole.
         inputs: The addresses of the tensors that it is computed from directly; None where that
             isn't known.
+        weight: Whether it is a weight, which has no samples.
     """
 
     address: str
@@ -43,6 +41,12 @@ class Described:
     also: tuple[str, ...] = ()
     axes: tuple[str | None, ...] | None = None
     inputs: tuple[str, ...] | None = None
+    weight: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds texts."""
+        return self.dtype == "string"
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,11 @@ class Matching:
 class Deviation:
     """How far B's values of a tensor are from A's.
 
-    Values that aren't finite on both sides don't count but in `only_a`, `only_b` and `unlike`.
+    Values that aren't finite on both sides don't count but in `only_a`, `only_b` and `unlike`, and
+    samples of other shapes, or other texts, but in `unequal`.
 
     Attributes:
-        count: The number of values that were compared.
+        count: The number of values that were compared; of samples of text.
         max_abs: The largest absolute difference; 0 for no values.
         row: The row of the sample where it is; None where there is no difference.
         index: Where in that sample it is, in B's axes; None as `row`.
@@ -123,6 +128,8 @@ class Deviation:
         unlike: How many aren't finite in both, but aren't the same: NaN and infinity, or
             infinities of two signs.
         first_unlike: The first row with one of these three; None without any.
+        unequal: How many samples have another shape in B than in A, or another text.
+        first_unequal: The first row of these; None without any.
         scale: What `relative` is relative to.
         cosine: The cosine of the angle between the values of both; None where it wasn't asked for.
         max_ulps: The largest difference in units in the last place; None as `cosine`.
@@ -140,6 +147,8 @@ class Deviation:
     only_b: int = 0
     unlike: int = 0
     first_unlike: int | None = None
+    unequal: int = 0
+    first_unequal: int | None = None
     scale: float = 0.0
     cosine: float | None = None
     max_ulps: int | None = None
@@ -148,6 +157,11 @@ class Deviation:
     def all_finite_alike(self) -> bool:
         """Whether NaN and infinity are where they are on the other side, too."""
         return not (self.only_a or self.only_b or self.unlike)
+
+    @property
+    def all_alike(self) -> bool:
+        """Whether shapes and texts are the same, too."""
+        return self.all_finite_alike and not self.unequal
 
 
 @dataclass(frozen=True)
@@ -164,6 +178,8 @@ class TensorDifference:
         noise: How far A's own values are from themselves, computed in another way, as `relative`;
             None where it wasn't measured.
         sample: The name of the sample where `running.max_abs` is.
+        odd_sample: The name of the first sample with NaN or infinity on one side alone, of another
+            shape or with another text; None without any.
     """
 
     pair: Pair
@@ -174,6 +190,7 @@ class TensorDifference:
     local_reason: str | None = None
     noise: float | None = None
     sample: str | None = None
+    odd_sample: str | None = None
 
     @property
     def deciding(self) -> Deviation:
@@ -192,9 +209,9 @@ class TensorDifference:
 
     @property
     def excess(self) -> float:
-        """How many times its tolerance the deciding deviation is; infinity for odd NaN."""
+        """How many times its tolerance the deciding deviation is; infinity for an odd NaN."""
         deviation = self.deciding
-        if not deviation.all_finite_alike:
+        if not deviation.all_alike:
             return math.inf
         if deviation.max_abs <= self.atol or not deviation.relative:
             return 0.0
@@ -238,6 +255,8 @@ class TensorDifference:
             "only_a": found.only_a,
             "only_b": found.only_b,
             "unlike": found.unlike,
+            "unequal": found.unequal,
+            "odd_sample": self.odd_sample,
             "cosine": found.cosine,
             "max_ulps": found.max_ulps,
             "tolerance": self.tolerance,
@@ -249,7 +268,7 @@ class TensorDifference:
             "local_reason": self.local_reason,
             "gain": self.gain,
         }
-        return {key: _without_infinity(value) for key, value in plain.items()}
+        return {key: without_infinity(value) for key, value in plain.items()}
 
 
 @dataclass(frozen=True)
@@ -276,7 +295,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class DiffResult:
+class Comparison:
     """How two sides differ.
 
     Attributes:
@@ -312,43 +331,12 @@ class DiffResult:
         """
         return sorted(self.tensors, key=lambda t: (-t.excess, t.running_same))
 
-    def to_json(self) -> dict[str, Any]:
-        """Give it as plain values, as JSON has them."""
-        return {
-            "same": self.same,
-            "first": self.verdict.first,
-            "born": self.verdict.born,
-            "verdict": self.verdict.text,
-            "kind": self.verdict.kind,
-            "would_pass": _without_infinity(self.verdict.would_pass),
-            "a": self.a,
-            "b": self.b,
-            "samples": self.samples,
-            "unmatched_a": list(self.unmatched_a),
-            "unmatched_b": list(self.unmatched_b),
-            "notes": list(self.notes),
-            "tensors": [tensor.to_json() for tensor in self.tensors],
-        }
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """Give the tensors as a table, with a row for each and the columns of `to_json`.
-
-        Raises:
-            KprobeError: pandas isn't installed.
-        """
-        try:
-            import pandas
-        except ImportError:
-            raise KprobeError(
-                "to_pandas needs pandas", hint="pip install 'kprobe[pandas]'"
-            ) from None
-        return pandas.DataFrame([tensor.to_json() for tensor in self.tensors])
-
 
 def _is_within(deviation: Deviation, tolerance: float, atol: float) -> bool:
     small = deviation.relative <= tolerance or deviation.max_abs <= atol
-    return small and deviation.all_finite_alike
+    return small and deviation.all_alike
 
 
-def _without_infinity(value: Any) -> Any:
+def without_infinity(value: Any) -> Any:
+    """Give what JSON has for a value: null for what isn't a finite number."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

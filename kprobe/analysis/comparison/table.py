@@ -12,7 +12,7 @@ from kprobe.tables import align
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kprobe.analysis.comparison.records import Deviation, DiffResult, TensorDifference
+    from kprobe.analysis.comparison.records import Comparison, Deviation, TensorDifference
 
 # Of those within tolerance so many are shown, to see what is usual.
 _USUAL = 5
@@ -21,7 +21,7 @@ _MOST = 60
 _LEFT = {"tensor", "sample"}
 
 
-def write_table(result: DiffResult, spell: Callable[[Setting], str] = str) -> list[str]:
+def write_table(result: Comparison, spell: Callable[[Setting], str] = str) -> list[str]:
     """Write what was found.
 
     Args:
@@ -35,7 +35,7 @@ def write_table(result: DiffResult, spell: Callable[[Setting], str] = str) -> li
     return [*_write_rows(result), *_write_summary(result, spell)]
 
 
-def _write_rows(result: DiffResult) -> Iterator[str]:
+def _write_rows(result: Comparison) -> Iterator[str]:
     ranked = result.ranked
     different = sum(not tensor.same for tensor in ranked)
     shown = ranked[: min(different + _USUAL, _MOST)]
@@ -53,10 +53,13 @@ def _write_rows(result: DiffResult) -> Iterator[str]:
         yield f"… and {len(rest):,} more, {are}"
 
 
-def _write_summary(result: DiffResult, spell: Callable[[Setting], str]) -> Iterator[str]:
+def _write_summary(result: Comparison, spell: Callable[[Setting], str]) -> Iterator[str]:
     for side, names in ((result.a, result.unmatched_a), (result.b, result.unmatched_b)):
         if names:
             yield f"only in {side}: {list_names(names)}"
+    for tensor in result.tensors:
+        if tensor.running.unequal:
+            yield _write_unequal(tensor)
     verdict = result.verdict
     yield verdict.text
     # Where there are no local errors, the verdict has told it.
@@ -65,9 +68,28 @@ def _write_summary(result: DiffResult, spell: Callable[[Setting], str]) -> Itera
     if result.same:
         return
     if verdict.would_pass is None:
-        yield "no tolerance would pass: one side alone holds NaN or infinity"
+        yield f"no tolerance would pass: {_tell_why(result)}"
     else:
         yield f"it would pass with {spell(Setting('rtol', _round_up(verdict.would_pass)))}"
+
+
+def _write_unequal(tensor: TensorDifference) -> str:
+    number = tensor.running.unequal
+    are = f"{number:,} samples have" if number > 1 else "1 sample has"
+    what = "text" if tensor.pair.a.is_text else "shape"
+    first = f", {tensor.odd_sample} first" if tensor.odd_sample and number > 1 else ""
+    only = f": {tensor.odd_sample}" if tensor.odd_sample and number == 1 else ""
+    return f"{_name(tensor)}: {are} another {what} in B{first}{only}"
+
+
+def _tell_why(result: Comparison) -> str:
+    deciding = [tensor.deciding for tensor in result.tensors]
+    reasons = {
+        "one side alone holds NaN or infinity": any(not d.all_finite_alike for d in deciding),
+        "shapes or texts differ": any(d.unequal for d in deciding),
+        "A is 0 where B isn't": any(math.isinf(d.relative) for d in deciding),
+    }
+    return ", and ".join(reason for reason, is_one in reasons.items() if is_one)
 
 
 def _round_up(number: float) -> float:
@@ -100,6 +122,8 @@ def _write_local(tensor: TensorDifference) -> str:
 def _mark(found: Deviation) -> str:
     if not found.all_finite_alike:
         return "NaN/inf"
+    if found.unequal:
+        return "unequal"
     return _number(found.relative)
 
 
@@ -114,10 +138,10 @@ def _write_gain(tensor: TensorDifference) -> str:
 
 def _write_place(tensor: TensorDifference) -> str:
     found = tensor.running
-    if found.row is None:
-        return ""
-    index = "" if found.index is None else str(list(found.index))
-    return f"{found.row if tensor.sample is None else tensor.sample}{index}"
+    if found.index is None:
+        return tensor.odd_sample or ""
+    row = "" if found.row is None else str(found.row)
+    return f"{row if tensor.sample is None else tensor.sample}{list(found.index)}"
 
 
 def _write_snr(tensor: TensorDifference) -> str:

@@ -108,7 +108,7 @@ def _find_standing(
 
 def _find_passing(tensors: Sequence[TensorDifference]) -> float | None:
     """Give the least tolerance with which all would pass; None where none would do."""
-    if not all(t.deciding.all_finite_alike for t in tensors):
+    if not all(t.deciding.all_alike for t in tensors):
         return None
     needed = max((t.deciding.relative for t in tensors if t.excess), default=0.0)
     return needed if math.isfinite(needed) else None
@@ -134,8 +134,8 @@ def _tell_growth(tensors: Sequence[TensorDifference]) -> str:
 
 
 def _tell_none(tensors: Sequence[TensorDifference]) -> str:
-    if not any(t.deciding.max_abs or not t.deciding.all_finite_alike for t in tensors):
-        if not any(t.running.max_abs or not t.running.all_finite_alike for t in tensors):
+    if not any(t.deciding.max_abs or not t.deciding.all_alike for t in tensors):
+        if not any(t.running.max_abs or not t.running.all_alike for t in tensors):
             return "none: all values are equal"
         return "none: no layer differs, only what goes in"
     local = any(t.local is not None for t in tensors)

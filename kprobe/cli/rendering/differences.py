@@ -8,7 +8,7 @@ from kprobe.analysis.comparison.table import write_table
 from kprobe.cli.rendering.printing import print_json, print_line, say
 
 if TYPE_CHECKING:
-    from kprobe.analysis.comparison.records import DiffResult
+    from kprobe.analysis.comparison.result import DiffResult
     from kprobe.errors import Setting
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kprobe.analysis.comparison.matching import match_tensors
-from kprobe.analysis.comparison.records import DiffResult
+from kprobe.analysis.comparison.result import DiffResult
 from kprobe.analysis.comparison.verdict import judge
 from kprobe.pipeline.comparing.open_sides import open_sides
 from kprobe.pipeline.comparing.sides import DumpSide

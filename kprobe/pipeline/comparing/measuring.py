@@ -117,30 +117,30 @@ class Measuring:
         noise, reasons = noise or {}, reasons or {}
         found = []
         for number, (pair, difference) in enumerate(zip(self._pairs, self.running, strict=True)):
-            running, sample = _place(difference.summarize(), name)
+            running, sample, odd_sample = _place(difference.summarize(), pair, name)
             local = self._local.get(number)
             addresses = [pair.a.address, *pair.a.also, pair.b.address, *pair.b.also]
             rtol, atol = self._spec.find_rtol(addresses), self._spec.find_atol(addresses)
-            usual = tolerance(pair.a.dtype, pair.b.dtype, self._precision)
+            usual = tolerance(pair, self._precision)
             found.append(
                 TensorDifference(
                     pair=pair,
                     running=running,
                     tolerance=usual if rtol is None else rtol,
                     atol=atol or 0.0,
-                    local=None if local is None else _place(local.summarize(), name)[0],
+                    local=None if local is None else _place(local.summarize(), pair, name)[0],
                     local_reason=reasons.get(number),
                     noise=noise.get(pair.a.address),
                     sample=sample,
+                    odd_sample=odd_sample,
                 )
             )
         return found
 
 
 def _make_difference(pair: Pair, spec: DiffSpec) -> Difference:
-    shape = [size or 0 for size in pair.b.shape or ()]  # of a side all sizes are known
     ulps = choose_ulps(pair) if spec.ulps else None
-    return Difference(shape, channel_axis=pair.channel_axis, cosine=spec.cosine, ulps=ulps)
+    return Difference.of_pair(pair, cosine=spec.cosine, ulps=ulps)
 
 
 def choose_ulps(pair: Pair) -> str | None:
@@ -165,12 +165,18 @@ def _find_runs(valid: npt.NDArray[np.bool_] | None, rows: int) -> Iterator[tuple
 
 
 def _place(
-    found: Deviation, name: Callable[[int], tuple[int, str]]
-) -> tuple[Deviation, str | None]:
-    """Let it say A's rows, and give the name of the sample with the largest difference."""
-    if found.first_unlike is not None:
-        found = replace(found, first_unlike=name(found.first_unlike)[0])
-    if found.row is None:
-        return found, None
-    row, sample = name(found.row)
-    return replace(found, row=row), sample
+    found: Deviation, pair: Pair, name: Callable[[int], tuple[int, str]]
+) -> tuple[Deviation, str | None, str | None]:
+    """Let it say A's rows.
+
+    Returns:
+        It, the name of the sample with the largest difference, and that of the first sample of
+        which something can't be subtracted.
+    """
+    rows = (found.row, found.first_unlike, found.first_unequal)
+    # A weight has no samples.
+    told = [(None, None) if row is None or pair.a.weight else name(row) for row in rows]
+    (row, sample), *others = told
+    found = replace(found, row=row, first_unlike=others[0][0], first_unequal=others[1][0])
+    odd = min((each for each in others if each[0] is not None), default=(None, None))
+    return found, sample, odd[1]

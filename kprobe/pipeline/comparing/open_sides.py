@@ -57,7 +57,7 @@ def open_sides(
         return _open_models(a, b, spec, settings, opened)
     if dumps[0] is not None and dumps[1] is not None:
         _check_no_samples(settings)
-        one, other = DumpSide(dumps[0]), DumpSide(dumps[1])
+        one, other = (DumpSide(dump, with_dump=True) for dump in (dumps[0], dumps[1]))
         _choose(one, settings)
         return one, other
     return _open_both_kinds(a, b, dumps, spec, settings, opened)

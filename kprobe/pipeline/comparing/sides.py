@@ -11,6 +11,7 @@ import numpy as np
 
 from kprobe.addresses.globs import compile_glob
 from kprobe.analysis.comparison.records import Described
+from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.errors import AddressError
 from kprobe.naming import list_names
 
@@ -72,28 +73,24 @@ class Side(ABC):
 class DumpSide(Side):
     """A dump, as far as it is committed."""
 
-    def __init__(self, dump: Dump) -> None:
+    def __init__(self, dump: Dump, *, with_dump: bool = False) -> None:
         """Look at what it holds.
 
         Args:
             dump: An open dump.
+            with_dump: Whether it is compared with another one: then all columns can be.
         """
         self.dump = dump
         self.name = str(dump.path)
         self.rows = dump.committed
         self.notes = [] if dump.complete else [_say_unfinished(dump)]
+        reasons = {} if with_dump else {name: _find_reason(dump[name]) for name in dump.columns}
         self.left_out = [
-            f"{dump.path}: {name}: {reason}"
-            for name in dump.columns
-            if (reason := _find_reason(dump[name]))
+            f"{dump.path}: {name}: {reason}" for name, reason in reasons.items() if reason
         ]
-        kept = [name for name in dump.columns if not _find_reason(dump[name])]
+        kept = [name for name in dump.columns if not reasons.get(name)]
         self.tensors = [
-            Tensor(
-                _describe_column(dump, name, place),
-                name,
-                prod(dump[name].shape[1:]) * dump[name].dtype.itemsize,
-            )
+            Tensor(_describe_column(dump, name, place), name, _count_row_bytes(dump[name]))
             for place, name in enumerate(_sort_as_computed(dump, kept))
         ]
 
@@ -173,15 +170,32 @@ def _sort_as_computed(dump: Dump, names: Sequence[str]) -> list[str]:
 
 
 def _describe_column(dump: Dump, name: str, place: int) -> Described:
-    dataset = dump[name]
-    addresses = [str(address) for address in dataset.attrs["addresses"]]
-    labels = [str(dimension.label) or None for dimension in dataset.dims][1:]
+    column = dump[name]
+    addresses = [str(address) for address in column.attrs["addresses"]]
+    weight = column.attrs.get("layout") == "weight"
+    dtype = str(column.attrs.get("dtype", column.dtype.name))
+    if isinstance(column, RaggedRows):
+        rank, inner = column.shapes.shape[1], column.values.shape[1:]
+        shape = (None, *inner) if len(inner) == rank - 1 else (None,) * rank
+        labels = [str(label) or None for label in column.attrs.get("axes", ())]
+    else:
+        shape = tuple(column.shape if weight else column.shape[1:])
+        labels = [str(dimension.label) or None for dimension in column.dims]
+        labels = labels[0 if weight else 1 :]
     return Described(
         address=addresses[0],
-        shape=tuple(dataset.shape[1:]),
-        dtype=str(dataset.attrs.get("dtype", dataset.dtype.name)),
+        shape=None if dtype == "string" else shape,
+        dtype=dtype,
         order=place,
-        class_name=dataset.attrs.get("layer_class") or None,
+        class_name=column.attrs.get("layer_class") or None,
         also=tuple(dict.fromkeys([*addresses[1:], *([name] if name not in addresses else [])])),
         axes=tuple(labels) if any(labels) else None,
+        weight=weight,
     )
+
+
+def _count_row_bytes(column: Any) -> int:
+    """Count the bytes of a row; 0 where rows differ, or there are none."""
+    if isinstance(column, RaggedRows) or column.attrs.get("layout") == "weight":
+        return 0
+    return int(prod(column.shape[1:]) * column.dtype.itemsize)

@@ -15,7 +15,6 @@ from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer
-from kprobe.errors import InputError
 
 ROWS = 60
 SHAPES = {"image": (9, 7, 16), "wide": (300_000,), "score": (), "half": (6, 8), "count": (5,)}
@@ -114,16 +113,35 @@ def test_other_axes_and_chosen_rows_are_compared(sides):
     assert found.summarize().first_unlike == 3
 
 
-def test_rows_of_different_shapes_are_compared_one_by_one(sides):
+def test_rows_that_differ_in_shape_are_compared(sides, monkeypatch):
     dump_a, dump_b, *_ = sides
     rows_a, rows_b = join_rows(dump_a.sample, dump_b.sample)
-    boxes = pair("boxes", shape=None)
-    (found,) = compare_columns(dump_a, dump_b, [boxes], (rows_a, rows_b))
-    assert found.summarize().max_abs == pytest.approx(1, rel=1e-6)
-    assert found.summarize().row == 7
-    assert found.summarize().count == sum(2 * (row % 4) for row in range(ROWS))
-    with pytest.raises(InputError, match=r"boxes: .* the sample s0, .*\(0, 2\) and \(1, 2\)"):
-        compare_columns(dump_a, dump_b, [boxes], (rows_a, np.roll(rows_b, -1)))
+    boxes = pair("boxes", shape=(None, 2))
+    for piece in (1 << 25, 64):
+        monkeypatch.setattr(columns_module, "_PIECE", piece)
+        (found,) = compare_columns(dump_a, dump_b, [boxes], (rows_a, rows_b))
+        told = found.summarize()
+        assert told.max_abs == pytest.approx(1, rel=1e-6)
+        assert (told.row, told.index, told.unequal) == (7, (0, 0), 0)
+        assert told.count == sum(2 * (row % 4) for row in range(ROWS))
+        # Against the next sample each has another shape, but for every fourth.
+        (found,) = compare_columns(dump_a, dump_b, [boxes], (rows_a[:8], rows_b[4:12]))
+        assert found.summarize().unequal == 0
+        (found,) = compare_columns(dump_a, dump_b, [boxes], (rows_a[3:9], rows_b[4:10]))
+        assert (found.summarize().unequal, found.summarize().first_unequal) == (6, 0)
+
+
+def test_a_column_of_one_shape_is_compared_with_one_of_several(sides, tmp_path):
+    dump_a, *_ = sides
+    names = [f"s{row}" for row in range(ROWS)]
+    boxes = [dump_a["boxes"][row] for row in range(ROWS)]
+    one = np.stack([np.resize(row, (3, 2)) for row in boxes])
+    with open_dump(write(tmp_path / "one.h5", {"boxes": one}, names)) as dump:
+        rows = np.arange(ROWS)
+        (found,) = compare_columns(dump, dump_a, [pair("boxes", shape=(None, 2))], (rows, rows))
+    told = found.summarize()
+    assert (told.unequal, told.first_unequal) == (ROWS - ROWS // 4, 0)
+    assert (told.count, told.max_abs) == (ROWS // 4 * 6, 0)
 
 
 def test_what_hdf5_alone_can_read_is_compared(sides, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -191,23 +193,90 @@ def test_units_of_bfloat16_are_counted_where_it_is_stored_as_float32():
     assert compare(a, a + np.float32(1 / 512), ulps="bfloat16").max_ulps == 0
 
 
-@pytest.mark.parametrize("scale", [1e-120, 1.0, 1e120, 1e200, 1.5e308])
-def test_values_that_float64_only_just_holds(scale):
-    a = np.array([[0.25, -1.0], [0.5, 1.0]])
-    b = -a
-    found = Difference((2,), cosine=True)
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("scale", [1e-306, 1e-170, 1e-120, 1.0, 1e120, 1e200, 1.5e308])
+def test_values_whose_squares_float64_does_not_hold(scale, fast):
+    a, b = draw((2, 4096), "f8", spread=1e-8)
+    a, b = a / 16 * scale, b / 16 * scale
+    if scale > 1e300:
+        b[0, 0] = -a[0, 0]
+    found = Difference((4096,), cosine=True, fast=fast)
     for row in range(2):
-        part = Difference((2,), cosine=True)
-        part.add(a[row : row + 1] * scale, b[row : row + 1] * scale, row)
+        part = Difference((4096,), cosine=True, fast=fast)
+        part.add(a[row : row + 1], b[row : row + 1], row)
         found.merge(part)
     told = found.summarize()
-    assert told.max_abs == 2 * scale
-    if scale <= 1e120:
-        assert told.relative == pytest.approx(2 * np.sqrt((a**2).mean()) / a.std())
-        assert told.snr_db == pytest.approx(10 * np.log10(1 / 4))
-        assert told.cosine == pytest.approx(-1)
-    else:
-        assert (told.relative, told.snr_db, told.cosine) == (np.inf, None, None)
+    whole_a, whole_b = ([Fraction(float(x)) for x in each.ravel()] for each in (a, b))
+    apart = [x - y for x, y in zip(whole_b, whole_a, strict=True)]
+    size, mean = a.size, sum(whole_a) / a.size
+    squares = sum(x * x for x in apart) / size
+    variance = sum((x - mean) ** 2 for x in whole_a) / size
+    power = sum(x * x for x in whole_a) / size
+    assert told.max_abs == float(max(map(abs, apart)))
+    assert told.relative == pytest.approx(math.sqrt(squares / variance), rel=1e-9)
+    assert told.snr_db == pytest.approx(10 * math.log10(power / squares))
+    assert told.scale / scale == pytest.approx(math.sqrt(variance / Fraction(scale) ** 2))
+    both = sum(x * y for x, y in zip(whole_a, whole_b, strict=True))
+    own = [sum(x * x for x in each) for each in (whole_a, whole_b)]
+    cosine = math.sqrt(both**2 / (own[0] * own[1]))
+    assert told.cosine == pytest.approx(cosine, rel=1e-12)
+
+
+def test_tiny_values_count_beside_blocks_of_zeros():
+    a = np.array([[0.0, 0.0], [3e-200, 4e-200], [0.0, 0.0]])
+    found = Difference((2,))
+    for row in range(3):
+        found.add(a[row : row + 1], a[row : row + 1] * 2, row)
+    assert found.summarize().relative == pytest.approx(5 / math.sqrt(6) / math.sqrt(101 / 36))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (np.array([2**53 + 1, 5]), np.array([2**53, 5])),
+        (np.array([-(2**63), 2**63 - 1]), np.array([2**63 - 1, 2**63 - 2])),
+        (np.array([2**64 - 1, 2**63], "u8"), np.array([2**64 - 2, 2**63 + 1], "u8")),
+        (np.array([-(2**63), -1]), np.array([2**64 - 1, 0], "u8")),
+        (np.array([2**62 + 1, 7]), np.array([2.0**62, 7.5])),
+        (np.array([2**62 + 1, 7]), np.array([2.0**62, 7.5], "f4")),
+        (np.array([2**62 + 1, 7]), np.array([1, 0], "u1")),
+    ],
+)
+def test_whole_numbers_of_64_bits_are_subtracted_exactly(a, b):
+    right = [Fraction(y.item()) - Fraction(x.item()) for x, y in zip(a, b, strict=True)]
+    told = compare(a[None], b[None])
+    assert told.max_abs == float(max(map(abs, right)))
+    assert told.index == (max(range(2), key=lambda place: abs(right[place])),)
+    wide = [float(x) for x in a]
+    scale = np.std(wide) or abs(wide[0])
+    rms = math.sqrt(sum(x * x for x in right) / 2)
+    assert told.relative == pytest.approx(rms / scale)
+
+
+def test_rows_of_other_shapes_are_counted_and_the_others_compared():
+    a = [np.ones((2, 3)), np.ones((1, 3)), np.zeros((0, 3)), np.full((3, 3), 2.0)]
+    b = [np.ones((2, 3)), np.ones((2, 3)), np.zeros((0, 3)), np.full((3, 3), 2.0)]
+    b[3][2, 1] = 5.0
+    found = Difference((None, 3))
+    for row in range(4):
+        part = Difference((None, 3))
+        part.add_uneven(a[row : row + 1], b[row : row + 1], row)
+        found.merge(part)
+    at_once = Difference((None, 3))
+    at_once.add_uneven(a, b, 0)
+    for told in (found.summarize(), at_once.summarize()):
+        assert (told.unequal, told.first_unequal, told.count) == (1, 1, 15)
+        assert (told.row, told.index, told.max_abs, told.worst_channel) == (3, (2, 1), 3, 1)
+        assert not told.all_alike
+        assert told.all_finite_alike
+
+
+def test_texts_are_the_same_or_not():
+    texts = [np.frombuffer(text, np.uint8) for text in (b"one", b"two", b"three")]
+    found = Difference(None)
+    found.add_texts(texts, [texts[0], texts[0], texts[0]], 10)
+    told = found.summarize()
+    assert (told.count, told.unequal, told.first_unequal, told.max_abs) == (3, 2, 11, 0)
 
 
 def test_a_small_signal_under_a_huge_noise_has_a_ratio_in_decibels():

@@ -11,10 +11,10 @@ import pytest
 from kprobe.analysis.comparison.records import (
     Described,
     Deviation,
-    DiffResult,
     Pair,
     TensorDifference,
 )
+from kprobe.analysis.comparison.result import DiffResult
 from kprobe.analysis.comparison.table import write_table
 from kprobe.analysis.comparison.tolerance import tolerance
 from kprobe.analysis.comparison.verdict import judge
@@ -141,7 +141,14 @@ def test_nan_on_one_side_passes_no_tolerance():
     ],
 )
 def test_tolerance_is_that_of_the_lower_precision(a, b, precision, expected):
-    assert tolerance(a, b, precision) == expected
+    one, other = (Described("x", (4,), dtype, 0) for dtype in (a, b))
+    assert tolerance(Pair(one, other, "address"), precision) == expected
+
+
+def test_weights_of_one_precision_have_no_tolerance():
+    one, other = (Described("x", (4,), d, 0, weight=True) for d in ("float32", "bfloat16"))
+    assert tolerance(Pair(one, one, "address"), "bfloat16") == 0
+    assert tolerance(Pair(one, other, "address")) == 3e-2
 
 
 def test_what_would_pass_does_pass():
