@@ -20,6 +20,11 @@ CALL_OPTIONS = PrivateName(
     "FunctionCallOptions",
     "sets the graph compiler for one thread and nobody else",
 )
+OPTIMIZE_GRAPH = PrivateName(
+    "python.grappler.tf_optimizer",
+    "OptimizeGraph",
+    "settles which layers are computed in bfloat16 before they are taken apart",
+)
 EAGER_MODE = PrivateName(
     "python.eager.context",
     "eager_mode",

@@ -31,7 +31,19 @@ UNCHANGED: Options = (("disable_meta_optimizer", True),)
 # core/grappler/optimizers/remapper.cc), but a later pass takes most such edges away
 # (`TransitiveReduction` in dependency_optimizer.cc), and remapping runs again after it.
 SAFE: Options = (("remapping", _RewriterConfig.OFF),)
-BFLOAT16: Options = (*SAFE, ("auto_mixed_precision_onednn_bfloat16", _RewriterConfig.ON))
+_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
+BFLOAT16: Options = (*SAFE, (_BFLOAT16, _RewriterConfig.ON))
+
+
+def make_lowering() -> tf.compat.v1.ConfigProto:
+    """Give what makes bfloat16 of a graph, and changes nothing else."""
+    config = tf.compat.v1.ConfigProto()
+    rewriting = config.graph_options.rewrite_options
+    rewriting.optimizers.extend(["function", _BFLOAT16])
+    setattr(rewriting, _BFLOAT16, _RewriterConfig.ON)
+    rewriting.meta_optimizer_iterations = _RewriterConfig.ONE
+    rewriting.min_graph_nodes = -1
+    return config
 
 
 @contextlib.contextmanager
@@ -65,7 +77,7 @@ def set_options(definition: GraphDef, options: Options) -> None:
     """
     library = by_name(definition)
     calling = {
-        name: {inner.name for node in function.node_def for inner in _list_functions(node)}
+        name: {inner.name for node in function.node_def for inner in list_functions(node)}
         for name, function in library.items()
     }
     changed = {name for name, f in library.items() if _set_calls(f.node_def, options)}
@@ -77,12 +89,12 @@ def set_options(definition: GraphDef, options: Options) -> None:
     _set_calls(definition.node, options)
     for nodes in (definition.node, *(function.node_def for function in library.values())):
         for node in nodes:
-            for inner in _list_functions(node):
+            for inner in list_functions(node):
                 if inner.name in changed:
                     inner.name += suffix
 
 
-def _list_functions(node: NodeDef) -> Iterator[NameAttrList]:
+def list_functions(node: NodeDef) -> Iterator[NameAttrList]:
     """Give the functions that a node names, whatever it does with them."""
     for value in node.attr.values():
         if value.HasField("func"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import tensorflow as tf
@@ -47,6 +48,12 @@ def find_draws(definition: tf.compat.v1.GraphDef) -> tuple[bool, bool]:
     """
     types = {node.op for node in nodes_run(definition)}
     return bool(types & set(_TWINS)), bool(types & _OTHERS)
+
+
+def draws_inside(definition: tf.compat.v1.GraphDef) -> bool:
+    """Tell whether something is drawn at random in a loop, a branch or a function of a graph."""
+    inside = islice(nodes_run(definition), len(definition.node), None)
+    return any(node.op in _OTHERS or node.op in _TWINS for node in inside)
 
 
 def seed_draws(definition: tf.compat.v1.GraphDef, key: str) -> None:

@@ -99,7 +99,7 @@ def cut_out(
             function that runs in several places.
     """
     graph_def = trace.graph.as_graph_def()
-    wanted = _find_edges(trace, graph_def, fetches)
+    wanted = find_edges(trace, graph_def, fetches)
     replacing: dict[str, str] = {}
     for name, (tensor, replacement) in (replaced or {}).items():
         replacing[name] = replace(graph_def, tensor, replacement)
@@ -162,7 +162,7 @@ def _list_replaced(
     return [n for n, e in edges.items() if node_of(e) in kept or id(replaced[n][0]) in own_ids]
 
 
-def _find_edges(
+def find_edges(
     trace: Trace, graph_def: tf.compat.v1.GraphDef, tensors: Sequence[tf.Tensor]
 ) -> list[str]:
     """Give the edges of some tensors, those in functions brought out of them; that adds nodes."""

@@ -140,6 +140,7 @@ CALLS = {
     "LOAD_SAVED_LAYERS": (1, ("compile",)),
     "LOAD_STATE-keras": (8, ()),
     "LOAD_STATE-tf_keras": (6, ()),
+    "OPTIMIZE_GRAPH": (2, ("verbose",)),
     "READ_NAMES_OF_OLD_WEIGHTS": (2, ()),
     "READ_OLD_WEIGHTS": (1, ()),
     "SAFE_MODE": (1, ()),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.analysis.statistics.blocks import take_many
 from kprobe.compat.eager_mode import eagerly
-from kprobe.errors import Hint, InputError, Setting
+from kprobe.errors import Hint, InputError, ModelError, Setting
 from kprobe.inputs.samples import count_rows
 from kprobe.pipeline.comparing.joining import join_sides
 from kprobe.pipeline.comparing.local import LocalErrors, LocalPair, LocalSide
@@ -71,7 +71,14 @@ def compare_models(
     if isinstance(a, ModelSide) and isinstance(b, ModelSide):
         tell = make_teller(a.plan.samples.rows, progress)
         if obstacle is None and spec.local is not False:
-            return _measure_locally(a, b, pairs, measuring, noise, tell, kept)
+            try:
+                local = _take_apart(a, b, pairs)
+            except ModelError as error:
+                if spec.local:
+                    raise
+                obstacle = f"{error}"
+            else:
+                return _measure_locally(a, b, local, measuring, noise, tell, kept)
         columns = [(a.find_column(pair.a), b.find_column(pair.b)) for pair in pairs]
         samples = _measure_beside(run_models(a, b, columns, tell), measuring)
         said = [f"no local errors: {obstacle}"] if obstacle and spec.local is None else []
@@ -110,16 +117,12 @@ def _measure_against_dump(
     return Measured(samples, found, notes=kept)
 
 
-def _measure_locally(
-    a: ModelSide,
-    b: ModelSide,
-    pairs: Sequence[Pair],
-    measuring: Measuring,
-    noise: Mapping[str, float],
-    tell: Callable[[int], None],
-    kept: Sequence[str],
-) -> Measured:
-    """Measure running and local errors of two models in one run."""
+def _take_apart(a: ModelSide, b: ModelSide, pairs: Sequence[Pair]) -> LocalErrors:
+    """Make what computes each layer of B from A's values.
+
+    Raises:
+        ModelError: A side can't be taken apart.
+    """
     places = [
         {column.name: number for number, column in enumerate(side.plan.fetched)} for side in (a, b)
     ]
@@ -135,12 +138,24 @@ def _measure_locally(
                 pair.transpose and (0, *(axis + 1 for axis in pair.transpose)),
             )
         )
-    local = LocalErrors(
+    return LocalErrors(
         LocalSide(a.plan.session, a.plan.computation),
         LocalSide(b.plan.session, b.plan.computation),
         local_pairs,
         batch_size=a.plan.batch_size,
     )
+
+
+def _measure_locally(
+    a: ModelSide,
+    b: ModelSide,
+    local: LocalErrors,
+    measuring: Measuring,
+    noise: Mapping[str, float],
+    tell: Callable[[int], None],
+    kept: Sequence[str],
+) -> Measured:
+    """Measure running and local errors of two models in one run."""
     unequal: Mapping[int, str] = {}
     samples = done = 0
     tell(0)

@@ -32,7 +32,6 @@ class LayerRuns:
         fetches: The tensor of each pair, by the pair's number.
         axes: The axis of samples of each.
         fixed: The pairs, by number, whose tensors can't be fed.
-        frozen: Whether variables are turned into constants, where that may be.
 
     Attributes:
         groups: The numbers of the pairs of each group, in the order of computing.
@@ -44,15 +43,12 @@ class LayerRuns:
         fetches: Sequence[FetchSpec],
         axes: Sequence[SampleAxis],
         fixed: Collection[int],
-        *,
-        frozen: bool,
     ) -> None:
         self.groups: Sequence[Sequence[int]] = [range(len(fetches))]
         self._session = session
         self._fetches = fetches
         self._axes = axes
         self._fixed = fixed
-        self._frozen = frozen
         # What is an input, or fed by the user, is given on this side; so it isn't fed again.
         given = {id(tensor) for tensor in session.feeds.values()}
         self._leads: dict[int, int] = {}
@@ -178,7 +174,7 @@ class LayerRuns:
         session = session.feed(feeds, session.replaced) if feeds else session
         return session.make_engine(
             [FetchSpec(fetch.address, fetch.tensor, own=fetch.own) for fetch in wanted],
-            frozen=self._frozen,
+            frozen=False,
         )
 
 

@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
 from kprobe.pipeline.comparing.layer_runs import LayerRuns, has_equal_bits, to_array
-from kprobe.pipeline.comparing.locality import compare_shapes, find_reason, make_alike, note_masks
+from kprobe.pipeline.comparing.locality import compare_shapes, find_reason, note_masks, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,8 +49,7 @@ class LocalSide:
 
     Attributes:
         session: The model, with its feeds, as it is to be computed.
-        computation: What computes its rows: of it the fetches, the axes of samples and whether it
-            is frozen are used.
+        computation: What computes its rows: of it the fetches and the axes of samples are used.
     """
 
     session: Session
@@ -125,6 +124,9 @@ class LocalErrors:
             pairs: The matched tensors.
             batch_size: In samples, the most that a batch has.
             memory: What the values of a group may take, in bytes.
+
+        Raises:
+            ModelError: A side can't be taken apart in bfloat16.
         """
         self._pairs = pairs
         # Of each pair the two tensors, and where their samples are.
@@ -142,10 +144,12 @@ class LocalErrors:
         }
         self.notes: Sequence[str] = note_masks(b.session)
         self._addresses = [fetch.address for fetch in other]
+        order = _find_order(b.session, [fetch.tensor for fetch in other])
+        session_a, one = prepare(a.session, one)
+        session_b, other = prepare(b.session, other)
         self._dtypes = [fetch.tensor.dtype for fetch in other]
-        sessions, exact = make_alike(a.session, b.session)
         # What was rounded on its way to B is computed from on A, too.
-        self._serves = exact and all(
+        self._serves = all(
             first.tensor.dtype == second.tensor.dtype
             for number, (first, second) in enumerate(zip(one, other, strict=True))
             if number not in self.reasons
@@ -156,22 +160,16 @@ class LocalErrors:
                 fetches,
                 [side.computation.axes[number] for number in numbers],
                 self.reasons.keys(),
-                frozen=side.computation.engine.frozen and not exact,
             )
             for side, session, fetches, numbers in (
-                (a, sessions[0], one, [pair.a for pair in pairs]),
-                (b, sessions[1], other, [pair.b for pair in pairs]),
+                (a, session_a, one, [pair.a for pair in pairs]),
+                (b, session_b, other, [pair.b for pair in pairs]),
             )
         )
-        self._group(b.session, [fetch.tensor for fetch in other], batch_size, memory)
+        self._group(order, batch_size, memory)
 
-    def _group(
-        self, session: Session, tensors: Sequence[tf.Tensor], batch_size: int, memory: int
-    ) -> None:
+    def _group(self, order: list[int], batch_size: int, memory: int) -> None:
         """Put consecutive layers together, as many as memory holds of a batch."""
-        order = list(range(len(tensors)))
-        if not session.compute.eager:
-            order.sort(key=lambda number: session.traced.find_place(tensors[number]))
         copies = 3 if self._serves else 5
         groups: list[list[int]] = [[]]
         used = 0
@@ -291,6 +289,14 @@ class LocalErrors:
         """Give the variables of both models the values they had at first."""
         self._a.restore()
         self._b.restore()
+
+
+def _find_order(session: Session, tensors: Sequence[tf.Tensor]) -> list[int]:
+    """Give the numbers of tensors in the order in which a model computes them."""
+    numbers = list(range(len(tensors)))
+    if not session.compute.eager:
+        numbers.sort(key=lambda number: session.traced.find_place(tensors[number]))
+    return numbers
 
 
 def _find_unequal(runs: LayerRuns, feeds: Mapping[str, Any]) -> list[int]:

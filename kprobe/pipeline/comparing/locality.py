@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kprobe.engines.lower import lower
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
@@ -57,17 +59,35 @@ def _find_kind(dtype: tf.DType) -> str:
     return "integer" if dtype.is_integer else str(dtype.name)
 
 
-def make_alike(a: Session, b: Session) -> tuple[tuple[Session, Session], bool]:
-    """Leave the graph compiler out on both sides, where they are computed alike.
+def prepare(session: Session, fetches: list[FetchSpec]) -> tuple[Session, list[FetchSpec]]:
+    """Make a side ready to be taken apart: each layer must compute alone what it does among others.
+
+    So the graph compiler is left out, and what isn't different on two sides is 0. Which layers are
+    in bfloat16 is settled before, for the model as a whole.
 
     Returns:
-        The sessions, and whether it is left out: what isn't different is 0 then.
+        The side, and its tensors in there.
+
+    Raises:
+        ModelError: The side can't be taken apart so.
     """
-    one, other = a.compute, b.compute
-    alike = (one.exact, one.precision) == (other.exact, other.precision)
-    if not alike or one.precision != "float32" or one.eager or other.eager:
-        return (a, b), False
-    return (a.recompute(exact=True), b.recompute(exact=True)), True
+    compute = session.compute
+    if compute.eager:
+        return session, fetches
+    exact = session.recompute(exact=True, precision="float32")
+    if compute.precision == "float32":
+        return exact, fetches
+    tensors = [fetch.tensor for fetch in fetches]
+    tensors += session.feeds.values()
+    tensors += [tensor for tensor, _ in session.replaced.values()]
+    traced, find = lower(session.traced, tensors)
+    lowered = replace(
+        exact,
+        traced=traced,
+        feeds={name: find(tensor) for name, tensor in session.feeds.items()},
+        replaced={n: (find(tensor), made) for n, (tensor, made) in session.replaced.items()},
+    )
+    return lowered, [replace(fetch, tensor=find(fetch.tensor)) for fetch in fetches]
 
 
 def note_masks(session: Session) -> list[str]:
