@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _RETRIES = 8  # as many kernels as one calls, and more
 
 
-def compile_kernel(**settings: Any) -> Callable[[Callable[..., Any]], Any]:
+def compile_kernel(keep: bool = True, **settings: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a kernel, as a decorator, so that it lets other threads run.
 
     What it is compiled to is kept on the disk: beside its module, or else in the user's own cache;
@@ -21,6 +21,7 @@ def compile_kernel(**settings: Any) -> Callable[[Callable[..., Any]], Any]:
     all else runs it by `run_kernel`.
 
     Args:
+        keep: Whether to; what other kernels alone call is kept with them.
         **settings: As for `numba.njit`.
     """
     import numba
@@ -30,7 +31,7 @@ def compile_kernel(**settings: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compile_it(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(cache=True, **settings)(function)
+            return numba.njit(cache=keep, **settings)(function)
         except RuntimeError:  # no folder for the cache can be written
             return numba.njit(**settings)(function)
 

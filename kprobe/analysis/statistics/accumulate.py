@@ -12,6 +12,7 @@ from kprobe.analysis.statistics.blocks import (
     Scanner,
     as_numbers,
     count_rows,
+    needs_doubles,
     own_scanner,
     reduce_rows,
 )
@@ -20,7 +21,7 @@ from kprobe.analysis.statistics.distribution import (
     list_quantiles,
     make_histogram,
 )
-from kprobe.analysis.statistics.moments import LARGEST, LEAST, NAN, Moments
+from kprobe.analysis.statistics.moments import LARGEST, LEAST, Moments
 from kprobe.analysis.statistics.sketch import RELATIVE_ERROR, Sketch
 from kprobe.analysis.statistics.summary import (
     ChannelSummary,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 Detail = Literal["moments", "full"]
 
+_PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
 _NONE = np.iinfo(np.int64).max  # the first row of something that there is none of
 
 
@@ -56,7 +58,7 @@ class Statistics:
 
     Args:
         shape: The shape of a row, without the axis of samples; -1 where rows differ.
-        dtype: The dtype of the values.
+        dtype: The dtype of the values, or its name, such as "bfloat16".
         channel_axis: The axis of `shape` that is that of channels; None where there is none. An
             axis that isn't there, or whose size differs from row to row, is taken for none.
         by_sample: Whether each row is told of by itself, too; 80 bytes a row.
@@ -64,7 +66,7 @@ class Statistics:
 
     Attributes:
         shape: As given, with -1 for None.
-        dtype: As given.
+        dtype: Its name.
         by_sample: As given.
         detail: As given.
         channel_axis: From 0; None where there is none.
@@ -88,7 +90,7 @@ class Statistics:
         detail: Detail = "full",
     ) -> None:
         self.shape = tuple(-1 if size is None else int(size) for size in shape)
-        self.dtype = np.dtype(dtype)
+        self.dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
         self.by_sample = by_sample
         self.detail = detail
         self.channel_axis = _find_axis(self.shape, channel_axis)
@@ -96,7 +98,10 @@ class Statistics:
         self.rows = 0
         self.moments = Moments(channels)
         self.extremes = Extremes()
-        self.sketch = Sketch()
+        # numpy alone doesn't know bfloat16.
+        plain = np.dtype(np.float32 if self.dtype == "bfloat16" else self.dtype)
+        self._whole = plain.kind in "biu"
+        self.sketch = Sketch(wide=needs_doubles(plain))
         self.first_nan = self.first_inf = _NONE
         self.sample_rows: list[Array] = []
         self.samples: list[Moments] = []
@@ -118,20 +123,26 @@ class Statistics:
             scanner: What goes through the values, if it is used for more. Then what it counted
                 is known after `finish`.
         """
-        rows = np.arange(first_row, first_row + len(values))
-        if valid is not None and not np.all(valid):
-            chosen = np.asarray(valid, bool)
-            values, rows = values[chosen], rows[chosen]
-        self.rows += len(rows)
-        if not len(rows):
+        rows: Array | None = None
+        if valid is not None and not valid.all():
+            rows = first_row + np.flatnonzero(valid)
+            values = values[np.asarray(valid, bool)]
+        count = len(values)
+        self.rows += count
+        if not count:
             return
         items = self._by_channel(values)
-        per_row = len(items) // len(rows)
-        self.add_items(items, lambda place: int(rows[place // per_row]), scanner)
+        per_row = len(items) // count
+
+        def find_row(place: int) -> int:
+            return first_row + place // per_row if rows is None else int(rows[place // per_row])
+
+        self.add_items(items, find_row, scanner)
         if self.by_sample:
-            self.sample_rows.append(rows)
-            mine = scanner or own_scanner()
-            self.samples.append(reduce_rows(values.reshape(len(rows), -1), mine))
+            self.sample_rows.append(
+                np.arange(first_row, first_row + count) if rows is None else rows
+            )
+            self.samples.append(reduce_rows(values.reshape(count, -1), scanner or own_scanner()))
 
     def add_items(
         self,
@@ -147,7 +158,9 @@ class Statistics:
             scanner: As for `add`.
         """
         mine = scanner or own_scanner()
-        step = count_rows(items.shape[1], items.dtype.itemsize)
+        # What is as it is needed is gone through at once, and else a part after another.
+        plain = items.dtype in _PLAIN
+        step = max(1, len(items)) if plain else count_rows(items.shape[1], items.dtype.itemsize)
         try:
             for begin in range(0, len(items), step):
                 self._add_block(as_numbers(items[begin : begin + step]), begin, find_row, mine)
@@ -160,15 +173,12 @@ class Statistics:
     ) -> None:
         if not numbers.size:
             return
-        before = self.moments.counts[NAN:].sum(1)
-        scanner.add(numbers, self.moments, self.extremes)
-        nan, infinite = self.moments.counts[NAN:].sum(1) > before
+        sketch = self.sketch if self.detail == "full" else None
+        nan, infinite = scanner.add(numbers, self.moments, self.extremes, sketch)
         if nan:
             self.first_nan = _find_first(np.isnan, numbers, begin, find_row, self.first_nan)
         if infinite:
             self.first_inf = _find_first(np.isinf, numbers, begin, find_row, self.first_inf)
-        if self.detail == "full":
-            scanner.count(numbers, self.sketch)
 
     def finish(self, scanner: Scanner) -> None:
         """Take in what a scanner counted."""
@@ -202,7 +212,7 @@ class Statistics:
         """Give what the statistics are of, and how: only those of the same can be merged."""
         return {
             "shape": list(self.shape),
-            "dtype": self.dtype.name,
+            "dtype": self.dtype,
             "channel_axis": self.channel_axis,
             "by_sample": self.by_sample,
             "detail": self.detail,
@@ -237,12 +247,7 @@ class Statistics:
             ValueError: An array isn't what was written.
         """
         settings = json.loads(np.asarray(arrays["settings"]).tobytes().rstrip(b"\0"))
-        dtype = settings.pop("dtype")
-        if dtype == "bfloat16":
-            import ml_dtypes  # gives numpy the name
-
-            dtype = ml_dtypes.bfloat16
-        statistics = cls(settings.pop("shape"), dtype, **settings)
+        statistics = cls(settings.pop("shape"), settings.pop("dtype"), **settings)
         statistics.rows, statistics.first_nan, statistics.first_inf = (
             int(number) for number in arrays["state"]
         )
@@ -251,9 +256,10 @@ class Statistics:
         floats = statistics.moments.floats
         statistics.extremes.values[:] = [floats[LEAST].min(), floats[LARGEST].max()]
         statistics.extremes.counts[:] = arrays["at_extremes"]
-        statistics.sketch.add_counts(
-            np.asarray(arrays["sketch_keys"], np.uint16), np.asarray(arrays["sketch_counts"])
-        )
+        keys = np.asarray(arrays["sketch_keys"])
+        if keys.dtype != statistics.sketch.keys.dtype:
+            raise ValueError(f"sketch_keys is of {keys.dtype}")
+        statistics.sketch.add_counts(keys, np.asarray(arrays["sketch_counts"]))
         if (
             statistics.moments.counts.min(initial=0) < 0
             or statistics.sketch.counts.min(initial=0) < 0
@@ -289,17 +295,17 @@ class Statistics:
         return TensorSummary(
             address=address,
             shape=self.shape,
-            dtype=self.dtype.name,
+            dtype=self.dtype,
             rows=self.rows,
             **whole,
-            quantiles=list_quantiles(self.sketch, self.extremes, self.dtype),
+            quantiles=list_quantiles(self.sketch, self.extremes, self._whole),
             quantile_error=RELATIVE_ERROR if full else None,
             first_nan=None if self.first_nan == _NONE else self.first_nan,
             first_inf=None if self.first_inf == _NONE else self.first_inf,
             channels=None if dead is None else len(dead),
             dead_channels=None if dead is None else sum(dead),
             dead=None if dead is None else sum(dead) / max(1, len(dead)),
-            saturated=find_saturated(self.extremes, self.dtype, whole["count"]),
+            saturated=find_saturated(self.extremes, self._whole, whole["count"]),
             histogram=make_histogram(self.sketch, self.extremes) if full else None,
         )
 
@@ -327,10 +333,14 @@ def _find_first(
     known: int,
 ) -> int:
     """Give the first row of a block that has something, or one that is known before it."""
-    if find_row(begin) >= known:
-        return known
-    place = int(np.argmax(has(numbers).any(1)))
-    return min(known, find_row(begin + place))
+    step = count_rows(numbers.shape[1], numbers.itemsize)
+    for first in range(0, len(numbers), step):
+        if find_row(begin + first) >= known:
+            break
+        found = has(numbers[first : first + step]).any(1)
+        if found.any():
+            return min(known, find_row(begin + first + int(np.argmax(found))))
+    return known
 
 
 def _find_axis(shape: tuple[int, ...], axis: int | None) -> int | None:

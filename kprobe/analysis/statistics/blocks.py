@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kprobe.analysis.compiling import run_kernel
-from kprobe.analysis.statistics.moments import FINITE, LARGEST, LEAST, Moments, reduce_block
-from kprobe.analysis.statistics.sketch import KEYS, Sketch, count_keys, find_keys, to_singles
+from kprobe.analysis.statistics.moments import (
+    FINITE,
+    INFINITE,
+    LARGEST,
+    LEAST,
+    NAN,
+    Moments,
+    reduce_block,
+)
+from kprobe.analysis.statistics.sketch import count_keys, find_keys
 
 if TYPE_CHECKING:
     from kprobe.analysis.statistics.moments import Array
+    from kprobe.analysis.statistics.sketch import Sketch
 
 # Bytes of values, which numpy goes through in about as long as the kernels take to start: 0.6 s,
 # once they were compiled on this machine.
@@ -21,6 +30,10 @@ ENOUGH = 1 << 28
 BLOCK = 1 << 20  # bytes: what is gone through twice stays in a core's own cache
 _LEAST_ROWS = 16  # of a block, where there are so many channels that it would be of fewer
 _MOST = 1 << 31  # values that a table counts before they are moved to a sketch
+# Between a bin of one table and the same of the other, which would be in one place of the cache.
+_APART = 80
+_NO_TABLE = np.zeros((2, 0), np.uint32)
+_HALF, _SINGLE = 2, 4  # bytes
 
 _HALVES = 1 << 16
 _LONG = 1 << 14  # values of a row
@@ -58,77 +71,88 @@ class Extremes:
 
 
 class Scanner:
-    """What goes through blocks; each thread needs its own.
+    """What goes through values; each thread needs its own.
 
     Args:
         compiled: Whether by compiled kernels, as `take_many` told; by default it is asked for each
-            block.
+            time.
 
     Attributes:
-        compiled: As given; it may be changed between blocks.
+        compiled: As given; it may be changed between values.
     """
 
     def __init__(self, compiled: bool | None = None) -> None:
         self.compiled = compiled
-        self._compiled = bool(compiled)
         self._table: Array | None = None
-        self._merged: tuple[Array, Array] | None = None
         self._counted = 0
 
-    def add(self, values: Array, moments: Moments, extremes: Extremes) -> None:
-        """Add a block to moments and extremes.
+    def add(
+        self, values: Array, moments: Moments, extremes: Extremes, sketch: Sketch | None = None
+    ) -> tuple[bool, bool]:
+        """Add values to all that is known of others.
 
         Args:
             values: float32 or float64 of shape (any, channels), in C order.
             moments: Of as many channels; changed in place.
             extremes: Changed in place.
+            sketch: The same until `finish`, after which it holds them; None for none.
+
+        Returns:
+            Whether NaN is among them, and whether an infinity is.
         """
         wanted = self.compiled
-        self._compiled = take_many(values.nbytes) if wanted is None else wanted
-        if self._compiled:
-            from kprobe.analysis.statistics.kernels import add_moments
+        if take_many(values.nbytes) if wanted is None else wanted:
+            return self._scan(values, moments, extremes, sketch)
+        nan = infinite = False
+        step = count_rows(values.shape[1], values.itemsize)
+        for begin in range(0, len(values), step):
+            part = values[begin : begin + step]
+            block = reduce_block(part)
+            ends = Extremes()
+            ends.values[:] = block.floats[LEAST].min(), block.floats[LARGEST].max()
+            if block.counts[FINITE].any():
+                ends.counts[:] = [np.count_nonzero(part == end) for end in ends.values]
+            extremes.merge(ends)
+            moments.merge(block)
+            nan, infinite = nan or block.counts[NAN].any(), infinite or block.counts[INFINITE].any()
+            if sketch is not None:
+                sketch.add_counts(*count_keys(find_keys(part)))
+        return bool(nan), bool(infinite)
 
-            channels = values.shape[1]
-            state = (moments.floats, moments.counts, extremes.values, extremes.counts)
-            run_kernel(add_moments, values.reshape(-1), channels, *state)
-            return
-        block = reduce_block(values)
-        ends = Extremes()
-        ends.values[:] = block.floats[LEAST].min(), block.floats[LARGEST].max()
-        if block.counts[FINITE].any():
-            ends.counts[:] = [np.count_nonzero(values == end) for end in ends.values]
-        extremes.merge(ends)
-        moments.merge(block)
-
-    def count(self, values: Array, sketch: Sketch) -> None:
-        """Count a block that was just added into a sketch, which holds it after `finish`.
-
-        Args:
-            values: float32 or float64, in C order.
-            sketch: Changed in place; the same until `finish`.
-        """
-        if not self._compiled:
-            sketch.add_counts(*count_keys(find_keys(values)))
-            return
-        from kprobe.analysis.statistics.kernels import count_bins
-
-        if self._table is None:
-            self._table = np.zeros((2, KEYS), np.uint32)
-            self._merged = np.empty(KEYS, np.uint16), np.empty(KEYS, np.int64)
-        if self._counted + values.size > _MOST:
-            self.finish(sketch)
-        run_kernel(count_bins, to_singles(values).reshape(-1).view(np.uint32), self._table)
-        self._counted += values.size
+    def _scan(
+        self, values: Array, moments: Moments, extremes: Extremes, sketch: Sketch | None
+    ) -> tuple[bool, bool]:
+        flat = values.reshape(-1)
+        bits = flat.view(np.uint32 if flat.itemsize == _SINGLE else np.uint64)
+        table = _NO_TABLE
+        if sketch is not None:
+            if self._table is None or self._table.shape[1] != sketch.bins + _APART:
+                self._table = np.zeros((2, sketch.bins + _APART), np.uint32)
+            if self._counted + values.size > _MOST:
+                self.finish(sketch)
+            self._counted += values.size
+            table = self._table
+        of_channels, of_all = (moments.floats, moments.counts), (extremes.values, extremes.counts)
+        found = run_kernel(_load_kernels().scan, flat, bits, *of_channels, *of_all, table)
+        return bool(found & 1), bool(found & 2)
 
     def finish(self, sketch: Sketch) -> None:
         """Put what was counted into the sketch."""
-        if self._table is None or self._merged is None or not self._counted:
+        if self._table is None or not self._counted:
             return
-        from kprobe.analysis.statistics.kernels import drain_bins
-
-        size = run_kernel(drain_bins, self._table, sketch.keys, sketch.counts, *self._merged)
-        sketch.keys, sketch.counts = (each[:size].copy() for each in self._merged)
+        keys = np.empty(sketch.bins, sketch.keys.dtype)
+        counts = np.empty(sketch.bins, np.int64)
+        drain = _load_kernels().drain
+        size = run_kernel(drain, self._table, sketch.keys, sketch.counts, keys, counts)
+        sketch.keys, sketch.counts = keys[:size].copy(), counts[:size].copy()
         self._counted = 0
+
+
+@cache
+def _load_kernels() -> Any:
+    from kprobe.analysis.statistics import kernels
+
+    return kernels
 
 
 _own = threading.local()
@@ -169,8 +193,12 @@ def as_numbers(values: Array) -> Array:
     if values.dtype == np.float16 and values.size >= _HALVES:
         # Six times as fast as numpy's own way.
         return np.take(_list_halves(), np.ascontiguousarray(values).view(np.uint16))
-    small = values.dtype.itemsize <= 2 and values.dtype.kind != "c"
-    return values.astype(np.float32 if small else np.float64)
+    return values.astype(np.float64 if needs_doubles(values.dtype) else np.float32)
+
+
+def needs_doubles(dtype: np.dtype[Any]) -> bool:
+    """Tell whether float32 can't hold all real numbers of a dtype."""
+    return dtype != np.float32 and dtype.itemsize > _HALF
 
 
 @cache

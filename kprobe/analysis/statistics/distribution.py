@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,19 +19,31 @@ _OFTEN = 3
 _OFTEN_PART = 1e-3
 
 
-def list_quantiles(sketch: Sketch, extremes: Extremes, dtype: np.dtype[Any]) -> dict[str, float]:
-    """Give the quantiles of `QUANTILES`, none of which lies beyond the extremes."""
+def list_quantiles(sketch: Sketch, extremes: Extremes, whole: bool) -> dict[str, float]:
+    """Give the quantiles of `QUANTILES`, none of which lies beyond the extremes.
+
+    Args:
+        sketch: That of the values.
+        extremes: Those of the values.
+        whole: Whether they are integers.
+    """
     least, largest = extremes.values.tolist()
-    values = sketch.find_quantiles(QUANTILES, whole=dtype.kind in "biu")
+    values = sketch.find_quantiles(QUANTILES, whole=whole)
     return {
         str(part): min(max(value, least), largest)
         for part, value in zip(QUANTILES, values, strict=False)
     }
 
 
-def find_saturated(extremes: Extremes, dtype: np.dtype[Any], count: int) -> float | None:
-    """Give the fraction of values that `TensorSummary` calls saturated."""
-    if dtype.kind in "biu":
+def find_saturated(extremes: Extremes, whole: bool, count: int) -> float | None:
+    """Give the fraction of values that `TensorSummary` calls saturated.
+
+    Args:
+        extremes: Those of the values.
+        whole: Whether they are integers.
+        count: How many values there are.
+    """
+    if whole:
         return None
     at = dict(zip(extremes.values.tolist(), extremes.counts.tolist(), strict=True))
     least = max(_OFTEN, _OFTEN_PART * count)

@@ -196,6 +196,8 @@ def take_rows(column: Column, result: Any, batch: Computed) -> Any:
         AddressError: It has another shape than the first samples'.
     """
     rows, first = batch.rows, batch.first
+    if not (column.ragged or isinstance(result, list)) and result.shape == (rows, *column.shape):
+        return result
     if isinstance(result, list):  # of samples that differ in shape
         if column.ragged:
             return [encode_texts(row) if row.dtype == object else row for row in result]

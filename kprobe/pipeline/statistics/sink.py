@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.batches import Computed
 
+# Bytes of values: tensors are gone through together until they have as many, since handing each to
+# another thread takes as long as going through 100 KB.
+_TOGETHER = 1 << 21
 # More tensors share what goes through them, which takes half a MB, and a millisecond to empty.
 _SCANNERS = 512
 
@@ -115,45 +119,48 @@ class StatisticsSink(Sink):
         Raises:
             AddressError: A result has another shape than the first samples'.
         """
-        valid = np.ones(batch.rows, bool)
-        valid[[row - batch.first for row in batch.faults]] = False
-        pairs = zip(self._plan.fetched, batch.results, strict=True)
+        valid: Array | None = None
+        if batch.faults:
+            valid = np.ones(batch.rows, bool)
+            valid[[row - batch.first for row in batch.faults]] = False
         # All of them first: a batch that can't be taken isn't added in part.
         taken = [
-            (column, _as_arrays(column, take_rows(column, result, batch)))
-            for column, result in pairs
+            (column, _as_arrays(column, result, batch))
+            for column, result in zip(self._plan.fetched, batch.results, strict=True)
             if self._name(column) in self._statistics
         ]
         self._beside.wait()
         # Ctrl-C may come between two tensors, or in the middle of one.
         self._torn = True
+        together: list[_Part] = []
+        size = 0
         for column, arrays in taken:
-            size = sum(values.nbytes for values in arrays)
-            self._bytes += size
+            own = sum(values.nbytes for values in arrays)
             # Told here, in order: by which kernels it is summed mustn't depend on threads.
-            many = take_many(size)
-            self._beside.submit(size, self._add, column, arrays, batch.first, valid, many)
+            together.append(_Part(self._name(column), arrays, take_many(own)))
+            size += own
+            if size >= _TOGETHER:
+                self._beside.submit(size, self._add, together, batch.first, valid)
+                self._bytes, size, together = self._bytes + size, 0, []
+        self._beside.submit(size, self._add, together, batch.first, valid)
+        self._bytes += size
         self._left_out += len(batch.faults)
         self._rows = batch.first + batch.rows
         self._torn = False
 
-    def _add(
-        self,
-        column: Column,
-        arrays: Sequence[Array],
-        first: int,
-        valid: Array,
-        compiled: bool,
-    ) -> None:
-        """Add the rows of a tensor, of one array or of several that follow each other."""
-        statistics = self._statistics[self._name(column)]
-        scanner = self._scanners.get(self._name(column)) or self._share_scanner()
-        scanner.compiled = compiled
-        for values in arrays:
-            statistics.add(values, first, valid[: len(values)], scanner)
-            first, valid = first + len(values), valid[len(values) :]
-        if not self._scanners:
-            statistics.finish(scanner)
+    def _add(self, parts: Sequence[_Part], first_row: int, valid: Array | None) -> None:
+        """Add the rows of some tensors."""
+        for part in parts:
+            statistics = self._statistics[part.name]
+            scanner = self._scanners.get(part.name) or self._share_scanner()
+            scanner.compiled = part.compiled
+            first = first_row
+            for values in part.arrays:
+                place = slice(first - first_row, first - first_row + len(values))
+                statistics.add(values, first, None if valid is None else valid[place], scanner)
+                first += len(values)
+            if not self._scanners:
+                statistics.finish(scanner)
 
     def _share_scanner(self) -> Scanner:
         if not hasattr(self._shared, "scanner"):
@@ -292,8 +299,20 @@ class StatisticsSink(Sink):
         return statistics
 
 
-def _as_arrays(column: Column, rows: Any) -> list[Array]:
-    """Give rows as one array; those that differ in shape as one for each."""
+@dataclass(frozen=True)
+class _Part:
+    """The rows of a tensor: one array, or several that follow each other."""
+
+    name: str
+    arrays: Sequence[Array]
+    compiled: bool
+
+
+def _as_arrays(column: Column, result: Any, batch: Computed) -> list[Array]:
+    """Give rows as one array, in the memory where they are; those that differ as one for each."""
+    if not isinstance(result, list):
+        result = np.asarray(result)
+    rows = take_rows(column, result, batch)
     return [np.asarray(row)[np.newaxis] for row in rows] if column.ragged else [np.asarray(rows)]
 
 

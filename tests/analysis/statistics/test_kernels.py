@@ -12,21 +12,24 @@ import kprobe
 
 MODULE = Path(kprobe.__file__).parent / "analysis" / "statistics" / "kernels.py"
 
-# The kernels alone, as they lie in a folder; by count_bins, which is compiled quickest.
+# The kernels alone, as they lie in a folder; by the one that is compiled quickest.
 COUNT = """
 import numpy as np, kernels
 table = np.zeros((2, 65536), np.uint32)
-kernels.count_bins(np.array([1, 2, 70_000], np.uint32), table)
-assert table.sum() == 3 and table[:, 0].sum() == 2 and table[:, 1].sum() == 1
+table[:, 7] = 3, 7
+keys, counts = np.zeros(65536, np.uint16), np.zeros(65536, np.int64)
+assert kernels.drain(table, keys[:0], counts[:0], keys, counts) == 1
+assert (keys[0], counts[0], table.sum()) == (7, 10, 0)
 """
 FULL = """
 import resource, signal
 import numpy as np
-from kprobe.analysis.statistics.blocks import Scanner
+from kprobe.analysis.statistics.blocks import Extremes, Scanner
+from kprobe.analysis.statistics.moments import Moments
 from kprobe.analysis.statistics.sketch import Sketch
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 sketch, scanner = Sketch(), Scanner(compiled=True)
-scanner.count(np.array([1, 2, 2], np.float32), sketch)
+scanner.add(np.array([[1], [2], [2]], np.float32), Moments(1), Extremes(), sketch)
 scanner.finish(sketch)
 assert sketch.counts.tolist() == [1, 2]
 """
@@ -53,7 +56,7 @@ def test_where_the_package_cannot_be_written_the_users_cache_is_used(folder, tmp
     cache = tmp_path / "cache"
     done = run(COUNT, PYTHONPATH=str(folder), XDG_CACHE_HOME=str(cache))
     assert (done.returncode, done.stderr) == (0, b"")
-    assert list(cache.rglob("kernels.count_bins-*.nbc"))
+    assert list(cache.rglob("kernels.drain-*.nbc"))
 
 
 def test_where_nothing_can_be_written_they_are_compiled_all_the_same(folder, tmp_path):

@@ -105,7 +105,7 @@ def assert_same(got, right):
     near = [got.pop(name) for name in sums], [right.pop(name) for name in sums]
     assert got == right
     if None not in near[1]:
-        np.testing.assert_allclose(*near, rtol=1e-11)
+        np.testing.assert_allclose(*near, rtol=1e-11, atol=1e-15)
 
 
 def test_every_column_is_what_its_rows_added_one_by_one_give(path, data):
