@@ -22,6 +22,7 @@ from kprobe.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from kprobe.api import activations as activations
+    from kprobe.api import cam as cam
     from kprobe.api import diff as diff
     from kprobe.api import dump as dump
     from kprobe.api import function as function
@@ -40,6 +41,7 @@ _HOMES = {
     "KprobeError": "kprobe.errors",
     "Preprocessing": "kprobe.preprocessing",
     "activations": "kprobe.api",
+    "cam": "kprobe.api",
     "diff": "kprobe.api",
     "dump": "kprobe.api",
     "function": "kprobe.api",
@@ -54,6 +56,7 @@ __all__ = [
     "KprobeError",
     "Preprocessing",
     "activations",
+    "cam",
     "diff",
     "dump",
     "function",

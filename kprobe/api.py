@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kprobe.dumps.output import OutputSpec
@@ -11,6 +12,7 @@ from kprobe.engines.compute import Compute
 from kprobe.errors import DumpError
 from kprobe.inputs.spec import SampleSpec
 from kprobe.keywords import (
+    CamSettings,
     DiffSettings,
     DumpSettings,
     FunctionSettings,
@@ -233,6 +235,64 @@ def activations(
 
     with plan_job(make_job(**settings, model=model, layers=layers, inputs=inputs)) as ready:
         return collect(ready)
+
+
+@spelling_out(CamSettings, ModelSpec, Selection, SampleSpec, Compute, OutputSpec)
+def cam(
+    model: str | os.PathLike[str] | Any,
+    inputs: Any = (),
+    layer: Any = None,
+    *,
+    of: Any = None,
+    method: Literal["grad-cam", "grad-cam++", "cam"] = "grad-cam",
+    output: str | os.PathLike[str] | None = None,
+    overlays: str | os.PathLike[str] | None = None,
+    **settings: Unpack[CamSettings],
+) -> Receipt | dict[str, npt.NDArray[Any] | list[np.ndarray[Any, Any]]]:
+    """Make class activation maps: where in each image the evidence for a class lies.
+
+    Args:
+        model: As for `dump`.
+        inputs: As for `dump`.
+        layer: The address of the layer, or the layer itself, whose maps they are. None for the last
+            one with height and width that the score depends on.
+        of: The address of the scores, or the layer that gives them; None for the model's only
+            output. Where a softmax gives them, gradients are of what goes into it.
+        method: How channels are weighted: by Grad-CAM, by Grad-CAM++, or by CAM, which needs
+            global average pooling and one dense layer behind it. `kprobe.subgraph.cam` names the
+            papers.
+        output: The dump of maps to write; None to give them.
+        overlays: A folder for PNG images of the maps laid over the samples, which must be images;
+            None for none. They have the size that the model takes.
+        **settings: Those of `dump`, but for feeds, ragged, gradients_of and eager. unit: which
+            score: a number, several for an index, "max" (the largest of each sample, by default)
+            or "sum".
+
+    Returns:
+        With `output` what was done, as `dump` does. Else by name: `cam`, the maps, of shape
+        (samples, height, width), as the layer has them; a list of arrays where sizes differ.
+        `unit`, int64, which score it is of each sample: of shape (samples,), or (samples, axes)
+        where scores have several axes; not there for "sum". `score`, of shape (samples,), the
+        value of `of` there.
+
+    Raises:
+        KprobeError: As for `dump`; or there is no such map, or no overlay can be drawn.
+        TypeError: There is no such setting.
+    """
+    from kprobe.pipeline.planning.job import make_job
+    from kprobe.pipeline.planning.plan_job import plan_job
+
+    asked = {"layers": layer, "gradients_of": of, "cam": method}
+    where = {} if output is None else {"output": output}
+    with plan_job(make_job(**settings, **asked, **where, model=model, inputs=inputs)) as ready:
+        from kprobe.pipeline.running.collect import collect
+        from kprobe.pipeline.running.overlays import Overlays, OverlaySink
+        from kprobe.pipeline.running.run import run
+
+        drawn = None if overlays is None else Overlays(ready, Path(overlays))
+        if output is None:
+            return collect(ready, None if drawn is None else drawn.draw)
+        return run(ready, sink=None if drawn is None else OverlaySink(ready, drawn))
 
 
 @spelling_out(StatisticsSettings, ModelSpec, Selection, SampleSpec, Compute, OutputSpec)

@@ -49,6 +49,37 @@ class FunctionSettings(ModelSettings, total=False):
     device: str | None
 
 
+class CamSettings(ModelSettings, total=False):
+    """Of which score class activation maps are, over which samples, and how they are computed.
+
+    See `SampleSpec`, `Compute` and `kprobe.dumps.output.OutputSpec`.
+    """
+
+    unit: int | str | Sequence[int] | None
+    random: int | None
+    random_shape: Sequence[int] | Mapping[str, Sequence[int]]
+    seed: int
+    limit: int | None
+    preprocessing: Preprocessing | Mapping[str, Preprocessing]
+    images: ImageOptions | Mapping[str, ImageOptions]
+    labels_from_folders: bool
+    on_error: Literal["stop", "skip"]
+    exact: bool
+    training: bool
+    stateful: bool
+    precision: Literal["float32", "bfloat16"]
+    batch_size: int | None
+    streams: int | None
+    threads: int | None
+    device: str | None
+    fail_on: Literal["nan"] | None
+    dtype: Literal["float16", "float32", "as-is"]
+    overwrite: bool
+    resume: bool
+    stop_after: float | None
+    max_bytes: int | None
+
+
 class SampleSettings(ModelSettings, total=False):
     """Which samples are run, and how: see `SampleSpec`, `Selection` and `Compute`."""
 

@@ -69,6 +69,7 @@ FUNCTIONS = {
     "function": (keywords.FunctionSettings, (ModelSpec, Selection, SampleSpec, Compute)),
     "activations": (keywords.RunSettings, (ModelSpec, Selection, SampleSpec, Compute)),
     "dump": (keywords.DumpSettings, (ModelSpec, Selection, SampleSpec, Compute, OutputSpec)),
+    "cam": (keywords.CamSettings, (ModelSpec, Selection, SampleSpec, Compute, OutputSpec)),
 }
 
 
@@ -99,7 +100,8 @@ def test_keywords_are_spelt_out_with_type_and_default(name):
 
 
 def test_every_setting_that_a_part_has_is_a_keyword():
-    own = {"model", "layers", "inputs", "path"}  # arguments of the functions themselves
+    # Arguments of the functions themselves; `cam` is the method of `kprobe.cam`.
+    own = {"model", "layers", "inputs", "path", "cam"}
     _, parts = FUNCTIONS["dump"]
     known = {field.name for part in parts for field in fields(part) if field.init}
     assert set(keywords.DumpSettings.__annotations__) == known - own

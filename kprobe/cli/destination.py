@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 
 def goes_to_stdout(options: Mapping[str, Any]) -> bool:
     """Tell whether a command's options ask for a dump on stdout."""
-    return options["output"] == "-" and not options["dry_run"]
+    return options["output"] == "-" and not options.get("dry_run")
 
 
 @contextlib.contextmanager
-def opening_output(options: Mapping[str, Any]) -> Iterator[str | Path]:
+def opening_output(options: Mapping[str, Any], what: str = "activations") -> Iterator[str | Path]:
     """Give the file to write; for stdout one in passing, copied there when it is finished.
 
     Args:
         options: The values of the command's options and arguments, by name.
+        what: What a file that nobody named is called after.
 
     Raises:
         DumpError: stdout can't be written; a pipe that was closed is no error.
     """
     if not goes_to_stdout(options):
-        yield options["output"] or name_output(options["model"])
+        yield options["output"] or name_output(options["model"], what)
         return
     import shutil
     import tempfile

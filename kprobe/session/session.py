@@ -12,6 +12,7 @@ from kprobe.engines.eager import EagerEngine
 from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import AddressError
 from kprobe.naming import list_names
+from kprobe.subgraph.cam import add_map
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.subgraph.gradients import differentiate
 from kprobe.trace.fetch import Fetch, find_fetches
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from kprobe.graphdef.replacement import Replacement
     from kprobe.session.loading import Loaded
     from kprobe.session.parts import Part
+    from kprobe.subgraph.selection import Method, Selection
     from kprobe.subgraph.unit import Unit
     from kprobe.trace.trace import Trace
 
@@ -137,6 +139,38 @@ class Session:
         stops = {id(fetch.tensor) for fetch in fed}
         done = differentiate(self.traced, fetches, address, unit, stops)
         return replace(self, traced=done.trace), done.fetches, done.left_out
+
+    def add_map(
+        self,
+        selection: Selection,
+        method: Method,
+        axes: Mapping[int, tuple[str | None, ...]],
+    ) -> tuple[Session, Sequence[Fetch]]:
+        """Add class activation maps, as `kprobe.subgraph.cam` says.
+
+        Args:
+            selection: Of which layer, and of which score.
+            method: How they are made.
+            axes: The names of the axes of tensors, by the tensors' ids.
+
+        Returns:
+            The session to go on with; and the maps, the units and the scores.
+
+        Raises:
+            AddressError: There is no such map.
+        """
+        layers = self.find(selection.layers or ())
+        if len(layers) > 1:
+            names = list_names([fetch.address for fetch in layers], 8)
+            raise AddressError(
+                f"{selection.layers[0]} stands for {len(layers)} tensors: {names}",
+                hint="choose one",
+            )
+        target = selection.gradients_of
+        address = None if target is None else self.name_layers([target])[0]
+        layer = layers[0] if layers else None
+        done = add_map(self.traced, layer, address, selection.of_unit, method, axes)
+        return replace(self, traced=done.trace, notes=[*self.notes, *done.notes]), done.fetches
 
     def leave_out(self, inputs: Collection[str]) -> Session:
         """Give the same without some optional inputs, traced anew; nothing is fed or replaced.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from kprobe.addresses.grammar import names_weight, split_addresses
 from kprobe.errors import AddressError, Hint, KprobeError, Setting, merge_errors
 from kprobe.graphdef.replacement import Replacement, parse_replacement
 from kprobe.subgraph.unit import Unit, parse_unit
+
+Method = Literal["grad-cam", "grad-cam++", "cam"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +31,9 @@ class Selection:
             name gradients (`conv:gradient`), only those.
         unit: Which value of that a gradient is taken of: a number, several for an index, "max" for
             the largest of each sample, or "sum". None for "max".
+        cam: How class activation maps are made, which are given in the place of the layer: see
+            `kprobe.subgraph.cam`. Which layer, and what the gradients are of, may be left open
+            then: None. None for no maps.
         of_unit: The same, read.
         sources: What is read for the feeds, by address.
         replaced: What the values of the other feeds are replaced by, by address.
@@ -43,6 +48,7 @@ class Selection:
     ragged: Any = ()
     gradients_of: Any = None
     unit: Any = None
+    cam: Method | None = None
     of_unit: Unit = field(init=False)
     sources: Mapping[str, Any] = field(init=False)
     replaced: Mapping[str, Replacement] = field(init=False)
@@ -55,12 +61,16 @@ class Selection:
                 object.__setattr__(self, name, list_addresses(value))
         if odd := [address for address in self.ragged if not isinstance(address, str)]:
             errors.append(AddressError(f"ragged: expected addresses, received {odd[0]!r}"))
-        if self.layers is not None and not self.layers:
+        if self.cam is not None:
+            errors += self._check_cam()
+        elif self.layers is not None and not self.layers:
             every = Setting("every", True, "None", "layers")
             hint = Hint("name some with ", Setting("layers"), ", or ", every)
             errors.append(AddressError("no layers are asked for", hint=hint))
         try:
-            object.__setattr__(self, "of_unit", read_unit(self.gradients_of, self.unit))
+            of_output = self.cam is not None and self.gradients_of is None
+            target = "" if of_output else self.gradients_of
+            object.__setattr__(self, "of_unit", read_unit(target, self.unit))
         except AddressError as error:
             errors.append(error)
         sources: dict[str, Any] = {}
@@ -81,6 +91,15 @@ class Selection:
         if errors:
             raise merge_errors(errors)
 
+    def _check_cam(self) -> list[KprobeError]:
+        faults = []
+        if self.cam not in get_args(Method):
+            told = ", ".join(get_args(Method))
+            faults.append(f"method: expected one of {told}, received {self.cam!r}")
+        if len(self.layers or ()) > 1:
+            faults.append(f"layer: expected one address, received {len(self.layers)}")
+        return [AddressError(fault) for fault in faults]
+
     @property
     def only_weights(self) -> bool:
         """Whether weights alone are asked for, as far as their addresses tell."""
@@ -93,7 +112,7 @@ def read_unit(gradients_of: Any, unit: Any) -> Unit:
     """Read which value of a target gradients are taken of.
 
     Args:
-        gradients_of: The target, or None.
+        gradients_of: The target; None for none, "" for the model's output.
         unit: As `Selection` takes it.
 
     Raises:
@@ -102,7 +121,7 @@ def read_unit(gradients_of: Any, unit: Any) -> Unit:
     if unit is not None and gradients_of is None:
         hint = Hint("say of which tensor with ", Setting("gradients_of", "predictions"))
         raise AddressError("unit: it is that of gradients, and none are asked for", hint=hint)
-    if gradients_of is not None:
+    if gradients_of not in (None, ""):
         several = list_addresses(gradients_of)
         if len(several) != 1 or not several[0]:
             raise AddressError(

@@ -18,7 +18,7 @@ from kprobe.trace.recording.dropped import VECTORIZED, hint_at_vectorized
 from kprobe.trace.weights import find_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kprobe.addresses.grammar import Index
     from kprobe.trace.trace import Trace, TracedCall
@@ -27,18 +27,18 @@ Part = tuple[int | str | None, tf.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Gradient:
-    """What a gradient is: the derivative of something by something.
+class Origin:
+    """What is known of a tensor that was added to a trace.
 
     Attributes:
-        target: The address of what is differentiated; "" as long as it isn't known.
-        unit: Which of its values, as a text.
-        by: The tensor with regard to which it is.
+        attrs: What a dump says of it, beside what it says of every tensor.
+        like: The tensor of the trace whose axes it has; None for none.
+        axes: The names of the axes of its rows, where they are known beforehand.
     """
 
-    target: str
-    unit: str
-    by: tf.Tensor
+    attrs: Mapping[str, str]
+    like: tf.Tensor | None = None
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,8 @@ class Fetch:
         layer_class: That layer's class, or the type of an operation outside of layers.
         by_pattern: Whether a pattern found it, rather than its name, and gave it no other name.
         own: Whether it is meant as computed, where it is fed.
-        gradient: For a gradient, what it is; None for other tensors.
+        gradient: Whether the gradient with regard to the tensor is meant.
+        origin: Of a tensor that was added to the trace, such as a gradient, what it is.
     """
 
     address: str
@@ -63,7 +64,8 @@ class Fetch:
     layer_class: str
     by_pattern: bool
     own: bool = False
-    gradient: Gradient | None = None
+    gradient: bool = False
+    origin: Origin | None = None
 
     @property
     def is_weight(self) -> bool:
@@ -125,14 +127,11 @@ def _fetch(targets: Sequence[Target[TracedCall]], trace: Trace) -> list[Fetch]:
         found = find_operations(trace, call, address)
         layer = ("", found[0][1].op.type) if call is None else (call.address, call.class_name)
         return _name(found, address, *layer)
-    if address.own and address.port == "out" and address.index is None:
+    if (address.own or address.gradient) and address.port == "out" and address.index is None:
         # A layer may have a weight of that name.
         with contextlib.suppress(AddressError):
-            return _fetch_weights(replace(address, own=False, weight="own"), [call], trace)
-    if address.gradient and address.port == "out" and address.index is None:
-        # A layer may have a weight of that name.
-        with contextlib.suppress(AddressError):
-            weight = replace(address, gradient=False, weight="gradient")
+            mark = "own" if address.own else "gradient"
+            weight = replace(address, own=False, gradient=False, weight=mark)
             return _fetch_weights(weight, [call], trace)
     port = "" if address.port == "out" else f":{address.port}"
     place = call.address + port
@@ -175,23 +174,19 @@ def _name(
 ) -> list[Fetch]:
     _check_alias(address, [name for name, _ in tensors])
     by_pattern = address.is_pattern and not address.alias
-    if address.gradient:
-        return [
-            Fetch(
-                address=f"{name}:gradient",
-                name=address.alias or f"{name}:gradient",
-                tensor=tensor,
-                layer=layer,
-                layer_class=layer_class,
-                by_pattern=by_pattern,
-                gradient=Gradient("", "", tensor),
-            )
-            for name, tensor in tensors
-        ]
-    named = [(f"{name}:own" if address.own else name, tensor) for name, tensor in tensors]
+    mark = ":own" if address.own else ":gradient" if address.gradient else ""
     return [
-        Fetch(name, address.alias or name, tensor, layer, layer_class, by_pattern, address.own)
-        for name, tensor in named
+        Fetch(
+            address=f"{name}{mark}",
+            name=address.alias or f"{name}{mark}",
+            tensor=tensor,
+            layer=layer,
+            layer_class=layer_class,
+            by_pattern=by_pattern,
+            own=address.own,
+            gradient=address.gradient,
+        )
+        for name, tensor in tensors
     ]
 
 

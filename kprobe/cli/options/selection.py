@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import click
 
 
-def _complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def complete_layers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the last address of a list from the model's file."""
     # An option that still lacks its value leaves the arguments before it unassigned.
     model = ctx.params.get("model") or next(iter(ctx.args), None)
@@ -34,7 +34,7 @@ selection_options = OptionGroup(
             "-l",
             multiple=True,
             metavar="A,B,…",
-            shell_complete=_complete_layers,
+            shell_complete=complete_layers,
             help="Addresses of the layers; @FILE or - reads one a line. Repeatable.",
         ),
         "every": declare(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from kprobe.errors import InputError
+
 if TYPE_CHECKING:
     from io import BufferedIOBase
 
@@ -30,6 +32,19 @@ class UndecodedError(ValueError):
 def has_pillow() -> bool:
     """Tell whether Pillow is installed."""
     return find_spec("PIL") is not None
+
+
+def check_pillow(what: str) -> None:
+    """Check that Pillow is installed.
+
+    Args:
+        what: What needs it.
+
+    Raises:
+        InputError: It isn't.
+    """
+    if not has_pillow():
+        raise InputError(f"{what} need Pillow, which isn't installed", hint=INSTALL)
 
 
 def decode_by_pillow(content: bytes, channels: int) -> npt.NDArray[np.uint8]:

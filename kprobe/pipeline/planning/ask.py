@@ -10,6 +10,7 @@ from kprobe.inputs.opening import open_samples
 from kprobe.inputs.parsing import list_given_names
 from kprobe.inputs.samples import Samples
 from kprobe.naming import list_names
+from kprobe.pipeline.planning.axes import name_axes
 from kprobe.pipeline.planning.settle import make_weight_columns
 from kprobe.session.complete import describe_inputs
 from kprobe.subgraph.feeding import check_used, choose_fetches, find_feeds
@@ -61,20 +62,40 @@ def ask(job: Job, session: Session, samples: Samples | None, opened: contextlib.
     Raises:
         KprobeError: Whatever is wrong with the addresses, the feeds or the samples.
     """
-    asked, apart = _leave_parts(job, session, session.find(job.selection.layers))
     fed = find_feeds(session.traced, [*job.selection.sources, *job.selection.replaced])
-    chosen = choose_fetches(session.traced, asked, fed)
-    session, fetches, without = session.differentiate(
-        chosen, job.selection.gradients_of, job.selection.of_unit, fed
-    )
+    session, fetches, left_out = _find_asked(job, session, fed)
     weights = _group([fetch for fetch in fetches if fetch.is_weight])
     groups = _group([fetch for fetch in fetches if not fetch.is_weight])
     session, sources = _feed(job, session, groups, fed)
     samples = _take_samples(job, session, groups, samples, sources, opened)
     # Before anything runs, since the model's state may change.
     columns = make_weight_columns(weights, job.stored_dtype)
-    left_out = [*apart, *_list_left_out(job, session), *without]
     return Asked(session, fetches, groups, weights, columns, samples, left_out)
+
+
+def _find_asked(
+    job: Job, session: Session, fed: Sequence[Fetch]
+) -> tuple[Session, Sequence[Fetch], list[str]]:
+    """Look up what is asked for, and add to the trace what it doesn't have: gradients, maps.
+
+    Returns:
+        The session to go on with; what is asked for; and what patterns named and there isn't, each
+        with the reason.
+
+    Raises:
+        AddressError: There is no such thing.
+    """
+    selection = job.selection
+    if selection.cam is not None:
+        session, maps = session.add_map(selection, selection.cam, name_axes(session.traced.calls))
+        return session, maps, []
+    asked, apart = _leave_parts(job, session, session.find(selection.layers))
+    chosen = choose_fetches(session.traced, asked, fed)
+    left_out = [*apart, *_list_left_out(job, session)]
+    session, fetches, without = session.differentiate(
+        chosen, selection.gradients_of, selection.of_unit, fed
+    )
+    return session, fetches, [*left_out, *without]
 
 
 def _list_left_out(job: Job, session: Session) -> list[str]:

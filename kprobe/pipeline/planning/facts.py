@@ -85,11 +85,12 @@ def _describe_feeds(selection: Selection) -> list[str]:
 
 def _describe_gradients(selection: Selection) -> dict[str, str]:
     """Give what gradients are of; nothing where there are none."""
+    told: dict[str, str] = {} if selection.cam is None else {"cam": selection.cam}
     target = selection.gradients_of
     if target is None:
-        return {}
+        return told
     named = target if isinstance(target, str) else getattr(target, "name", repr(target))
-    return {"gradients_of": named, "unit": str(selection.of_unit)}
+    return {**told, "gradients_of": named, "unit": str(selection.of_unit)}
 
 
 def _given(choice: Preprocessing) -> dict[str, Any]:

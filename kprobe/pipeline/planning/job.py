@@ -46,10 +46,11 @@ class Job:
         """
         if self.compute.eager and (self.selection.sources or self.selection.replaced):
             raise KprobeError("a model that runs eagerly has no graph: expected no feeds")
-        if self.compute.eager and self.selection.gradients_of is not None:
+        selection = self.selection
+        if self.compute.eager and (selection.gradients_of is not None or selection.cam is not None):
             raise KprobeError(
                 "a model that runs eagerly has no graph to take gradients in",
-                hint=Hint("leave ", Setting("eager"), " or ", Setting("gradients_of"), " out"),
+                hint=Hint("leave ", Setting("eager"), " out"),
             )
 
     @property

@@ -24,6 +24,7 @@ _KEPT = {
     "ragged": "selection",
     "gradients_of": "selection",
     "unit": "selection",
+    "cam": "selection",
     "random": "samples",
     "random_shape": "samples",
     "seed": "samples",

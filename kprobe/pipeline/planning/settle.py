@@ -287,10 +287,12 @@ def _make_column(
         place: Which axis of the tensor is that of samples; None for none.
     """
     fetch = group[0]
-    tensor, address = fetch.tensor, fetch.address
-    if fetch.gradient is not None:  # it has the axes of what it is with regard to
-        tensor, address = fetch.gradient.by, address.removesuffix(":gradient")
-    named = name_row(axes, tensor, address, len(shape), place)
+    tensor, address, known = fetch.tensor, fetch.address, axes
+    if fetch.origin is not None:
+        if fetch.origin.like is not None:
+            tensor, address = fetch.origin.like, address.removesuffix(":gradient")
+        known = {**axes, id(fetch.tensor): fetch.origin.axes}
+    named = name_row(known, tensor, address, len(shape), place)
     sizes, stored = tuple(shape), np.dtype(dtype.as_numpy_dtype)
     if dtype == tf.string:
         sizes, stored = (*sizes, -1), np.dtype(np.uint8)
@@ -333,8 +335,6 @@ def check_columns(groups: Sequence[Group]) -> None:
 
 def _describe(group: Group, layout: str) -> dict[str, Any]:
     fetch = group[0]
-    gradient = fetch.gradient
-    of = {} if gradient is None else {"gradient_of": gradient.target, "unit": gradient.unit}
     return {
         "addresses": list(dict.fromkeys(name for f in group for name in (f.address, f.name))),
         "layer": fetch.layer,
@@ -342,5 +342,5 @@ def _describe(group: Group, layout: str) -> dict[str, Any]:
         "tensor": getattr(fetch.tensor, "name", ""),  # an eager one has none
         "dtype": fetch.tensor.dtype.name,
         "layout": layout,
-        **of,
+        **({} if fetch.origin is None else fetch.origin.attrs),
     }

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -40,12 +40,14 @@ class Computed:
         results: For each fetched column a tensor with a row for each sample; a list of rows
             where the samples differ in shape.
         faults: For samples that couldn't be read, by their rows, the reasons.
+        feeds: What it was computed from, as it was read, by input name.
     """
 
     first: int
     rows: int
     results: Sequence[Any]
     faults: Mapping[int, str]
+    feeds: Mapping[str, Any] = field(default_factory=dict)
 
 
 def compute_batches(
@@ -123,7 +125,7 @@ def _compute_batch(plan: Plan, first: int, batch: Batch) -> Computed:
         _check_finite(plan, first, results, good)
     if faults:
         results = [_blank(result, good) for result in results]
-    return Computed(first, rows, results, faults)
+    return Computed(first, rows, results, faults, batch)
 
 
 def run_batch(plan: Plan, first: int, batch: Batch, good: np.ndarray[Any, Any]) -> Sequence[Any]:

@@ -11,7 +11,7 @@ from kprobe.pipeline.running.run import run_range
 from kprobe.pipeline.running.sink import Sink, make_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kprobe.dumps.contents import Column
     from kprobe.pipeline.planning.plan import Plan
@@ -25,13 +25,16 @@ class _Memory(Sink):
     waiting = 0
     taken_bytes = 0
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, also: Callable[[Computed], None] | None) -> None:
         self._plan = plan
+        self._also = also
         self.batches: dict[str, list[Any]] = {column.name: [] for column in plan.fetched}
         self.reasons: list[str] = []  # of the samples that couldn't be read, "" of the others
 
     def take(self, batch: Computed) -> None:
         rows = make_columns(self._plan, batch)
+        if self._also is not None:
+            self._also(batch)
         for column, result in zip(self._plan.fetched, batch.results, strict=True):
             # A dump has texts as bytes of one length.
             self.batches[column.name].append(result if _holds_text(column) else rows[column.name])
@@ -51,11 +54,12 @@ class _Memory(Sink):
         """Nothing is open."""
 
 
-def collect(plan: Plan) -> dict[str, Any]:
+def collect(plan: Plan, also: Callable[[Computed], None] | None = None) -> dict[str, Any]:
     """Run a plan and give its results.
 
     Args:
         plan: The plan.
+        also: What is called besides with every batch.
 
     Returns:
         By the address that was asked for, or the alias: an array with a row for each sample; a list
@@ -68,7 +72,7 @@ def collect(plan: Plan) -> dict[str, Any]:
     """
     from kprobe.compat.eager_mode import eagerly
 
-    with _Memory(plan) as memory:
+    with _Memory(plan, also) as memory:
         eagerly(run_range)(plan, memory, 0, plan.rows)
     values: dict[str, Any] = {}
     for column in plan.columns:

@@ -55,13 +55,18 @@ class Receipt:
     bottleneck: str
 
 
-def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Receipt:
+def run(
+    plan: Plan,
+    progress: Callable[[Progress], None] | None = None,
+    sink: DumpSink | None = None,
+) -> Receipt:
     """Run all rows of a plan and write the dump.
 
     Args:
         plan: The plan.
         progress: Called with how far it is, at first, after every batch, and every second in
             which none comes.
+        sink: What writes the dump, where it is to do more than that.
 
     Raises:
         InputError: A sample can't be read.
@@ -72,9 +77,11 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
     from kprobe.compat.eager_mode import eagerly  # TensorFlow's import waits until the plan is made
 
     began = time.perf_counter()
-    sink = DumpSink(plan)
+    sink = sink or DumpSink(plan)
     if sink.writer.output.resume and sink.writer.is_done():
-        return _sum_up(plan, sink, resumed=None, written=0, seconds=0.0, waits={})
+        receipt = _sum_up(plan, sink, resumed=None, written=0, seconds=0.0, waits={})
+        sink.check_kept(receipt.rows)
+        return receipt
     check_size(plan)
     running = False
     try:
@@ -82,6 +89,7 @@ def run(plan: Plan, progress: Callable[[Progress], None] | None = None) -> Recei
             resumed = sink.committed
             if resumed:
                 check_continued(plan, sink.writer.partial)
+                sink.check_kept(resumed)
             # Around all threads: what shapes consist of is a setting of the process.
             stop_after, running = sink.writer.output.stop_after, True
             waits = eagerly(run_range)(plan, sink, resumed, plan.rows, progress, stop_after)

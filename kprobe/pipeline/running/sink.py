@@ -132,6 +132,9 @@ class DumpSink(Sink):
         covered = self._writer.covered
         self._writer.finish(self._plan.samples.names(0, covered) if self._open_ended else None)
 
+    def check_kept(self, rows: int) -> None:
+        """Check that what an earlier run has written beside the dump of the first rows is there."""
+
     def __enter__(self) -> DumpSink:
         self._writer.__enter__()
         self._begun = self._writer.committed, self._writer.ragged_bytes
