@@ -113,6 +113,9 @@ def test_the_blocks_about_gradients_work(walk):
     place, _ = walk("gradients")
     with kprobe.open_dump(place / "gradients.h5") as dump:
         assert dump["features:gradient"].shape == dump["features"].shape == (20, 64)
+    with kprobe.open_dump(place / "maps.h5") as dump:
+        assert dump["cam"].shape == (20, 4, 4)
+    assert len([*(place / "maps").iterdir()]) == 20
 
 
 @pytest.mark.pages
