@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kprobe.api import dump as dump
     from kprobe.api import function as function
     from kprobe.api import load_model as load_model
+    from kprobe.api import plot as plot
     from kprobe.api import similarity as similarity
     from kprobe.api import stats as stats
     from kprobe.dumps.reader import Dump as Dump
@@ -47,6 +48,7 @@ _HOMES = {
     "function": "kprobe.api",
     "load_model": "kprobe.api",
     "open_dump": "kprobe.dumps.reader",
+    "plot": "kprobe.api",
     "similarity": "kprobe.api",
     "stats": "kprobe.api",
 }
@@ -62,6 +64,7 @@ __all__ = [
     "function",
     "load_model",
     "open_dump",
+    "plot",
     "similarity",
     "stats",
 ]

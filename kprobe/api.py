@@ -17,12 +17,14 @@ from kprobe.keywords import (
     DumpSettings,
     FunctionSettings,
     ModelSettings,
+    PlotSettings,
     RunSettings,
     StatisticsSettings,
     spelling_out,
 )
 from kprobe.models.spec import ModelSpec
 from kprobe.pipeline.comparing.spec import DiffSpec
+from kprobe.pipeline.plotting.spec import PlotSpec
 from kprobe.subgraph.selection import Selection
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from matplotlib.figure import Figure
 
     from kprobe.analysis.comparison.result import DiffResult
     from kprobe.analysis.representations import Method
@@ -333,6 +336,44 @@ def stats(
     from kprobe.pipeline.statistics.report import make_report
 
     return make_report(gather(source, layers, inputs, by, output, settings))
+
+
+@spelling_out(PlotSettings, ModelSpec, Selection, SampleSpec, Compute, PlotSpec)
+def plot(
+    source: str | os.PathLike[str] | Any,
+    layers: Any = None,
+    *,
+    inputs: Any = (),
+    **settings: Unpack[PlotSettings],
+) -> Figure:
+    """Draw what layers compute: a figure of matplotlib.
+
+    Several tensors come on a contact sheet, each with its most active channels and a scale of its
+    own; a single one as large as fits.
+
+    Args:
+        source: A dump, or statistics that were kept, of which histograms are drawn; or a model, as
+            `dump` takes it, of which only the samples that are drawn are run.
+        layers: Of a file the addresses, where `*` and `?` may stand; of a model, as for `dump`.
+            None for all.
+        inputs: Of a model, as for `dump`.
+        **settings: samples, kind, channels, overlay, boxes, pca: as
+            `kprobe.pipeline.plotting.spec.PlotSpec` has them. Of a model as for `dump`, but for
+            `fail_on` and what only a dump has.
+
+    Returns:
+        A `matplotlib.figure.Figure`, which no window and no pyplot knows of; `savefig` writes it.
+
+    Raises:
+        KprobeError: Whatever is wrong with the file, the model, the addresses, the inputs, or what
+            is asked for; or there is no matplotlib.
+        TypeError: There is no such setting.
+    """
+    from kprobe.pipeline.plotting.plot import picture
+
+    own = {f.name: settings.pop(f.name) for f in fields(PlotSpec) if f.name in settings}  # type: ignore[misc]
+    with picture(source, layers, inputs, PlotSpec(**own), settings) as pictured:
+        return pictured.draw()
 
 
 @spelling_out(DiffSettings, ModelSpec, SampleSpec, Compute, DiffSpec)

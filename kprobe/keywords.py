@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from kprobe.image_options import ImageOptions
     from kprobe.models.custom import GivenObjects
+    from kprobe.pictures.boxes import BoxFormat
     from kprobe.preprocessing import Preprocessing
 
 P = ParamSpec("P")
@@ -113,6 +114,17 @@ class StatisticsSettings(SampleSettings, total=False):
     overwrite: bool
     resume: bool
     stop_after: float | None
+
+
+class PlotSettings(SampleSettings, total=False):
+    """What is drawn, and how: see `kprobe.pipeline.plotting.spec.PlotSpec`."""
+
+    samples: int | str | Sequence[int | str] | None
+    kind: Literal["maps", "matrix", "lines", "bars", "histogram", "boxes"] | None
+    channels: int | str | slice | Sequence[int | str | slice] | None
+    overlay: str | os.PathLike[str] | None
+    boxes: BoxFormat | None
+    pca: bool
 
 
 class RunSettings(SampleSettings, total=False):

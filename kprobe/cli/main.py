@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-_COMMANDS = ("dump", "ls", "find", "show", "stats", "diff", "similarity", "cam", "bench", "help")
+_COMMANDS = ("dump", "ls", "find", "show", "stats", "diff", "similarity", "plot", "cam", "bench", "help")
 
 
 class _Commands(click.Group):

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import h5py
     import pandas
     import xarray
+    from matplotlib.figure import Figure
+
+    from kprobe.pictures.boxes import BoxFormat
+    from kprobe.pictures.kinds import Kind
 
 _SHOWN = 4  # columns in a repr
 
@@ -215,6 +219,43 @@ class Dump(Closing, Mapping[str, Any]):
         from kprobe.dumps.labelled import is_table, make_table
 
         return make_table(self.path, self._choose(addresses, is_table), self.describe_samples())
+
+    def plot(
+        self,
+        address: str,
+        sample: int | str | Sequence[int | str] | None = None,
+        *,
+        kind: Kind | None = None,
+        channels: Sequence[int | slice] | None = None,
+        boxes: BoxFormat | None = None,
+        image: np.ndarray[Any, Any] | None = None,
+    ) -> Figure:
+        """Draw what a column holds of a sample: a figure of matplotlib.
+
+        Args:
+            address: Which column, as in `dump[address]`.
+            sample: The number or the name of a sample, or several of them; None for the first one,
+                and of rows of numbers the first 64. Several are drawn small, on one sheet, but for
+                rows of numbers, which make a matrix.
+            kind: "maps", "matrix", "lines", "bars", "histogram" or "boxes"; None for what fits.
+            channels: Numbers and slices of channels; None for the most active.
+            boxes: For the kind "boxes", what their numbers mean, as Keras calls it: "xyxy".
+            image: The image that the sample was made from, which maps and boxes are laid over:
+                uint8 of shape (height, width, 1 or 3).
+
+        Returns:
+            A `matplotlib.figure.Figure`, which no window and no pyplot knows of.
+
+        Raises:
+            DumpError: There is no such column, or the dump is closed.
+            InputError: There is no such sample, or the column can't be drawn as this kind.
+            KprobeError: There is no matplotlib.
+        """
+        from kprobe.dumps.subjects import draw_column
+        from kprobe.pictures.subject import Look
+
+        look = Look(kind="boxes" if boxes else kind, channels=channels, boxes=boxes)
+        return draw_column(self, address, sample, look, image)
 
     def _choose(
         self, addresses: Sequence[str], fits: Callable[[Any], bool]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from kprobe.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Array = np.ndarray[Any, Any]
 
@@ -54,3 +60,47 @@ def find_most_active(values: Array, axis: int = -1, most: int = 16) -> list[int]
     """
     activity = measure_activity(values, axis)
     return [int(channel) for channel in np.argsort(-activity, kind="stable")[:most]]
+
+
+def choose_channels(
+    values: Array, axes: Sequence[int], asked: Sequence[int | slice] | None, most: int
+) -> list[tuple[int, ...]]:
+    """Choose the channels that are shown.
+
+    Args:
+        values: Numbers of any shape and dtype.
+        axes: The axes that are those of channels; () where there is one only.
+        asked: Numbers and slices of the channels, counted over all these axes, the last one
+            fastest; None for the most active.
+        most: How many there may be where none were asked for.
+
+    Returns:
+        The place of each in these axes. Those asked for come in their order, once each.
+
+    Raises:
+        InputError: A number is that of no channel.
+    """
+    if not axes:
+        return [()]
+    sizes = [values.shape[axis] for axis in axes]
+    moved = np.moveaxis(values, axes, range(values.ndim - len(axes), values.ndim))
+    count = math.prod(sizes)
+    if asked is None:
+        chosen = find_most_active(moved.reshape(*moved.shape[: -len(axes)], count), -1, most)
+    else:
+        chosen = _resolve(asked, count)
+    return [tuple(int(place) for place in np.unravel_index(each, sizes)) for each in chosen]
+
+
+def _resolve(asked: Sequence[int | slice], count: int) -> list[int]:
+    numbers: dict[int, None] = {}
+    for each in asked:
+        if isinstance(each, slice):
+            numbers |= dict.fromkeys(range(*each.indices(count)))
+        elif -count <= each < count:
+            numbers[each % count] = None
+        else:
+            raise InputError(f"channels: expected numbers from 0 to {count - 1}, received {each}")
+    if not numbers:
+        raise InputError(f"channels: expected some of the {count} channels, received none of them")
+    return list(numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kprobe.errors import InputError
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Kind = Literal["maps", "matrix", "lines", "bars", "histogram", "boxes"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _CHANNELS = ("channel", "unit")
 _BOX = 4  # numbers of a box
@@ -72,8 +73,6 @@ def choose_layout(
 
 def _choose_kind(shape: Sequence[int], names: Sequence[str | None]) -> Kind:
     rank = len(shape)
-    if rank == 0:
-        return "histogram"
     if sum(size != 1 for size in shape) <= 1 and "step" not in names:
         return "bars"  # such as what is left of maps of one pixel
     if rank == 1:

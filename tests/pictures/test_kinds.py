@@ -13,7 +13,7 @@ IMAGE = ("height", "width", "channel")
 @pytest.mark.parametrize(
     ("shape", "axes", "right"),
     [
-        ((), (), Layout("histogram")),
+        ((), (), Layout("bars")),
         ((10,), ("unit",), Layout("bars", across=0)),
         ((10,), (), Layout("bars", across=0)),
         ((1,), ("unit",), Layout("bars", across=0)),

@@ -10,8 +10,11 @@ from kprobe.cli.rendering.formatting import count, count_samples, format_bytes
 from kprobe.cli.rendering.printing import print_json, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from kprobe.pipeline.plotting.pictured import Pictured
+    from kprobe.pipeline.plotting.write import Destination
     from kprobe.pipeline.running.run import Receipt
 
 _FAULTS_SHOWN = 5
@@ -58,3 +61,14 @@ def _summarize(receipt: Receipt, output: str) -> str:
         f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
         f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
     )
+
+
+def show_pictures(pictured: Pictured, place: Destination, paths: Sequence[Path]) -> None:
+    """Say in a line what was drawn, and where it is."""
+    told = (
+        count(len(pictured.names), "picture") if len(pictured.names) > 1 else pictured.names[0][0]
+    )
+    lines = [line for line in pictured.lines if line]
+    about = f", {lines[0]}" if lines else ""
+    where = place.path if place.folder else paths[0]
+    say(f"{where}: {told}{about}")

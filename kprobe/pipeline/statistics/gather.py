@@ -39,9 +39,9 @@ def gather(
         raise KprobeError(*faults)
     by_sample = by == "sample"
     is_text = isinstance(source, str | os.PathLike)
-    if not (is_text and is_readable(os.fspath(source), else_model=_is_given(inputs))):
+    if not (is_text and is_readable(os.fspath(source), else_model=is_given(inputs))):
         return _gather_model(source, layers, inputs, by_sample, output, settings)
-    others = [name for name in settings if name != "overwrite"] + ["inputs"] * _is_given(inputs)
+    others = [name for name in settings if name != "overwrite"] + ["inputs"] * is_given(inputs)
     if others:
         raise KprobeError(
             f"{', '.join(others)}: expected a model, received {source}, in which all is computed"
@@ -77,5 +77,6 @@ def _gather_model(
         return gather_model(plan, spec, by_sample=by_sample, stop_after=stop_after)
 
 
-def _is_given(inputs: Any) -> bool:
+def is_given(inputs: Any) -> bool:
+    """Tell whether samples were given, in whichever form."""
     return not (isinstance(inputs, tuple | list | dict) and not inputs)

@@ -63,12 +63,39 @@ def gather_file(
     else:
         with open_dump(path) as dump:
             try:
-                gathered = _gather(dump, texts, by_sample, threads, progress)
+                gathered = gather_dump(
+                    dump, texts, by_sample=by_sample, threads=threads, progress=progress
+                )
             except OSError as error:
                 raise DumpError(f"{path}: can't be read: {error.strerror or error}") from error
     if output is not None:
         save_gathered(gathered, output)
     return gathered
+
+
+def choose_columns(dump: Dump, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Choose columns of a dump.
+
+    Args:
+        dump: An open dump.
+        texts: As the addresses of `gather_file`, one in each.
+
+    Returns:
+        Their names in the order in which the model computes them, weights last; and those that
+        are weights.
+
+    Raises:
+        DumpError: With all texts that name nothing.
+    """
+    # An address names its column, and so does the column's own name, where that is no address.
+    columns = {name: name for name in dump.columns} | {
+        address: name for name in dump.columns for address in dump[name].attrs["addresses"]
+    }
+    chosen = _choose(str(dump.path), texts, columns)
+    weights = [name for name in chosen if dump[name].attrs.get("layout") == "weight"]
+    computed = [name for name in dump.attrs.get("computed", ()) if name in chosen]
+    others = [name for name in chosen if name not in weights]
+    return [*dict.fromkeys([*computed, *others, *weights])], weights
 
 
 def take_output(path: str | os.PathLike[str] | None, **settings: Any) -> OutputSpec | None:
@@ -107,23 +134,30 @@ def _choose_kept(path: str | os.PathLike[str], texts: Sequence[str]) -> Gathered
     return replace(gathered, statistics={a: kept[a] for a in kept if a in chosen})
 
 
-def _gather(
+def gather_dump(
     dump: Dump,
     texts: Sequence[str],
-    by_sample: bool,
-    threads: int | None,
-    progress: Callable[[Progress], None] | None,
+    *,
+    by_sample: bool = False,
+    threads: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Gathered:
+    """Gather the statistics of an open dump.
+
+    Args:
+        dump: The dump.
+        texts: As for `choose_columns`.
+        by_sample: As for `gather_file`.
+        threads: As for `gather_file`.
+        progress: As for `gather_file`.
+
+    Raises:
+        DumpError: As for `gather_file`.
+        OSError: The disk can't be read.
+    """
     countable, others = list_countable(dump)
     first = {name: dump[name].attrs["addresses"][0] for name in dump.columns}
-    # An address names its column, and so does the column's own name, where that is no address.
-    columns = {name: name for name in dump.columns} | {
-        address: name for name in dump.columns for address in dump[name].attrs["addresses"]
-    }
-    chosen = _choose(str(dump.path), texts, columns)
-    weights = [name for name in chosen if dump[name].attrs.get("layout") == "weight"]
-    computed = [name for name in dump.attrs.get("computed", ()) if name in chosen]
-    order = dict.fromkeys([*computed, *(name for name in chosen if name not in weights), *weights])
+    order, weights = choose_columns(dump, texts)
     read = [name for name in order if name in countable]
     tell = _make_teller(dump, read, progress)
     found = read_statistics(dump, read, by_sample=by_sample, threads=threads, progress=tell)

@@ -1,0 +1,178 @@
+"""The images that samples were made from, as maps are laid over them; without TensorFlow."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.errors import InputError, KprobeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kprobe.pictures.colour import Colours
+    from kprobe.pictures.subject import Subject
+
+Array = np.ndarray[Any, Any]
+
+
+_KEYED = re.compile(r"(.+\.npz):(.+)", re.DOTALL)
+
+
+class SampleImages:
+    """Images of samples.
+
+    Args:
+        place: A folder, a file of an image, or an array in a file: `FILE.npy`, `FILE.npz:KEY`.
+        form: What the model's own images were made into, as a dump tells it: "resize" and "fit".
+
+    Raises:
+        InputError: There is no such thing, or it can't be read.
+    """
+
+    def __init__(self, place: str, form: Mapping[str, Any] | None = None) -> None:
+        self._place = place
+        self._form = form or {}
+        self._array: Array | None = None
+        self._last: tuple[int, Colours] | None = None  # of one sample all tensors want the same
+        keyed = _KEYED.fullmatch(place)
+        if keyed or Path(place).suffix in (".npy", ".npz"):
+            self._array = _open_array(*(keyed.groups() if keyed else (place, None)))
+        elif not Path(place).exists():
+            raise InputError(f"overlay: {place}: no such file or folder")
+
+    def read(self, row: int, name: str) -> Colours:
+        """Give the image of a sample, cut or padded as the model's own was.
+
+        Args:
+            row: The number of the sample.
+            name: Its name, which in a folder is that of a file.
+
+        Returns:
+            uint8 of shape (height, width, 1 or 3).
+
+        Raises:
+            InputError: There is none, or it can't be read.
+            KprobeError: There is no Pillow.
+        """
+        if self._last is not None and self._last[0] == row:
+            return self._last[1]
+        if self._array is not None:
+            if row >= len(self._array):
+                raise InputError(
+                    f"overlay: {self._place}: expected an image of sample {row}, received "
+                    f"{len(self._array)} images"
+                )
+            image = _make_image(np.asarray(self._array[row]), self._place)
+        else:
+            path = Path(self._place)
+            path = _find_in(path, name) if path.is_dir() else path
+            image = _decode(path)
+        size = self._form.get("resize")
+        if size:
+            image = fit_image(image, str(self._form.get("fit", "stretch")), size)
+        self._last = row, image
+        return image
+
+
+def add_image(subject: Subject, images: SampleImages | None) -> Subject:
+    """Give what is drawn of one sample its image; anything else stays as it is.
+
+    Raises:
+        InputError: There is none, or it can't be read.
+        KprobeError: There is no Pillow.
+    """
+    if images is None or len(subject.samples) != 1:
+        return subject
+    return replace(subject, image=images.read(*subject.samples[0]))
+
+
+def fit_image(image: Colours, fit: str, size: tuple[int, int]) -> Colours:
+    """Bring an image to the ratio of the model's input, as its own images were.
+
+    Args:
+        image: uint8 of shape (height, width, channels).
+        fit: "stretch" leaves it alone; "crop" keeps the centre, "pad" adds black.
+        size: Height and width of the model's input.
+    """
+    height, width = image.shape[:2]
+    ratio = size[0] / size[1]
+    if fit == "crop":
+        kept = min(height, round(width * ratio)), min(width, round(height / ratio))
+        top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
+        return image[top : top + kept[0], left : left + kept[1]]
+    if fit == "pad":
+        whole = max(height, round(width * ratio)), max(width, round(height / ratio))
+        padded = np.zeros((*whole, image.shape[2]), np.uint8)
+        top, left = (whole[0] - height) // 2, (whole[1] - width) // 2
+        padded[top : top + height, left : left + width] = image
+        return padded
+    return image
+
+
+def _find_in(folder: Path, name: str) -> Path:
+    """Find the file of a sample in a folder: by its name, or by the last part of it."""
+    for part in (name, Path(name).name):
+        path = folder / part
+        inside = not Path(part).is_absolute() and ".." not in Path(part).parts
+        if inside and path.is_file():
+            return path
+    raise InputError(f"overlay: {folder}: has no file {name!r}")
+
+
+def _decode(path: Path) -> Colours:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise KprobeError("images need Pillow", hint="pip install 'kprobe[plot]'") from error
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    except Exception as error:  # what decoders raise has no common class
+        raise InputError(f"overlay: {path}: expected an image, received none: {error}") from None
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _open_array(path: str, key: str | None) -> Array:
+    try:
+        opened = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            return opened
+        with opened:
+            names = opened.files
+            if key is None and len(names) == 1:
+                key = names[0]
+            if key not in names:
+                raise InputError(
+                    f"overlay: {path}: expected one of its arrays, {path}:KEY; it has "
+                    f"{', '.join(names)}"
+                )
+            return np.asarray(opened[key])
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"overlay: {path}: can't be read: {error}") from None
+
+
+def _make_image(values: Array, place: str) -> Colours:
+    """Make an image of numbers: of floats, from the least to the largest unless from 0 to 1."""
+    image = values[..., np.newaxis] if values.ndim == 2 else values
+    if image.ndim != 3 or image.shape[-1] not in (1, 3, 4) or not image.size:
+        shape = "x".join(map(str, values.shape))
+        raise InputError(
+            f"overlay: {place}: expected images of 1, 3 or 4 channels in the last axis, received "
+            f"the shape {shape}"
+        )
+    image = image[..., :3]
+    if image.dtype == np.uint8:
+        return np.asarray(image)
+    numbers = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
+    low, high = float(numbers.min()), float(numbers.max())
+    if low >= 0 and 1 < high <= 255:
+        return numbers.round().astype(np.uint8)
+    if low < 0 or high > 1:
+        numbers = (numbers - low) / ((high - low) or 1)
+    scaled: Colours = (numbers * 255).round().astype(np.uint8)
+    return scaled
