@@ -43,6 +43,20 @@ def describe_shape(shape: Sequence[int], names: Sequence[str | None]) -> str:
     return ", ".join(f"{name or 'axis'} {size}" for size, name in zip(shape, names, strict=True))
 
 
+def name_places(names: Sequence[str | None], axes: Sequence[int], places: Sequence[int]) -> str:
+    """Name places along some axes: "channel 5"; of axes without a name as an index, "[:, 5]".
+
+    Args:
+        names: What all axes are called.
+        axes: Some of them.
+        places: The place along each of these.
+    """
+    known = dict(zip(axes, places, strict=True))
+    if not known or all(names[axis] for axis in axes):
+        return ", ".join(f"{names[axis]} {place}" for axis, place in known.items())
+    return f"[{', '.join(str(known.get(axis, ':')) for axis in range(len(names)))}]"
+
+
 def count_unfinite(nan: int, infinite: int) -> list[str]:
     """Say how many values aren't finite; nothing of none."""
     told = [f"{nan:,} NaN"] if nan else []

@@ -25,7 +25,7 @@ from kprobe.pictures.drawing.figures import (
 )
 from kprobe.pictures.drawing.grid import Grid, choose_columns, tell_axis
 from kprobe.pictures.overlay import overlay
-from kprobe.pictures.texts import count_unfinite, describe_shape
+from kprobe.pictures.texts import count_unfinite, describe_shape, name_places
 from kprobe.pictures.tiles import GAP, shrink, tile
 
 if TYPE_CHECKING:
@@ -191,23 +191,18 @@ def cut_panels(subject: Subject, layout: Layout, look: Look) -> tuple[list[Panel
             plane = values[tuple(index)]
             if cast("int", layout.down) > cast("int", layout.across):
                 plane = plane.T
-            told = _name_places(names, layout.channels, channel)
+            told = name_places(names, layout.channels, channel)
             if len(frames) > 1:
-                panels.append(Panel(_name_places(names, layout.frames, frame), plane, told))
+                panels.append(Panel(name_places(names, layout.frames, frame), plane, told))
             else:
                 panels.append(Panel(told, plane))
     return panels, len(frames) if len(frames) > 1 else None
 
 
-def _name_places(names: Sequence[str | None], axes: Sequence[int], places: Sequence[int]) -> str:
-    told = [f"{names[axis] or f'axis {axis}'} {at}" for axis, at in zip(axes, places, strict=True)]
-    return ", ".join(told)
-
-
 def find_unit(scale: Scale) -> tuple[float, str]:
     """Give what values are divided by where matplotlib couldn't draw them, and how that is told."""
     most = max(abs(scale.low), abs(scale.high))
-    if scale.high - scale.low > 1e-30 and most < 1e30:
+    if most < 1e30 and scale.high - scale.low > 1e-30:
         return 1.0, ""
     power = math.floor(math.log10(most)) if most else 0
     return 10.0**power, f" / 1e{power:+d}"

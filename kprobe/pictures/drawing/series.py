@@ -20,7 +20,7 @@ from kprobe.pictures.drawing.figures import (
     write_header,
 )
 from kprobe.pictures.drawing.panels import describe, find_unit
-from kprobe.pictures.texts import count_unfinite
+from kprobe.pictures.texts import count_unfinite, name_places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +34,7 @@ _WIDTH, _HEIGHT = 5.6, 3.0  # of the axes, in inches
 _LEFT, _BOTTOM, _RIGHT = 0.75, 0.55, 0.2
 _KEY = 1.25
 _FEW = 48  # bars that stand apart
+_RIM = 0.6  # points around bars that touch
 _LABELLED = 16  # bars that have a number each
 _NAMED = 5  # of the largest
 MOST_LINES = 8
@@ -66,7 +67,8 @@ def plot_bars(axes: Axes, values: Array) -> None:
     else:
         edges = np.arange(len(values) + 1) - 0.5
         # With a line around, so that what is thinner than a pixel is seen.
-        axes.stairs(heights, edges, fill=True, color=CLASSES[0], linewidth=0.6)
+        blue = CLASSES[0]
+        axes.stairs(heights, edges, fill=True, facecolor=blue, edgecolor=blue, linewidth=_RIM)
     _mark_unfinite(axes, places[~finite])
     axes.axhline(0, color="black", linewidth=0.5)
     axes.set_xlim(-0.5 - 0.01 * len(values), len(values) - 0.5 + 0.01 * len(values))
@@ -116,14 +118,7 @@ def cut_lines(subject: Subject, layout: Layout, look: Look) -> tuple[Array, list
     shape = moved.shape[:-1]
     flat = moved.reshape(math.prod(shape), -1)
     places = [int(np.ravel_multi_index(place, shape)) if shape else 0 for place in chosen]
-    names = subject.names
-    titles = [
-        ", ".join(
-            f"{names[axis] or f'axis {axis}'} {at}"
-            for axis, at in zip(layout.channels, place, strict=True)
-        )
-        for place in chosen
-    ]
+    titles = [name_places(subject.names, layout.channels, place) for place in chosen]
     rest = np.setdiff1d(np.arange(len(flat)), places)
     if look.channels is not None:
         rest = rest[:0]
