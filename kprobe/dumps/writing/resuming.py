@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from kprobe.dumps.contents import Column, Contents
 
 # The command's own words, such as a path as it was written (what they led to is compared), how
-# many batches are computed at a time, and what was measured.
-_NOT_COMPARED = ("job", "streams", "audit_ulps", "bfloat16_error")
+# many batches are computed at a time, what follows from the model and the columns, which are
+# compared and older dumps don't tell, and what was measured.
+_NOT_COMPARED = ("job", "streams", "graph", "audit_ulps", "bfloat16_error")
 # What wrote it: to be continued a dump needs the same, but one that is finished needs nothing.
 _WRITERS = ("format_version", "kprobe_version", "tensorflow_version")
 _SHOWN = 60  # characters of a value

@@ -11,6 +11,7 @@ from kprobe.analysis.comparison.records import Described
 from kprobe.errors import AddressError, InputError, KprobeError, StoppedError
 from kprobe.pipeline.comparing.sides import Side, Tensor
 from kprobe.pipeline.planning.plan_job import OpenJob, open_job
+from kprobe.pipeline.planning.upstream import find_upstream
 from kprobe.subgraph.selection import Selection
 
 if TYPE_CHECKING:
@@ -174,26 +175,8 @@ def _is_weight(column: Any) -> bool:
 
 def _find_sources(plan: Plan) -> dict[int, tuple[str, ...]]:
     """Give by a fetch's number the addresses of those that it is computed from directly."""
-    fetches = plan.computation.engine.fetches
-    if plan.job.compute.eager:
-        return {}
-    graph = plan.session.traced.graph
-    numbers = {
-        fetch.tensor.ref(): number
-        for number, fetch in enumerate(fetches)
-        if fetch.tensor.graph is graph
+    tensors = [fetch.tensor for fetch in plan.computation.engine.fetches]
+    return {
+        number: tuple(plan.addresses_of(plan.fetched[above])[0] for above in numbers)
+        for number, numbers in find_upstream(plan.session, tensors).items()
     }
-    found: dict[int, tuple[str, ...]] = {}
-    for reference, number in numbers.items():
-        reached: dict[int, None] = {}
-        seen, waiting = set(), [reference.deref().op]
-        while waiting:
-            operation = waiting.pop()
-            for tensor in operation.inputs:
-                if (above := numbers.get(tensor.ref())) is not None:
-                    reached[above] = None
-                elif tensor.op not in seen:
-                    seen.add(tensor.op)
-                    waiting.append(tensor.op)
-        found[number] = tuple(plan.addresses_of(plan.fetched[above])[0] for above in reached)
-    return found

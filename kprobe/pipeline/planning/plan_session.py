@@ -17,6 +17,7 @@ from kprobe.pipeline.planning.batch_size import (
 from kprobe.pipeline.planning.facts import collect_facts
 from kprobe.pipeline.planning.plan import Plan
 from kprobe.pipeline.planning.settle import check_columns, settle
+from kprobe.pipeline.planning.upstream import describe_graph
 from kprobe.session.complete import explain_lengths
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def plan_session(
     attrs |= _measure(job, session, settled, samples, batch_size)
     order = _find_order(session, settled.groups)
     attrs["computed"] = [settled.columns[number].name for number in order]
+    tensors = [group[0].tensor for group in settled.groups]
+    attrs["graph"] = describe_graph(session, tensors, settled.columns, addresses, order)
     return Plan(
         job=job,
         session=session,
