@@ -11,6 +11,7 @@ import numpy as np
 
 from kprobe.addresses.globs import compile_glob
 from kprobe.analysis.comparison.records import Described
+from kprobe.dumps.graph import read_graph
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.errors import AddressError
 from kprobe.naming import list_names
@@ -89,8 +90,9 @@ class DumpSide(Side):
             f"{dump.path}: {name}: {reason}" for name, reason in reasons.items() if reason
         ]
         kept = [name for name in dump.columns if not reasons.get(name)]
+        above = _read_upstream(dump)
         self.tensors = [
-            Tensor(_describe_column(dump, name, place), name, _count_row_bytes(dump[name]))
+            Tensor(_describe_column(dump, name, place, above), name, _count_row_bytes(dump[name]))
             for place, name in enumerate(_sort_as_computed(dump, kept))
         ]
 
@@ -169,7 +171,20 @@ def _sort_as_computed(dump: Dump, names: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: order.get(name, len(order)))
 
 
-def _describe_column(dump: Dump, name: str, place: int) -> Described:
+def _read_upstream(dump: Dump) -> dict[str, tuple[str, ...] | None]:
+    """Give by address what each tensor is computed from directly, as far as the dump tells."""
+    nodes = read_graph(dump.attrs)
+    return {
+        node.address: None
+        if node.upstream is None
+        else tuple(nodes[place].address for place in node.upstream)
+        for node in nodes
+    }
+
+
+def _describe_column(
+    dump: Dump, name: str, place: int, upstream: Mapping[str, tuple[str, ...] | None]
+) -> Described:
     column = dump[name]
     addresses = [str(address) for address in column.attrs["addresses"]]
     weight = column.attrs.get("layout") == "weight"
@@ -190,6 +205,7 @@ def _describe_column(dump: Dump, name: str, place: int) -> Described:
         class_name=column.attrs.get("layer_class") or None,
         also=tuple(dict.fromkeys([*addresses[1:], *([name] if name not in addresses else [])])),
         axes=tuple(labels) if any(labels) else None,
+        inputs=upstream.get(addresses[0]),
         weight=weight,
     )
 
