@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kprobe.api import function as function
     from kprobe.api import load_model as load_model
     from kprobe.api import plot as plot
+    from kprobe.api import report as report
     from kprobe.api import similarity as similarity
     from kprobe.api import stats as stats
     from kprobe.dumps.reader import Dump as Dump
@@ -49,6 +50,7 @@ _HOMES = {
     "load_model": "kprobe.api",
     "open_dump": "kprobe.dumps.reader",
     "plot": "kprobe.api",
+    "report": "kprobe.api",
     "similarity": "kprobe.api",
     "stats": "kprobe.api",
 }
@@ -65,6 +67,7 @@ __all__ = [
     "load_model",
     "open_dump",
     "plot",
+    "report",
     "similarity",
     "stats",
 ]

@@ -30,6 +30,7 @@ from kprobe.subgraph.selection import Selection
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from typing import Unpack
 
     import numpy as np
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from kprobe.analysis.comparison.result import DiffResult
     from kprobe.analysis.representations import Method
     from kprobe.analysis.similarity import Similarity
+    from kprobe.dumps.reader import Dump
     from kprobe.pipeline.function import Function
     from kprobe.pipeline.running.run import Receipt
     from kprobe.pipeline.statistics.report import Report
@@ -450,3 +452,33 @@ def similarity(
     texts = [layers] if isinstance(layers, str) else layers
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     return measure_similarity(a, b, names, method=method, batch_size=batch_size)
+
+
+def report(
+    source: str | os.PathLike[str] | Dump | DiffResult,
+    *,
+    output: str | os.PathLike[str],
+    samples: str | int | Sequence[str | int] = (),
+) -> Path:
+    """Make one page for a browser: what stands out, the network, all layers, feature maps.
+
+    The page is one file, which needs no other and fetches nothing. TensorFlow isn't imported.
+
+    Args:
+        source: A dump; statistics that were kept; what `kprobe diff` prints as JSON, as a file; or
+            what `kprobe.diff` gives.
+        output: The page. An earlier report is replaced, and nothing else.
+        samples: The samples of a dump that feature maps are shown of: names or rows, up to four;
+            by default the first four that could be read.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        DumpError: The source is none of these, or can't be read; or the page can't be written.
+        InputError: There is no such sample, or there are too many.
+    """
+    from kprobe.reports.make import make_report
+
+    given = [samples] if isinstance(samples, str | int) else list(samples)
+    return make_report(source, output, samples=given).path

@@ -55,6 +55,7 @@ LIGHT = {
     "a fault in --config": command("dump", "--config", __file__),
     "ls": command("ls", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),
+    "help of report": command("report", "--help"),
     "help of diff": command("diff", "--help"),
     "diff of what isn't there": command("diff", "a.h5", "b.h5"),
     "an output that is none": command("dump", MODEL, "--layers", "same", "-o", "/"),
@@ -114,6 +115,7 @@ def test_reading_a_dump_imports_no_tensorflow(tmp_path, find_imports):
         ),
         command("stats", str(tmp_path / "kept.h5"), "a", "--json"),
         f"import kprobe; kprobe.stats({str(path)!r}).to_json()",
+        command("report", str(path), "-o", str(tmp_path / "a.html")),
     ):
         imports = find_imports(statement)
         assert "h5py" in imports

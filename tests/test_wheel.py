@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,6 +15,7 @@ import pytest
 import kprobe
 
 ROOT = Path(__file__).parent.parent
+ASSETS = ROOT / "kprobe" / "reports" / "assets"
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,9 @@ def test_a_wheel_says_that_its_types_are_to_be_read(wheel):
 def test_a_wheel_holds_all_modules_and_pages_and_nothing_beside_them(wheel):
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kprobe").rglob("*.py")}
     pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kprobe").rglob("*.md")}
+    assets = {path.relative_to(ROOT).as_posix() for path in ASSETS.iterdir()}
     packed = {name for name in wheel if ".dist-info/" not in name}
-    assert packed == modules | pages | {"kprobe/py.typed"}
+    assert packed == modules | pages | assets | {"kprobe/py.typed"}
     assert "kprobe/help/addresses.md" in pages
 
 
@@ -47,3 +51,13 @@ def test_a_wheel_has_the_command_and_the_versions_of_python(wheel):
     tried = [f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)]
     assert [each for each in told.get_all("Classifier") if ":: 3." in each] == tried
     assert told["Version"] == kprobe.__version__
+
+
+def test_a_wheel_says_what_others_wrote_of_it(wheel):
+    told = wheel["kprobe/reports/assets/THIRD-PARTY.txt"].decode()
+    library = wheel["kprobe/reports/assets/dagre.min.js"]
+    assert hashlib.sha256(library).hexdigest() in told
+    assert "Permission is hereby granted, free of charge" in told
+    versions = re.findall(r"^@dagrejs/(\w+) ([\d.]+), MIT licence$", told, re.MULTILINE)
+    script = wheel["kprobe/reports/assets/bundle"].decode()
+    assert [f"{name}={version}" in script for name, version in versions] == [True, True]

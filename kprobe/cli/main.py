@@ -21,7 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-_COMMANDS = ("dump", "ls", "find", "show", "stats", "diff", "similarity", "plot", "cam", "bench", "help")
+_COMMANDS = (
+    "dump",
+    "ls",
+    "find",
+    "show",
+    "stats",
+    "diff",
+    "similarity",
+    "plot",
+    "cam",
+    "report",
+    "bench",
+    "help",
+)
 
 
 class _Commands(click.Group):

@@ -171,17 +171,8 @@ class Report:
 def make_report(gathered: Gathered) -> Report:
     """Tell what was gathered."""
     tensors = [each.summarize(address) for address, each in gathered.statistics.items()]
+    first_nan, first_inf = find_first(gathered, tensors)
     weights = set(gathered.weights)
-    first: dict[str, NonFinite | None] = {"first_nan": None, "first_inf": None}
-    for name, kind in (("first_nan", "NaN"), ("first_inf", "infinity")):
-        for tensor in tensors:
-            row = getattr(tensor, name)
-            if row is None:
-                continue
-            row = None if tensor.address in weights else row
-            sample = None if row is None else gathered.names[row]
-            first[name] = NonFinite(kind=kind, address=tensor.address, row=row, sample=sample)
-            break
     return Report(
         source=gathered.source,
         samples=gathered.rows,
@@ -189,6 +180,8 @@ def make_report(gathered: Gathered) -> Report:
         complete=gathered.complete,
         left_out=gathered.left_out,
         uncounted=gathered.uncounted,
+        first_nan=first_nan,
+        first_inf=first_inf,
         tensors=tensors,
         by_channel={a: s.summarize_channels() for a, s in gathered.statistics.items()},
         by_sample={
@@ -197,8 +190,32 @@ def make_report(gathered: Gathered) -> Report:
             if each.by_sample and address not in weights
         },
         names=gathered.names,
-        **first,
     )
+
+
+def find_first(
+    gathered: Gathered, tensors: Sequence[TensorSummary]
+) -> tuple[NonFinite | None, NonFinite | None]:
+    """Find where NaN and infinity begin.
+
+    Args:
+        gathered: What was gathered.
+        tensors: What it tells of each tensor.
+
+    Returns:
+        The first tensor with NaN, and the first with infinity.
+    """
+    found: list[NonFinite | None] = []
+    weights = set(gathered.weights)
+    for name, kind in (("first_nan", "NaN"), ("first_inf", "infinity")):
+        first = next((t for t in tensors if getattr(t, name) is not None), None)
+        if first is None:
+            found.append(None)
+            continue
+        row = None if first.address in weights else getattr(first, name)
+        sample = None if row is None else gathered.names[row]
+        found.append(NonFinite(kind=kind, address=first.address, row=row, sample=sample))
+    return found[0], found[1]
 
 
 def _flatten(summary: Any) -> dict[str, Any]:

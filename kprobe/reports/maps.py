@@ -1,0 +1,156 @@
+"""Pictures of feature maps: few enough, and small enough, for one page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kprobe.dumps.ragged_rows import RaggedRows
+from kprobe.pictures.channels import measure_activity
+from kprobe.pictures.colour import choose_scale, paint
+from kprobe.pictures.kinds import choose_layout
+from kprobe.reports.contents import Maps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kprobe.dumps.reader import Dump
+    from kprobe.pictures.colour import Scale
+    from kprobe.pictures.kinds import Layout
+
+Array = np.ndarray[Any, Any]
+
+# How many channels a layer has, and the longer side of a map in pixels: the first of these with
+# which all pictures of a page have no more pixels than that. A pixel takes 0.3 bytes in maps that
+# are smooth, and 0.7 in noise, as text in the page.
+_SIZES = ((8, 32), (8, 28), (8, 24), (8, 20), (4, 24), (4, 20), (4, 16), (2, 16))
+_MOST_PIXELS = 6_000_000
+# Of more layers there are no pictures: not even the smallest ones would fit.
+MOST_PICTURED = 2_000
+# A matrix has a picture for itself.
+_MATRIX = 96
+# What has fewer pixels than this is stored as it is: smaller so, and sharp.
+_FEW_PIXELS = 768
+_QUALITY = 60
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many maps a layer has, and how large they are.
+
+    Attributes:
+        channels: How many channels at most.
+        side: The longer side of a map at most, in pixels.
+    """
+
+    channels: int
+    side: int
+
+
+def choose_limits(layers: int, samples: int) -> Limits:
+    """Choose how many maps a layer has, so that the page stays below a few megabytes.
+
+    Args:
+        layers: How many layers there are pictures of.
+        samples: Of how many samples.
+    """
+    for channels, side in _SIZES:
+        if layers * samples * channels * side * side <= _MOST_PIXELS:
+            break
+    return Limits(channels, side)
+
+
+def find_pictured(dump: Dump) -> dict[str, Layout]:
+    """Find the columns of a dump whose rows are maps or matrices, each with its layout."""
+    found = {}
+    for name in dump.columns:
+        column = dump[name]
+        if isinstance(column, RaggedRows) or column.attrs.get("layout") == "weight":
+            continue
+        shape = column.shape[1:]
+        if column.dtype.kind not in "biuf" or len(shape) < 2 or 0 in shape:
+            continue
+        axes = [str(dimension.label) or None for dimension in column.dims][1:]
+        layout = choose_layout(shape, axes)
+        if layout.kind not in ("maps", "matrix", "lines"):
+            continue
+        if layout.kind == "lines":  # of a sequence all channels are shown at once
+            layout = choose_layout(shape, axes, "matrix")
+        found[name] = layout
+    return found
+
+
+def make_maps(dump: Dump, column: str, layout: Layout, rows: Sequence[int], limits: Limits) -> Maps:
+    """Make pictures of a column, one for each of some rows.
+
+    Args:
+        dump: The dump.
+        column: The column.
+        layout: How a row is laid out.
+        rows: Which rows, ascending.
+        limits: How many maps, and how large.
+    """
+    dataset = dump[column]
+    values = np.stack(
+        [_arrange(dataset[row], layout) for row in rows]
+    )  # row, down, across, channel
+    channels = np.argsort(-measure_activity(values), kind="stable")[: limits.channels]
+    alone = values.shape[-1] == 1
+    side = min(_MATRIX, 3 * limits.side) if alone else limits.side
+    small = [_shrink(each[..., channels], side) for each in values]
+    scale = choose_scale(*small)
+    height, width = small[0].shape[:2]
+    few = height * width * len(channels) < _FEW_PIXELS
+    return Maps(
+        channels=[] if alone else [str(channel) for channel in channels],
+        scale=(scale.low, scale.high),
+        palette=scale.palette,
+        pictures=[_encode(each, scale, few=few) for each in small],
+        ratio=width / height,
+        pixelated=few,
+    )
+
+
+def _arrange(row: Array, layout: Layout) -> Array:
+    """Give a row as (down, across, channel): of frames such as depth the one in the middle."""
+    for axis in layout.frames:
+        row = row.take([row.shape[axis] // 2], axis)
+    plane = [axis for axis in (layout.down, layout.across) if axis is not None]
+    order = [*plane, *layout.channels, *layout.frames]
+    moved: Array = row.transpose(order)
+    return moved.reshape(*moved.shape[:2], -1)
+
+
+def _shrink(maps: Array, side: int) -> Array:
+    """Give the means of square parts of maps, so that no side is longer than `side`."""
+    height, width, channels = maps.shape
+    step = ceil(max(height, width) / side)
+    wide = maps.astype(np.float64)
+    if step == 1:
+        return wide
+    # What doesn't fill a part at the end has a mean of fewer values.
+    padded = np.full((-(-height // step) * step, -(-width // step) * step, channels), np.nan)
+    there = np.zeros(padded.shape[:2], bool)
+    padded[:height, :width], there[:height, :width] = wide, True
+    parts = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step, channels)
+    parts = np.where(there.reshape(*parts.shape[:4])[..., None], parts, 0)
+    counts = there.reshape(parts.shape[:4]).sum((1, 3))
+    with np.errstate(invalid="ignore", over="ignore"):
+        means: Array = parts.sum((1, 3)) / counts[..., None]
+    return means
+
+
+def _encode(maps: Array, scale: Scale, *, few: bool) -> str:
+    """Give maps side by side as a `data:` URI of a WebP image."""
+    from PIL import Image
+
+    beside = maps.transpose(0, 2, 1).reshape(maps.shape[0], -1)
+    stream = io.BytesIO()
+    image = Image.fromarray(paint(beside, scale))
+    image.save(stream, "WEBP", lossless=few, quality=100 if few else _QUALITY, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -1,0 +1,140 @@
+"""Reports of real files: what is a source, what is refused, and that equal ones give equal pages."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import h5py
+import numpy as np
+import pytest
+
+import kprobe
+from kprobe.errors import DumpError, InputError
+from kprobe.reports.make import make_report
+
+
+@pytest.fixture(scope="module")
+def sources(write_dump, comparison, tmp_path_factory):
+    """A dump, its statistics, and a comparison."""
+    folder = tmp_path_factory.mktemp("sources")
+    rng = np.random.default_rng(0)
+    arrays = {
+        "net/a": rng.random((5, 4, 4, 3), "f4"),
+        "net/b": rng.normal(size=(5, 7)).astype("f4"),
+    }
+    write_dump(folder / "a.h5", arrays, attrs={"seed": 3, "options": '{"exact": true}'})
+    kprobe.stats(folder / "a.h5", output=folder / "s.h5")
+    (folder / "d.json").write_text(json.dumps(comparison))
+    return folder
+
+
+def read_data(path):
+    (text,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', path.read_text()
+    )
+    return json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "layers"),
+    [
+        ("a.h5", "dump", ["net/a", "net/b"]),
+        ("s.h5", "statistics", ["net/a", "net/b"]),
+        ("d.json", "comparison", ["first", "second", "third"]),
+    ],
+)
+def test_each_kind_of_source_makes_a_page(name, kind, layers, sources, tmp_path):
+    path = kprobe.report(sources / name, output=tmp_path / "r.html")
+    told = read_data(path)
+    assert (told["kind"], [layer["name"] for layer in told["layers"]]) == (kind, layers)
+    assert told["linked"]
+    assert len(told["samples"]) == (4 if kind == "dump" else 0)
+
+
+def test_a_dump_and_its_statistics_tell_the_same_numbers(sources, tmp_path):
+    of_dump = read_data(kprobe.report(sources / "a.h5", output=tmp_path / "a.html"))
+    kept = read_data(kprobe.report(sources / "s.h5", output=tmp_path / "b.html"))
+    for name in ("findings", "verdict", "tree", "figures", "facts"):
+        assert of_dump[name] == kept[name]
+    for one, other in zip(of_dump["layers"], kept["layers"], strict=True):
+        assert {**one, "maps": None} == other
+    assert of_dump["tree"] == [{"name": "net", "inside": [0, 1]}]
+    assert ["Exact", "yes"] in of_dump["facts"]
+    assert ["Seed", "3"] in of_dump["facts"]
+
+
+def test_the_same_source_gives_the_same_bytes(sources, tmp_path):
+    pages = [kprobe.report(sources / "a.h5", output=tmp_path / n).read_bytes() for n in ("a", "b")]
+    assert pages[0] == pages[1]
+
+
+def test_an_open_dump_and_one_sample_are_taken(sources, tmp_path):
+    with kprobe.open_dump(sources / "a.h5") as dump:
+        path = kprobe.report(dump, output=tmp_path / "r.html", samples=2)
+        assert dump["net/b"].shape == (5, 7)
+    assert read_data(path)["samples"] == ["sample 2"]
+    assert kprobe.report(str(sources / "a.h5"), output=path, samples="sample 3") == path
+    assert read_data(path)["samples"] == ["sample 3"]
+
+
+def test_what_diff_gives_makes_the_page_that_its_json_makes(sources, tmp_path):
+    result = kprobe.diff(sources / "a.h5", sources / "a.h5")
+    of_result = kprobe.report(result, output=tmp_path / "a.html")
+    (tmp_path / "d.json").write_text(json.dumps(result.to_json()))
+    of_file = kprobe.report(tmp_path / "d.json", output=tmp_path / "b.html")
+    assert of_result.read_bytes() == of_file.read_bytes()
+    told = read_data(of_file)
+    assert told["verdict"] == "None: all values are equal"
+    assert [layer["upstream"] for layer in told["layers"]] == [[], [0]]
+
+
+def test_an_unfinished_dump_tells_what_it_has(write_dump, tmp_path):
+    path = write_dump(tmp_path / "a.h5", {"a": np.ones((4, 2), "f4")})
+    with h5py.File(path, "a", libver=("v108", "v108")) as file:
+        file["committed"][()], file["complete"][()] = 3, 0
+    told = read_data(kprobe.report(path, output=tmp_path / "r.html"))
+    assert "Not complete: the numbers are those of 3 of 4 samples." in [
+        finding["text"] for finding in told["findings"]
+    ]
+    assert told["samples"] == ["sample 0", "sample 1", "sample 2"]
+
+
+def test_a_dump_without_rows_or_of_weights_alone_makes_a_page(write_dump, tmp_path):
+    path = write_dump(tmp_path / "a.h5", {"a": np.ones((0, 4, 4, 2), "f4")})
+    told = read_data(kprobe.report(path, output=tmp_path / "r.html"))
+    assert (told["samples"], told["layers"][0]["maps"]) == ([], None)
+    weights = {"rows": np.ones((2, 1), "f4"), "a:kernel": np.ones((3, 2), "f4")}
+    path = write_dump(tmp_path / "b.h5", weights, weights=["a:kernel"])
+    told = read_data(kprobe.report(path, output=tmp_path / "r.html"))
+    assert (told["tree"], told["layers"][1]["upstream"]) == ([0], None)
+
+
+def test_what_is_no_source_is_answered_in_a_line(sources, tmp_path):
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").write_bytes(b"")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.attrs["format"] = "kprobe similarity"
+    for source, said in (
+        (tmp_path / "text", "received another file"),
+        (tmp_path / "empty", "received another file"),
+        (tmp_path / "other.h5", "received a file of kprobe similarity"),
+        (tmp_path / "gone", "where there is no file"),
+        (tmp_path, "where there is no file"),
+        (None, "received None"),
+        ("https://x.org/a.h5", "received an address"),
+    ):
+        with pytest.raises(DumpError, match=said):
+            make_report(source, tmp_path / "r.html")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_samples_are_for_dumps(sources, tmp_path):
+    for name in ("s.h5", "d.json"):
+        with pytest.raises(InputError, match="samples: expected a dump, received"):
+            make_report(sources / name, tmp_path / "r.html", samples=[0])
+
+
+def test_where_it_is_written_is_looked_at_first(sources, tmp_path):
+    with pytest.raises(DumpError, match="there is no directory"):
+        make_report(tmp_path / "gone", tmp_path / "none" / "r.html")
