@@ -67,6 +67,7 @@ PROMISES = {
     "pipeline/test_skipped.py": "which samples were skipped, and why, is said",
     "pipeline/test_streams.py": "nobody needs to know how many samples there are",
     "pipeline/test_uneven_loops.py": "loops whose shapes differ between iterations are said",
+    "reports/test_in_browser.py": "the page works in a real browser, for everyone",
     "session/test_any_size.py": "a subclassed model's first size isn't the only one it takes",
     "session/test_built_on_full_batches.py": "a model is built on batches of the size asked for",
     "session/test_random_length.py": "random samples have lengths that the model takes",

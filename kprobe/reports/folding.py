@@ -28,8 +28,8 @@ def fold(paths: Sequence[Sequence[str]]) -> Tree:
             its own.
 
     Returns:
-        In the order of their first layers, the numbers of layers, and groups of them as
-        `{"name": …, "inside": […]}`. No level has many more than 40 places.
+        In the order of their first layers, the numbers of layers, and groups of them, of two places
+        or more, as `{"name": …, "inside": […]}`. No level has more than 40 places.
     """
     enclosing = {tuple(path[:end]) for path in paths for end in range(1, len(path))}
     root: dict[str, Any] = {}
@@ -45,13 +45,18 @@ def fold(paths: Sequence[Sequence[str]]) -> Tree:
 
 def _finish(level: dict[str, Any], deep: int) -> Tree:
     """Give the places of a level as lists, in groups where there are too many."""
-    places = [
-        {"name": each["name"], "inside": _finish(each["inside"], deep)}
-        if isinstance(each, dict)
-        else each
-        for each in level.values()
-    ]
+    places = [_close(each, deep) if isinstance(each, dict) else each for each in level.values()]
     return [_plain(place) for place in _part(places, 0, deep)]
+
+
+def _close(group: dict[str, Any], deep: int) -> Any:
+    """Give a group as it is in the tree; what is alone in it needs none."""
+    inside = _finish(group["inside"], deep)
+    if len(inside) > 1:
+        return {"name": group["name"], "inside": inside}
+    if isinstance(inside[0], dict):
+        return {**inside[0], "name": f"{group['name']}/{inside[0]['name']}"}
+    return inside[0], group["name"]
 
 
 def _plain(place: Any) -> Any:

@@ -23,12 +23,13 @@ FLAGS = {
     "constant": "one value throughout",
     "saturated": "saturated by half or more",
 }
-# In the order in which they are told: how bad each is, and what is said of its tensors.
-_TOLD: dict[str, tuple[Level, str]] = {
-    "zero": ("bad", "zero for every sample"),
-    "dead": ("warn", "with channels that are zero for every sample"),
-    "constant": ("warn", "with one value throughout"),
-    "saturated": ("warn", "with half of the values or more at the least or the largest one"),
+# In the order in which they are told: how bad each is, what one tensor does, what several do, and
+# the rest of the sentence.
+_TOLD: dict[str, tuple[Level, str, str, str]] = {
+    "zero": ("bad", "is", "are", "zero for every sample"),
+    "dead": ("warn", "has", "have", "channels that are zero for every sample"),
+    "constant": ("warn", "has", "have", "one value throughout"),
+    "saturated": ("warn", "has", "have", "half of the values or more at the least or the largest"),
 }
 _HALF = 0.5
 _NAMED = 4
@@ -69,10 +70,12 @@ def find_standing_out(
     for flag, first in zip(("nan", "inf"), firsts, strict=True):
         if first is not None:
             yield Finding(level="bad", text=_tell_first(first, layers, flag), flag=flag)
-    for flag, (level, text) in _TOLD.items():
+    for flag, (level, one, several, rest) in _TOLD.items():
         if found := [layer for layer in layers if flag in layer.flags]:
             told = list_names((_name(layer, flag) for layer in found), _NAMED)
-            yield Finding(level=level, text=f"{_count(len(found))} {text}: {told}.", flag=flag)
+            does = one if len(found) == 1 else several
+            text = f"{_count(len(found))} {does} {rest}: {told}."
+            yield Finding(level=level, text=text, flag=flag)
 
 
 def find_gaps(gathered: Gathered) -> Iterator[Finding]:
@@ -96,10 +99,11 @@ def judge(
     if first is not None:
         return "bad", f"{_capitalize(first.kind)} begins at {first.address}"
     samples = f"{gathered.rows:,} sample{'s' if gathered.rows != 1 else ''}"
-    of = f"{_count(len(layers))} over {samples}"
-    for flag, (level, text) in _TOLD.items():
+    for flag, (level, one, several, rest) in _TOLD.items():
         if number := sum(flag in layer.flags for layer in layers):
-            return level, f"{number:,} of {of}: {text}"
+            does = one if number == 1 else several
+            return level, f"{number:,} of {_count(len(layers))} {does} {rest}"
+    of = f"{_count(len(layers))} over {samples}"
     return "good" if gathered.complete else "warn", f"No NaN, no infinity, nothing dead in {of}"
 
 

@@ -70,5 +70,11 @@ def test_names_in_ten_thousand_steps_are_no_groups_of_that_depth():
     assert measure_depth(tree) < 20
 
 
+def test_what_is_alone_in_a_group_needs_none():
+    assert fold([["a", "b", "c"], ["d"]]) == [0, 1]
+    inside = {"name": "a/b", "inside": [0, 1]}
+    assert fold([["a", "b", "c"], ["a", "b", "d"], ["e"]]) == [inside, 2]
+
+
 def test_nothing_has_no_groups():
     assert fold([]) == []

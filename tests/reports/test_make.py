@@ -1,4 +1,4 @@
-"""Reports of real files: what is a source, what is refused, and that equal ones give equal pages."""
+"""Reports of real files: what is a source, what is refused; equal ones give equal pages."""
 
 from __future__ import annotations
 

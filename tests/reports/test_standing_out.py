@@ -40,12 +40,12 @@ def test_the_worst_is_said_first(faulty):
     assert [(each.level, each.text) for each in faulty.findings] == [
         ("bad", "NaN begins at odd, with the sample sample 2 (row 2). 2 tensors have it."),
         ("bad", "Infinity begins at odd, with the sample sample 3 (row 3). 2 tensors have it."),
-        ("bad", "1 tensor zero for every sample: zero."),
-        ("warn", "1 tensor with channels that are zero for every sample: dead channels (2 of 6)."),
-        ("warn", "1 tensor with one value throughout: constant."),
+        ("bad", "1 tensor is zero for every sample: zero."),
+        ("warn", "1 tensor has channels that are zero for every sample: dead channels (2 of 6)."),
+        ("warn", "1 tensor has one value throughout: constant."),
         (
             "warn",
-            "1 tensor with half of the values or more at the least or the largest one: saturated.",
+            "1 tensor has half of the values or more at the least or the largest: saturated.",
         ),
     ]
 
@@ -76,11 +76,11 @@ def test_the_numbers_are_those_of_the_values(faulty):
     ("change", "level", "verdict"),
     [
         (lambda values: values, "good", "No NaN, no infinity, nothing dead in 2 tensors over 4"),
-        (lambda values: values * 0, "bad", "2 of 2 tensors over 4 samples: zero for every sample"),
+        (lambda values: values * 0, "bad", "2 of 2 tensors are zero for every sample"),
         (
             lambda values: values * [1, 0, 1],
             "warn",
-            "2 of 2 tensors over 4 samples: with channels that are zero for every sample",
+            "2 of 2 tensors have channels that are zero for every sample",
         ),
     ],
 )

@@ -107,6 +107,7 @@ function makeBox(box) {
     make("span", { class: "name" }, show(name)),
     isLayer ? null : make("span", { class: "size" }, `×${box.place.layers.length}`),
     make("span", { class: "value" }),
+    make("span", { class: "unseen" }),
   );
   put(element, box.x, box.y, box.width, box.inner ? NODE.height : box.height);
   element.addEventListener("click", () => {
@@ -143,18 +144,17 @@ function paintBoxes() {
     box.element.setAttribute("aria-selected", String(isLayer && has));
     const numbers = isLayer ? [box.place] : box.place.layers;
     box.element.classList.toggle("dim", !numbers.some((n) => isFound(data.layers[n])));
-    box.element.setAttribute("aria-label", labelOf(box, text, flags));
+    box.element.lastElementChild.textContent = `, ${tellMore(box, flags).join(", ")}`;
   }
 }
 
-function labelOf(box, text, flags) {
-  const marks = flags.map((flag) => data.flags[flag]);
-  const title = figures.get(chosen.figure).title;
-  if (typeof box.place === "number") {
-    const layer = data.layers[box.place];
-    return [show(layer.name), show(layer.class_name), `${title} ${text}`, ...marks].filter(Boolean).join(", ");
-  }
-  return [`${show(box.place.name)}, ${box.place.layers.length} layers`, `${title} up to ${text}`, ...marks].join(", ");
+// What eyes see by colours and places, for screen readers.
+function tellMore(box, flags) {
+  const about = [figures.get(chosen.figure).title, ...flags.map((flag) => data.flags[flag])];
+  if (typeof box.place !== "number") return [...about, `${box.place.layers.length} layers`];
+  const layer = data.layers[box.place];
+  if (box.depth > 1) about.push(show(layer.name));
+  return layer.class_name ? [...about, show(layer.class_name)] : about;
 }
 
 function toggle(group, open) {

@@ -42,7 +42,7 @@ function drawLayer() {
   if (aside.hidden) return;
   const layer = data.layers[chosen.layer];
   at("layer-title").textContent = show(layer.name);
-  const about = [layer.class_name, layer.shape, layer.dtype].filter(Boolean).map(show).join(" · ");
+  const about = [layer.class_name, layer.shape, layer.dtype].filter(Boolean).map((each) => show(each)).join(" · ");
   const parts = [make("p", { class: "about" }, about)];
   if (layer.flags.length) {
     parts.push(make("p", {}, ...layer.flags.map((flag) => make("span", { class: `flag ${flag}` }, data.flags[flag]))));
@@ -59,7 +59,7 @@ function drawLayer() {
     if (layer.values[figure.key] === null) continue;
     list.append(make("dt", { title: figure.help }, figure.title), make("dd", {}, writeFigure(layer, figure.key)));
   }
-  for (const [title, text] of layer.facts) list.append(make("dt", {}, show(title)), make("dd", {}, show(text)));
+  for (const [title, text] of layer.facts) list.append(make("dt", {}, show(title)), make("dd", {}, show(text, 2000)));
   parts.push(list);
   if (layer.upstream !== null) parts.push(...listNeighbours());
   at("layer-body").replaceChildren(...parts);

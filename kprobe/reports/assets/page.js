@@ -28,8 +28,10 @@ function fill(element, attributes, inside) {
 // Characters that can't be seen, or that turn round what stands beside them, are shown as escapes.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]/gu;
 
-function show(text) {
-  return text.replace(HIDDEN, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
+// What is longer than anyone reads is cut short.
+function show(text, most = 240) {
+  const cut = text.length > most ? `${text.slice(0, most)}… (${text.length.toLocaleString("en-US")} characters)` : text;
+  return cut.replace(HIDDEN, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function write(value, unit) {

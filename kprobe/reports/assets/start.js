@@ -6,7 +6,7 @@ const LEVELS = { bad: "Fault", warn: "Note well", good: "Fine", note: "Note" };
 function drawHead() {
   at("kind").textContent = `${KINDS[data.kind]} · kprobe report`;
   at("title").textContent = show(data.title);
-  at("verdict").replaceChildren(make("span", { class: `mark ${data.level}`, "aria-hidden": "true" }), show(data.verdict));
+  at("verdict").replaceChildren(make("span", { class: `mark ${data.level}`, "aria-hidden": "true" }), show(data.verdict, 1000));
   const parts = [...document.querySelectorAll("main > section:not([hidden]) > h2")];
   at("parts").replaceChildren(...parts.map((title) => make("a", { href: `#${title.id}` }, title.textContent)));
   at("maker").textContent = `Made by kprobe ${data.version}. Nothing on this page is fetched from anywhere.`;
@@ -15,7 +15,7 @@ function drawHead() {
 function drawFindings() {
   at("findings").replaceChildren(
     ...data.findings.map((finding) => {
-      const text = [make("span", { class: `mark ${finding.level}`, role: "img", "aria-label": LEVELS[finding.level] }), make("span", {}, show(finding.text))];
+      const text = [make("span", { class: `mark ${finding.level}`, role: "img", "aria-label": LEVELS[finding.level] }), make("span", {}, show(finding.text, 1000))];
       if (finding.flag && Object.hasOwn(data.flags, finding.flag)) {
         const button = make("button", { type: "button" }, "Show in the table");
         button.setAttribute("aria-label", `Show in the table: ${data.flags[finding.flag]}`);
@@ -35,7 +35,7 @@ function drawFindings() {
 
 function drawOrigin() {
   at("origin").replaceChildren(
-    ...data.facts.flatMap(([title, text]) => [make("dt", {}, show(title)), make("dd", {}, show(text))]),
+    ...data.facts.flatMap(([title, text]) => [make("dt", {}, show(title)), make("dd", {}, show(text, 2000))]),
   );
 }
 

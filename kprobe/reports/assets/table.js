@@ -74,7 +74,7 @@ function drawHistogram(layer, width, height) {
   const label = `from ${write(layer.edges[0], "number")} to ${write(layer.edges[1], "number")}`;
   return draw(
     "svg",
-    { class: "histogram", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram ${label}` },
+    { class: "histogram", width, height, viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `Histogram ${label}` },
     draw("path", { d: path }),
   );
 }
