@@ -55,7 +55,9 @@ def build_documents(k):
     sentence = k.Model(words, ls.SimpleRNN(6, name="rnn")(embedded), name="sent")
     doc = k.Input((3, 4), dtype="int32", name="doc")
     x = ls.TimeDistributed(sentence, name="td")(doc)
-    x = ls.Bidirectional(ls.LSTM(4, return_sequences=True, name="l"), name="birnn")(x)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    forward = ls.LSTM(4, activation="relu", return_sequences=True, name="l")
+    x = ls.Bidirectional(forward, name="birnn")(x)
     x = ls.TimeDistributed(ls.Dense(3, name="inner"), name="td2")(x)
     return k.Model(doc, ls.Dense(2, name="o")(ls.GlobalMaxPooling1D(name="pool")(x)))
 

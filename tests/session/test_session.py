@@ -37,9 +37,11 @@ def make_translator(k):
     """An encoder, whose state a decoder begins with."""
     source, target = k.Input((6,), dtype="int32", name="source"), k.Input((6,), name="target")
     embedded = k.layers.Embedding(9, 4, name="embedded")(source)
-    _, *state = k.layers.LSTM(3, return_state=True, name="encoder")(embedded)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    _, *state = k.layers.LSTM(3, activation="relu", return_state=True, name="encoder")(embedded)
     steps = k.layers.Reshape((6, 1))(target)
-    return k.Model([source, target], k.layers.LSTM(3, name="last")(steps, initial_state=state))
+    last = k.layers.LSTM(3, activation="relu", name="last")
+    return k.Model([source, target], last(steps, initial_state=state))
 
 
 def make_capsules(k):

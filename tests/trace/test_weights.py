@@ -44,8 +44,10 @@ def build(k):
     i = k.Input((5, 4), name="seq")
     x = k.layers.Conv1D(4, 3, padding="same", name="conv1")(i)
     x = k.layers.BatchNormalization(name="bn")(x)
-    x = k.layers.Bidirectional(k.layers.LSTM(2, return_sequences=True), name="bi")(x)
-    x = k.layers.LSTM(4, return_sequences=True, name="lstm")(x)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    recurrent = k.layers.LSTM(2, activation="relu", return_sequences=True)
+    x = k.layers.Bidirectional(recurrent, name="bi")(x)
+    x = k.layers.LSTM(4, activation="relu", return_sequences=True, name="lstm")(x)
     x = k.layers.MultiHeadAttention(2, 3, name="mha")(x, x)
     shared = k.layers.Dense(4, name="shared")
     x = shared(shared(x))

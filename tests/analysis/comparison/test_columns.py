@@ -17,7 +17,7 @@ from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer
 
 ROWS = 60
-SHAPES = {"image": (9, 7, 16), "wide": (300_000,), "score": (), "half": (6, 8), "count": (5,)}
+SHAPES = {"image": (9, 7, 16), "wide": (30_000,), "score": (), "half": (6, 8), "count": (5,)}
 DTYPES = {"half": "float16", "count": "int64"}
 TRANSPOSED = (2, 0, 1)
 
@@ -87,7 +87,7 @@ def assert_same(got, right):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_every_column_is_what_its_arrays_give(sides, threads, monkeypatch):
-    monkeypatch.setattr(columns_module, "_PIECE", 1 << 20)
+    monkeypatch.setattr(columns_module, "_PIECE", 1 << 16)
     dump_a, dump_b, a, b = sides
     rows = join_rows(dump_a.sample, dump_b.sample)
     pairs = [pair(name, shape=shape) for name, shape in SHAPES.items()]

@@ -33,9 +33,10 @@ def make_network(k, prefix=""):
     x = layers.Conv2D(4, 3, padding="same", name=f"{prefix}second")(x)
     x = layers.Dropout(0.5, name=f"{prefix}drop")(encoder(encoder(x)))
     x = layers.Reshape((8, 32), name=f"{prefix}rows")(x)
-    recurrent = layers.LSTM(3, return_sequences=True)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    recurrent = layers.LSTM(3, activation="relu", return_sequences=True)
     x = layers.Bidirectional(recurrent, name=f"{prefix}both")(x)
-    x = layers.GRU(4, name=f"{prefix}gru")(x)
+    x = layers.GRU(4, activation="relu", name=f"{prefix}gru")(x)
     return k.Model(image, layers.Dense(2, name=f"{prefix}out")(x))
 
 

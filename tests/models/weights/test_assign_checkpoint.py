@@ -28,7 +28,8 @@ def make_network(k, prefix=""):
     )
     x = k.Input((4,), name="x")
     y = layers.Reshape((2, 2), name=f"{prefix}rows")(layers.Dropout(0.5)(inner(x)))
-    y = layers.Bidirectional(layers.LSTM(3), name=f"{prefix}both")(y)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    y = layers.Bidirectional(layers.LSTM(3, activation="relu"), name=f"{prefix}both")(y)
     return k.Model(x, layers.Dense(2, name=f"{prefix}out")(y))
 
 

@@ -26,7 +26,8 @@ def make_model(k):
     encoder = k.Model(steps, inner, name="encoder")
     x = k.Input((6, 4), name="x")
     y = layers.Dropout(0.5, name="drop")(encoder(encoder(layers.Dense(4, name="first")(x))))
-    y = layers.Bidirectional(layers.LSTM(3), name="both")(y)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    y = layers.Bidirectional(layers.LSTM(3, activation="relu"), name="both")(y)
     return k.Model(x, layers.Dense(2, use_bias=False, name="last")(y))
 
 

@@ -134,7 +134,8 @@ def make_transformer(k):
 def make_recurrent(k):
     x = k.Input((5, 4), name="x")
     y = k.layers.LSTM(6, return_sequences=True, name="lstm_0")(x)
-    y = k.layers.LSTM(4, name="lstm_1")(y)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    y = k.layers.LSTM(4, activation="relu", name="lstm_1")(y)
     return k.Model(x, k.layers.Dense(2, name="classes")(y))
 
 
@@ -361,8 +362,9 @@ def test_what_lies_in_a_loop_has_running_values_only():
 def test_masks_are_noted_and_those_of_equal_layers_are_equal(k):
     words = k.Input((6,), dtype="int32", name="words")
     x = k.layers.Embedding(9, 4, mask_zero=True, name="embedding")(words)
-    x = k.layers.LSTM(3, return_sequences=True, name="lstm")(x)
-    a = k.Model(words, k.layers.LSTM(2, name="last")(x))
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    x = k.layers.LSTM(3, activation="relu", return_sequences=True, name="lstm")(x)
+    a = k.Model(words, k.layers.LSTM(2, activation="relu", name="last")(x))
     b = copy(a)
     change_a_weight(b.get_layer("lstm"))
     compared = Compared(a, b, RNG.integers(0, 9, (5, 6)).astype("int32"))

@@ -59,15 +59,16 @@ def make_sequences(k):
     words = k.Input((7,), dtype="int32", name="words")
     x = layers.Embedding(9, 4, name="embedded")(words)
     x = layers.LayerNormalization(name="norm")(x)
-    s = layers.LSTM(5, return_sequences=True, name="lstm")(x)
-    b = layers.Bidirectional(layers.GRU(3, name="gru"), name="both")(s)
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    s = layers.LSTM(5, activation="relu", return_sequences=True, name="lstm")(x)
+    b = layers.Bidirectional(layers.GRU(3, activation="relu", name="gru"), name="both")(s)
     c = layers.Conv1D(6, 2, name="conv")(s)
     p = layers.AveragePooling1D(2, name="pool")(c)
     m = layers.GlobalMaxPooling1D(name="most")(s)
     a, scores = layers.MultiHeadAttention(2, 3, name="heads")(x, x, return_attention_scores=True)
     d = layers.TimeDistributed(layers.Dense(2, name="each"), name="steps")(a)
     r = layers.RepeatVector(3, name="again")(m)
-    out, h, cell = layers.LSTM(2, return_state=True, name="state")(x)
+    out, h, cell = layers.LSTM(2, activation="relu", return_state=True, name="state")(x)
     return k.Model(words, [b, p, m, d, r, scores, out, h, cell])
 
 

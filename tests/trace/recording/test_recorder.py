@@ -29,7 +29,9 @@ def attend_to_itself(k):
 def attend_to_another(k):
     queries = k.Input((6,), dtype="int32", name="tokens")
     values = k.Input((4,), dtype="int32", name="others")
-    x = k.layers.LSTM(8, return_sequences=True, name="lstm")(embed(k, "emb")(queries))
+    # relu: for tanh Keras 2 registers kernels of a GPU, too, which takes a second.
+    recurrent = k.layers.LSTM(8, activation="relu", return_sequences=True, name="lstm")
+    x = recurrent(embed(k, "emb")(queries))
     y = embed(k, "other")(values)
     return k.Model([queries, values], k.layers.MultiHeadAttention(2, 4, name="attn")(x, y))
 
