@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from kprobe.cli import stdio
 from kprobe.cli.main import cli
 from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
@@ -65,6 +66,17 @@ def kprobe_warm(warm_python, folder):
 
 
 @pytest.fixture
+def kprobe_light(light_python, folder):
+    """Run kprobe in a process of its own without TensorFlow, for what needs none."""
+
+    def run(*arguments: str, **options: Any):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+        return light_python.run("-m", "kprobe", *arguments, cwd=folder, env=clean, **options)
+
+    return run
+
+
+@pytest.fixture
 def kprobe_here(folder, monkeypatch):
     """Run a kprobe command in this process, where TensorFlow is imported already.
 
@@ -78,6 +90,7 @@ def kprobe_here(folder, monkeypatch):
         result = CliRunner().invoke(cli, [command, *verbose, *arguments], input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
+        assert not stdio._held, "without -v, stderr of the process goes to a file from here on"
         return result
 
     return run

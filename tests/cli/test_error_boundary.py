@@ -164,10 +164,10 @@ def labels():
 
 
 @pytest.mark.parametrize("name", ["at_once", "before_the_first_batch"])
-def test_code_that_gives_no_sample_at_all_has_a_traceback_too(kprobe_process, folder, name):
+def test_code_that_gives_no_sample_at_all_has_a_traceback_too(kprobe_light, folder, name):
     (folder / "mine.py").write_text(BROKEN_SAMPLES)
     command = ["dump", DIGITS, "--layers", "digit", "--input", f"mine.py:{name}"]
-    quiet, loud = kprobe_process(*command), kprobe_process(*command, "-v")
+    quiet, loud = kprobe_light(*command), kprobe_light(*command, "-v")
     told = f"kprobe: mine.py:{name} failed: KeyError: 'first'"
     assert quiet.stderr == f"{told}; {VERBOSE}\n"
     assert f"in {name}" in loud.stderr
@@ -175,10 +175,10 @@ def test_code_that_gives_no_sample_at_all_has_a_traceback_too(kprobe_process, fo
     assert quiet.returncode == loud.returncode == 2
 
 
-def test_code_that_fails_for_several_inputs_has_all_tracebacks(kprobe_process, folder):
+def test_code_that_fails_for_several_inputs_has_all_tracebacks(kprobe_light, folder):
     (folder / "mine.py").write_text(BROKEN_SAMPLES)
     inputs = ["--input", "left=mine.py:at_once", "--input", "right=mine.py:labels"]
-    done = kprobe_process("dump", SIAMESE, "--layers", "same", *inputs, "-v")
+    done = kprobe_light("dump", SIAMESE, "--layers", "same", *inputs, "-v")
     *shown, first, second = done.stderr.splitlines()
     assert first == "kprobe: mine.py:at_once failed: KeyError: 'first'"
     assert second == "kprobe: mine.py:labels failed: KeyError: 'second'"
@@ -186,8 +186,8 @@ def test_code_that_fails_for_several_inputs_has_all_tracebacks(kprobe_process, f
     assert any("in labels" in line for line in shown)
 
 
-def test_samples_that_no_code_gives_have_no_traceback(kprobe_process):
-    done = kprobe_process("dump", DIGITS, "--layers", "digit", "--input", "missing.npy")
+def test_samples_that_no_code_gives_have_no_traceback(kprobe_light):
+    done = kprobe_light("dump", DIGITS, "--layers", "digit", "--input", "missing.npy")
     assert done.stderr.startswith("kprobe: missing.npy: ")
     assert VERBOSE not in done.stderr
 

@@ -21,8 +21,8 @@ def lambda_model(request, tmp_path_factory):
     return path
 
 
-def test_a_lambda_is_refused(lambda_model, kprobe_process, folder):
-    done = kprobe_process("dump", str(lambda_model), "--layers", "double")
+def test_a_lambda_is_refused(lambda_model, kprobe_light, folder):
+    done = kprobe_light("dump", str(lambda_model), "--layers", "double")
     assert done.stderr == (
         "kprobe: layer 'double' has a Lambda, which runs Python code; "
         "`--unsafe` opens it all the same: only for files you trust\n"

@@ -18,8 +18,8 @@ SIAMESE = "sample_models/siamese.keras"
 @pytest.mark.parametrize(
     "model", ["shapes_rpn.h5", "shapes_roi.keras", "digits_cnn.keras", "siamese.keras"]
 )
-def test_the_table_of_a_sample_model(kprobe_process, expected, model):
-    done = kprobe_process("ls", f"sample_models/{model}")
+def test_the_table_of_a_sample_model(kprobe_light, expected, model):
+    done = kprobe_light("ls", f"sample_models/{model}")
     note = ""
     if model == "shapes_roi.keras":  # of which a layer is of the user's own class
         command = f"kprobe dump sample_models/{model} --all --dry-run"
@@ -151,7 +151,7 @@ def test_layers_that_lie_with_a_model_of_the_hub_are_said_and_listed_with_the_co
         "loaded, and they are listed"
     ) in done.stderr.splitlines()
     given = ("m.h5", "--custom-objects", "hub.py", "--input", "rows.npy")
-    listed = [line.split()[0] for line in kprobe_here("ls", *given).stdout.splitlines()[1:]]
+    listed = [line.split()[0] for line in kprobe_here("ls", "-v", *given).stdout.splitlines()[1:]]
     done = kprobe_here("dump", *given, "--all", "--exact", "-o", "a.h5")
     assert done.exit_code == 0, done.stderr
     with kprobe.open_dump("a.h5") as dump:

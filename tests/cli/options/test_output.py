@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -20,23 +21,30 @@ def test_the_default_output_is_named_after_the_model(kprobe_here, folder):
     assert [path.name for path in folder.glob("*.h5*")] == ["digits_cnn.activations.h5"]
 
 
-def test_a_dump_goes_through_pipes(kprobe_process, npy, digits, folder):
-    done = kprobe_process(
-        *("dump", DIGITS, "--layers", "features", "--input", "-", "-o", "-"),
-        input=npy(digits[:20]),
-        text=False,
-    )
+def test_a_dump_goes_through_pipes(warm_python, npy, digits, folder):
+    (taken, given), (answers, written) = os.pipe(), os.pipe()
+    with os.fdopen(given, "wb") as samples:
+        samples.write(npy(digits[:20]))  # less than a pipe holds
+    with os.fdopen(taken) as stdin, os.fdopen(written, "w") as stdout:
+        process = warm_python.start(
+            *("-m", "kprobe", "dump", DIGITS, "--layers", "features", "--input", "-", "-o", "-"),
+            stdin=stdin,
+            stdout=stdout,
+        )
+    with os.fdopen(answers, "rb") as answers:
+        piped = answers.read()
+    done = process.wait(text=False)
     assert done.returncode == 0
     assert done.stderr.startswith(b"kprobe: stdout: 20 samples of 1 dataset, ")
     assert done.stderr.count(b"\n") == 1
     assert sorted(path.name for path in folder.iterdir()) == ["sample_models"]
-    Path("piped.h5").write_bytes(done.stdout)
+    Path("piped.h5").write_bytes(piped)
     with h5py.File("piped.h5") as file:
-        assert file.id.get_filesize() == len(done.stdout)  # nothing before it, nothing after
+        assert file.id.get_filesize() == len(piped)  # nothing before it, nothing after
     kprobe.dump(DIGITS, "features", inputs=digits[:20], output="direct.h5")
-    with kprobe.open_dump("piped.h5") as piped, kprobe.open_dump("direct.h5") as direct:
-        assert piped.complete
-        np.testing.assert_array_equal(piped["features"], direct["features"])
+    with kprobe.open_dump("piped.h5") as dump, kprobe.open_dump("direct.h5") as direct:
+        assert dump.complete
+        np.testing.assert_array_equal(dump["features"], direct["features"])
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
@@ -55,18 +63,18 @@ def test_head_gets_its_line(kprobe_command, folder):
     assert (done.stdout.split()[0], done.stderr) == ("address", "")
 
 
-def test_an_existing_dump_is_refused_and_untouched(kprobe_process, old_dump, folder):
+def test_an_existing_dump_is_refused_and_untouched(kprobe_light, old_dump, folder):
     path, content = old_dump
-    done = kprobe_process("dump", DIGITS, "--layers", "digit", "-o", "a.h5")
+    done = kprobe_light("dump", DIGITS, "--layers", "digit", "-o", "a.h5")
     assert done.stderr == "kprobe: a.h5: exists already; replace it with --overwrite\n"
     assert done.returncode == 2
     assert path.read_bytes() == content
     assert sorted(path.name for path in folder.iterdir()) == ["a.h5", "sample_models"]
 
 
-def test_what_is_no_dump_is_never_replaced(kprobe_process, folder):
+def test_what_is_no_dump_is_never_replaced(kprobe_light, folder):
     (folder / "model.h5").write_text("precious")
-    done = kprobe_process("dump", DIGITS, "--layers", "digit", "-o", "model.h5", "--overwrite")
+    done = kprobe_light("dump", DIGITS, "--layers", "digit", "-o", "model.h5", "--overwrite")
     assert done.stderr == (
         "kprobe: model.h5: exists and is not a dump of kprobe, and is not replaced; "
         "choose another output\n"
