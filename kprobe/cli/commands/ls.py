@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.samples import building_options
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.model import say_untold, show_model, show_operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 @click.command(cls=Command)
@@ -59,6 +62,18 @@ def ls(
         show_operations(list_model_operations(model, pattern, class_name, **loading), as_json)
         return
     listed = list_model(model, pattern, class_name, **loading)
-    show_model(listed, as_json, None if loaded else model)
+    show_model(listed, as_json, None if loaded else [model, *_spell_loading(**loading)])
     if not loaded:
         say_untold(find_untold_layers(model))
+
+
+def _spell_loading(
+    *, custom_objects: Sequence[str], keras: int | None, unsafe: bool, **_others: Any
+) -> Iterator[str]:
+    """Spell the options that a command needs to load the same file."""
+    for given in custom_objects:
+        yield from ("--custom-objects", given)
+    if keras is not None:
+        yield from ("--keras", str(keras))
+    if unsafe:
+        yield "--unsafe"

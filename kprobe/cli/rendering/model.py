@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 def show_model(
     listed: Sequence[LayerEntry] | Mapping[str, Sequence[SignatureTensor]],
     as_json: bool,
-    model: str | None,
+    model: Sequence[str] | None,
 ) -> None:
     """Print the calls of layers, or where there are none the signatures.
 
     Args:
         listed: The calls, or the tensors of each signature by its name.
         as_json: Whether to print them as JSON.
-        model: What the user calls the model's file; None for a model that was loaded.
+        model: The model's file, and the options to load it, as the user gave them; None for a model
+            that was loaded.
     """
     if isinstance(listed, Mapping):
         _show_signatures(listed, as_json)
@@ -37,7 +38,7 @@ def show_model(
         _show_layers(listed, as_json, model)
 
 
-def _show_layers(calls: Sequence[LayerEntry], as_json: bool, model: str | None) -> None:
+def _show_layers(calls: Sequence[LayerEntry], as_json: bool, model: Sequence[str] | None) -> None:
     if as_json:
         print_json([_record(call) for call in calls])
         return
@@ -56,7 +57,7 @@ def _show_layers(calls: Sequence[LayerEntry], as_json: bool, model: str | None) 
         say(f"the file has no name for {list_names(placed, 4)}: `at:` gives the place of each")
     untold = sum(call.output_shape is None for call in calls)
     if untold and model is not None:
-        command = f"kprobe dump {shlex.quote(model)} --all --dry-run"
+        command = shlex.join(["kprobe", "dump", *model, "--all", "--dry-run"])
         say(f"{count(untold, 'output')} without a shape: `{command}` runs the model to tell them")
 
 

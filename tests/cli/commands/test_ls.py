@@ -91,8 +91,12 @@ def test_what_the_file_does_not_tell_is_told_by_the_command_that_is_named(kprobe
     assert done.stderr == (
         f"kprobe: 2 outputs without a shape: `{command}` runs the model to tell them\n"
     )
+    (tmp_path / "cut it.py").write_text("def cut(x): return x\n")
+    given = ["--custom-objects", "cut it.py", "--keras", "2", "--unsafe"]
+    command = command.replace(" --all", f" {shlex.join(given)} --all")
+    assert f"`{command}` runs" in kprobe_here("ls", "a b.h5", *given).stderr
     assert kprobe_here("ls", "a b.h5", "--json").stderr == ""
-    planned = kprobe_here(*shlex.split(command)[1:], "--json", "--unsafe")
+    planned = kprobe_here(*shlex.split(command)[1:], "--json")
     shapes = {each["address"]: each["shape"] for each in json.loads(planned.stdout)["datasets"]}
     assert shapes["cut"] == [3]
     assert shapes["out"] == [2]
