@@ -20,16 +20,10 @@ from kprobe.errors import Hint, InputError, Setting
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kprobe.analysis.comparison.records import MatchedBy
 
-    # How far the values of two tensors are apart, as `Deviation.relative`, on a few samples.
-    Suggest = Callable[[Described, Described], float]
-
-# A suggestion counts where it is so near, and so many times nearer than the next.
-_NEAR = 0.1
-_NEARER = 10.0
 # Classes that tell nothing: Keras 2 has one for all operations, which Keras 3 has classes for.
 _UNTOLD = {None, "TFOpLambda", "SlicingOpLambda"}
 
@@ -38,48 +32,66 @@ def match_tensors(
     a: Sequence[Described],
     b: Sequence[Described],
     match: Sequence[tuple[str, str]] = (),
-    suggest: Suggest | None = None,
 ) -> Matching:
     """Find which tensors of two sides are the same.
 
     They are matched as given; by their addresses; by paths that are the same but for the numbers by
-    which Keras counts layers, as many on both sides; and what lies between those by its order and
-    shape, where only one fits. What isn't certain isn't matched. A name that Keras makes up is no
-    name where the sides have another number of them: a layer less, and all behind it have the name
-    of another.
+    which Keras counts layers, as many on both sides, or but for case and / or _; and what lies
+    between those by its order and shape, where only one fits. What isn't certain isn't matched. A
+    name that Keras makes up is no name where the sides have another number of them: a layer less,
+    and all behind it have the name of another.
 
     Args:
         a: A's tensors.
         b: B's.
         match: Addresses, or globs, of A and of B that belong together.
-        suggest: Tells by values which of several that fit by order and shape is meant. It is asked
-            only there: it suggests, it never judges.
 
     Returns:
         The pairs, in the order in which A computes them.
 
     Raises:
-        InputError: A pair of `match` can't be, a tensor has another number of values than the one
-            of the same name, or nothing is matched.
+        UnmatchedError: Nothing is matched.
+        InputError: A pair of `match` can't be, or a tensor has another number of values than the
+            one of the same name.
     """
-    matcher = _Matcher(a, b, suggest)
+    matcher = _Matcher(a, b)
     for old, new in find_given(a, b, match):
         matcher.pair(old, new, "given")
     matcher.match_addresses()
     matcher.match_paths()
+    matcher.match_spellings()
     matcher.match_by_order()
     return matcher.finish()
+
+
+class UnmatchedError(InputError):
+    """Two sides that have no tensor in common.
+
+    Attributes:
+        candidates: As in `Matching`.
+    """
+
+    def __init__(
+        self,
+        a: Sequence[Described],
+        b: Sequence[Described],
+        candidates: Sequence[tuple[Described, Described]],
+    ) -> None:
+        super().__init__(
+            "expected tensors that both sides have, received "
+            f"{list_names((t.address for t in a), 4)} in A and "
+            f"{list_names((t.address for t in b), 4)} in B",
+            hint=Hint("say which belong together with ", Setting("match")),
+        )
+        self.candidates = candidates
 
 
 class _Matcher:
     """A matching in the making."""
 
-    def __init__(
-        self, a: Sequence[Described], b: Sequence[Described], suggest: Suggest | None
-    ) -> None:
+    def __init__(self, a: Sequence[Described], b: Sequence[Described]) -> None:
         self._a = sorted(a, key=lambda tensor: tensor.order)
         self._b = sorted(b, key=lambda tensor: tensor.order)
-        self._suggest = suggest
         self._pairs: dict[str, Pair] = {}
         self._taken: set[str] = set()
         self._odd_calls = find_odd_calls(a, b)
@@ -132,12 +144,23 @@ class _Matcher:
                     else f"{path}: their shapes differ, so their numbers don't say which is which"
                 )
 
+    def match_spellings(self) -> None:
+        """Match names that users gave which are the same but for case and for / or _ in them.
+
+        Keras 3 takes no / in the names of layers, and its own models have _ where Keras 2's had /.
+        """
+        spelt_a, spelt_b = (_group_spellings(self._left(side)) for side in (self._a, self._b))
+        for name, of_a in spelt_a.items():
+            of_b = spelt_b.get(name, [])
+            if len(of_a) == len(of_b) == 1 and fit(of_a[0], of_b[0]):
+                self.pair(of_a[0], of_b[0], "path")
+
     def match_by_order(self) -> None:
         """Match what lies between matched ones where only one fits, until no more is found."""
         found = True
         while found:
             found = False
-            for of_a, of_b in self._list_gaps():
+            for _, of_a, of_b in self._list_gaps():
                 for tensor, other in self._match_gap(of_a, of_b):
                     self.pair(tensor, other, "order")
                     found = True
@@ -158,12 +181,7 @@ class _Matcher:
                 f"{moved[0].layout}: the axes of {len(moved)} tensors of A are moved to be B's"
             )
         if not pairs and not self._faults:
-            raise InputError(
-                "expected tensors that both sides have, received "
-                f"{list_names((t.address for t in self._a), 4)} in A and "
-                f"{list_names((t.address for t in self._b), 4)} in B",
-                hint=Hint("say which belong together with ", Setting("match")),
-            )
+            raise UnmatchedError(self._a, self._b, self._list_candidates())
         if self._faults:
             raise InputError(*self._faults)
         self._notes += dict.fromkeys(self._odd_calls.values())
@@ -173,7 +191,24 @@ class _Matcher:
             tuple(t.address for t in self._a if t.address not in matched_a),
             tuple(t.address for t in self._b if t.address not in matched_b),
             tuple(self._notes),
+            self._list_candidates(),
         )
+
+    def _list_candidates(self) -> tuple[tuple[Described, Described], ...]:
+        """Give what isn't matched and could be, as far as order and shapes tell.
+
+        What one side leaves unmatched may also be the other's tensor that is matched before it: a
+        layer's activation may be a layer of its own. So that pair is a candidate again.
+        """
+        found: dict[tuple[str, str], tuple[Described, Described]] = {}
+        for before, of_a, of_b in self._list_gaps():
+            if before is not None:
+                of_a, of_b = [before.a, *of_a], [before.b, *of_b]
+            for one in of_a:
+                for other in of_b:
+                    if one.shape and None not in one.shape and not one.weight and fit(one, other):
+                        found[one.address, other.address] = one, other
+        return tuple(found.values())
 
     def _left(self, side: Iterable[Described]) -> list[Described]:
         """Give those of a side that aren't matched, and may be."""
@@ -197,9 +232,14 @@ class _Matcher:
                 groups[strip_numbers(tensor.address)].append(tensor)
         return groups
 
-    def _list_gaps(self) -> Iterator[tuple[list[Described], list[Described]]]:
-        """Give what isn't matched between each two matched ones that follow each other."""
-        rising = _find_rising(sorted((p.a.order, p.b.order) for p in self._pairs.values()))
+    def _list_gaps(self) -> Iterator[tuple[Pair | None, list[Described], list[Described]]]:
+        """Give what isn't matched between each two matched ones that follow each other.
+
+        Yields:
+            The matched pair before it, None at the beginning; and what isn't matched of each side.
+        """
+        pairs = {(p.a.order, p.b.order): p for p in self._pairs.values()}
+        rising = _find_rising(sorted(pairs))
         places = ([a for a, _ in rising], [b for _, b in rising])
         gaps: list[dict[int, list[Described]]] = []
         for side, bounds in zip((self._a, self._b), places, strict=True):
@@ -207,8 +247,9 @@ class _Matcher:
             for tensor in self._left(side):
                 of_side[bisect.bisect(bounds, tensor.order)].append(tensor)
             gaps.append(of_side)
-        for number in gaps[0].keys() & gaps[1].keys():
-            yield gaps[0][number], gaps[1][number]
+        for number in sorted(gaps[0].keys() | gaps[1].keys()):
+            before = pairs[rising[number - 1]] if number else None
+            yield before, gaps[0].get(number, []), gaps[1].get(number, [])
 
     def _match_gap(
         self, of_a: list[Described], of_b: list[Described]
@@ -220,28 +261,11 @@ class _Matcher:
         for others in fitting.values():
             for other in others:
                 times[other.address] += 1
-        only = [
+        return [
             (t, fitting[t.address][0])
             for t in of_a
             if len(fitting[t.address]) == 1 and times[fitting[t.address][0].address] == 1
         ]
-        if only or self._suggest is None:
-            return only
-        return self._take_suggested(of_a, fitting, self._suggest)
-
-    def _take_suggested(
-        self, of_a: list[Described], fitting: dict[str, list[Described]], suggest: Suggest
-    ) -> list[tuple[Described, Described]]:
-        """Give the first two that are nearest to each other, by far."""
-        for tensor in of_a:
-            near = _choose([(suggest(tensor, o), o) for o in fitting[tensor.address]])
-            if near is None:
-                continue
-            rivals = [t for t in of_a if near in fitting[t.address]]
-            if _choose([(suggest(t, near), t) for t in rivals]) is tensor:
-                self._notes.append(f"{_name_both(tensor, near)}: suggested by their values")
-                return [(tensor, near)]
-        return []
 
 
 def _group_numbered(side: Sequence[Described]) -> dict[str, dict[str, Described]]:
@@ -252,14 +276,12 @@ def _group_numbered(side: Sequence[Described]) -> dict[str, dict[str, Described]
     return groups
 
 
-def _choose(rated: list[tuple[float, Described]]) -> Described | None:
-    """Give the one that is near, and far nearer than all others."""
-    ordered = sorted(rated, key=lambda item: item[0])
-    if not ordered or not ordered[0][0] <= _NEAR:
-        return None
-    if len(ordered) > 1 and not ordered[1][0] > _NEARER * ordered[0][0]:
-        return None
-    return ordered[0][1]
+def _group_spellings(side: Sequence[Described]) -> dict[str, list[Described]]:
+    groups: dict[str, list[Described]] = defaultdict(list)
+    for tensor in side:
+        if not is_made_up(tensor.address, tensor.class_name):
+            groups[tensor.address.replace("/", "_").lower()].append(tensor)
+    return groups
 
 
 def _may_be(a: Described, b: Described) -> bool:

@@ -88,6 +88,26 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Suggestion:
+    """Two unmatched tensors that look alike, and don't count in a comparison.
+
+    Attributes:
+        a: The address of A's.
+        b: That of B's.
+        correlation: Pearson's correlation of their values on the first samples.
+    """
+
+    a: str
+    b: str
+    correlation: float
+
+    @property
+    def match(self) -> str:
+        """What to set `match` to, so that it counts."""
+        return f"{self.a}={self.b}"
+
+
+@dataclass(frozen=True)
 class Matching:
     """Which tensors of two sides are the same.
 
@@ -96,12 +116,15 @@ class Matching:
         unmatched_a: The addresses that only A has, in its order.
         unmatched_b: The addresses that only B has, in its order.
         notes: What should be said of it, a line each.
+        candidates: What isn't matched of A and of B, and could be by its order and shape; and pairs
+            that something unmatched of either side could be the better partner of.
     """
 
     pairs: tuple[Pair, ...]
     unmatched_a: tuple[str, ...] = ()
     unmatched_b: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    candidates: tuple[tuple[Described, Described], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -312,6 +335,7 @@ class Comparison:
         unmatched_a: The addresses that only A has.
         unmatched_b: The addresses that only B has.
         notes: What should be said beside it, a line each.
+        suggestions: What isn't matched and looks alike; none of it counts.
     """
 
     a: str
@@ -321,7 +345,8 @@ class Comparison:
     verdict: Verdict
     unmatched_a: tuple[str, ...] = ()
     unmatched_b: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
 
     @property
     def same(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kprobe.analysis.comparison.records import Comparison, without_infinity
@@ -36,6 +36,7 @@ class DiffResult(Comparison):
             "unmatched_a": list(self.unmatched_a),
             "unmatched_b": list(self.unmatched_b),
             "notes": list(self.notes),
+            "suggestions": [asdict(suggestion) for suggestion in self.suggestions],
             "tensors": [tensor.to_json() for tensor in self.tensors],
         }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _USUAL = 5
 # Nobody reads more; the records have them all.
 _MOST = 60
+_SUGGESTED = 8
 _LEFT = {"tensor", "sample"}
 
 
@@ -65,12 +66,27 @@ def _write_summary(result: Comparison, spell: Callable[[Setting], str]) -> Itera
     # Where there are no local errors, the verdict has told it.
     if verdict.first not in (None, verdict.born, "") and verdict.kind != "parts":
         yield f"the first that parts ways: {verdict.first}"
-    if result.same:
-        return
+    if not result.same:
+        yield _tell_passing(result, spell)
+    yield from _write_suggestions(result, spell)
+
+
+def _tell_passing(result: Comparison, spell: Callable[[Setting], str]) -> str:
+    verdict = result.verdict
     if verdict.would_pass is None:
-        yield f"no tolerance would pass: {_tell_why(result)}"
-    else:
-        yield f"it would pass with {spell(Setting('rtol', _round_up(verdict.would_pass)))}"
+        return f"no tolerance would pass: {_tell_why(result)}"
+    return f"it would pass with {spell(Setting('rtol', _round_up(verdict.would_pass)))}"
+
+
+def _write_suggestions(result: Comparison, spell: Callable[[Setting], str]) -> Iterator[str]:
+    for found in result.suggestions[:_SUGGESTED]:
+        yield (
+            f"suggested: {found.b} looks like {found.a} (correlation {found.correlation:.4f}) and "
+            f"doesn't count; to compare them, give {spell(Setting('match', found.match))}"
+        )
+    rest = len(result.suggestions) - _SUGGESTED
+    if rest > 0:
+        yield f"suggested: {rest} more that look alike"
 
 
 def _write_unequal(tensor: TensorDifference) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from kprobe.analysis.comparison.table import write_table
@@ -29,4 +30,4 @@ def show_differences(result: DiffResult, as_json: bool) -> None:
 
 
 def _spell(setting: Setting) -> str:
-    return f"--{setting.name} {setting.value}"
+    return f"--{setting.name} {shlex.quote(str(setting.value))}"

@@ -6,17 +6,18 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kprobe.analysis.comparison.matching import match_tensors
+from kprobe.analysis.comparison.matching import UnmatchedError, match_tensors
 from kprobe.analysis.comparison.result import DiffResult
 from kprobe.analysis.comparison.verdict import judge
+from kprobe.errors import Hint, Setting
 from kprobe.pipeline.comparing.open_sides import open_sides
 from kprobe.pipeline.comparing.sides import DumpSide
-from kprobe.pipeline.comparing.suggesting import Suggesting
+from kprobe.pipeline.comparing.suggesting import suggest_matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kprobe.analysis.comparison.records import Matching
+    from kprobe.analysis.comparison.records import Matching, Suggestion
     from kprobe.pipeline.comparing.measuring import Measured
     from kprobe.pipeline.comparing.sides import Side
     from kprobe.pipeline.comparing.spec import DiffSpec
@@ -45,7 +46,7 @@ def compare(
     with contextlib.ExitStack() as opened:
         one, other = open_sides(a, b, spec, settings, opened)
         named = settings.get("layers") is not None
-        matching = _match(one, other, spec, named=named)
+        matching, suggestions = _match(one, other, spec, named=named)
         if isinstance(one, DumpSide) and isinstance(other, DumpSide):
             from kprobe.pipeline.comparing.compare_dumps import compare_dumps
 
@@ -55,21 +56,29 @@ def compare(
             from kprobe.pipeline.comparing.compare_models import compare_models
 
             measured = compare_models(one, other, matching.pairs, spec, progress)
-        return _sum_up(one, other, matching, measured)
+        return replace(_sum_up(one, other, matching, measured), suggestions=suggestions)
 
 
-def _match(a: Side, b: Side, spec: DiffSpec, *, named: bool) -> Matching:
-    """Match the tensors of both sides.
+def _match(
+    a: Side, b: Side, spec: DiffSpec, *, named: bool
+) -> tuple[Matching, tuple[Suggestion, ...]]:
+    """Match the tensors of both sides, and tell what else looks alike.
 
     Raises:
         KprobeError: Nothing matches, or a tolerance is for what isn't compared.
     """
-    matching = match_tensors(
-        [tensor.described for tensor in a.tensors],
-        [tensor.described for tensor in b.tensors],
-        spec.matches,
-        Suggesting(a, b),
-    )
+    try:
+        matching = match_tensors(
+            [tensor.described for tensor in a.tensors],
+            [tensor.described for tensor in b.tensors],
+            spec.matches,
+        )
+    except UnmatchedError as error:
+        found = suggest_matches(a, b, error.candidates)
+        if found:
+            texts = tuple(suggestion.match for suggestion in found)
+            error.remedy = Hint("these look alike: ", Setting("match", texts))
+        raise
     spec.check_tolerances(
         [
             address
@@ -79,7 +88,9 @@ def _match(a: Side, b: Side, spec: DiffSpec, *, named: bool) -> Matching:
         ]
     )
     # Of layers that are named, B has more than was asked for, to look for those of other names.
-    return replace(matching, unmatched_b=()) if named else matching
+    if named:
+        matching = replace(matching, unmatched_b=())
+    return matching, suggest_matches(a, b, matching.candidates, matching.pairs)
 
 
 def _sum_up(a: Side, b: Side, matching: Matching, measured: Measured) -> DiffResult:

@@ -94,7 +94,9 @@ class ModelSide(Side):
         names: npt.NDArray[Any] = np.char.decode(self.plan.samples.names()[:], "utf-8")
         return names
 
-    def read_first(self, rows: npt.NDArray[np.intp]) -> Mapping[str, npt.NDArray[Any]]:
+    def read_first(
+        self, rows: npt.NDArray[np.intp], addresses: Sequence[str]
+    ) -> Mapping[str, npt.NDArray[Any]]:
         """Compute some of the first rows."""
         plan = self.plan
         batch = plan.samples.peek(plan.computation.engine.batch_size or int(rows.max()) + 1)
@@ -102,7 +104,8 @@ class ModelSide(Side):
         values = {column.name: np.asarray(result) for column, result in results}
         plan.computation.restore()
         there = rows[rows < len(next(iter(batch.values())))]
-        return {t.described.address: values[t.column][there] for t in self.tensors}
+        columns = {tensor.described.address: tensor.column for tensor in self.tensors}
+        return {address: values[columns[address]][there] for address in addresses}
 
     def _make_plan(self, layers: Sequence[Any] | None) -> None:
         job = replace(self._open.job, selection=Selection(layers=layers))

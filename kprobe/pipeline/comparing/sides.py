@@ -59,8 +59,10 @@ class Side(ABC):
         """Give each row's identity: str, of shape (rows,)."""
 
     @abstractmethod
-    def read_first(self, rows: npt.NDArray[np.intp]) -> Mapping[str, npt.NDArray[Any]]:
-        """Give some of the first rows of all tensors, by their addresses."""
+    def read_first(
+        self, rows: npt.NDArray[np.intp], addresses: Sequence[str]
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        """Give some of the first rows of tensors, by their addresses."""
 
     def find_column(self, described: Described) -> str:
         """Give what the side itself calls a tensor."""
@@ -126,9 +128,12 @@ class DumpSide(Side):
         known = self.dump.valid
         return np.ones(self.rows, bool) if known is None else known[: self.rows]
 
-    def read_first(self, rows: npt.NDArray[np.intp]) -> Mapping[str, npt.NDArray[Any]]:
-        """Read rows of all columns."""
-        return {t.described.address: self.read(t.column, rows) for t in self.tensors}
+    def read_first(
+        self, rows: npt.NDArray[np.intp], addresses: Sequence[str]
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        """Read rows of columns."""
+        columns = {tensor.described.address: tensor.column for tensor in self.tensors}
+        return {address: self.read(columns[address], rows) for address in addresses}
 
     def read(self, column: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
         """Read some rows of a column, in the order given."""

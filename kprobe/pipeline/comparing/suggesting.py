@@ -1,53 +1,51 @@
-"""Suggest by values which of several tensors belong together, where names don't tell."""
+"""Suggest by values which tensors without a name in common belong together."""
 
 from __future__ import annotations
 
-import math
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kprobe.analysis.comparison.difference import Difference
+from kprobe.analysis.comparison.suggestions import find_wanted, suggest
+from kprobe.errors import InputError
 from kprobe.pipeline.comparing.joining import join_sides
 from kprobe.pipeline.comparing.sides import DumpSide
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    import numpy.typing as npt
-
-    from kprobe.analysis.comparison.records import Described
+    from kprobe.analysis.comparison.records import Described, Pair, Suggestion
     from kprobe.pipeline.comparing.sides import Side
 
-_ROWS = 4
+# Samples that are looked at; of models all layers are held for them.
+_ROWS, _OF_MODELS = 32, 4
 
 
-class Suggesting:
-    """Tells how far tensors of two sides are apart on their first samples, when it is asked.
+def suggest_matches(
+    a: Side,
+    b: Side,
+    candidates: Sequence[tuple[Described, Described]],
+    pairs: Sequence[Pair] = (),
+) -> tuple[Suggestion, ...]:
+    """Tell which unmatched tensors look alike on the first samples.
 
     Args:
         a: The one side.
         b: The other.
+        candidates: What can be one by its order and shape, and pairs that may be none.
+        pairs: What is matched.
     """
-
-    def __init__(self, a: Side, b: Side) -> None:
-        self._a = a
-        self._b = b
-
-    def __call__(self, a: Described, b: Described) -> float:
-        """Give the root mean square difference, relative to A's standard deviation."""
-        one, other = self._values[0][a.address], self._values[1][b.address]
-        if one.shape != other.shape:
-            return math.inf
-        difference = Difference(one.shape[1:])
-        difference.add(one, other, 0)
-        return difference.summarize().relative
-
-    @cached_property
-    def _values(self) -> tuple[Mapping[str, npt.NDArray[Any]], Mapping[str, npt.NDArray[Any]]]:
-        if not isinstance(self._a, DumpSide) and not isinstance(self._b, DumpSide):
-            rows = np.arange(_ROWS)
-            return self._a.read_first(rows), self._b.read_first(rows)
-        of_a, of_b = join_sides(self._a, self._b)
-        return self._a.read_first(of_a[:_ROWS]), self._b.read_first(of_b[:_ROWS])
+    if not candidates:
+        return ()
+    of_a, of_b = find_wanted(candidates)
+    matched = {(pair.a.address, pair.b.address) for pair in pairs}
+    if not isinstance(a, DumpSide) and not isinstance(b, DumpSide):
+        rows = np.arange(_OF_MODELS)
+        return suggest(candidates, a.read_first(rows, of_a), b.read_first(rows, of_b), matched)
+    try:
+        rows_a, rows_b = join_sides(a, b)
+    except InputError:
+        return ()  # what is wrong with the samples is told where they are compared
+    some = slice(_ROWS if isinstance(a, DumpSide) and isinstance(b, DumpSide) else _OF_MODELS)
+    values_a, values_b = a.read_first(rows_a[some], of_a), b.read_first(rows_b[some], of_b)
+    return suggest(candidates, values_a, values_b, matched)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kprobe.analysis.comparison.matching import match_tensors
+from kprobe.analysis.comparison.matching import UnmatchedError, match_tensors
 from kprobe.analysis.comparison.records import Described
 from kprobe.errors import InputError
 
@@ -105,24 +105,36 @@ def test_renamed_layers_are_matched_by_order_and_shape_between_those_that_are():
     ]
 
 
-def test_values_suggest_only_where_order_and_shape_leave_several():
-    a = describe("in", "x", "y", "out")
-    b = describe("in", "p", "q", "r", "out")
-    near = {("x", "q"): 1e-6, ("y", "r"): 1e-5}
-    asked = []
+def test_what_order_and_shape_leave_open_are_candidates():
+    a = describe("in", "x", "y", ("z", (5,)), "out")
+    b = describe("in", "p", "q", "r", ("s", (6,)), "out")
+    found = match_tensors(a, b)
+    assert show(found) == [("in", "in", "address"), ("out", "out", "address")]
+    names = [(one.address, other.address) for one, other in found.candidates]
+    # Either side's may be that of the pair before it, too.
+    assert names == [(one, other) for one in ("in", "x", "y") for other in ("in", "p", "q", "r")]
+    assert match_tensors(a, a).candidates == ()
 
-    def suggest(one, other):
-        asked.append((one.address, other.address))
-        return near.get((one.address, other.address), 1.0)
 
-    assert show(match_tensors(a, b)) == [("in", "in", "address"), ("out", "out", "address")]
-    found = match_tensors(a, b, suggest=suggest)
-    assert show(found)[1:3] == [("x", "q", "order"), ("y", "r", "order")]
-    assert "suggested by their values" in found.notes[0]
-    assert not {"in", "out"} & {name for pair in asked for name in pair}
-    # Two that are as near tell nothing: a lost ReLU would take the tensor before it.
-    same = match_tensors(a, b, suggest=lambda _, __: 1e-6)
-    assert show(same) == [("in", "in", "address"), ("out", "out", "address")]
+def test_nothing_matched_leaves_candidates():
+    with pytest.raises(UnmatchedError) as caught:
+        match_tensors(describe("x:Dense", "y:ReLU"), describe("p:Conv2D", ("q:Add", (5,))))
+    assert [(a.address, b.address) for a, b in caught.value.candidates] == [("x", "p"), ("y", "p")]
+
+
+def test_names_are_the_same_but_for_case_and_separators():
+    # As Keras 2 and Keras 3 call the layers of MobileNetV3.
+    a = describe("Conv:Conv2D", "expanded_conv/expand:Conv2D", "multiply:Multiply", "own/x:Dense")
+    b = describe("conv:Conv2D", "expanded_conv_expand:Conv2D", "mul/tiply:Multiply", "own_X:Dense")
+    assert show(match_tensors(a, b)) == [
+        ("Conv", "conv", "path"),
+        ("expanded_conv/expand", "expanded_conv_expand", "path"),
+        ("multiply", "mul/tiply", "order"),
+        ("own/x", "own_X", "path"),
+    ]
+    # Two that are spelt alike aren't told apart.
+    twice = describe("own_x:Dense", "own/x:Dense")
+    assert match_tensors(describe("In:I", "OWN_X:Dense"), [*describe("in:I"), *twice]).pairs[0]
 
 
 def test_calls_that_cannot_be_told_apart_are_refused():

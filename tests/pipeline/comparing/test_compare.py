@@ -262,6 +262,46 @@ def test_what_is_called_otherwise_is_matched_as_given(pair):
     assert result.same
 
 
+def make_renamed(k, *, fused, before=0):
+    """Build a model whose layers Keras names, with activations inside of layers or behind them."""
+    for _ in range(before):  # Keras counts on from them
+        k.layers.Conv2D(1, 1)
+        k.layers.ReLU()
+    rng = np.random.default_rng(0)
+    x = inputs = k.Input((8, 8, 3))
+    for size in (4, 5):
+        x = k.layers.Conv2D(size, 3, activation="relu" if fused else None)(x)
+        x = x if fused else k.layers.ReLU()(x)
+        x = k.layers.BatchNormalization()(x)
+    x = k.layers.Dense(3)(k.layers.GlobalAveragePooling2D()(x))
+    model = k.Model(inputs, x)
+    weights = [rng.normal(size=weight.shape) for weight in model.get_weights()]
+    # Some are variances. Kernels without a mean give values of both signs.
+    model.set_weights([w - w.mean((0, 1)) if w.ndim == 4 else np.abs(w) for w in weights])
+    return model
+
+
+def test_an_activation_that_is_a_layer_of_its_own_on_one_side_is_suggested():
+    data = np.random.default_rng(2).normal(size=(4, 8, 8, 3)).astype("f4")
+    sides = make_renamed(tf_keras, fused=True), make_renamed(keras, fused=False, before=2)
+    result = kprobe.diff(*sides, data, local=False)
+    different = [tensor.pair.a.address for tensor in result.tensors if not tensor.same]
+    assert different == [layer.name for layer in sides[0].layers if "conv" in layer.name]
+    convs, relus = (
+        [layer.name for layer in side.layers if word in layer.name]
+        for side, word in zip(sides, ("conv", "re_lu"), strict=True)
+    )
+    wanted = list(zip(convs, relus, strict=True))
+    assert [(each.a, each.b) for each in result.suggestions] == wanted
+    assert result.to_json()["suggestions"][0] == {
+        "a": convs[0], "b": relus[0], "correlation": pytest.approx(1),
+    }  # fmt: skip
+    assert f"to compare them, give match='{convs[0]}={relus[0]}'" in str(result)
+    # It counts when it is given.
+    given = kprobe.diff(*sides, data, local=False, match=dict(wanted))
+    assert (given.same, len(given.tensors), given.suggestions) == (True, len(result.tensors), ())
+
+
 def test_the_noise_of_the_first_side_is_measured(pair):
     rows = np.resize(DATA, (300, 4))  # so many are run frozen
     result = kprobe.diff(*pair, rows, local=False, layers="c")

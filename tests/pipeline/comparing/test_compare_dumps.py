@@ -119,3 +119,17 @@ def test_a_tolerance_may_be_for_a_weight(weights, tmp_path):
     a, b = (write(tmp_path / f"{n}.h5", {}, w, []) for n, w in (("a", weights), ("b", near)))
     assert not kprobe.diff(a, b).same
     assert kprobe.diff(a, b, rtol={"conv:kernel": 1e-2}).same
+
+
+def test_without_a_common_address_values_suggest_what_to_give(arrays, tmp_path):
+    a = write(tmp_path / "a.h5", {"one": arrays["conv"], "two": -arrays["conv"]})
+    # So many fit that order tells nothing.
+    noise = np.random.default_rng(3).normal(size=(ROWS, 4)).astype("f4")
+    renamed = {"p": noise, "q": arrays["conv"], "r": -arrays["conv"]}
+    b = write(tmp_path / "b.h5", renamed)
+    with pytest.raises(kprobe.KprobeError, match="expected tensors that both sides have") as caught:
+        kprobe.diff(a, b)
+    assert caught.value.hint == "these look alike: match=('one=q', 'two=r')"
+    result = kprobe.diff(a, b, match=["one=q"])
+    assert [tensor.pair.matched_by for tensor in result.tensors] == ["given", "order"]
+    assert (result.same, result.unmatched_b, result.suggestions) == (True, ("p",), ())
