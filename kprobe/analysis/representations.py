@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from kprobe.analysis.compiling import run_kernel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -91,12 +93,35 @@ class Pattern:
         """The mean of each sample's values, float64 of shape (samples,)."""
         return self._sums / max(self.size, 1)
 
-    def add(self, values: Array) -> None:
-        """Take in some of the values of all samples, float64 of shape (samples, any)."""
+    def add(self, values: Array, *, fast: bool = False) -> None:
+        """Take in some of the values of all samples.
+
+        Args:
+            values: float64 of shape (samples, any).
+            fast: Whether to use compiled kernels.
+        """
         with np.errstate(invalid="ignore", over="ignore"):
-            self.gram += values @ values.T
+            self.gram += _multiply(values) if fast else values @ values.T
             self._sums += values.sum(1)
         self.size += values.shape[1]
+
+    def merge(self, other: Pattern) -> None:
+        """Take in other values of the same samples."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.gram += other.gram
+            self._sums += other._sums
+        self.size += other.size
+
+
+def _multiply(values: Array) -> Array:
+    from kprobe.analysis.gram_kernel import add_products
+
+    samples = len(values)
+    even = values if samples % 2 == 0 else np.pad(values, ((0, 1), (0, 0)))
+    gram = np.zeros((len(even), len(even)))
+    run_kernel(add_products, np.ascontiguousarray(even), gram)
+    upper = np.triu(gram[:samples, :samples])
+    return np.asarray(upper + np.triu(upper, 1).T)
 
 
 def _center(pattern: Pattern) -> Array:

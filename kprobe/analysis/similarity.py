@@ -13,7 +13,8 @@ import numpy as np
 
 from kprobe.addresses.globs import compile_glob
 from kprobe.analysis.comparison.joining import join_rows
-from kprobe.analysis.representations import LEAST_SAMPLES, Alikeness, Pattern
+from kprobe.analysis.patterns import LayerRows, read_patterns
+from kprobe.analysis.representations import LEAST_SAMPLES, Alikeness
 from kprobe.dumps.partial import FileKind, check_output, partial_path
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.dumps.reader import open_dump
@@ -32,8 +33,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 METHODS = ("cka", "rsa")
 BATCH_SIZE = 256
-# Bytes of the values of a batch in one layer, as float64, that are held at a time.
-_HELD = 1 << 26
 _KIND = FileKind("kprobe similarity", "a matrix of similarities by kprobe")
 
 
@@ -149,7 +148,7 @@ def measure_similarity(
         progress: Called with the number of samples that were read since the last call.
 
     Raises:
-        DumpError: A file is no dump.
+        DumpError: A file is no dump, or can't be read.
         InputError: A layer isn't there; samples are on one side only; there are fewer than 4; or a
             setting can't be.
     """
@@ -158,19 +157,22 @@ def measure_similarity(
         dumps = [opened.enter_context(open_dump(path)) for path in (a, b)]
         rows, notes = _join(dumps)
         columns = _choose(dumps, layers, notes)
+        samples = len(rows[0])
+        batches = list(_deal(samples, -(-samples // batch_size)))
+        alike = Alikeness(method, len(columns[0]), len(columns[1]))
         # A dump is compared with itself by reading it once.
         sides = 1 if dumps[0].path.samefile(dumps[1].path) else 2
-        samples = len(rows[0])
-        count = -(-samples // batch_size)
-        alike = Alikeness(method, len(columns[0]), len(columns[1]))
-        for batch in _deal(samples, count):
-            of_a, *others = (
-                [_read_pattern(dump[name], own[batch]) for name in names]
-                for dump, own, names in zip(dumps[:sides], rows, columns, strict=False)
-            )
-            alike.add(of_a, *(others or [of_a]))
-            if progress is not None:
-                progress(len(batch))
+        layers_of = [
+            (LayerRows(dump, name), own)
+            for dump, own, names in zip(dumps[:sides], rows, columns, strict=False)
+            for name in names
+        ]
+        patterns = read_patterns(layers_of, batches)
+        with contextlib.closing(patterns):
+            for batch, found in zip(batches, patterns, strict=True):
+                alike.add(found[: len(columns[0])], found[-len(columns[1]) :])
+                if progress is not None:
+                    progress(len(batch))
     values = alike.finish()
     notes += _say_void(columns, values)
     return Similarity(
@@ -181,7 +183,7 @@ def measure_similarity(
         tuple(columns[1]),
         values,
         samples,
-        count,
+        len(batches),
         tuple(notes),
     )
 
@@ -283,20 +285,3 @@ def _deal(samples: int, batches: int) -> Iterator[Array]:
         np.random.default_rng(0).shuffle(order)
     for part in np.array_split(order, batches):
         yield np.sort(part)
-
-
-def _read_pattern(column: Any, rows: Array) -> Pattern:
-    """Read what samples are in a layer, so many at a time that memory stays bounded."""
-    pattern = Pattern(len(rows))
-    order, back = np.unique(rows, return_inverse=True)
-    chosen = slice(order[0], order[-1] + 1) if _is_run(order) else order
-    length = column.shape[1] if column.ndim > 1 else 1
-    step = max(1, _HELD // max(1, 8 * len(rows) * math.prod(column.shape[2:])))
-    for first in range(0, length, step):
-        some = column[chosen, first : first + step] if column.ndim > 1 else column[chosen]
-        pattern.add(np.asarray(some[back].reshape(len(rows), -1), np.float64))
-    return pattern
-
-
-def _is_run(rows: Array) -> bool:
-    return int(rows[-1] - rows[0]) + 1 == len(rows)

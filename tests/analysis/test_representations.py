@@ -114,3 +114,15 @@ def test_values_may_be_taken_in_parts(layers):
         pattern.add(part)
     np.testing.assert_allclose(pattern.gram, values @ values.T, rtol=1e-12)
     np.testing.assert_allclose(pattern.means, values.mean(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("samples", [4, 7, 90])
+@pytest.mark.parametrize("size", [1, 3, 512, 1300])
+def test_compiled_kernels_give_what_numpy_gives(samples, size):
+    values = np.random.default_rng(0).normal(size=(samples, size)) + 5
+    values[1, 0] = np.nan if size == 3 else 2
+    pattern = Pattern(samples)
+    pattern.add(values[:, : size // 2], fast=True)
+    pattern.add(values[:, size // 2 :], fast=True)
+    np.testing.assert_allclose(pattern.gram, values @ values.T, rtol=1e-12)
+    assert pattern.size == size

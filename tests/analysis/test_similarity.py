@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kprobe
-from kprobe.analysis import similarity as similarity_module
+from kprobe.analysis import patterns as patterns_module
 from kprobe.analysis.representations import Alikeness, Pattern
 from kprobe.analysis.similarity import measure_similarity
 from kprobe.dumps.contents import VALID, Column, Contents
@@ -79,11 +79,14 @@ def test_layers_are_joined_by_their_samples(sides, method):
     assert abs(found.values[1]).max() < 0.3
 
 
-def test_batches_are_dealt_by_chance_and_read_in_parts(sides, monkeypatch):
+@pytest.mark.parametrize("compressed", [False, True])
+def test_batches_are_dealt_by_chance_and_read_in_parts(sides, tmp_path, monkeypatch, compressed):
     path_a, path_b, a, b = sides
-    monkeypatch.setattr(
-        similarity_module, "_HELD", 8 * 20 * 10
-    )  # two rows of the 6 by 5 values of 20 samples
+    # Less than a row of 6 by 5 values, so that both axes are cut; and pieces of one block.
+    monkeypatch.setattr(patterns_module, "_BLOCK", 17 * 4)
+    monkeypatch.setattr(patterns_module, "_PIECE", 17 * 4)
+    if compressed:
+        path_a = pack(path_a, tmp_path / "packed.h5")
     seen: list[int] = []
     found = measure_similarity(path_a, path_b, batch_size=20, progress=seen.append)
     kept = np.delete(np.arange(ROWS), 7)
@@ -92,6 +95,19 @@ def test_batches_are_dealt_by_chance_and_read_in_parts(sides, monkeypatch):
     batches = [kept[np.sort(part)] for part in np.array_split(order, 3)]
     np.testing.assert_allclose(found.values, compute("cka", a, b, batches), rtol=1e-6, atol=1e-9)
     assert (seen, found.batches) == ([17, 16, 16], 3)
+
+
+def pack(path, packed):
+    """Write a dump again as other tools may, in chunks that are compressed."""
+    with h5py.File(path) as file, h5py.File(packed, "w") as copy:
+        copy.attrs.update(file.attrs)
+        for name in file:
+            if "addresses" not in file[name].attrs:
+                file.copy(name, copy)
+                continue
+            copy.create_dataset(name, data=file[name][()], compression="gzip", chunks=True)
+            copy[name].attrs.update(file[name].attrs)
+    return packed
 
 
 def test_a_layer_is_the_same_as_itself(sides):

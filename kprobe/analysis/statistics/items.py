@@ -188,6 +188,27 @@ def open_items(dump: Dump, address: str, by_sample: bool) -> Items:
     return PlacedItems(dump.path, *place, about, has_rows=has_rows, whole_rows=whole)
 
 
+def open_values(dump: Dump, address: str) -> PlacedItems | None:
+    """Give a column's rows value by value, so that any part of a row can be read.
+
+    Args:
+        dump: An open dump.
+        address: Which column, as in `dump[address]`; one whose rows have one shape.
+
+    Returns:
+        Items of one value each; None where only HDF5 can read the rows.
+
+    Raises:
+        DumpError: There is no such column, or the dump is closed.
+    """
+    column = dump[address]
+    shape, place = column.shape[1:], _find_place(column)
+    if place is None or not prod(shape):
+        return None
+    about = {"shape": shape, "dtype": column.dtype, "channel_axis": None}
+    return PlacedItems(dump.path, *place, about, has_rows=True, whole_rows=False)
+
+
 def _open_ragged(dump: Dump, column: RaggedRows, by_sample: bool) -> Items:
     values, rank, rows = column.values, column.shapes.shape[1], dump.committed
     # The values are flat where rows differ in more than their first axis.
