@@ -30,7 +30,6 @@ from kprobe.subgraph.selection import Selection
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from typing import Unpack
 
     import numpy as np

@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_diff_models.py
 
 Both models of a pair run over the same samples, all layers: one after the other with their values
-thrown away, against `kprobe diff` of both without local errors; and what it holds beside them.
+thrown away, against `kprobe diff` of both without local errors; and what it holds beside them. What
+the processor spends is that of all cores.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import contextlib
 import queue
+from statistics import median
 
 import keras
 import numpy as np
-from turns import ratio, take_turns
+from turns import ratio, take_turns_of_processor
 
 from kprobe.analysis.comparison.matching import match_tensors
 from kprobe.pipeline.comparing.compare_models import compare_models
@@ -47,8 +49,8 @@ def main() -> None:
                 for _ in compute_batches(side.plan, 0, ROWS, waits, queue.Queue(maxsize=1)):
                     pass
 
-        times = take_turns(
-            2,
+        times, spent = take_turns_of_processor(
+            5,
             {
                 "running both": run_both,
                 "comparing": lambda: compare_models(*sides, pairs, spec, None),
@@ -57,10 +59,12 @@ def main() -> None:
         )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, seconds in times.items():
-        print(f"{name}: {min(seconds):.2f} s")
-    noise = times["noise of the first, once"]
-    rest = [whole - part for whole, part in zip(times["comparing"], noise, strict=True)]
-    print(f"comparing without it, over running both: {ratio(rest, times['running both']):.2f}")
+        print(f"{name}: {median(seconds):.2f} s, {median(spent[name]):.2f} s of the processor")
+    for what, by_name in (("time", times), ("the processor's time", spent)):
+        parts = zip(by_name["comparing"], by_name["noise of the first, once"], strict=True)
+        rest = [whole - noise for whole, noise in parts]
+        found = ratio(rest, by_name["running both"])
+        print(f"comparing without noise, over running both: {found:.2f} of {what}")
     print(f"resident beside the models: {(peak - before) / 1024:.0f} MiB")
 
 

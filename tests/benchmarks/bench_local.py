@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import resource
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tf_keras
-from turns import ratio, take_turns
+from turns import ratio, take_turns_of_processor
 
 from kprobe.engines.engine import FetchSpec
 from kprobe.pipeline.comparing.local import LocalErrors, LocalPair, LocalSide
@@ -134,7 +135,7 @@ def print_row(fault: str, a: Any, b: Any, images: np.ndarray[Any, Any]) -> None:
     batches = name_inputs(images, a, b)
     unequal = local.check_closure(*batches)
     errors, running = {}, {}
-    for rows in local.run(*batches):
+    for rows in itertools.chain.from_iterable(local.run(*batches)):
         name = a[1][rows.pair]
         running[name] = measure(rows.a, rows.b)
         if rows.own_a is not None:
@@ -161,7 +162,7 @@ def bench_cost(a: Any, b: Any, images: np.ndarray[Any, Any], rounds: int) -> Non
         session = side.session.recompute(exact=True)
         plain.append(session.make_engine(fetches, frozen=False))
     whole, grouped = make_local(a, b), make_local(a, b, memory=100 << 20)
-    times = take_turns(
+    times, spent = take_turns_of_processor(
         rounds,
         {
             "one side": lambda: plain[0](batches[0]),
@@ -172,7 +173,8 @@ def bench_cost(a: Any, b: Any, images: np.ndarray[Any, Any], rounds: int) -> Non
     )
     for name, seconds in times.items():
         print(f"  {name:16} {sorted(seconds)[len(seconds) // 2]:.3f} s", end="")
-        print(f", {ratio(seconds, times['one side']):.2f} of one side")
+        print(f", {ratio(seconds, times['one side']):.2f} of one side", end="")
+        print(f", {ratio(spent[name], spent['one side']):.2f} of its processor's time")
 
 
 if __name__ == "__main__":

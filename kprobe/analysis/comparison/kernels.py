@@ -58,12 +58,11 @@ def _measure(
             apart[i] = difference
             wide = np.float64(difference)
             sums[i] += wide * wide
+            value = np.float64(some_a[i]) - shift
+            total += value
+            squares += value * value
         # Magnitudes are ordered as their bits are, with infinity and NaN above all: the compiler
         # makes vectors of this, but not of the maximum of numbers that may be NaN.
         for i in range(size):
             top = max(top, bits[i] & magnitude)
-        for i in range(size):
-            value = np.float64(some_a[i]) - shift
-            total += value
-            squares += value * value
     return total, squares, top

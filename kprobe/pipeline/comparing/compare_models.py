@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kprobe.analysis.statistics.blocks import take_many
@@ -10,7 +11,7 @@ from kprobe.compat.eager_mode import eagerly
 from kprobe.errors import Hint, InputError, ModelError, Setting
 from kprobe.inputs.samples import count_rows
 from kprobe.pipeline.comparing.joining import join_sides
-from kprobe.pipeline.comparing.local import LocalErrors, LocalPair, LocalSide
+from kprobe.pipeline.comparing.local import LocalErrors, LocalPair, LocalRows, LocalSide
 from kprobe.pipeline.comparing.measuring import Measured, Measuring, Rows
 from kprobe.pipeline.comparing.model_side import ModelSide
 from kprobe.pipeline.comparing.noise import measure_noise
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from kprobe.analysis.comparison.records import Pair
     from kprobe.pipeline.comparing.sides import Side
     from kprobe.pipeline.comparing.spec import DiffSpec
+    from kprobe.pipeline.running.beside import Task
     from kprobe.pipeline.running.progress import Progress
 
 
@@ -159,35 +161,46 @@ def _measure_locally(
     unequal: Mapping[int, str] = {}
     samples = done = 0
     tell(0)
-    for first, batch_a, batch_b in read_batches(a.plan, b.plan):
-        if not samples:
-            unequal = local.check_closure(batch_a, batch_b)
-        rows = count_rows(batch_a)
-        for given in local.run(batch_a, batch_b, first):
-            measuring.take(Rows(given.pair, first, given.a, given.b))
-            if given.own_a is not None and given.own_b is not None:
-                measuring.take_local(given.pair, given.own_a, given.own_b, first)
-        samples, done = samples + rows, first + rows
-        tell(done)
+    with contextlib.closing(Beside()) as beside:
+        for first, batch_a, batch_b in read_batches(a.plan, b.plan):
+            if not samples:
+                unequal = local.check_closure(batch_a, batch_b)
+            rows = count_rows(batch_a)
+            for group in local.run(batch_a, batch_b, first):
+                beside.begin(
+                    [task for given in group for task in _list_tasks(given, first, measuring)]
+                )
+            samples, done = samples + rows, first + rows
+            tell(done)
+        beside.wait()
     local.restore()
     found = measuring.finish(_name_rows(a), noise, local.reasons)
     notes = [*kept, *local.notes]
     return Measured(samples, found, unequal=list(unequal.values()), notes=notes)
 
 
-def _measure_beside(given: Iterator[Rows], measuring: Measuring) -> int:
+def _measure_beside(given: Iterator[Sequence[Rows]], measuring: Measuring) -> int:
     """Measure rows while the next ones are computed, and count the samples."""
     samples = 0
     with contextlib.closing(Beside()) as beside:
-        for rows in given:
-            if not rows.pair:  # of other samples
-                beside.wait()
-                samples += _count(rows)
-            # Told here, in order: by which kernels it is measured mustn't depend on threads.
-            size = rows.a.nbytes
-            beside.submit(size, measuring.take, rows, take_many(size))
+        for batch in given:
+            beside.begin([_make_task(measuring.take, rows) for rows in batch])
+            samples += _count(batch[0])
         beside.wait()
     return samples
+
+
+def _list_tasks(given: LocalRows, first: int, measuring: Measuring) -> Iterator[Task]:
+    yield _make_task(measuring.take, Rows(given.pair, first, given.a, given.b))
+    if given.own_a is not None and given.own_b is not None:
+        rows = Rows(given.pair, first, given.own_a, given.own_b)
+        yield _make_task(measuring.take_local, rows)
+
+
+def _make_task(take: Callable[[Rows, bool], None], rows: Rows) -> Task:
+    size = rows.a.nbytes
+    # Told here, in order: by which kernels it is measured mustn't depend on threads.
+    return size, partial(take, rows, take_many(size))
 
 
 def _count(rows: Rows) -> int:

@@ -11,8 +11,9 @@ an error shows in the layer where it is born, and not in those behind it.
     )
     unequal = local.check_closure(batch_a, batch_b)    # once, on the first batch
     for first, (batch_a, batch_b) in batches:
-        for rows in local.run(batch_a, batch_b, first):
-            ...  # rows.pair, rows.a and rows.b, rows.own_a and rows.own_b
+        for group in local.run(batch_a, batch_b, first):
+            for rows in group:
+                ...  # rows.pair, rows.a and rows.b, rows.own_a and rows.own_b
     local.restore()
 
 A run gives the plain values of both sides as well, so that nothing has to be computed a second time
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
     from kprobe.engines.results import Computation
     from kprobe.session.session import Session
 
-# What the values of a group of layers may take, in bytes, on both sides together. As much again is
-# left to what TensorFlow and those who compare need.
-MEMORY_BYTES = 1 << 30
+# What the values of a group of layers may take, in bytes, on both sides together. As much is in the
+# group before, which is compared meanwhile, and as much again is left to what TensorFlow needs.
+MEMORY_BYTES = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +189,7 @@ class LocalErrors:
 
     def run(
         self, feeds_a: Mapping[str, Any], feeds_b: Mapping[str, Any], row: int = 0
-    ) -> Iterator[LocalRows]:
+    ) -> Iterator[Sequence[LocalRows]]:
         """Compute a batch.
 
         Args:
@@ -197,8 +198,8 @@ class LocalErrors:
             row: The number of the batch's first sample.
 
         Yields:
-            For each pair its rows, group by group in the order in which B computes them. Arrays
-            are to be used up before the next group begins, or memory grows.
+            The rows of each pair of a group, in the order in which B computes them. Not more than
+            one group is to be kept while the next one is computed, or memory grows.
 
         Raises:
             ModelError: A model fails on these values.
@@ -210,20 +211,33 @@ class LocalErrors:
             of_a |= self._a.run(group, feeds_a, of_a, row)
             of_b |= self._b.run(group, feeds_b, of_b, row)
             local_a, local_b = self._run_locally(group, feeds_a, feeds_b, of_a, rows, row)
-            for number in numbers:
-                a = to_array(self._a.put_rows(number, of_a[number], rows))
-                b = to_array(self._b.put_rows(number, of_b[number], rows))
-                if number not in local_b:
-                    yield LocalRows(number, a, b)
-                    continue
-                own_a = to_array(self._a.put_rows(number, local_a[number], rows))
-                transpose = self._pairs[number].transpose
-                own_a = own_a if transpose is None else own_a.transpose(transpose)
-                own_b = to_array(self._b.put_rows(number, local_b[number], rows))
-                yield LocalRows(number, a, b, own_a, own_b)
+            yield [
+                self._give(number, rows, of_a[number], of_b[number], local_a, local_b)
+                for number in numbers
+            ]
             # Not held while the next group is computed.
             del local_a, local_b
             self._forget(group, of_a, of_b)
+
+    def _give(
+        self,
+        number: int,
+        rows: int,
+        a: tf.Tensor,
+        b: tf.Tensor,
+        local_a: Mapping[int, tf.Tensor],
+        local_b: Mapping[int, tf.Tensor],
+    ) -> LocalRows:
+        """Give the rows of a pair."""
+        plain_a = to_array(self._a.put_rows(number, a, rows))
+        plain_b = to_array(self._b.put_rows(number, b, rows))
+        if number not in local_b:
+            return LocalRows(number, plain_a, plain_b)
+        own_a = to_array(self._a.put_rows(number, local_a[number], rows))
+        transpose = self._pairs[number].transpose
+        own_a = own_a if transpose is None else own_a.transpose(transpose)
+        own_b = to_array(self._b.put_rows(number, local_b[number], rows))
+        return LocalRows(number, plain_a, plain_b, own_a, own_b)
 
     def _run_locally(
         self,

@@ -93,13 +93,12 @@ class Measuring:
             first = rows.first + start
             self.running[rows.pair].add(a[start:stop], rows.b[start:stop], first, fast=fast)
 
-    def take_local(
-        self, number: int, own_a: npt.NDArray[Any], own_b: npt.NDArray[Any], first: int
-    ) -> None:
-        """Take what the layers of both sides make of the same values, in B's axes."""
+    def take_local(self, rows: Rows, fast: bool | None = None) -> None:
+        """Take what the layers of both sides make of the same values, in B's axes, as `take`."""
+        number = rows.pair
         if number not in self._local:
             self._local[number] = _make_difference(self._pairs[number], self._spec)
-        self._local[number].add(own_a, own_b, first)
+        self._local[number].add(rows.a, rows.b, rows.first, fast=fast)
 
     def finish(
         self,

@@ -46,7 +46,7 @@ class _Piece:
 
 def run_models(
     a: ModelSide, b: ModelSide, pairs: Sequence[tuple[str, str]], tell: Callable[[int], None]
-) -> Iterator[Rows]:
+) -> Iterator[Sequence[Rows]]:
     """Run two models over the same samples.
 
     Args:
@@ -54,6 +54,9 @@ def run_models(
         b: The other; its batches may have another size.
         pairs: The columns of each matched pair.
         tell: Told how many samples are done.
+
+    Yields:
+        Of some samples the rows of each pair.
 
     Raises:
         KprobeError: A sample can't be read, or a model fails; the message says which.
@@ -65,9 +68,10 @@ def run_models(
         while left is not None and right is not None:
             stop = min(left.first + left.rows, right.first + right.rows)
             valid = _find_valid(done, stop, left.faults, right.faults)
-            for number, (one, other) in enumerate(pairs):
-                rows_a, rows_b = left.cut(done, stop, one), right.cut(done, stop, other)
-                yield Rows(number, done, rows_a, rows_b, valid)
+            yield [
+                Rows(number, done, left.cut(done, stop, a), right.cut(done, stop, b), valid)
+                for number, (a, b) in enumerate(pairs)
+            ]
             done = stop
             tell(done)
             if done == left.first + left.rows:
@@ -90,7 +94,7 @@ def run_against_dump(
     tell: Callable[[int], None],
     *,
     model_first: bool,
-) -> Iterator[Rows]:
+) -> Iterator[Sequence[Rows]]:
     """Run a model, and read what a dump has for its samples.
 
     Args:
@@ -100,6 +104,9 @@ def run_against_dump(
         places: The model's rows that the dump has, too, in their order; and the dump's.
         tell: Told how many samples are done.
         model_first: Whether the model is A.
+
+    Yields:
+        Of some samples the rows of each pair.
 
     Raises:
         KprobeError: A sample can't be read, or the model fails.
@@ -113,13 +120,15 @@ def run_against_dump(
             chosen, rows = ours[begin:end], theirs[begin:end]
             valid = readable[rows]
             valid &= [int(row) not in piece.faults for row in chosen]
+            batch = []
             for number, (one, other) in enumerate(pairs):
                 values = np.asarray(piece.columns[one])
                 if len(chosen) != len(values):
                     values = values[chosen - piece.first]
                 stored = dump.read(other, rows)
                 both = (values, stored) if model_first else (stored, values)
-                yield Rows(number, int(begin), *both, None if valid.all() else valid)
+                batch.append(Rows(number, int(begin), *both, None if valid.all() else valid))
+            yield batch
             tell(piece.first + piece.rows)
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-# Bytes of values: less is gone through before a thread would have begun.
-_SMALL = 1 << 16
+    # The bytes that a task goes through, and what does it.
+    Task = tuple[int, Callable[[], None]]
+
+# Pieces of a batch for each thread, so that none waits long for the others. To hand over each
+# tensor by itself costs as long as it takes to go through 100 KB of it.
+_PIECES = 8
 
 
 class Beside:
-    """Threads that go through the tensors of a batch, one task for each tensor.
+    """Threads that go through the tensors of a batch.
 
-    Tasks of one batch must have nothing to do with each other. Between batches there is `wait`, so
-    that each tensor is gone through in the order of batches: what comes out doesn't depend on how
-    many threads there are, and one batch at most is kept for it.
+    Tasks of one batch must have nothing to do with each other. A batch begins when the one before
+    it is done, so that each tensor is gone through in the order of batches: what comes out doesn't
+    depend on how many threads there are, and one batch at most is kept for it.
 
     Args:
         threads: How many; as many as there are cores for the process by default.
@@ -34,20 +38,20 @@ class Beside:
         """How many batches aren't dealt with yet: 0 or 1."""
         return int(not all(future.done() for future in self._under_way))
 
-    def submit(self, size: int, task: Callable[..., None], *arguments: Any) -> None:
-        """Begin a task of the batch; a small one is done at once.
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """Begin the tasks of a batch, when those of the one before are done.
 
         Args:
-            size: The bytes that it goes through.
-            task: What is called.
-            *arguments: With what.
+            tasks: The tasks.
+
+        Raises:
+            BaseException: As `wait`.
         """
-        if size < _SMALL:
-            task(*arguments)
-            return
+        self.wait()
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "kprobe-beside")
-        self._under_way.append(self._pool.submit(task, *arguments))
+        for piece in self._cut(tasks):
+            self._under_way.append(self._pool.submit(_run, piece))
 
     def wait(self) -> None:
         """Wait for all tasks.
@@ -65,3 +69,22 @@ class Beside:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+    def _cut(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
+        """Cut tasks into pieces of about as many bytes."""
+        enough = sum(size for size, _ in tasks) / (self._threads * _PIECES)
+        piece: list[Task] = []
+        taken = 0
+        for size, task in tasks:
+            piece.append((size, task))
+            taken += size
+            if taken >= enough:
+                yield piece
+                piece, taken = [], 0
+        if piece:
+            yield piece
+
+
+def _run(tasks: Sequence[Task]) -> None:
+    for _, task in tasks:
+        task()

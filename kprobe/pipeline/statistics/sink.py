@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.batches import Computed
 
-# Bytes of values: tensors are gone through together until they have as many, since handing each to
-# another thread takes as long as going through 100 KB.
-_TOGETHER = 1 << 21
 # More tensors share what goes through them, which takes half a MB, and a millisecond to empty.
 _SCANNERS = 512
 
@@ -132,35 +130,30 @@ class StatisticsSink(Sink):
         self._beside.wait()
         # Ctrl-C may come between two tensors, or in the middle of one.
         self._torn = True
-        together: list[_Part] = []
-        size = 0
+        tasks = []
         for column, arrays in taken:
             own = sum(values.nbytes for values in arrays)
             # Told here, in order: by which kernels it is summed mustn't depend on threads.
-            together.append(_Part(self._name(column), arrays, take_many(own)))
-            size += own
-            if size >= _TOGETHER:
-                self._beside.submit(size, self._add, together, batch.first, valid)
-                self._bytes, size, together = self._bytes + size, 0, []
-        self._beside.submit(size, self._add, together, batch.first, valid)
-        self._bytes += size
+            part = _Part(self._name(column), arrays, take_many(own))
+            self._bytes += own
+            tasks.append((own, functools.partial(self._add, part, batch.first, valid)))
+        self._beside.begin(tasks)
         self._left_out += len(batch.faults)
         self._rows = batch.first + batch.rows
         self._torn = False
 
-    def _add(self, parts: Sequence[_Part], first_row: int, valid: Array | None) -> None:
-        """Add the rows of some tensors."""
-        for part in parts:
-            statistics = self._statistics[part.name]
-            scanner = self._scanners.get(part.name) or self._share_scanner()
-            scanner.compiled = part.compiled
-            first = first_row
-            for values in part.arrays:
-                place = slice(first - first_row, first - first_row + len(values))
-                statistics.add(values, first, None if valid is None else valid[place], scanner)
-                first += len(values)
-            if not self._scanners:
-                statistics.finish(scanner)
+    def _add(self, part: _Part, first_row: int, valid: Array | None) -> None:
+        """Add the rows of a tensor."""
+        statistics = self._statistics[part.name]
+        scanner = self._scanners.get(part.name) or self._share_scanner()
+        scanner.compiled = part.compiled
+        first = first_row
+        for values in part.arrays:
+            place = slice(first - first_row, first - first_row + len(values))
+            statistics.add(values, first, None if valid is None else valid[place], scanner)
+            first += len(values)
+        if not self._scanners:
+            statistics.finish(scanner)
 
     def _share_scanner(self) -> Scanner:
         if not hasattr(self._shared, "scanner"):

@@ -57,7 +57,7 @@ class Compared:
         self.local = LocalErrors(side_a, side_b, pairs, batch_size=rows, **options)
         self.names = [addresses[one][0] for one, _ in numbers]
         self.unequal = self.local.check_closure(batch, batch)
-        found = list(self.local.run(batch, batch))
+        found = [rows for group in self.local.run(batch, batch) for rows in group]
         self.order = [self.names[rows.pair] for rows in found]
         self.rows = {self.names[rows.pair]: rows for rows in found}
         self.reasons = {self.names[n]: reason for n, reason in self.local.reasons.items()}
@@ -399,7 +399,7 @@ def test_axes_in_another_order_are_turned_before_they_are_fed():
     pairs = [LocalPair(n, n, sizes[n], (0, 3, 1, 2)) for n in range(2)]
     local = LocalErrors(side_a, side_b, pairs, batch_size=3)
     assert local.check_closure({"x": values}, {"x": turned}) == {}
-    scaled, moved = local.run({"x": values}, {"x": turned})
+    [[scaled, moved]] = local.run({"x": values}, {"x": turned})
     np.testing.assert_array_equal(scaled.own_a, scaled.own_b)
     np.testing.assert_array_equal(scaled.a, 3 * values)
     np.testing.assert_allclose(moved.own_b - moved.own_a, np.ones_like(turned), rtol=1e-6)

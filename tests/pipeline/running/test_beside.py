@@ -22,27 +22,36 @@ def test_tasks_of_a_batch_run_at_the_same_time_and_are_done_behind_the_wait():
     with contextlib.closing(Beside(2)) as beside:
         # Either task ends only when the other has begun.
         both, done = threading.Barrier(2, timeout=30), []
-        for number in range(2):
-            beside.submit(LARGE, lambda number: done.append((both.wait(), number)), number)
+        beside.begin([(LARGE, lambda n=n: done.append((both.wait(), n))) for n in range(2)])
         beside.wait()
         assert sorted(number for _, number in done) == [0, 1]
         assert beside.waiting == 0
 
 
-def test_a_batch_waits_until_all_its_tasks_are_done():
-    with contextlib.closing(Beside(1)) as beside:
-        go = threading.Event()
-        beside.submit(LARGE, lambda: go.wait(30) and None)
+def test_a_batch_begins_when_the_one_before_is_done():
+    with contextlib.closing(Beside(2)) as beside:
+        go, done = threading.Event(), []
+        beside.begin([(LARGE, lambda: done.append(go.wait(30))), (8, lambda: done.append(None))])
         assert beside.waiting == 1
         go.set()
+        beside.begin([(LARGE, lambda: done.append(2))])
         beside.wait()
+        assert done[-1] == 2
+        assert len(done) == 3
         assert beside.waiting == 0
 
 
-def test_a_small_task_is_done_at_once():
+def test_each_task_is_done_once_however_small_in_another_thread():
     done = []
-    Beside().submit(8, lambda: done.append(threading.current_thread()))
-    assert done == [threading.current_thread()]
+    with contextlib.closing(Beside(3)) as beside:
+        tasks = [
+            (size, lambda n=n: done.append((n, threading.current_thread().name)))
+            for n, size in enumerate([0, 1, 8, LARGE, 8, 1, 0])
+        ]
+        beside.begin(tasks)
+        beside.wait()
+    assert sorted(number for number, _ in done) == list(range(7))
+    assert threading.current_thread().name not in {name for _, name in done}
 
 
 def test_what_a_task_raises_is_raised_by_every_wait():
@@ -50,7 +59,7 @@ def test_what_a_task_raises_is_raised_by_every_wait():
         raise ValueError("a task")
 
     with contextlib.closing(Beside(2)) as beside:
-        beside.submit(LARGE, fail)
+        beside.begin([(LARGE, fail)])
         for _ in range(2):
             with pytest.raises(ValueError, match="a task"):
                 beside.wait()

@@ -13,12 +13,12 @@ import pytest
 import tensorflow as tf
 
 import kprobe
-from kprobe.analysis.statistics.accumulate import Statistics
 from kprobe.analysis.statistics.blocks import ENOUGH, take_many
 from kprobe.dumps.output import OutputSpec
 from kprobe.errors import DumpError, KprobeError, StoppedError
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
+from kprobe.pipeline.running.beside import Beside
 from kprobe.pipeline.statistics.of_model import StoppedGatheringError, gather_model
 from kprobe.pipeline.statistics.report import make_report
 from kprobe.pipeline.statistics.stored import read_gathered
@@ -142,11 +142,11 @@ def test_a_stopped_run_continues_to_the_statistics_of_one_run(model, tmp_path):
 
 
 def gather_interrupted(ready, call, output=None):
-    """Gather statistics, with Ctrl-C in the middle of a batch: when rows are added that often."""
+    """Gather statistics, with Ctrl-C in the middle of a batch: at so many handings over."""
     left = [call]
 
     def interrupt(frame, event, _argument):
-        if event == "call" and frame.f_code is Statistics.add.__code__:
+        if event == "call" and frame.f_code is Beside._cut.__code__:
             left[0] -= 1
             if not left[0]:
                 sys.setprofile(None)
@@ -163,7 +163,7 @@ def test_a_batch_that_is_stopped_within_is_computed_again(model, tmp_path):
     output = OutputSpec(path=tmp_path / "s.h5", resume=True)
     with plan(model, inputs=X) as ready, pytest.raises(StoppedError):
         gather_model(ready, output, progress=stop_at(10))
-    # Of the second batch after that one tensor of three is added.
+    # Of the second batch after that one tensor of three is added; and each hands over four times.
     with plan(model, inputs=X) as ready, pytest.raises(StoppedError, match="10 of 40 samples"):
         gather_interrupted(ready, 6, output)
     with plan(model, inputs=X) as ready:
