@@ -50,7 +50,7 @@ def compare(
         if isinstance(one, DumpSide) and isinstance(other, DumpSide):
             from kprobe.pipeline.comparing.compare_dumps import compare_dumps
 
-            measured = compare_dumps(one, other, matching.pairs, spec)
+            measured = compare_dumps(one, other, matching.pairs, spec, progress=progress)
         else:
             # It imports TensorFlow, which was set up for the models by now.
             from kprobe.pipeline.comparing.compare_models import compare_models

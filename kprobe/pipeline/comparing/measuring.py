@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from kprobe.analysis.comparison.difference import Difference
 from kprobe.analysis.comparison.records import TensorDifference
 from kprobe.analysis.comparison.tolerance import tolerance
+from kprobe.analysis.statistics.blocks import take_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from kprobe.analysis.comparison.records import Deviation, Pair
     from kprobe.pipeline.comparing.spec import DiffSpec
+    from kprobe.pipeline.running.beside import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,18 @@ class Measuring:
         if number not in self._local:
             self._local[number] = _make_difference(self._pairs[number], self._spec)
         self._local[number].add(rows.a, rows.b, rows.first, fast=fast)
+
+    def make_task(self, rows: Rows, *, local: bool = False) -> Task:
+        """Give what takes rows of a pair, in another thread.
+
+        Args:
+            rows: The rows.
+            local: Whether they are what both layers make of the same values.
+        """
+        size = rows.a.nbytes
+        take = self.take_local if local else self.take
+        # Told here, in order: by which kernels it is measured mustn't depend on threads.
+        return size, partial(take, rows, take_many(size))
 
     def finish(
         self,

@@ -73,11 +73,20 @@ class ModelSide(Side):
         """The model."""
         return self._open.session.loaded
 
+    @property
+    def precision(self) -> str:
+        """What it is computed in."""
+        return self._open.session.compute.precision
+
     def narrow(self, addresses: Sequence[str]) -> None:
         """Compute these alone, which are among the tensors."""
         if len(addresses) < len(self.tensors):
             self.plan.computation.restore()
             self._make_plan(addresses)
+
+    def limit_batch(self, most: int) -> None:
+        """Compute so many samples at a time, at most."""
+        self.plan = replace(self.plan, batch_size=min(self.plan.batch_size, most))
 
     def names(self) -> npt.NDArray[Any]:
         """Give each row's identity.

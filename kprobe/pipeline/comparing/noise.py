@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from kprobe.pipeline.planning.plan import Plan
 
-# Enough to tell the size of it.
+# Enough to tell the size of it; and of large ones, two are.
 _ROWS = 4
+_BYTES = 1 << 28
 
 
 def measure_noise(plan: Plan) -> Mapping[str, float]:
-    """Compute the first samples frozen and exactly, and in batches of another size.
+    """Compute the first samples frozen and exactly, and one by one.
 
     Args:
         plan: What is computed of the model.
@@ -34,7 +35,7 @@ def measure_noise(plan: Plan) -> Mapping[str, float]:
     if mixing or not plan.attrs["reproducible"] or plan.one_by_one:
         return {}
     only = plan.computation.engine.batch_size
-    rows = only or min(_ROWS, plan.batch_size if plan.batch_size > 1 else _ROWS)
+    rows = only or max(2, min(_ROWS, _BYTES // max(plan.row_bytes, 1)))
     batch = plan.samples.peek(rows)
     rows = len(next(iter(batch.values())))
     base = [np.asarray(result) for result in plan.computation(batch)]
@@ -53,9 +54,12 @@ def measure_noise(plan: Plan) -> Mapping[str, float]:
 
 def _compute_otherwise(plan: Plan, batch: Mapping[str, Any], rows: int) -> Iterator[list[Any]]:
     compute, engine = plan.job.compute, plan.computation.engine
-    if compute.precision == "float32":
-        session = plan.session.recompute(exact=not compute.exact)
-        other = session.make_engine(engine.fetches, frozen=compute.exact)
+    ways = [(True, False), (False, True)] if compute.precision == "float32" else []
+    for exact, frozen in ways:
+        if (exact, frozen) == (compute.exact, engine.frozen):
+            continue
+        session = plan.session.recompute(exact=exact)
+        other = session.make_engine(engine.fetches, frozen=frozen)
         results = Computation(other, plan.computation.axes)(batch)
         yield [np.asarray(result) for result in results]
         other.restore()

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import Dump, open_dump
-from kprobe.errors import DumpError, Hint, InputError, KprobeError, ModelError, Setting
+from kprobe.errors import (
+    AddressError,
+    DumpError,
+    Hint,
+    InputError,
+    KprobeError,
+    ModelError,
+    Setting,
+)
 from kprobe.hdf5 import open_afresh
 from kprobe.image_options import ImageOptions
 from kprobe.models.code import find_code
@@ -104,8 +112,8 @@ def _open_models(
         second = _vary(first, spec)
     else:
         second = make_job(**{**_fit(settings, b), "model": b, **_keep(spec, "b")})
-    for job in (first, second):
-        _check_file(job.model)
+    for side, job in enumerate((first, second)):
+        _check_file(job.model, [pair[side] for pair in spec.matches])
     name = _name(a)
     names = (name, _name(b)) if b is not None else (name, f"{name} ({spec.against})")
     if names[0] == names[1]:
@@ -237,23 +245,34 @@ def _vary(job: Job, spec: DiffSpec) -> Job:
 _DERIVED = ("code", "custom")
 
 
-def _check_file(spec: ModelSpec) -> None:
+def _check_file(spec: ModelSpec, matched: Sequence[str] = ()) -> None:
     """Check that there is a model, before TensorFlow is imported for the other one.
+
+    Args:
+        spec: The model.
+        matched: What of it belongs to something of the other side: addresses or patterns.
 
     Raises:
         ModelError: There is none.
+        KprobeError: What is matched isn't there.
     """
     from kprobe.models.load import find_source
+    from kprobe.pipeline.planning.precheck import check_addresses
 
     if spec.in_memory:
         return
     try:
-        find_source(spec)
+        source = find_source(spec)
     except ModelError as error:
         if any("is not a model file" in fault for fault in error.faults):
             raise ModelError(
                 f"{_name(spec.model)}: expected a dump or a model, received a file that is neither"
             ) from None
+        raise
+    try:
+        check_addresses(source, matched)
+    except AddressError as error:
+        error.faults = [f"match: {_name(spec.model)}: {fault}" for fault in error.faults]
         raise
 
 

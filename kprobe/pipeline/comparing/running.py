@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from kprobe.errors import InputError
 from kprobe.pipeline.comparing.measuring import Rows
 from kprobe.pipeline.comparing.model_side import saying
 from kprobe.pipeline.running.batches import compute_batches
-from kprobe.pipeline.running.progress import Progress
 from kprobe.pipeline.running.sink import make_columns
 
 if TYPE_CHECKING:
@@ -178,28 +176,3 @@ def _find_valid(start: int, stop: int, *faults: Mapping[int, str]) -> npt.NDArra
         return None
     valid = np.array([not any(row in own for own in faults) for row in range(start, stop)], bool)
     return None if valid.all() else valid
-
-
-def make_teller(
-    total: int | None, progress: Callable[[Progress], None] | None
-) -> Callable[[int], None]:
-    """Make what tells how far a comparison is, given the samples that are done."""
-    began = time.monotonic()
-
-    def tell(done: int) -> None:
-        if progress is None:
-            return
-        progress(
-            Progress(
-                rows=done,
-                total=total,
-                resumed=0,
-                bytes=0,
-                began=began,
-                read_ahead=0,
-                to_write=0,
-                bottleneck="computing",
-            )
-        )
-
-    return tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import prod
@@ -54,6 +55,11 @@ class Side(ABC):
     left_out: Sequence[str] = ()
     notes: Sequence[str] = ()
 
+    @property
+    @abstractmethod
+    def precision(self) -> str:
+        """What it is computed in, "float32" or "bfloat16", whatever the dtypes of its tensors."""
+
     @abstractmethod
     def names(self) -> npt.NDArray[Any]:
         """Give each row's identity: str, of shape (rows,)."""
@@ -97,6 +103,12 @@ class DumpSide(Side):
             Tensor(_describe_column(dump, name, place, above), name, _count_row_bytes(dump[name]))
             for place, name in enumerate(_sort_as_computed(dump, kept))
         ]
+
+    @property
+    def precision(self) -> str:
+        """What it says it was computed in."""
+        options = json.loads(self.dump.attrs.get("options", "{}"))
+        return str(options.get("precision", "float32"))
 
     def names(self) -> npt.NDArray[Any]:
         """Give the identity of each committed row."""
@@ -148,6 +160,11 @@ class DumpSide(Side):
         order, back = np.unique(rows, return_inverse=True)
         chosen: npt.NDArray[Any] = dataset[order][back]
         return chosen
+
+
+def find_precision(*sides: Side) -> str:
+    """Give the lowest precision that one of several sides was computed in, as far as is known."""
+    return "bfloat16" if any(side.precision == "bfloat16" for side in sides) else "float32"
 
 
 def _is_named(tensor: Tensor, layer: str) -> bool:

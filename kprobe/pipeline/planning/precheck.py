@@ -71,6 +71,22 @@ def precheck(
     return samples
 
 
+def check_addresses(source: ModelFile | Code | None, asked: Sequence[str]) -> None:
+    """Check addresses or patterns as far as a file tells.
+
+    Raises:
+        AddressError: Some name nothing.
+    """
+    calls = list_layers(source, parameters=False) if isinstance(source, ModelFile) else []
+    if not (calls and all(call.tells_inside for call in calls)):
+        return
+    try:
+        resolve(_list_paths(asked), calls)
+    except AddressError:
+        if not _need_trace(asked, calls):
+            raise
+
+
 def find_missing(job: Job) -> list[KprobeError]:
     """Find which files of a job aren't there, or hold no model; none is loaded."""
     from kprobe.models.load import find_source

@@ -10,6 +10,8 @@ import tf_keras
 
 import kprobe
 from kprobe.errors import KprobeError
+from kprobe.pipeline.comparing import bounding
+from kprobe.pipeline.comparing.compare import compare
 from kprobe.pipeline.comparing.spec import DiffSpec
 
 # NumPy says so of every model that Keras 3 saves.
@@ -306,6 +308,84 @@ def test_the_noise_of_the_first_side_is_measured(pair):
     rows = np.resize(DATA, (300, 4))  # so many are run frozen
     result = kprobe.diff(*pair, rows, local=False, layers="c")
     assert 0 <= result.tensors[0].noise < 1e-6
+
+
+def test_noise_is_that_of_freezing_however_few_samples_there_are():
+    x = keras.Input((6, 6, 3), name="x")
+    y = keras.layers.Conv2D(8, 3, use_bias=False, name="conv")(x)
+    model = keras.Model(x, keras.layers.BatchNormalization(name="norm")(y))
+    draw = np.random.default_rng(2)
+    model.set_weights([draw.uniform(0.5, 2, weight.shape) for weight in model.get_weights()])
+    rows = draw.normal(size=(5, 6, 6, 3)).astype("float32")
+    result = kprobe.diff(model, against="exact", layers="norm", inputs=rows)
+    # The factors of both layers are multiplied once.
+    assert 0 < result.tensors[0].noise < 1e-6
+
+
+def test_what_is_kept_without_local_errors_is_computed_once(pair, tmp_path):
+    read = [0]
+
+    def give():
+        for row in range(len(DATA)):
+            read[0] += 1
+            yield DATA[row : row + 1]
+
+    def count(**more):
+        read[0] = 0
+        result = kprobe.diff(*pair, give, local=False, **more)
+        return read[0], [(t.running, t.noise) for t in result.tensors], result.verdict
+
+    plain, kept = count(), count(keep=tmp_path / "kept")
+    assert kept == plain
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"a.h5", "b.h5"}
+    # And with a dump.
+    against = kprobe.diff(pair[0], tmp_path / "kept/b.h5", give, keep=tmp_path / "more")
+    assert [t.running.relative for t in against.tensors] == pytest.approx(
+        [running.relative for running, _ in plain[1]], rel=1e-3
+    )
+    assert any("the dump of small" in note for note in against.notes)
+
+
+def test_what_is_matched_and_not_there_is_told_by_the_file(pair, tmp_path):
+    for name, model in zip("ab", pair, strict=True):
+        model.save(tmp_path / f"{name}.keras")
+    sides = tmp_path / "a.keras", tmp_path / "b.keras"
+    for match, said in (("aa=b", "a.keras: no layer 'aa'"), ("a=bb", "b.keras: no layer 'bb'")):
+        with pytest.raises(KprobeError, match=f"^match: .*{said}"):
+            kprobe.diff(*sides, "nothing.npy", match=match)
+
+
+def test_a_dump_in_bfloat16_has_its_tolerance(pair, tmp_path):
+    for name, precision in (("a", "float32"), ("b", "bfloat16")):
+        path = tmp_path / f"{name}.h5"
+        kprobe.dump(pair[0], "a,b", inputs=DATA, output=path, precision=precision)
+    told = []
+    result = kprobe.diff(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert result.same
+    assert {tensor.tolerance for tensor in result.tensors} == {3e-2}
+    against = kprobe.diff(pair[0], tmp_path / "b.h5", DATA)
+    assert {tensor.tolerance for tensor in against.tensors} == {3e-2}
+    sides = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    compare(*sides, DiffSpec(), {}, told.append)
+    assert [told[0].rows, told[-1].rows, told[-1].total] == [0, 13, 13]
+
+
+@pytest.mark.parametrize("local", [None, False])
+def test_batches_are_as_large_as_memory_holds(local, pair, monkeypatch):
+    whole = kprobe.diff(*pair, DATA, local=local, batch_size=13)
+    assert not any("batches" in note for note in whole.notes)
+    monkeypatch.setattr(bounding, "MEMORY_BYTES", 1000)
+    result = kprobe.diff(*pair, DATA, local=local, batch_size=13, streams=1)
+    # Each side has 2, 3 and 5 values of 4 bytes: the largest five times, or all of them four times.
+    most = 1000 // (5 * 20) if local is None else 1000 // (4 * 2 * 40)
+    assert f"A (small): batches have {most} samples, so that memory holds them" in result.notes
+    assert result.samples == 13
+    for one, other in zip(whole.tensors, result.tensors, strict=True):
+        assert one.running.relative == pytest.approx(other.running.relative, rel=1e-5, abs=1e-9)
+    # Where the size is what is asked about, it stays.
+    for more in ({"against": "batch:13"}, {"b": pair[1], "training": True}):
+        notes = kprobe.diff(pair[0], inputs=DATA, batch_size=12, **more).notes
+        assert not any("batches" in note for note in notes)
 
 
 def test_records_become_a_table(pair):
