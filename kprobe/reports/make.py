@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.analysis.comparison.records import DiffResult
+from kprobe.analysis.comparison.result import DiffResult
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.reader import Dump
 from kprobe.elsewhere import check_here

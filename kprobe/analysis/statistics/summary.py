@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import isfinite, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kprobe.analysis.statistics.moments import (
     FINITE,
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kprobe.analysis.statistics.moments import Moments
+
+
+By = Literal["tensor", "channel", "sample"]
+BY: tuple[By, ...] = ("tensor", "channel", "sample")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +68,11 @@ class ChannelSummary(Summary):
 
     Attributes:
         channel: Its number.
-        dead: Whether it is zero for every sample.
+        dead: Whether it is zero for every sample; None of a weight, which has no samples.
     """
 
     channel: int
-    dead: bool
+    dead: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +115,7 @@ class TensorSummary(Summary):
         first_nan: The first row with NaN, or None.
         first_inf: The first row with an infinity, or None.
         channels: How many channels it has; None without an axis of channels.
-        dead_channels: How many of them are zero for every sample.
+        dead_channels: How many of them are zero for every sample; None of a weight, too.
         dead: The same as a fraction, from 0 to 1.
         saturated: The fraction of all values at the least or the largest value, where that
             stands for at least three values and one in a thousand, and isn't zero: 6 of ReLU6, -1

@@ -82,7 +82,7 @@ def _find_wrong_conditions(options: dict[str, Any]) -> Iterator[KprobeError]:
         from kprobe.pipeline.statistics.conditions import parse_conditions
 
         try:
-            parse_conditions(options["conditions"])
+            parse_conditions(options["conditions"], options["by"])
         except KprobeError as error:
             yield error
 
@@ -161,6 +161,7 @@ def _gather_file(options: dict[str, Any]) -> Gathered:
 
 
 def _gather_model(options: dict[str, Any]) -> Gathered:
+    from kprobe.pipeline.statistics.conditions import check_addresses, parse_conditions
     from kprobe.pipeline.statistics.of_file import take_output
 
     begin_computing(options["verbose"])
@@ -171,6 +172,10 @@ def _gather_model(options: dict[str, Any]) -> Gathered:
         # It imports TensorFlow, which a plan sets up before.
         from kprobe.pipeline.statistics.of_model import gather_model
 
+        if options["conditions"] is not None:
+            # Rather than behind a long run.
+            known = [addresses[0] for addresses in plan.addresses]
+            check_addresses(parse_conditions(options["conditions"], options["by"]), known)
         with showing_progress("none" if options["quiet"] else options["progress"]) as progress:
             return gather_model(
                 plan,

@@ -46,8 +46,8 @@ statistics_options = OptionGroup(
         "conditions": declare(
             "--fail-on",
             metavar="CONDITIONS",
-            help="End with exit code 1 if any tensor meets one of these, such as "
-            "'nan,dead>0.5,max>100', and say which.",
+            help="End with exit code 1 if any tensor, or channel or sample as --by says, meets one "
+            "of these, such as 'nan,dead>0.5,conv*:max>100', and say which.",
         ),
     },
 )

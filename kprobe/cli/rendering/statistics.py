@@ -33,7 +33,7 @@ def show_statistics(
         stopped: Whether it is said elsewhere that they aren't those of all samples.
 
     Returns:
-        The tensors that meet a condition of these.
+        The tensors, channels or samples that meet a condition of these.
 
     Raises:
         KprobeError: It can't be printed or written.
@@ -57,15 +57,17 @@ def show_statistics(
         if not options["quiet"]:
             say(f"{path}: {count(len(report.tensors), 'tensor')} at step {options['step']}")
     conditions = options["conditions"]
-    return [] if conditions is None else report.find_failures(conditions)
+    return [] if conditions is None else report.find_failures(conditions, by)
 
 
 def say_failures(failures: Sequence[Failure]) -> None:
-    """Say which tensors meet conditions, the first of them."""
+    """Say what meets conditions, the first of it."""
     for failure in failures[:_FAILURES_SHOWN]:
         number = failure.value
         value = f"{number:,}" if isinstance(number, int) else write_number(number)
-        say(f"{failure.address}: {failure.condition}, and {failure.field} is {value}")
+        part = "" if failure.channel is None else f", channel {failure.channel}"
+        part += "" if failure.row is None else f", sample {failure.row}"
+        say(f"{failure.address}{part}: {failure.condition}, and {failure.field} is {value}")
     if len(failures) > _FAILURES_SHOWN:
         say(f"and {len(failures) - _FAILURES_SHOWN:,} more")
 

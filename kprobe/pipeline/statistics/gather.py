@@ -6,18 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.analysis.statistics.summary import BY
 from kprobe.checks import check_choice
 from kprobe.dumps.output import OutputSpec
 from kprobe.errors import KprobeError
 from kprobe.pipeline.statistics.of_file import gather_file, take_output
-from kprobe.pipeline.statistics.report import BY
 from kprobe.pipeline.statistics.stored import is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kprobe.analysis.statistics.summary import By
     from kprobe.pipeline.statistics.gathered import Gathered
-    from kprobe.pipeline.statistics.report import By
 
 _OF_OUTPUT = ("overwrite", "resume", "stop_after")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+from kprobe.analysis.statistics.summary import BY
 from kprobe.errors import DumpError, Hint, KprobeError, Setting
 from kprobe.naming import name_nearest
 
@@ -14,12 +15,27 @@ if TYPE_CHECKING:
 
     import pandas
 
-    from kprobe.analysis.statistics.summary import ChannelSummary, SampleSummary, TensorSummary
+    from kprobe.analysis.statistics.summary import (
+        By,
+        ChannelSummary,
+        SampleSummary,
+        TensorSummary,
+    )
     from kprobe.pipeline.statistics.conditions import Failure
     from kprobe.pipeline.statistics.gathered import Gathered
 
-By = Literal["tensor", "channel", "sample"]
-BY: tuple[By, ...] = ("tensor", "channel", "sample")
+
+def check_by(by: str) -> None:
+    """Check what records are to be of.
+
+    Raises:
+        KprobeError: Of nothing else than tensors, channels or samples.
+    """
+    if by not in BY:
+        raise KprobeError(
+            f"by: expected tensor, channel or sample, received {by!r}",
+            hint=name_nearest(str(by), BY),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +91,36 @@ class Report:
     by_sample: Mapping[str, Sequence[SampleSummary]] = field(repr=False)
     names: Mapping[int, str] = field(repr=False)
 
-    def find_failures(self, conditions: str) -> list[Failure]:
-        """Find the tensors that meet any of some conditions.
+    def find_failures(self, conditions: str, by: By = "tensor") -> list[Failure]:
+        """Find the tensors, channels or samples that meet any of some conditions.
 
         Args:
-            conditions: Such as "nan,dead>0.5,max>100", with commas.
+            conditions: Such as "nan,dead>0.5,conv*:max>100", with commas.
+            by: What is to meet them.
 
         Raises:
-            KprobeError: There is no such condition.
+            KprobeError: There is no such condition, or no tensor that it is about; or samples
+                weren't told of one by one when it was gathered.
         """
-        from kprobe.pipeline.statistics.conditions import find_failures, parse_conditions
+        from kprobe.pipeline.statistics.conditions import (
+            check_addresses,
+            find_failures,
+            parse_conditions,
+        )
 
-        return find_failures(parse_conditions(conditions), self.tensors)
+        check_by(by)
+        parsed = parse_conditions(conditions, by)
+        check_addresses(parsed, [tensor.address for tensor in self.tensors])
+        if by == "channel":
+            return find_failures(parsed, self.by_channel)
+        if by == "sample":
+            self._check_by_sample()
+            return find_failures(parsed, self.by_sample)
+        return find_failures(parsed, {tensor.address: [tensor] for tensor in self.tensors})
+
+    def _check_by_sample(self) -> None:
+        if not self.by_sample and self.samples:
+            raise _not_by_sample(self.source)
 
     def list_records(self, by: By = "tensor") -> list[dict[str, Any]]:
         """Give plain numbers and texts, a flat record for each tensor, channel or sample.
@@ -98,17 +132,12 @@ class Report:
             KprobeError: Samples weren't told of one by one when it was gathered, or records are of
                 nothing else than tensors, channels or samples.
         """
-        if by not in get_args(By):
-            raise KprobeError(
-                f"by: expected tensor, channel or sample, received {by!r}",
-                hint=name_nearest(str(by), get_args(By)),
-            )
+        check_by(by)
         if by == "channel":
             pairs = self.by_channel.items()
             return [{"address": a, **_flatten(each)} for a, told in pairs for each in told]
         if by == "sample":
-            if not self.by_sample and self.samples:
-                raise _not_by_sample(self.source)
+            self._check_by_sample()
             return [
                 {"address": address, "sample": self.names[each.row], **_flatten(each)}
                 for address, told in self.by_sample.items()
@@ -170,9 +199,16 @@ class Report:
 
 def make_report(gathered: Gathered) -> Report:
     """Tell what was gathered."""
-    tensors = [each.summarize(address) for address, each in gathered.statistics.items()]
-    first_nan, first_inf = find_first(gathered, tensors)
     weights = set(gathered.weights)
+    tensors, by_channel = [], {}
+    for address, each in gathered.statistics.items():
+        tensor, channels = each.summarize(address), each.summarize_channels()
+        if address in weights:  # there are no samples that a channel could be dead for
+            tensor = replace(tensor, dead=None, dead_channels=None)
+            channels = [replace(channel, dead=None) for channel in channels]
+        tensors.append(tensor)
+        by_channel[address] = channels
+    first_nan, first_inf = find_first(gathered, tensors)
     return Report(
         source=gathered.source,
         samples=gathered.rows,
@@ -183,7 +219,7 @@ def make_report(gathered: Gathered) -> Report:
         first_nan=first_nan,
         first_inf=first_inf,
         tensors=tensors,
-        by_channel={a: s.summarize_channels() for a, s in gathered.statistics.items()},
+        by_channel=by_channel,
         by_sample={
             address: each.summarize_samples()
             for address, each in gathered.statistics.items()

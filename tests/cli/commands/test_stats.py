@@ -96,6 +96,11 @@ def test_what_is_kept_is_read_again(kprobe_here, dumped):
     assert "; gather them again with --by sample\n" in done.stderr
 
 
+def find_dead(path):
+    with h5py.File(path) as file:
+        return np.flatnonzero((file["features"][:] == 0).all(0)).tolist()
+
+
 def test_conditions_end_with_1_and_say_which_tensors_and_values(kprobe_here, dumped):
     with h5py.File(dumped) as file:
         largest = {name: file[name][:].max() for name in ("relu1", "features")}
@@ -105,6 +110,14 @@ def test_conditions_end_with_1_and_say_which_tensors_and_values(kprobe_here, dum
         f"kprobe: {name}: max>1.5, and max is {value:.4g}" for name, value in largest.items()
     ]
     assert kprobe_here("stats", dumped, "--fail-on", "nan,max>1e9").exit_code == 0
+    done = kprobe_here("stats", dumped, "--by", "channel", "--fail-on", "re*:dead", "--quiet")
+    assert (done.exit_code, done.stderr) == (0, "")
+    done = kprobe_here("stats", dumped, "--by", "channel", "--fail-on", "fe*:dead", "--quiet")
+    lines = [f"kprobe: features, channel {c}: fe*:dead, and dead is 1" for c in find_dead(dumped)]
+    assert done.stderr.splitlines()[: len(lines)] == lines[:20]
+    done = kprobe_here("stats", DIGITS, "--all", "-i", SCANS, "--fail-on", "conv9:nan")
+    assert done.exit_code == 2
+    assert "conv9:nan: there is no tensor conv9; nearest: conv1" in done.stderr
     done = kprobe_here("stats", dumped, "relu1", "--fail-on", "count>1e4", "--quiet")
     whole = next(t for t in kprobe.stats(dumped).tensors if t.address == "relu1").count
     assert done.stderr == f"kprobe: relu1: count>1e4, and count is {whole:,}\n"

@@ -22,8 +22,11 @@ HALF = summarize([[0.0, np.nan], [0.0, 200.0]], "half")
 LOST = summarize([[np.nan], [np.nan]], "lost")
 
 
+ALL = {tensor.address: [tensor] for tensor in (GOOD, HALF, LOST)}
+
+
 def find(text):
-    return [(f.address, f.field) for f in find_failures(parse_conditions(text), [GOOD, HALF, LOST])]
+    return [(f.address, f.field) for f in find_failures(parse_conditions(text), ALL)]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,9 @@ def find(text):
         ("q.5<=3", [("good", "q0.5"), ("half", "q0.5")]),
         ("Dead-Channels>=1", [("half", "dead_channels")]),
         ("rms<1e9,zeros>5e-1", [("good", "rms"), ("half", "rms")]),
+        ("lo*:nan", [("lost", "nan")]),
+        ("good:max>4, h?lf : max>100", [("good", "max"), ("half", "max")]),
+        ("*l*:count==2,good:nan", [("lost", "count")]),
     ],
 )
 def test_tensors_that_meet_a_condition_are_found(text, found):
@@ -48,7 +54,7 @@ def test_tensors_that_meet_a_condition_are_found(text, found):
 
 
 def test_a_failure_has_the_value_and_the_condition_as_written():
-    (failure,) = find_failures(parse_conditions(" max > 1e2"), [HALF])
+    (failure,) = find_failures(parse_conditions(" max > 1e2"), {"half": [HALF]})
     assert (failure.condition, failure.value) == ("max > 1e2", 200.0)
 
 

@@ -191,3 +191,52 @@ def test_settings_of_a_model_are_refused_with_a_dump(dump):
         kprobe.stats(dump, by="chanel")
     with pytest.raises(TypeError, match="unknown keyword 'fail_on'"):
         kprobe.stats(dump, fail_on="nan")
+
+
+def test_what_a_weight_lacks_is_not_dead_and_a_dtype_is_that_of_the_tensor(tmp_path):
+    told = {"addresses": ["half"], "dtype": "bfloat16"}
+    columns = [
+        Column("half", (2,), np.dtype("f4"), told),
+        Column("flag", (), np.dtype("u1"), {"addresses": ["flag"], "dtype": "bool"}),
+        Column("thin", (), np.dtype("f2"), {"addresses": ["thin"], "dtype": "bfloat16"}),
+        Column(
+            *("half:bias", (2,), np.dtype("f4")),
+            {"addresses": ["half:bias"], "dtype": "bfloat16", "layout": "weight"},
+            np.zeros(2, "f4"),
+        ),
+    ]
+    zeros = {"half": np.zeros((2, 2), "f4"), "flag": np.zeros(2, "u1"), "thin": np.zeros(2, "f2")}
+    contents = Contents(columns=columns, samples=["a", "b"])
+    with Writer(OutputSpec(path=tmp_path / "a.h5"), contents) as writer:
+        writer.write(0, zeros)
+        writer.finish()
+    for _ in range(2):  # of the dump, and of what was kept
+        report = kprobe.stats(tmp_path / "a.h5", overwrite=True, output=tmp_path / "s.h5")
+        dtypes = {tensor.address: tensor.dtype for tensor in report.tensors}
+        names = {"half": "bfloat16", "flag": "bool", "thin": "float16", "half:bias": "bfloat16"}
+        assert dtypes == names
+        half, *_, bias = report.tensors
+        assert (half.dead, half.dead_channels, half.saturated) == (1, 2, 0)
+        assert (bias.dead, bias.dead_channels, bias.zeros, bias.channels) == (None, None, 1, 2)
+        assert [channel.dead for channel in report.by_channel["half:bias"]] == [None, None]
+        (tmp_path / "s.h5").rename(tmp_path / "a.h5")
+
+
+def test_channels_and_samples_meet_conditions_of_their_own(dump):
+    report = kprobe.stats(dump, by="sample")
+    channels = report.find_failures("*last:dead,first:nan>1", by="channel")
+    assert [(f.address, f.channel, f.field, f.value) for f in channels] == [
+        ("block/last", 1, "dead", 1)
+    ]
+    samples = report.find_failures("first:nan>1", by="sample")
+    assert [(f.address, f.row, f.value) for f in samples] == [("first", 17, 6)]
+    with pytest.raises(KprobeError) as refused:
+        report.find_failures("frist:nan,x*:max>1,last:nan")
+    assert refused.value.lines == [
+        "frist:nan: there is no tensor frist; nearest: first",
+        "x*:max>1: there is no tensor x*; there are first, block/last, first:kernel",
+        "last:nan: there is no tensor last; there are first, block/last, first:kernel",
+    ]
+    for text, by in (("q0.5>1", "channel"), ("dead", "sample")):
+        with pytest.raises(KprobeError, match=f"there is no {text[:4]} of a {by}; there are"):
+            report.find_failures(text, by)
