@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tf_keras
+from probing import count_anew
 
 import kprobe
 from kprobe.errors import AddressError
@@ -107,7 +108,7 @@ def objects_of(k):
 
 def count_before(k):
     """Make what an earlier cell of a notebook made: names are counted on from there."""
-    k.backend.clear_session()
+    count_anew(k)
     for kind in make_layers(k)[:3]:
         kind()
     k.layers.Dense(1)
@@ -229,7 +230,7 @@ def folder(tmp_path_factory):
 
 
 def dump(k, path, addresses):
-    k.backend.clear_session()
+    count_anew(k)
     return kprobe.activations(path, addresses, ROWS, custom_objects=objects_of(k))
 
 
@@ -295,7 +296,7 @@ def test_an_architecture_alone_has_places_too(k, tmp_path):
     count_before(k)
     model, _ = build_sequential(k)
     (tmp_path / "model.json").write_text(model.to_json())
-    k.backend.clear_session()
+    count_anew(k)
     settings = {"custom_objects": objects_of(k), "random_weights": True}
     found = kprobe.activations(tmp_path / "model.json", ["at:0", "at:1"], ROWS, **settings)
     np.testing.assert_allclose(found["at:1"], found["at:0"] / 2, rtol=1e-6)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tf_keras
+from probing import count_anew
 
 import kprobe
 from kprobe.addresses.resolve import match_pattern, resolve
@@ -94,11 +95,11 @@ def build_cells(k):
     ],
 )
 def test_layers_inside_layers_are_listed_as_they_are_dumped(k, build, suffix, tmp_path):
-    k.backend.clear_session()
+    count_anew(k)
     model = build(k)
     path = tmp_path / f"model{suffix}"
     model.save(path)
-    k.backend.clear_session()
+    count_anew(k)
     compare(path)
 
 

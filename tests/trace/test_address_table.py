@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from address_table import TABLE
+from probing import count_anew
 
 from kprobe.engines.compute import Compute
 from kprobe.engines.engine import FetchSpec
@@ -57,7 +58,7 @@ def to_numpy(tensor):
 @functools.cache
 def compute(k, construction):
     """Trace a construction once, and fetch all its addresses at once."""
-    k.backend.clear_session()  # for the names of what has none of its own
+    count_anew(k)  # for the names of what has none of its own
     model, data = construction(k)
     reference = Reference(model, data)
     traced = trace(model, read_signature(model), lambda tensors: arrange_inputs(model, tensors))

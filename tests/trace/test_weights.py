@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from probing import count_anew
 
 import kprobe
 from kprobe.engines.compute import Compute
@@ -60,7 +61,7 @@ def build(k):
 @functools.cache
 def make(k):
     """Give the model of a Keras and its session: it is traced once for all that is asked of it."""
-    k.backend.clear_session()  # for the names of what has none of its own
+    count_anew(k)  # for the names of what has none of its own
     model = build(k)
     rng = np.random.default_rng(1)
     for layer in model.layers:
