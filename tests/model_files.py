@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import zipfile
@@ -13,11 +14,17 @@ import pytest
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory, warm_python):
-    """A directory of models that both Kerases saved, and truth.json."""
-    directory = tmp_path_factory.mktemp("saved")
-    script = Path(__file__).parent / "models" / "save_models.py"
-    done = warm_python.run(script, directory, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
-    assert done.returncode == 0, done.stderr
+    """A directory of models that both Kerases saved, and truth.json; one for all of xdist."""
+    place = tmp_path_factory.getbasetemp()
+    directory = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "saved"
+    directory.mkdir(exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "truth.json").exists():  # which is written last
+            script = Path(__file__).parent / "models" / "save_models.py"
+            environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+            done = warm_python.run(script, directory, env=environment)
+            assert done.returncode == 0, done.stderr
     return directory
 
 
