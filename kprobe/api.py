@@ -261,7 +261,7 @@ def cam(
         layer: The address of the layer, or the layer itself, whose maps they are. None for the last
             one with height and width that the score depends on.
         of: The address of the scores, or the layer that gives them; None for the model's only
-            output. Where a softmax gives them, gradients are of what goes into it.
+            output. Where a softmax or sigmoid gives them, gradients are of what goes into it.
         method: How channels are weighted: by Grad-CAM, by Grad-CAM++, or by CAM, which needs
             global average pooling and one dense layer behind it. `kprobe.subgraph.cam` names the
             papers.

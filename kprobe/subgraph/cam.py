@@ -16,7 +16,8 @@ class, each method weights the channels, and the map is the sum of the channels 
   number for a sample.
 
 The score is the one before the softmax, as in these papers: else a class would change with the
-scores of all others.
+scores of all others. It is the one before a sigmoid, too, which differs by one factor for a sample
+and becomes 0 where the sigmoid is 1.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def add_map(
     """
     of = find_target(trace, _name_output(trace) if target is None else target)
     # An operation is meant as it stands.
-    before = of.tensor if "//" in of.address else find_scores(of.tensor)
+    before, activation = (of.tensor, "") if "//" in of.address else find_scores(of.tensor)
     scored = dataclasses.replace(of, tensor=before)
     head = find_head(trace, of) if method == "cam" else None
     notes: list[str] = []
@@ -116,7 +117,7 @@ def add_map(
     told = {
         "method": method,
         "score_of": of.address,
-        "before_softmax": "yes" if before is not of.tensor else "no",
+        "before": activation,
         "unit": str(unit),
     }
     parts = {"cam": (maps, ("height", "width")), "unit": (numbers, ()), "score": (score, ())}
@@ -152,7 +153,7 @@ def _find_space(channel: int) -> list[int]:
 
 def _spread(places: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Give the index that a number in a row stands for, or itself where a row has one axis."""
-    if target.shape.rank == 2:
+    if target.shape.rank <= 2:
         return places
     sizes = tf.shape(target, out_type=tf.int64)
     return tf.transpose(tf.unravel_index(places, sizes[1:]))

@@ -55,10 +55,14 @@ def follow_back(tensor: tf.Tensor, through: Collection[str] = ()) -> tf.Tensor:
             return tensor
 
 
-def find_scores(tensor: tf.Tensor) -> tf.Tensor:
-    """Give what goes into the softmax that gives a tensor; the tensor itself where none does."""
-    made = follow_back(tensor)
-    return made.op.inputs[0] if made.op.type in ("Softmax", "LogSoftmax") else tensor
+def find_scores(tensor: tf.Tensor) -> tuple[tf.Tensor, str]:
+    """Give what goes into the softmax or sigmoid that gives a tensor, and which of both it is.
+
+    Returns:
+        The tensor itself, and "", where none does.
+    """
+    op = follow_back(tensor).op
+    return (op.inputs[0], str(op.type)) if op.type in _ACTIVATIONS else (tensor, "")
 
 
 def find_head(trace: Trace, target: Fetch) -> Head:

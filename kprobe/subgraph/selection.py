@@ -68,9 +68,7 @@ class Selection:
             hint = Hint("name some with ", Setting("layers"), ", or ", every)
             errors.append(AddressError("no layers are asked for", hint=hint))
         try:
-            of_output = self.cam is not None and self.gradients_of is None
-            target = "" if of_output else self.gradients_of
-            object.__setattr__(self, "of_unit", read_unit(target, self.unit))
+            object.__setattr__(self, "of_unit", self._read_unit())
         except AddressError as error:
             errors.append(error)
         sources: dict[str, Any] = {}
@@ -90,6 +88,13 @@ class Selection:
         object.__setattr__(self, "replaced", replaced)
         if errors:
             raise merge_errors(errors)
+
+    def _read_unit(self) -> Unit:
+        if self.cam is None:
+            return read_unit(self.gradients_of, self.unit)
+        if self.gradients_of is not None:
+            _check_single("of", self.gradients_of)
+        return parse_unit(self.unit)
 
     def _check_cam(self) -> list[KprobeError]:
         faults = []
@@ -112,7 +117,7 @@ def read_unit(gradients_of: Any, unit: Any) -> Unit:
     """Read which value of a target gradients are taken of.
 
     Args:
-        gradients_of: The target; None for none, "" for the model's output.
+        gradients_of: The target, or None.
         unit: As `Selection` takes it.
 
     Raises:
@@ -121,13 +126,15 @@ def read_unit(gradients_of: Any, unit: Any) -> Unit:
     if unit is not None and gradients_of is None:
         hint = Hint("say of which tensor with ", Setting("gradients_of", "predictions"))
         raise AddressError("unit: it is that of gradients, and none are asked for", hint=hint)
-    if gradients_of not in (None, ""):
-        several = list_addresses(gradients_of)
-        if len(several) != 1 or not several[0]:
-            raise AddressError(
-                f"gradients_of: expected the address of one tensor, received {gradients_of!r}"
-            )
+    if gradients_of is not None:
+        _check_single("gradients_of", gradients_of)
     return parse_unit(unit)
+
+
+def _check_single(setting: str, target: Any) -> None:
+    several = list_addresses(target)
+    if len(several) != 1 or not several[0]:
+        raise AddressError(f"{setting}: expected the address of one tensor, received {target!r}")
 
 
 def list_addresses(value: Any) -> tuple[Any, ...]:

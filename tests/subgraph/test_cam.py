@@ -160,6 +160,28 @@ def test_scores_may_have_several_axes():
     np.testing.assert_allclose(found["cam"], grad_cam(conv.numpy(), gradient), rtol=1e-4, atol=1e-7)
 
 
+def test_a_sigmoid_that_is_1_has_a_map():
+    keras.utils.set_random_seed(0)
+    x = keras.Input((12, 12, 3), name="x")
+    conv = L.Conv2D(4, 3, activation="relu", name="conv")(x)
+    pooled = L.GlobalAveragePooling2D(name="pooled")(conv)
+    sure = L.Dense(1, activation="sigmoid", bias_initializer=keras.initializers.Constant(99))
+    sure.name = "sure"
+    model = keras.Model(x, L.Reshape((), name="alone")(sure(pooled)))
+    found = kprobe.cam(model, IMAGES, of="sure")
+    assert found["score"].tolist() == [1] * 4
+    with tf.GradientTape() as tape:
+        value = model.get_layer("conv")(IMAGES)
+        tape.watch(value)
+        score = model.get_layer("pooled")(value) @ sure.kernel
+    gradient = tape.gradient(score, value).numpy()
+    np.testing.assert_allclose(
+        found["cam"], grad_cam(value.numpy(), gradient), rtol=1e-4, atol=1e-7
+    )
+    alone = kprobe.cam(model, IMAGES)
+    assert (alone["unit"].shape, alone["cam"].max()) == ((4,), 0)
+
+
 def test_an_older_head_averages_by_a_window():
     keras.utils.set_random_seed(0)
     old = keras.Sequential(
@@ -208,6 +230,7 @@ def other():
         ({"of": "wide", "layer": "conv*,beside"}, "layer: expected one address, received 2"),
         ({"of": "wide", "layer": "re:conv|beside"}, "stands for 2 tensors: beside, conv"),
         ({"of": "wide", "layer": "cnov"}, "no layer 'cnov'; nearest: conv"),
+        ({"of": "wide,narrow"}, "of: expected the address of one tensor, received 'wide,narrow'"),
         ({"of": "wid"}, "the target of gradients: no layer 'wid'"),
         ({"of": "wide", "unit": 3}, "expected a number from 0 to 2, received 3"),
         ({"of": "wide", "method": "gradcam"}, "method: expected one of grad-cam, grad-cam"),
@@ -242,7 +265,7 @@ def test_a_dump_of_maps_says_what_they_are(model, tmp_path):
     assert (receipt.rows, receipt.datasets) == (4, 3)
     with h5py.File(receipt.output) as file:
         attrs = file["cam"].attrs
-        told = {"method": "grad-cam", "score_of": "predictions", "before_softmax": "yes"}
+        told = {"method": "grad-cam", "score_of": "predictions", "before": "Softmax"}
         assert {name: attrs[name] for name in told} == told
         assert attrs["layer"].startswith("backbone")
         assert [axis.label for axis in file["cam"].dims] == ["sample", "height", "width"]

@@ -23,8 +23,8 @@ cam_options = OptionGroup(
             "--of",
             metavar="ADDRESS",
             shell_complete=complete_layers,
-            help="What gives the scores. Where it is a softmax, gradients are of what goes into "
-            "it. [default: the model's only output]",
+            help="What gives the scores. Where it is a softmax or sigmoid, gradients are of what "
+            "goes into it. [default: the model's only output]",
         ),
         "unit": declare(
             "--unit",
