@@ -1,11 +1,20 @@
-"""Tables as text: columns that are aligned."""
+"""Tables as text, whose columns are aligned, and as HTML for notebooks."""
 
 from __future__ import annotations
 
+import html
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+# More rows nobody reads in a notebook, nor more characters in a cell.
+_MOST_ROWS, _LONGEST = 60, 200
+# What can't be seen, what turns round the text beside it, and halves of characters.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 
 
 def align(
@@ -28,3 +37,32 @@ def align(
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def write_html(
+    title: str, lines: Sequence[str], header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """Give a table as HTML, in which no text is markup.
+
+    Args:
+        title: What stands above it.
+        lines: What stands between the title and the table, a line each.
+        header: The titles of the columns.
+        rows: The cells; the first 60 rows are shown.
+    """
+    parts = [f"<p><b>{_escape(title)}</b></p>", *(f"<p>{_escape(line)}</p>" for line in lines)]
+    cells = "".join(f"<th>{_escape(each)}</th>" for each in header)
+    parts.append(f"<table><thead><tr>{cells}</tr></thead><tbody>")
+    for row in rows[:_MOST_ROWS]:
+        cells = "".join(f"<td><bdi>{_escape(each)}</bdi></td>" for each in row)
+        parts.append(f"<tr>{cells}</tr>")
+    parts.append("</tbody></table>")
+    if len(rows) > _MOST_ROWS:
+        parts.append(f"<p>… and {len(rows) - _MOST_ROWS:,} more</p>")
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _escape(text: str) -> str:
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    shown = _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
+    return html.escape(shown)

@@ -19,6 +19,7 @@ from kprobe.errors import DumpError
 from kprobe.hdf5 import open_afresh
 from kprobe.naming import name_nearest
 from kprobe.ragged_layout import is_ragged
+from kprobe.tables import write_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -300,6 +301,23 @@ class Dump(Closing, Mapping[str, Any]):
         closed = "" if self._file else ", closed"
         columns = f"{len(self.columns):,} columns ({shown})" if self.columns else "no columns"
         return f"<Dump {self.path}: {columns}, {self.rows:,} rows, {state}{closed}>"
+
+    def _repr_html_(self) -> str | None:
+        """Show its columns in a notebook; as text where it is closed."""
+        if not self._file:
+            return None
+        state = "complete" if self.complete else f"not complete: {self.committed:,} committed"
+        rows = []
+        for name in self.columns:
+            column = self._open(name)
+            ragged = isinstance(column, RaggedRows)
+            sizes = ["?"] * column.shapes.shape[1] if ragged else map(str, column.shape)
+            shape = "x".join([str(self.rows), *sizes] if ragged else sizes)
+            attrs = column.attrs
+            addresses = ", ".join(map(str, attrs["addresses"]))
+            rows.append([addresses, str(attrs.get("layer_class", "")), column.dtype.name, shape])
+        lines = [f"{self.rows:,} samples, {state}"]
+        return write_html(str(self.path), lines, ["address", "class", "dtype", "shape"], rows)
 
     def close(self) -> None:
         """Close the file; its arrays can't be read any more."""

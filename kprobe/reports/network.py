@@ -55,9 +55,19 @@ def read_network(
     linked = any(node.upstream is not None for node in told)
     if not linked:
         upstream = follow_order(weights)
+    tree = fold_layers([own[0] for own in names], weights)
+    return Network(classes, upstream, tree, linked)
+
+
+def fold_layers(names: Sequence[str], weights: Sequence[bool]) -> Tree:
+    """Put layers in groups, as `fold` does, but for weights.
+
+    Args:
+        names: The address of each, in the order of computing.
+        weights: Whether each is a weight.
+    """
     kept = [place for place, weight in enumerate(weights) if not weight]
-    tree = fold([split_path(names[place][0]) for place in kept])
-    return Network(classes, upstream, _renumber(tree, kept), linked)
+    return _renumber(fold([split_path(names[place]) for place in kept]), kept)
 
 
 def follow_order(weights: Sequence[bool]) -> list[Sequence[int] | None]:

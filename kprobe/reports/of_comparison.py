@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.naming import list_names
 from kprobe.reports.contents import Contents, Figure, Finding, Layer
-from kprobe.reports.folding import fold
-from kprobe.reports.network import follow_order, split_path
+from kprobe.reports.network import fold_layers, follow_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +61,7 @@ FLAGS = {
     "first": "the first that parts ways",
     "above": "above tolerance",
     "unlike": "with NaN or infinity on one side",
+    "unequal": "of another shape or text in B",
     "weak": "matched by order alone",
 }
 # Of those that are named, so many.
@@ -87,7 +87,9 @@ def describe_comparison(told: Mapping[str, Any]) -> Contents:
     layers = _list_layers(told)
     used = {flag for layer in layers for flag in layer.flags}
     some = {key for layer in layers for key, value in layer.values.items() if value is not None}
-    some -= set() if any(layer.values["unlike"] for layer in layers) else {"unlike"}
+    some |= {"excess", "running"}
+    if not any(layer.values["unlike"] for layer in layers):
+        some.discard("unlike")
     return Contents(
         kind="comparison",
         title=f"{Path(told['a']).name} and {Path(told['b']).name}",
@@ -99,7 +101,7 @@ def describe_comparison(told: Mapping[str, Any]) -> Contents:
         flags={flag: text for flag, text in FLAGS.items() if flag in used},
         sort=None if told["same"] else "excess",
         layers=layers,
-        tree=fold([split_path(layer.name) for layer in layers]),
+        tree=fold_layers([layer.name for layer in layers], [t["weight"] for t in told["tensors"]]),
         linked=any(tensor["after"] for tensor in told["tensors"]),
     )
 
@@ -107,12 +109,15 @@ def describe_comparison(told: Mapping[str, Any]) -> Contents:
 def _list_layers(told: Mapping[str, Any]) -> list[Layer]:
     tensors = told["tensors"]
     places = {tensor["b"]: place for place, tensor in enumerate(tensors)}
+    weights = [tensor["weight"] for tensor in tensors]
     upstream: list[Sequence[int] | None] = [
-        sorted({places[name] for name in tensor["after"] if name in places} - {place})
+        None
+        if weights[place]
+        else sorted({places[name] for name in tensor["after"] if name in places} - {place})
         for place, tensor in enumerate(tensors)
     ]
     if not any(upstream):
-        upstream = follow_order([False] * len(tensors))
+        upstream = follow_order(weights)
     return [
         Layer(
             name=tensor["b"],
@@ -152,6 +157,8 @@ def _find_flags(tensor: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[
         yield "above"
     if tensor["only_a"] or tensor["only_b"] or tensor["unlike"]:
         yield "unlike"
+    if tensor["unequal"]:
+        yield "unequal"
     if tensor["matched_by"] == "order":
         yield "weak"
 
@@ -169,6 +176,8 @@ def _list_details(tensor: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         sample = "" if tensor["sample"] is None else tensor["sample"]
         row = "" if tensor["row"] is None else f" (row {tensor['row']:,})"
         yield "sample of the largest difference", f"{sample}{row}".strip()
+    if tensor["odd_sample"] is not None:
+        yield "first sample that isn't alike", tensor["odd_sample"]
     if tensor["index"] is not None:
         yield "index of the largest difference", str(tensor["index"])
     for name, title in (
@@ -186,6 +195,8 @@ def _list_details(tensor: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ):
         if tensor[name]:
             yield title, f"{tensor[name]:,} values"
+    if tensor["unequal"]:
+        yield "of another shape or text", f"{tensor['unequal']:,} samples"
     yield "values compared", f"{tensor['count']:,}"
 
 
@@ -221,6 +232,9 @@ def _find(told: Mapping[str, Any], layers: Sequence[Layer]) -> Iterator[Finding]
     if flagged["unlike"]:
         named = list_names((layer.name for layer in flagged["unlike"]), _NAMED)
         yield Finding(level="bad", text=f"NaN or infinity on one side: {named}.", flag="unlike")
+    if flagged["unequal"]:
+        named = list_names((layer.name for layer in flagged["unequal"]), _NAMED)
+        yield Finding(level="bad", text=f"Of another shape or text in B: {named}.", flag="unequal")
     if not told["same"] and told["would_pass"] is not None:
         text = f"It would pass with a relative tolerance of {told['would_pass']:.2g}."
         yield Finding(level="note", text=text)

@@ -138,3 +138,18 @@ def test_samples_are_for_dumps(sources, tmp_path):
 def test_where_it_is_written_is_looked_at_first(sources, tmp_path):
     with pytest.raises(DumpError, match="there is no directory"):
         make_report(tmp_path / "gone", tmp_path / "none" / "r.html")
+
+
+def test_a_notebook_shows_dumps_statistics_and_comparisons(sources):
+    with kprobe.open_dump(sources / "a.h5") as dump:
+        shown = dump._repr_html_()
+        assert "<td><bdi>net/a</bdi></td>" in shown
+        assert "<td><bdi>5x4x4x3</bdi></td>" in shown
+        assert "5 samples, complete" in shown
+        statistics = kprobe.stats(sources / "a.h5")
+    assert dump._repr_html_() is None
+    mean = f"{statistics.tensors[0].mean:.4g}"
+    assert f"<td><bdi>4x4x3</bdi></td><td><bdi>{mean}</bdi></td>" in statistics._repr_html_()
+    shown = kprobe.diff(sources / "a.h5", sources / "a.h5")._repr_html_()
+    assert "none: all values are equal" in shown
+    assert "<td><bdi>net/b</bdi></td>" in shown

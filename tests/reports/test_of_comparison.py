@@ -74,3 +74,22 @@ def test_a_tensor_that_names_itself_or_what_is_not_there_has_no_line_to_it(make_
     tensor, make = make_layers
     found = describe_comparison(make(tensor("a", after=["a", "gone"]), tensor("b", after=["a"])))
     assert [list(layer.upstream) for layer in found.layers] == [[], [0]]
+
+
+def test_weights_are_beside_the_graph(make_layers):
+    tensor, make = make_layers
+    told = make(tensor("a"), tensor("a:kernel", weight=True), tensor("b", after=["a"]))
+    found = describe_comparison(told)
+    assert [layer.upstream for layer in found.layers] == [[], None, [0]]
+    assert found.tree == [0, 2]
+
+
+def test_samples_of_another_shape_are_told(make_layers):
+    tensor, make = make_layers
+    told = make(tensor("a", unequal=2, odd_sample="x.png", same=False), would_pass=None)
+    found = describe_comparison(told)
+    assert list(found.layers[0].flags) == ["above", "unequal"]
+    facts = dict(found.layers[0].facts)
+    assert facts["of another shape or text"] == "2 samples"
+    assert facts["first sample that isn't alike"] == "x.png"
+    assert "Of another shape or text in B: a." in [each.text for each in found.findings]

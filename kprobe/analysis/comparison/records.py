@@ -270,6 +270,7 @@ class TensorDifference:
             "layer_class": self.pair.b.class_name or self.pair.a.class_name,
             "shape": None if self.pair.b.shape is None else list(self.pair.b.shape),
             "dtype": self.pair.b.dtype,
+            "weight": self.pair.b.weight,
             "same": self.same,
             "count": found.count,
             "max_abs": found.max_abs,

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kprobe.analysis.comparison.records import Comparison, without_infinity
-from kprobe.analysis.comparison.table import write_table
+from kprobe.analysis.comparison.table import list_rows, write_summary, write_table
 from kprobe.errors import KprobeError
+from kprobe.tables import write_html
 
 if TYPE_CHECKING:
     import pandas
@@ -20,6 +21,12 @@ class DiffResult(Comparison):
     def __str__(self) -> str:
         """Write the table, and what is claimed."""
         return "\n".join(write_table(self))
+
+    def _repr_html_(self) -> str:
+        """Show what is claimed, and the table, in a notebook."""
+        header, rows, rest = list_rows(self)
+        lines = [*write_summary(self), *self.notes, *rest]
+        return write_html(f"{self.a} and {self.b}", lines, header, rows)
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain values, as JSON has them."""

@@ -33,28 +33,38 @@ def write_table(result: Comparison, spell: Callable[[Setting], str] = str) -> li
         The tensors, the largest error over its tolerance first; what is claimed of them; and which
         tolerance would have passed.
     """
-    return [*_write_rows(result), *_write_summary(result, spell)]
+    return [*_write_rows(result), *write_summary(result, spell)]
 
 
 def _write_rows(result: Comparison) -> Iterator[str]:
+    header, rows, rest = list_rows(result)
+    if rows:
+        yield from align(header, rows, {name for name in header if name not in _LEFT})
+    yield from rest
+
+
+def list_rows(result: Comparison) -> tuple[list[str], list[list[str]], list[str]]:
+    """List the rows of the table: those above tolerance, and a few more.
+
+    Returns:
+        The titles of the columns, the cells, and a line for what isn't shown, or none.
+    """
     ranked = result.ranked
     different = sum(not tensor.same for tensor in ranked)
     shown = ranked[: min(different + _USUAL, _MOST)]
-    if not shown:
-        return
     columns = {name: [cell(t) for t in shown] for name, cell in _CELLS.items()}
     kept = {name: cells for name, cells in columns.items() if any(cells) or name == "tensor"}
-    header = list(kept)
     rows = [list(row) for row in zip(*kept.values(), strict=True)]
-    yield from align(header, rows, {name for name in header if name not in _LEFT})
     rest = ranked[len(shown) :]
-    if rest:
-        worst = sum(not tensor.same for tensor in rest)
-        are = f"{worst} of them above tolerance" if worst else "all within tolerance"
-        yield f"… and {len(rest):,} more, {are}"
+    if not rest:
+        return list(kept), rows, []
+    worst = sum(not tensor.same for tensor in rest)
+    are = f"{worst} of them above tolerance" if worst else "all within tolerance"
+    return list(kept), rows, [f"… and {len(rest):,} more, {are}"]
 
 
-def _write_summary(result: Comparison, spell: Callable[[Setting], str]) -> Iterator[str]:
+def write_summary(result: Comparison, spell: Callable[[Setting], str] = str) -> Iterator[str]:
+    """Write what is claimed, a line each; see `write_table`."""
     for side, names in ((result.a, result.unmatched_a), (result.b, result.unmatched_b)):
         if names:
             yield f"only in {side}: {list_names(names)}"

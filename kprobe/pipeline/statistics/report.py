@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.analysis.statistics.summary import BY
 from kprobe.errors import DumpError, Hint, KprobeError, Setting
 from kprobe.naming import name_nearest
+from kprobe.tables import write_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     )
     from kprobe.pipeline.statistics.conditions import Failure
     from kprobe.pipeline.statistics.gathered import Gathered
+
+# Which numbers a notebook shows.
+_SHOWN = ("mean", "std", "min", "max", "zeros", "dead_channels", "saturated", "nan", "inf")
 
 
 def check_by(by: str) -> None:
@@ -90,6 +94,17 @@ class Report:
     by_channel: Mapping[str, Sequence[ChannelSummary]] = field(repr=False)
     by_sample: Mapping[str, Sequence[SampleSummary]] = field(repr=False)
     names: Mapping[int, str] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """Show the main numbers of the tensors in a notebook."""
+        of = "" if self.total in (None, self.samples) else f" of {self.total:,}"
+        lines = [f"{self.samples:,}{of} samples"]
+        lines += [f"{f.kind} begins at {f.address}" for f in (self.first_nan, self.first_inf) if f]
+        rows = [
+            [tensor["address"], tensor["shape"], *(_write(tensor[name]) for name in _SHOWN)]
+            for tensor in self.list_records()
+        ]
+        return write_html(self.source, lines, ["address", "shape", *_SHOWN], rows)
 
     def find_failures(self, conditions: str, by: By = "tensor") -> list[Failure]:
         """Find the tensors, channels or samples that meet any of some conditions.
@@ -264,6 +279,12 @@ def _flatten(summary: Any) -> dict[str, Any]:
     leading = [name for name in ("address", "channel", "row") if name in fields]
     ordered = {name: fields[name] for name in [*leading, *fields]}
     return ordered | {f"q{part}": value for part, value in quantiles.items()}
+
+
+def _write(number: float | None) -> str:
+    if number is None:
+        return ""
+    return f"{number:,}" if isinstance(number, int) else f"{number:.4g}"
 
 
 def _keep_finite(value: Any) -> Any:

@@ -236,6 +236,7 @@ function drawLegend() {
 }
 
 function startGraph() {
+  if (!root.places.length) return;
   const select = at("figure");
   select.append(
     ...colourable.map((figure) => make("option", { value: figure.key, selected: figure.key === chosen.figure }, figure.title)),

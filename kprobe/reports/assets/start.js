@@ -39,6 +39,7 @@ function drawOrigin() {
   );
 }
 
+at("network").hidden = !data.tree.length;
 at("maps").hidden = !data.layers.some((layer) => layer.maps);
 drawFindings();
 drawHead();
