@@ -27,7 +27,7 @@ function drawHeader() {
     ["layer", "name", "its address"],
     ["class", "class_name", "the class of the layer"],
     ["shape", undefined, "the shape of a row"],
-    ...(data.layers.some((layer) => layer.edges) ? [["values", undefined, "the histogram of all finite values"]] : []),
+    ...(data.layers.some((layer) => layer.edges) ? [["values", undefined, "the histogram of all finite values; heights are square roots of counts"]] : []),
     ...columns.map((figure) => [figure.title, figure.key, figure.help]),
   ].map(([title, key, help]) => {
     if (key === undefined) return make("th", { scope: "col", title: help }, title);
@@ -67,8 +67,8 @@ function drawHistogram(layer, width, height) {
   let path = "";
   layer.counts.forEach((count, number) => {
     if (!count) return;
-    // A bar that is there can be seen, however low it is.
-    const size = Math.max(1, (height * count) / most);
+    // Square roots, so that beside the zeros of a ReLU the rest can be seen.
+    const size = Math.max(1, height * Math.sqrt(count / most));
     path += `M${(number * step).toFixed(1)} ${height}v-${size.toFixed(1)}h${(step * 0.86).toFixed(1)}V${height}z`;
   });
   const label = `from ${write(layer.edges[0], "number")} to ${write(layer.edges[1], "number")}`;
