@@ -18,7 +18,7 @@ import pytest
 hypothesis.settings.register_profile("kprobe", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("kprobe")
 
-pytest_plugins = ["model_files", "warm"]
+pytest_plugins = ["drawable", "model_files", "warm"]
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 # What takes longest, longest first, so that one process doesn't work on it when the others are
 # done. With `--dist loadfile` a file is one process's, for the sake of its fixtures.

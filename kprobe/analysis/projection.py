@@ -78,7 +78,9 @@ def project(dump: Dump, address: str) -> Projection:
         rows = rows[np.linspace(0, total - 1, _MOST).round().astype(int)]
     reader = _Rows(column, rows, size)
     kept = reader.look()
-    if np.count_nonzero(kept) < 2 or not size:
+    if not size:
+        raise InputError(f"{name}: expected real numbers, received rows without any")
+    if np.count_nonzero(kept) < 2:
         raise InputError(
             f"{name}: expected two samples or more without NaN, received {np.count_nonzero(kept)}"
         )

@@ -86,7 +86,7 @@ def kprobe_here(folder, monkeypatch):
     def run(command: str, *arguments: str, stdin: bytes | str = ""):
         # The command takes stdout for the rest of the process, which here goes on.
         monkeypatch.setattr("kprobe.cli.stdio._own_stdout", None)
-        verbose = ["-v"] if command in ("dump", "stats", "diff", "cam") else []
+        verbose = ["-v"] if command in ("dump", "stats", "diff", "cam", "plot") else []
         result = CliRunner().invoke(cli, [command, *verbose, *arguments], input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -60,7 +60,7 @@ def test_maps_hold_the_values_of_the_most_active_channels():
     assert figure.axes[-1].get_ylabel() == "value"
     assert list_texts(figure) == [
         "a/b",
-        "height 5, width 7, channel 40 · float32 · sample 3: cat.jpg",
+        "height 5, width 7, channel 40 · float64 · sample 3: cat.jpg",
         "16 of 40 maps, the most active channels first",
     ]
 

@@ -43,13 +43,16 @@ def _is_file(options: dict[str, Any]) -> bool:
 
 def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageError | KprobeError]:
     """Refuse options that don't go together, or with the kind of file."""
+    spec = None
     try:
-        _make_spec(options)
+        spec = _make_spec(options)
     except KprobeError as error:
         yield error
     if options.get("model") is None:
         return
     if not _is_file(options):
+        if spec is not None and (fault := spec.find_model_fault()):
+            yield fault
         if options.get("addresses"):
             told = ",".join(options["addresses"])
             yield click.UsageError(
@@ -77,7 +80,7 @@ def _look_on(
     ctx: click.Context, options: dict[str, Any]
 ) -> Iterator[click.UsageError | KprobeError]:
     if options["model"] is not None and not _is_file(options):
-        yield from find_job_faults(ctx, _settle(options))
+        yield from find_job_faults(ctx, {**_settle(options), "output": None})
 
 
 @click.command(

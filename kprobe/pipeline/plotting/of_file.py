@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def open_pictured(
             chosen = [name for name in names if name in countable]
             if texts and (others := [name for name in names if name not in chosen]):
                 raise InputError(*(f"{name}: expected real numbers to count" for name in others))
-            yield _tell(gather_dump(dump, chosen), spec)
+            yield _tell(gather_dump(dump, chosen), spec, dump.path.name)
         else:
             yield _take_rows(dump, texts, spec, apart)
 
@@ -203,16 +204,19 @@ def _take_statistics(
             f"{path}: expected a dump to draw samples of, received statistics",
             hint="only histograms are drawn of statistics",
         )
-    return _tell(gather_file(path, texts), spec)
+    gathered = gather_file(path, texts)
+    if texts:
+        gathered = replace(gathered, uncounted=[])  # nobody asked for those
+    return _tell(gathered, spec, Path(path).name)
 
 
-def _tell(gathered: Gathered, spec: PlotSpec) -> Pictured:
+def _tell(gathered: Gathered, spec: PlotSpec, source: str) -> Pictured:
     known = gathered.statistics
     if not known:
-        raise InputError(f"{gathered.source}: expected tensors to draw, received none")
+        raise InputError(f"{source}: expected tensors to draw, received none")
     samples = f"{gathered.rows - gathered.left_out:,} samples"
     return Pictured(
-        source=Path(gathered.source).name,
+        source=source,
         names=[(address, "") for address in known],
         things=(
             make_distribution(address, each, "weight" if address in gathered.weights else samples)

@@ -81,11 +81,8 @@ def picture_model(plan: Plan, spec: PlotSpec, *, apart: bool = False) -> Picture
         KprobeError: A sample isn't there or can't be read, the model fails, or a tensor can't be
             drawn as asked for.
     """
-    if spec.pca:
-        raise InputError(
-            "components are of all samples: expected a dump, received a model",
-            hint="`kprobe dump` makes one",
-        )
+    if fault := spec.find_model_fault():
+        raise fault
     columns = _choose_columns(plan, spec)
     asked = None if spec.samples is None else _match(plan, spec.samples)
     if asked is None and len(columns) > 1 and not apart and spec.kind != "matrix":

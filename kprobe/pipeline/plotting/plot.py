@@ -40,6 +40,8 @@ def picture(
         with open_pictured(source, texts, spec) as pictured:
             yield pictured
         return
+    if fault := spec.find_model_fault():
+        raise fault
     from kprobe.pipeline.planning.job import make_job
     from kprobe.pipeline.planning.plan_job import plan_job
 

@@ -76,6 +76,15 @@ class PlotSpec:
         """What concerns each picture by itself."""
         return Look(kind=self.kind, channels=self.channels, boxes=self.boxes)
 
+    def find_model_fault(self) -> InputError | None:
+        """Tell what can't be drawn of a model without a dump; None if all can."""
+        if not self.pca:
+            return None
+        return InputError(
+            "components are of all samples: expected a dump, received a model",
+            hint="`kprobe dump` makes one",
+        )
+
     def _check_list(self, name: str, read: Any) -> Iterator[str]:
         given = getattr(self, name)
         if given is None:

@@ -241,7 +241,7 @@ def run_range(
             tell(done)
             if now >= ends and done < stop:
                 raise StoppedError("the time limit is reached")
-    if done == stop < plan.samples.most and plan.samples.rows is None:
+    if done == stop == plan.rows < plan.samples.most and plan.samples.rows is None:
         raise StoppedError(f"a file has room for {stop:,} such samples, and there may be more")
     return waits
 
