@@ -38,6 +38,7 @@ PROMISES = {
     "engines/test_number_formats.py": "layers of any number format are as plain Keras has them",
     "engines/test_stateful.py": "state is carried on from batch to batch, or isn't",
     "inputs/test_any_names.py": "whatever the inputs' names and order, each gets its own",
+    "inputs/test_broken_files.py": "every fault of a file of samples gets its own words",
     "inputs/test_identity.py": "every row has a name, and every source says what it is",
     "inputs/test_in_memory.py": "what is in memory is read, or refused where it can't be meant",
     "inputs/test_mistakes.py": "every mistake about samples gets its own words",
