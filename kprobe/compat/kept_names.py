@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.compat.keras_names import (
     DESERIALIZE,
     DESERIALIZE_OLD,
+    FIRST_MODEL_NAME,
     FIRST_NAME,
     LOAD_SAVED_LAYERS,
     LOAD_STATE,
@@ -23,7 +24,6 @@ from kprobe.naming import can_be_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
     from types import ModuleType
 
 # Layers that Keras named while they were loaded: their file has no name for them, as far as is
@@ -167,25 +167,35 @@ def _read_name(store: Any, place: str) -> str | None:
     return name if can_be_layer(name) else None
 
 
-def _first_names_noted(library: ModuleType) -> AbstractContextManager[None]:
+@contextlib.contextmanager
+def _first_names_noted(library: ModuleType) -> Iterator[None]:
     """Note which layers are made without a name, and named by Keras; not those of other threads."""
     thread = threading.get_ident()
-    is_new = library.__name__ == "keras"
-    original = library.Operation.__init__ if is_new else FIRST_NAME.find(library)
 
     def note(layer: Any, name: Any) -> None:
         if name is None and threading.get_ident() == thread:
             _unnamed.add(layer)
 
-    # Keras reads the parameters of `__init__` for the configs of operations: they stay as they are.
-    def begin(self: Any, name: Any = None) -> None:
-        original(self, name)
-        note(self, name)
+    def begin_new(original: Callable[..., Any]) -> Callable[..., Any]:
+        # Keras reads its parameters for the configs of operations: they stay as they are.
+        def begin(self: Any, name: Any = None) -> None:
+            original(self, name)
+            note(self, name)
 
-    def begin_old(self: Any, name: Any, zero_based: bool = True) -> None:
-        original(self, name, zero_based)
-        note(self, name)
+        return begin
 
-    if is_new:
-        return patched("__init__", begin, library.Operation)
-    return FIRST_NAME.patched(begin_old, library)
+    def begin_old(original: Callable[..., Any]) -> Callable[..., Any]:
+        def begin(self: Any, name: Any, zero_based: bool = True) -> None:
+            original(self, name, zero_based)
+            note(self, name)
+
+        return begin
+
+    with contextlib.ExitStack() as stack:
+        if library.__name__ == "keras":
+            first = begin_new(library.Operation.__init__)
+            stack.enter_context(patched("__init__", first, library.Operation))
+        else:
+            for name in (FIRST_NAME, FIRST_MODEL_NAME):
+                stack.enter_context(name.patched(begin_old(name.find(library)), library))
+        yield

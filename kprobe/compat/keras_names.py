@@ -114,6 +114,12 @@ FIRST_NAME = PrivateName(
     "notes which layers are named by Keras, and not by a file",
     _KERAS_2,
 )
+FIRST_MODEL_NAME = PrivateName(
+    "src.engine.functional",
+    "Functional._init_set_name",
+    "notes which models inside models are named by Keras, and not by a file",
+    _KERAS_2,
+)
 DESERIALIZE = PrivateName(
     "src.saving.serialization_lib",
     "deserialize_keras_object",

@@ -57,7 +57,12 @@ def name_by_position(model: Any, group: Any) -> None:
         own = [*layer.trainable_weights, *layer.non_trainable_weights]
         if len(stored) == len(own):
             texts = zip(own, stored, strict=True)
-            _name_inside(layer, {id(v): (_list_steps(v), text.split("/")) for v, text in texts})
+            paths = {id(v): (_list_steps(v), text.split("/")) for v, text in texts}
+            for now, then in paths.values():
+                # A wrapper's layer is built before the wrapper has a name.
+                if then[0] == name and now[0] != layer.name and len(now) < len(then):
+                    now[:0] = [""] * (len(then) - len(now))
+            _name_inside(layer, paths)
         rename(layer, name)
 
 

@@ -133,6 +133,7 @@ CALLS = {
     "EAGER_CONTEXT": (0, ()),
     "EAGER_MODE": (0, ()),
     "FIRST_NAME": (3, ()),
+    "FIRST_MODEL_NAME": (3, ()),
     "FUNCTION_DEF_TO_GRAPH": (1, ()),
     "INITIALIZED_SESSION": (0, ()),
     "IS_MEMORY_SUFFICIENT": (1, ()),

@@ -50,6 +50,9 @@ def make_layers(k):
         def call(self, x):
             return x @ self.kernel
 
+        def compute_output_shape(self, shape):
+            return shape
+
         def get_config(self):
             return {}
 
@@ -258,6 +261,77 @@ def test_a_layer_answers_to_the_name_that_it_was_saved_under(kind, build, folder
     assert bool(untold) is ((kind, build) in UNTOLD)
     settings = {"custom_objects": objects_of(k), "inputs": ROWS} if untold else {}
     assert addresses <= {entry.address for entry in list_model(str(path), **settings)}
+
+
+def build_wrapped(k):
+    """A wrapper's layer, built before the wrapper has its name."""
+    grow = make_layers(k)[0]
+    x = k.Input((3, 2), name="x")
+    y = k.layers.TimeDistributed(grow())(k.layers.TimeDistributed(grow())(x))
+    return k.Model(x, y), ["time_distributed", "time_distributed_1"]
+
+
+def build_taken_over(k):
+    """Layers of a clone, whose weights are named after that."""
+    grow = make_layers(k)[0]
+    clone = k.models.clone_model(k.Sequential([k.Input((3,)), grow(), grow()]))
+    x = k.Input((3,), name="x")
+    return k.Model(x, k.Sequential(clone.layers, name="over")(x)), ["over"]
+
+
+@pytest.mark.parametrize("build", [build_wrapped, build_taken_over])
+@pytest.mark.parametrize("kind", ["k3 .h5", "k2 .h5", "k3 .keras"])
+def test_inside_a_layer_the_weights_tell_the_names_and_ls_says_the_same(kind, build, tmp_path):
+    library, suffix = kind.split(" ")
+    k = LIBRARIES[library]
+    count_before(k)
+    model, names = build(k)
+    randomize(model)
+    outer = [layer for layer in model.layers if layer.name in names]
+    with k.utils.custom_object_scope(objects_of(k)):
+        model.save(tmp_path / f"m{suffix}")
+    inside = [(o, i) for o in outer for i in getattr(o, "layers", [getattr(o, "layer", None)])]
+    # tf_keras tells nothing of what a wrapper has inside: it is called after its class.
+    told = kind != "k2 .h5" or build is not build_wrapped
+    paths = {f"{o.name}/{i.name if told else 'grow'}": i for o, i in inside if i.weights}
+    k.backend.clear_session()
+    wanted = [f"w{number}={path}:kernel" for number, path in enumerate(paths)]
+    settings = {"custom_objects": objects_of(k)}
+    found = kprobe.activations(tmp_path / f"m{suffix}", wanted, **settings)
+    assert len(found) == 2
+    for value, inner in zip(found.values(), paths.values(), strict=True):
+        np.testing.assert_array_equal(value, inner.kernel)
+    listed = {entry.address.split("@")[0] for entry in list_model(str(tmp_path / f"m{suffix}"))}
+    assert {*paths} <= listed
+
+
+def test_models_that_code_makes_without_a_name_have_places_too(tmp_path):
+    """Else they would have the next number in each process."""
+    k = tf_keras
+
+    class Twice(k.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.one = k.Sequential([k.layers.Dense(3)])
+            self.two = k.Sequential([k.layers.Dense(3)])
+
+        def call(self, x):
+            return self.two(self.one(x))
+
+        def get_config(self):
+            return {}
+
+    model = Twice()
+    model(ROWS)
+    randomize(model)
+    expected = [np.asarray(model.one(ROWS)), np.asarray(model(ROWS))]
+    with k.utils.custom_object_scope({"Twice": Twice}):
+        model.save(tmp_path / "m.keras")
+    for _ in range(2):
+        settings = {"custom_objects": {"Twice": Twice}}
+        found = kprobe.activations(tmp_path / "m.keras", "at:0,at:1", ROWS, **settings)
+        for place, value in enumerate(expected):
+            np.testing.assert_allclose(found[f"at:{place}"], value, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

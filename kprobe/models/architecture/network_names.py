@@ -69,7 +69,8 @@ def name_by_class(
         layers: The path of each layer's name, and its class.
         path: That of the model.
     """
-    there = [(own[-1], kind) for own, kind in layers if own[:-1] == path]
+    # Of a registered class, the package stands before the name.
+    there = [(own[-1], kind.rpartition(">")[2]) for own, kind in layers if own[:-1] == path]
     inside = [layer for layer in network.layers if layer.in_layers]
     same = [kind for _, kind in there] == [layer.class_name for layer in inside]
     given = {layer.name: name for layer, (name, _) in zip(inside, there, strict=False) if same}
@@ -86,6 +87,11 @@ def _name_by_scopes(network: Network, own: str, paths: Sequence[Sequence[str]]) 
     inner = [path[1:] if path[:1] == [own] else path for path in paths]
     heads = list(dict.fromkeys(path[0] for path in inner if path))
     known = {layer.name for layer in network.layers if layer.is_named}
+    there = [layer for layer in network.layers if layer.in_layers]
+    # Of layers that were another model's before, weights are named after that.
+    if len(heads) == 1 and not any(heads[0] == n.name or is_numbered(heads[0], n) for n in there):
+        inner = [path[1:] for path in inner]
+        heads = list(dict.fromkeys(path[0] for path in inner if path))
     heads = [head for head in heads if head not in known]
     layers = []
     for layer in network.layers:

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from kprobe.models.architecture.network import TensorRef, read_network, read_shape
+from kprobe.models.architecture.network_names import name_by_class
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 
@@ -154,6 +155,18 @@ def test_a_layer_without_a_name_is_called_after_its_place():
     assert [layer.is_named for layer in network.layers] == [True, False, True, True, False]
     assert [layer.name for layer in network.layers[2].network.layers] == ["at:0"]
     assert not network.is_certain
+
+
+def test_a_registered_class_has_the_names_of_a_saved_model_too():
+    plain, half = {"class_name": "Pack>Grow", "config": {}}, {"class_name": "Half", "name": "h"}
+    network = read_network(make_sequential(plain, make_sequential(plain, half), plain))
+    kinds = {"a": "Pack>Grow", "s": "Sequential", "b": "Pack>Grow"}
+    layers = [((name,), kind) for name, kind in kinds.items()]
+    layers += [(("s", "c"), "Pack>Grow"), (("s", "h"), "Half")]
+    named = name_by_class(network, layers)
+    assert [layer.name for layer in named.layers if layer.in_layers] == [*kinds]
+    inner = named.layers[[layer.name for layer in named.layers].index("s")].network
+    assert [layer.name for layer in inner.layers if layer.in_layers] == ["c", "h"]
 
 
 @pytest.mark.parametrize(
