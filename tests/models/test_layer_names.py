@@ -334,6 +334,41 @@ def test_models_that_code_makes_without_a_name_have_places_too(tmp_path):
             np.testing.assert_allclose(found[f"at:{place}"], value, rtol=1e-5, atol=1e-6)
 
 
+def test_what_a_subclassed_model_holds_is_listed_of_an_hdf5_file_too(tmp_path):
+    k = keras
+    block = make_layers(k)[2]
+
+    class Deep(k.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.block = block()
+            self.inner = k.Sequential([k.layers.Dense(3), k.layers.Dense(3)])
+
+        def call(self, x):
+            return self.inner(self.block(x))
+
+        def get_config(self):
+            return {}
+
+    count_before(k)
+    model = Deep()
+    model(ROWS)
+    objects = {**objects_of(k), "Deep": Deep}
+    with k.utils.custom_object_scope(objects):
+        model.save(tmp_path / "m.h5")
+    inside = [model.block.up, model.block.down, *model.inner.layers]
+    outer = [model.block.name] * 2 + [model.inner.name] * 2
+    wanted = [f"{around}/{layer.name}" for around, layer in zip(outer, inside, strict=True)]
+    listed = {entry.address: entry for entry in list_model(str(tmp_path / "m.h5"))}
+    assert {*listed} == {*wanted, *outer}
+    k.backend.clear_session()
+    kernels = [f"{address}:kernel" for address in wanted]
+    found = kprobe.activations(tmp_path / "m.h5", kernels, ROWS, custom_objects=objects)
+    for address, layer in zip(wanted, inside, strict=True):
+        np.testing.assert_array_equal(found[f"{address}:kernel"], layer.kernel)
+        assert listed[address].parameters == layer.count_params()
+
+
 @pytest.mark.parametrize(
     ("build", "places"),
     [

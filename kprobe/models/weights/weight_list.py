@@ -232,7 +232,8 @@ def _list_by_name(group: Any, network: Network | None) -> WeightList:
             *scopes, last = text.split("/")
             path = _find_owner(scopes, (name,), inner)
             if inner is None and not (layer and layer.class_name in LEAF_CLASSES):
-                path = (name, *scopes[1:]) if scopes[:1] == [name] else path
+                # Of a subclassed model, Keras 3 puts its own name in front.
+                path = (name, *scopes[scopes.index(name) + 1 :]) if name in scopes else path
                 inside |= {path[: k + 2]: None for k in range(len(path) - 1)}
             own.append(ListedWeight(path, last, shape, dtype))
         weights.extend(own)
