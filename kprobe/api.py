@@ -449,8 +449,7 @@ def similarity(
     from kprobe.analysis.similarity import measure_similarity
 
     texts = [layers] if isinstance(layers, str) else layers
-    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
-    return measure_similarity(a, b, names, method=method, batch_size=batch_size)
+    return measure_similarity(a, b, texts, method=method, batch_size=batch_size)
 
 
 def report(

@@ -1,4 +1,4 @@
-"""Tables as text, whose columns are aligned, and as HTML for notebooks."""
+"""Tables as text, whose columns are aligned, and as HTML for notebooks; and shapes in them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def align(
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def format_shape(shape: Sequence[int | None] | None) -> str:
+    """Write a shape, ? for what is open: (?,8,8); "" for one that isn't known."""
+    if shape is None:
+        return ""
+    return "(" + ",".join("?" if size is None else str(size) for size in shape) + ")"
 
 
 def write_html(

@@ -24,9 +24,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from kprobe.errors import AddressError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 Port = Literal["in", "out", "mask", "scores"]
 Index = int | slice | str | None
@@ -101,6 +104,19 @@ def split_addresses(argument: str) -> list[str]:
         return [argument.strip()]
     parts = re.findall(r"(?:\[[^\]]*\]|[^,])+", argument)
     return [part.strip() for part in parts if part.strip()]
+
+
+def split_known(argument: str, known: Collection[str]) -> list[str]:
+    """Split a list of addresses, but for those with commas in them that are known."""
+    if argument in known:
+        return [argument]
+    parts, found = split_addresses(argument), []
+    while parts:
+        ends = range(len(parts), 1, -1)
+        end = next((end for end in ends if ",".join(parts[:end]) in known), 1)
+        found.append(",".join(parts[:end]))
+        parts = parts[end:]
+    return found
 
 
 def split_alias(text: str) -> tuple[str | None, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.addresses.globs import compile_glob
+from kprobe.addresses.grammar import split_known
 from kprobe.analysis.comparison.joining import join_rows
 from kprobe.analysis.patterns import LayerRows, read_patterns
 from kprobe.analysis.representations import LEAST_SAMPLES, Alikeness
@@ -20,6 +21,7 @@ from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, InputError
 from kprobe.naming import list_names
+from kprobe.tables import align
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +35,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 METHODS = ("cka", "rsa")
 BATCH_SIZE = 256
+# Columns that a terminal has room for.
+_MOST = 12
 _KIND = FileKind("kprobe similarity", "a matrix of similarities by kprobe")
 
 
@@ -63,6 +67,40 @@ class Similarity:
     samples: int
     batches: int
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Write the table."""
+        return "\n".join([self.title, *align(*self.tabulate())])
+
+    def __repr__(self) -> str:
+        """Say in a line what was compared."""
+        layers = f"{len(self.layers_a):,} by {len(self.layers_b):,} layers"
+        return f"<Similarity, {self.title}: {layers}>"
+
+    @property
+    def title(self) -> str:
+        """What was compared, in a line."""
+        samples = f"{self.samples:,} sample{'' if self.samples == 1 else 's'}"
+        return f"{self.method.upper()} over {samples}: {self.a} by {self.b}"
+
+    def tabulate(self) -> tuple[list[str], list[list[str]], set[str]]:
+        """Give the titles of a table, its rows, and which titles are those of numbers.
+
+        It has a row for each layer of A and a column for each of B; where those are too many, the
+        one that is nearest to each of A's.
+        """
+        values = zip(self.layers_a, self.values.tolist(), strict=True)
+        if len(self.layers_b) <= _MOST:
+            rows = [[layer, *map(_write, own)] for layer, own in values]
+            return ["", *self.layers_b], rows, set(self.layers_b)
+        rows = []
+        for layer, own in values:
+            known = [place for place, value in enumerate(own) if not math.isnan(value)]
+            nearest = max(known, key=own.__getitem__, default=None)
+            name = "" if nearest is None else self.layers_b[nearest]
+            rows.append([layer, name, _write(math.nan if nearest is None else own[nearest])])
+        name = self.method.upper()
+        return ["layer", "nearest", name], rows, {name}
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain values; null for NaN."""
@@ -115,6 +153,10 @@ class Similarity:
             raise DumpError(f"{os.fspath(path)}: can't be written: {reason}") from error
 
 
+def _write(value: float) -> str:
+    return "—" if math.isnan(value) else f"{value:.3f}"
+
+
 def check_place(path: str | os.PathLike[str]) -> None:
     """Check that similarities may be written there: in place of others, and of nothing else.
 
@@ -141,7 +183,8 @@ def measure_similarity(
     Args:
         a: A dump.
         b: Another one, or the same.
-        layers: Addresses or globs; all layers by default. Each must be in A or in B.
+        layers: Addresses or globs, with commas between several in a text; all layers by default.
+            Each must be in A or in B.
         method: "cka", linear centred kernel alignment, unbiased; or "rsa", representational
             similarity analysis.
         batch_size: How many samples are compared with each other.
@@ -237,6 +280,8 @@ def _join(dumps: Sequence[Dump]) -> tuple[list[Array], list[str]]:
 
 def _choose(dumps: Sequence[Dump], layers: Sequence[str], notes: list[str]) -> list[list[str]]:
     """Give the columns of both that are compared."""
+    every = {address for dump in dumps for address in [*dump, *dump.columns]}
+    layers = [part for text in layers for part in split_known(text, every)]
     columns: list[list[str]] = []
     fitted: set[str] = set()
     for dump in dumps:
@@ -244,7 +289,11 @@ def _choose(dumps: Sequence[Dump], layers: Sequence[str], notes: list[str]) -> l
         for name in dump.columns:
             column = dump[name]
             addresses = {name, *map(str, column.attrs["addresses"])}
-            fitting = {text for text in layers if any(map(compile_glob(text).fullmatch, addresses))}
+            fitting = {
+                text
+                for text in layers
+                if text in addresses or any(map(compile_glob(text).fullmatch, addresses))
+            }
             fitted |= fitting
             if layers and not fitting:
                 continue

@@ -131,6 +131,18 @@ def test_it_is_stored_and_plain(sides, tmp_path):
         found.save(tmp_path / "missing" / "cka.h5")
 
 
+def test_it_is_printed_as_a_table(sides):
+    found = kprobe.similarity(sides[0], sides[1])
+    title, header, *rows = str(found).splitlines()
+    assert title == f"CKA over 49 samples: {sides[0]} by {sides[1]}"
+    assert header.split() == ["block.conv", "count"]
+    assert [row.split() for row in rows] == [
+        [name, *(f"{value:.3f}" for value in values)]
+        for name, values in zip(found.layers_a, found.values, strict=True)
+    ]
+    assert repr(found) == f"<Similarity, {title}: 2 by 2 layers>"
+
+
 def test_it_is_stored_in_place_of_its_like_alone(sides, tmp_path):
     found = kprobe.similarity(sides[0], sides[1])
     found.save(tmp_path / "cka.h5")

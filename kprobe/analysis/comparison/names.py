@@ -26,6 +26,36 @@ def get_names(tensor: Described) -> tuple[str, ...]:
     return (tensor.address, *tensor.also)
 
 
+def count_wild(text: str) -> int:
+    """Count what stands for other characters in a pattern."""
+    return sum(text.count(c) for c in "*?")
+
+
+def check_given(
+    tensors: Sequence[Described], match: Sequence[tuple[str, str]], *, old: bool
+) -> None:
+    """Check what is given to belong together against one side, before there is another.
+
+    Args:
+        tensors: A's tensors, or B's.
+        match: As for `find_given`.
+        old: Whether they are A's.
+
+    Raises:
+        InputError: That side has nothing of what is given for it. All faults are listed.
+    """
+    names = [name for tensor in tensors for name in get_names(tensor)]
+    faults = []
+    for given in match:
+        wanted = given[not old]
+        if wanted not in names and not any(map(compile_glob(wanted).fullmatch, names)):
+            near = join_nearest(find_nearest(wanted, names))
+            fault = f"{'='.join(given)}: {'A' if old else 'B'} has no {wanted}"
+            faults.append(fault + (f"; {near}" if near else ""))
+    if faults:
+        raise InputError(*faults, hint=Hint("mend ", Setting("match")))
+
+
 def find_given(
     a: Sequence[Described], b: Sequence[Described], match: Sequence[tuple[str, str]]
 ) -> list[tuple[Described, Described]]:
@@ -48,8 +78,7 @@ def find_given(
     found: dict[str, tuple[Described, Described]] = {}
     faults: list[str] = []
     for old, new in match:
-        wild = [sum(text.count(c) for c in "*?") for text in (old, new)]
-        if wild[0] != wild[1]:
+        if count_wild(old) != count_wild(new):
             faults.append(f"{old}={new}: expected as many * and ? on both sides")
             continue
         fitting = [

@@ -22,6 +22,11 @@ class DiffResult(Comparison):
         """Write the table, and what is claimed."""
         return "\n".join(write_table(self))
 
+    def __repr__(self) -> str:
+        """Say in a line what was compared, and what is claimed."""
+        of = f"{len(self.tensors):,} tensors over {self.samples:,} samples"
+        return f"<DiffResult of {self.a} and {self.b}: {of}; {self.verdict.text}>"
+
     def _repr_html_(self) -> str:
         """Show what is claimed, and the table, in a notebook."""
         header, rows, rest = list_rows(self)

@@ -10,7 +10,7 @@ from kprobe.naming import list_names
 from kprobe.tables import align
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from kprobe.analysis.comparison.records import Comparison, Deviation, TensorDifference
 
@@ -56,11 +56,22 @@ def list_rows(result: Comparison) -> tuple[list[str], list[list[str]], list[str]
     kept = {name: cells for name, cells in columns.items() if any(cells) or name == "tensor"}
     rows = [list(row) for row in zip(*kept.values(), strict=True)]
     rest = ranked[len(shown) :]
-    if not rest:
-        return list(kept), rows, []
-    worst = sum(not tensor.same for tensor in rest)
-    are = f"{worst} of them above tolerance" if worst else "all within tolerance"
-    return list(kept), rows, [f"… and {len(rest):,} more, {are}"]
+    more = [f"… and {len(rest):,} more, {_tell_hidden(rest)}"] if rest else []
+    return list(kept), rows, more
+
+
+def _tell_hidden(tensors: Sequence[TensorDifference]) -> str:
+    """Say how many of the tensors that aren't shown aren't within tolerance."""
+    different = sum(not tensor.same for tensor in tensors)
+    running = sum(tensor.same and not tensor.running_same for tensor in tensors)
+    told = [f"{different:,} of them above tolerance"] if different else []
+    if running:
+        told.append(
+            f"{running:,} of them with a running difference above it"
+            if different
+            else f"within tolerance, but {running:,} of them with a running difference above it"
+        )
+    return " and ".join(told) or "all within tolerance"
 
 
 def write_summary(result: Comparison, spell: Callable[[Setting], str] = str) -> Iterator[str]:

@@ -65,9 +65,8 @@ def similarity(
 
     if output is not None:
         check_place(output)
-    names = [name.strip() for text in layers for name in text.split(",") if name.strip()]
     with showing_status("comparing", quiet=as_json):
-        found = measure_similarity(a, b, names, method=method, batch_size=batch_size)
+        found = measure_similarity(a, b, layers, method=method, batch_size=batch_size)
     if output is not None:
         found.save(output)
     show_similarity(found, as_json)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kprobe.tables import format_shape
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,13 +39,6 @@ def format_seconds(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-
-
-def format_shape(shape: Sequence[int | None] | None) -> str:
-    """Write a shape, ? for what is open: (?,8,8); "" for one that isn't known."""
-    if shape is None:
-        return ""
-    return "(" + ",".join("?" if size is None else str(size) for size in shape) + ")"
 
 
 def format_shapes(shapes: Any) -> str:

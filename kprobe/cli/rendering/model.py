@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.rendering.formatting import count, format_shape, format_shapes, shorten
+from kprobe.cli.rendering.formatting import count, format_shapes, shorten
 from kprobe.cli.rendering.printing import print_json, print_table, say
 from kprobe.naming import list_names
+from kprobe.tables import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

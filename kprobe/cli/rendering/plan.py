@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.rendering.formatting import count, format_bytes, format_seconds, format_shape
+from kprobe.cli.rendering.formatting import count, format_bytes, format_seconds
 from kprobe.cli.rendering.printing import print_json, print_line, print_table, say
+from kprobe.tables import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

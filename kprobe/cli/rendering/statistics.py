@@ -6,19 +6,17 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from kprobe.cli.rendering.formatting import count, count_samples, format_shape
+from kprobe.cli.rendering.formatting import count, count_samples
 from kprobe.cli.rendering.printing import print_json, print_line, print_table, say
+from kprobe.pipeline.statistics.table import tabulate, write_number, write_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kprobe.analysis.statistics.summary import Histogram, Summary
     from kprobe.pipeline.statistics.conditions import Failure
     from kprobe.pipeline.statistics.gathered import Gathered
-    from kprobe.pipeline.statistics.report import NonFinite, Report
+    from kprobe.pipeline.statistics.report import Report
 
-_BARS = "▁▂▃▄▅▆▇█"
-_WIDTH = 16  # bars of a histogram
 _FAILURES_SHOWN = 20
 
 
@@ -95,48 +93,12 @@ def _print_csv(records: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_tables(report: Report, by: str) -> None:
     if by == "tensor":
-        _print_tensors(report)
+        print_table(*tabulate(report.tensors))
     else:
         _print_parts(report, by)
     for found in (report.first_nan, report.first_inf):
         if found is not None:
-            print_line(_tell_first(found))
-
-
-def _tell_first(found: NonFinite) -> str:
-    where = "" if found.row is None else f", in sample {found.row} ({found.sample})"
-    return f"{found.kind} is in {found.address} first{where}"
-
-
-def _print_tensors(report: Report) -> None:
-    tensors = report.tensors
-    rare = [
-        (title, name)
-        for title, name in (("dead", "dead"), ("saturated", "saturated"))
-        if any(getattr(tensor, name) for tensor in tensors)
-    ]
-    odd = [name for name in ("nan", "inf") if any(getattr(tensor, name) for tensor in tensors)]
-    numbers = ("mean", "std", "min", "median", "max", "zeros")
-    header = ("address", "shape", *numbers, *(title for title, _ in rare), *odd, "histogram")
-    rows = [
-        (
-            tensor.address,
-            format_shape([None if size < 0 else size for size in tensor.shape]),
-            *_list_moments(tensor),
-            write_number(tensor.quantiles.get("0.5")),
-            write_number(tensor.max),
-            write_part(tensor.zeros),
-            *(write_part(getattr(tensor, name)) for _, name in rare),
-            *(f"{getattr(tensor, name):,}" for name in odd),
-            draw(tensor.histogram),
-        )
-        for tensor in tensors
-    ]
-    print_table(header, rows, numbers=set(header[2:-1]))
-
-
-def _list_moments(summary: Summary) -> list[str]:
-    return [write_number(summary.mean), write_number(summary.std), write_number(summary.min)]
+            print_line(str(found))
 
 
 def _print_parts(report: Report, by: str) -> None:
@@ -156,32 +118,3 @@ def _print_parts(report: Report, by: str) -> None:
         for record in records
     ]
     print_table(header, rows, numbers={"channel", "row", *numbers})
-
-
-def write_number(number: float | None) -> str:
-    """Write a number in a few digits."""
-    if number is None:
-        return "-"
-    return f"{number:.4g}"
-
-
-def write_part(part: float | None) -> str:
-    """Write a fraction of all; only what is nothing or all is written so."""
-    if part is None:
-        return "-"
-    if part in (0, 1):
-        return "0 %" if part == 0 else "100 %"
-    return f"{min(max(part, 0.001), 0.999):.1%}".replace("%", " %")
-
-
-def draw(histogram: Histogram | None) -> str:
-    """Draw a histogram in a line; the highest bar is the fullest, and only nothing is blank."""
-    if histogram is None:
-        return ""
-    each = max(1, len(histogram.counts) // _WIDTH)
-    counts = histogram.counts
-    sums = [sum(counts[place : place + each]) for place in range(0, len(counts), each)]
-    most = max(sums, default=0)
-    return "".join(
-        " " if not number else _BARS[-(-number * len(_BARS) // most) - 1] for number in sums
-    )

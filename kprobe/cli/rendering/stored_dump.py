@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.config_file import name_options
-from kprobe.cli.rendering.formatting import count, count_samples, format_bytes, format_shape
+from kprobe.cli.rendering.formatting import count, count_samples, format_bytes
 from kprobe.cli.rendering.printing import escape_controls, print_json, print_line, print_table
+from kprobe.tables import format_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.analysis.comparison.names import check_given
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import Dump, open_dump
@@ -82,6 +83,7 @@ def _open_both_kinds(
     """Open a dump and a model, which is run over the samples that the dump has."""
     dump = DumpSide(next(dump for dump in dumps if dump is not None))
     dump_first = dumps[0] is not None
+    check_given([tensor.described for tensor in dump.tensors], spec.matches, old=dump_first)
     given, place = (b, "b") if dump_first else (a, "a")
     asked = {**_fit(settings, given), "model": given, **_keep(spec, place)}
     _check_file(make_parts(asked, "model")["model"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.addresses.globs import compile_glob
+from kprobe.addresses.grammar import split_known
 from kprobe.analysis.comparison.records import Described
 from kprobe.dumps.graph import read_graph
 from kprobe.dumps.ragged_rows import RaggedRows
@@ -123,7 +124,9 @@ class DumpSide(Side):
         """
         chosen: dict[str, Tensor] = {}
         faults = []
-        for layer in layers:
+        known = {n for t in self.tensors for n in (t.described.address, *t.described.also)}
+        # One with a comma in it was taken for several.
+        for layer in split_known(",".join(map(str, layers)), known):
             found = {t.column: t for t in self.tensors if _is_named(t, layer)}
             chosen |= found
             if not found:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.globs import compile_glob
+from kprobe.analysis.comparison.names import count_wild
 from kprobe.checks import check_switch
-from kprobe.errors import Hint, InputError, KprobeError, Setting
+from kprobe.errors import Hint, InputError, KprobeError, Setting, merge_errors
 from kprobe.naming import name_nearest
 
 if TYPE_CHECKING:
@@ -58,8 +59,13 @@ def parse_against(text: str) -> Against:
         return Against(text, {"batch_size": int(value)})
     if kind == "weights" and colon and value:
         return Against(text, weights=value)
-    hint = "nearest: bfloat16" if text == "bf16" else name_nearest(text, WAYS)
-    raise KprobeError(f"against: expected {EXPECTED_WAYS}, received {text!r}", hint=hint)
+    near = "nearest: bfloat16" if text == "bf16" else name_nearest(text, WAYS)
+    raise _refuse("against", f"expected {EXPECTED_WAYS}, received {text!r}", near)
+
+
+def _refuse(name: str, fault: str, near: str | None = None) -> KprobeError:
+    """Say what is wrong with a setting, and which one it is."""
+    return KprobeError(fault, hint=Hint("mend ", Setting(name), *([f"; {near}"] if near else [])))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,29 +105,22 @@ class DiffSpec:
 
     def __post_init__(self) -> None:
         """Check all of it."""
-        faults = [
-            fault
-            for name in ("cosine", "ulps")
-            for fault in check_switch(name, getattr(self, name))
-        ]
-        if self.local is not None:
-            faults += check_switch("local", self.local)
+        switches = ["cosine", "ulps", *([] if self.local is None else ["local"])]
+        faults = [f for name in switches for f in check_switch(name, getattr(self, name))]
+        errors = [KprobeError(fault) for fault in faults]
         for name in ("rtol", "atol"):
             value = getattr(self, name)
             given = value if isinstance(value, Mapping) else {} if value is None else {"": value}
-            faults += _check_tolerances(name, given)
+            errors += [_refuse(name, fault) for fault in _check_tolerances(given)]
             object.__setattr__(self, name, given)
         try:
             object.__setattr__(self, "matches", _read_matches(self.match))
-        except KprobeError as error:
-            faults += error.faults
-        if self.against is not None:
-            try:
+            if self.against is not None:
                 object.__setattr__(self, "way", parse_against(str(self.against)))
-            except KprobeError as error:
-                faults.append(str(error))
-        if faults:
-            raise KprobeError(*faults)
+        except KprobeError as error:
+            errors.append(error)
+        if errors:
+            raise merge_errors(errors)
 
     @property
     def directory(self) -> Path | None:
@@ -145,10 +144,12 @@ class DiffSpec:
         for name in ("rtol", "atol"):
             for pattern in getattr(self, name):
                 if pattern and not any(_is_meant(pattern, address) for address in addresses):
+                    near = name_nearest(pattern, addresses)
                     raise InputError(
-                        f"{name}: expected an address that is compared, received {pattern!r}",
-                        hint=name_nearest(pattern, addresses)
-                        or Hint("leave this ", Setting(name), " out"),
+                        f"expected a tolerance for what is compared, received {pattern!r}",
+                        hint=Hint("mend ", Setting(name), f"; {near}")
+                        if near
+                        else Hint("leave this ", Setting(name), " out"),
                     )
 
 
@@ -163,10 +164,10 @@ def _find_tolerance(given: Any, addresses: Sequence[str]) -> float | None:
     return float(given[""]) if "" in given else None
 
 
-def _check_tolerances(name: str, given: Mapping[Any, Any]) -> Iterator[str]:
+def _check_tolerances(given: Mapping[Any, Any]) -> Iterator[str]:
     for owner, value in given.items():
         if not isinstance(owner, str):
-            yield f"{name}: expected an address or a pattern, received {owner!r}"
+            yield f"expected tolerances by address or pattern, received {owner!r}"
             continue
         of = f" for {owner!r}" if owner else ""
         try:
@@ -174,24 +175,28 @@ def _check_tolerances(name: str, given: Mapping[Any, Any]) -> Iterator[str]:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not number >= 0:
-            yield f"{name}: expected a number from 0 on{of}, received {value!r}"
+            yield f"expected a tolerance from 0 on{of}, received {value!r}"
 
 
 def _read_matches(given: Any) -> list[tuple[str, str]]:
     """Read what belongs together.
 
     Raises:
-        KprobeError: It isn't of that form.
+        KprobeError: It isn't of that form, or has other patterns on one side than on the other.
     """
     if isinstance(given, Mapping):
-        return [(str(old), str(new)) for old, new in given.items()]
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
-        raise KprobeError(f"match: expected OLD=NEW, received {given!r}")
-    pairs = []
-    for text in texts:
-        old, equals, new = text.partition("=")
-        if not (old and equals and new):
-            raise KprobeError(f"match: expected OLD=NEW, received {text!r}")
-        pairs.append((old, new))
+        pairs = [(str(old), str(new)) for old, new in given.items()]
+    else:
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+            raise _refuse("match", f"expected OLD=NEW, received {given!r}")
+        pairs = []
+        for text in texts:
+            old, equals, new = text.partition("=")
+            if not (old and equals and new):
+                raise _refuse("match", f"expected OLD=NEW, received {text!r}")
+            pairs.append((old, new))
+    for old, new in pairs:
+        if count_wild(old) != count_wild(new):
+            raise _refuse("match", f"expected as many * and ? on both sides, received {old}={new}")
     return pairs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.globs import compile_glob
-from kprobe.addresses.grammar import split_addresses
+from kprobe.addresses.grammar import split_known
 from kprobe.analysis.statistics.stream import list_countable, read_statistics
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output
@@ -57,7 +57,7 @@ def gather_file(
         DumpError: There is no such file, it is neither, has a format newer than this version of
             kprobe reads, or no such address; or it can't be read.
     """
-    texts = [part for text in addresses for part in split_addresses(text)]
+    texts = list(addresses)
     if read_kind(path) == STATISTICS.format:
         gathered = _choose_kept(path, texts)
     else:
@@ -197,7 +197,7 @@ def _choose(path: str, texts: Sequence[str], known: Mapping[str, str]) -> list[s
     """
     chosen: dict[str, None] = {} if texts else dict.fromkeys(known.values())
     errors: list[DumpError] = []
-    for text in texts:
+    for text in [part for argument in texts for part in split_known(argument, known)]:
         if text in known:
             chosen[known[text]] = None
             continue

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from kprobe.analysis.statistics.summary import BY
 from kprobe.errors import DumpError, Hint, KprobeError, Setting
 from kprobe.naming import name_nearest
-from kprobe.tables import write_html
+from kprobe.pipeline.statistics.table import tabulate
+from kprobe.tables import align, write_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     )
     from kprobe.pipeline.statistics.conditions import Failure
     from kprobe.pipeline.statistics.gathered import Gathered
-
-# Which numbers a notebook shows.
-_SHOWN = ("mean", "std", "min", "max", "zeros", "dead_channels", "saturated", "nan", "inf")
 
 
 def check_by(by: str) -> None:
@@ -57,6 +55,11 @@ class NonFinite:
     address: str
     row: int | None
     sample: str | None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        where = "" if self.row is None else f", in sample {self.row} ({self.sample})"
+        return f"{self.kind} is in {self.address} first{where}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,16 +98,24 @@ class Report:
     by_sample: Mapping[str, Sequence[SampleSummary]] = field(repr=False)
     names: Mapping[int, str] = field(repr=False)
 
+    def __str__(self) -> str:
+        """Write the table of tensors, and where NaN and infinity begin."""
+        return "\n".join([*align(*tabulate(self.tensors)), *self._tell_first()])
+
+    def __repr__(self) -> str:
+        """Say in a line what it is of."""
+        tensors = f"{len(self.tensors):,} tensors"
+        return f"<Report of {self.source}: {tensors} over {self.samples:,} samples>"
+
     def _repr_html_(self) -> str:
-        """Show the main numbers of the tensors in a notebook."""
+        """Show the table of tensors, and where NaN and infinity begin, in a notebook."""
         of = "" if self.total in (None, self.samples) else f" of {self.total:,}"
-        lines = [f"{self.samples:,}{of} samples"]
-        lines += [f"{f.kind} begins at {f.address}" for f in (self.first_nan, self.first_inf) if f]
-        rows = [
-            [tensor["address"], tensor["shape"], *(_write(tensor[name]) for name in _SHOWN)]
-            for tensor in self.list_records()
-        ]
-        return write_html(self.source, lines, ["address", "shape", *_SHOWN], rows)
+        header, rows, _ = tabulate(self.tensors)
+        lines = [f"{self.samples:,}{of} samples", *self._tell_first()]
+        return write_html(self.source, lines, header, rows)
+
+    def _tell_first(self) -> list[str]:
+        return [str(found) for found in (self.first_nan, self.first_inf) if found is not None]
 
     def find_failures(self, conditions: str, by: By = "tensor") -> list[Failure]:
         """Find the tensors, channels or samples that meet any of some conditions.
@@ -279,12 +290,6 @@ def _flatten(summary: Any) -> dict[str, Any]:
     leading = [name for name in ("address", "channel", "row") if name in fields]
     ordered = {name: fields[name] for name in [*leading, *fields]}
     return ordered | {f"q{part}": value for part, value in quantiles.items()}
-
-
-def _write(number: float | None) -> str:
-    if number is None:
-        return ""
-    return f"{number:,}" if isinstance(number, int) else f"{number:.4g}"
 
 
 def _keep_finite(value: Any) -> Any:

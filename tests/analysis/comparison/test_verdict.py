@@ -196,3 +196,18 @@ def test_the_first_that_parts_ways_is_told_once():
     tensors = differ([None] * 3, [0, 4e-4, 9e-4])
     lines = write_table(DiffResult("A", "B", 4, tuple(tensors), judge(tensors)))
     assert [line for line in lines if "parts ways" in line] == [judge(tensors).text]
+
+
+def test_what_is_not_shown_is_not_said_to_be_within_tolerance_where_it_is_not():
+    quiet = differ([0.0] * 9)
+    lines = write_table(DiffResult("A", "B", 4, tuple(quiet), judge(quiet)))
+    assert "… and 4 more, all within tolerance" in lines
+    # No layer differs, but what goes into them does.
+    drifted = differ([0.0] * 9, [1.0] * 9)
+    lines = write_table(DiffResult("A", "B", 4, tuple(drifted), judge(drifted)))
+    told = "… and 4 more, within tolerance, but 4 of them with a running difference above it"
+    assert told in lines
+    many = differ([1.0] * 70 + [0.0] * 3, [1.0] * 73)
+    lines = write_table(DiffResult("A", "B", 4, tuple(many), judge(many)))
+    (told,) = (line for line in lines if line.startswith("…"))
+    assert told.startswith("… and 13 more, 10 of them above tolerance and 3 of them with a running")

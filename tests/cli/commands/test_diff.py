@@ -114,8 +114,15 @@ def test_what_cant_be_compared_is_one_line(kprobe_here, old_dump):
         "expected either B or --against, received neither"
     )
     assert "received both" in fails(kprobe_here("diff", DIGITS, DIGITS, "--against", "exact"))
-    assert "against: expected exact, eager" in fails(kprobe_here("diff", DIGITS, "--against", "x"))
-    assert "OLD=NEW" in fails(kprobe_here("diff", DIGITS, DIGITS, "--match", "x"))
+    against = fails(kprobe_here("diff", DIGITS, "--against", "x"))
+    assert against.startswith("expected exact, eager")
+    assert "mend --against" in against
+    assert fails(kprobe_here("diff", DIGITS, DIGITS, "--match", "x")) == (
+        "expected OLD=NEW, received 'x'; mend --match"
+    )
+    assert fails(kprobe_here("diff", DIGITS, DIGITS, "--match", "a*=b")) == (
+        "expected as many * and ? on both sides, received a*=b; mend --match"
+    )
     assert "a number from 0 on" in fails(kprobe_here("diff", DIGITS, DIGITS, "--rtol", "-1"))
     assert "no such file" in fails(kprobe_here("diff", DIGITS, "b.keras"))
     assert "is a dump, which can't be computed otherwise" in fails(

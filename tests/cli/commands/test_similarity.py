@@ -35,7 +35,7 @@ def test_it_is_a_table_json_and_a_file(kprobe_here, dumps):
 
 
 def test_of_many_layers_the_nearest_is_shown(kprobe_here, dumps, monkeypatch):
-    from kprobe.cli.rendering import similarity
+    from kprobe.analysis import similarity
 
     monkeypatch.setattr(similarity, "_MOST", 1)
     lines = kprobe_here("similarity", "a.h5", "b.h5", "--method", "rsa").stdout.splitlines()

@@ -8,9 +8,9 @@ from kprobe.cli.rendering.formatting import (
     count,
     format_bytes,
     format_seconds,
-    format_shape,
     format_shapes,
 )
+from kprobe.tables import format_shape
 
 
 @pytest.mark.parametrize(

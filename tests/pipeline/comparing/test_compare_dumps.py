@@ -133,3 +133,27 @@ def test_without_a_common_address_values_suggest_what_to_give(arrays, tmp_path):
     result = kprobe.diff(a, b, match=["one=q"])
     assert [tensor.pair.matched_by for tensor in result.tensors] == ["given", "order"]
     assert (result.same, result.unmatched_b, result.suggestions) == (True, ("p",), ())
+
+
+def test_addresses_may_hold_commas(arrays, tmp_path):
+    held = {"one,two": arrays["conv"], "two": -arrays["conv"], "at, last": arrays["conv"] * 2}
+    a = write(tmp_path / "a.h5", held)
+    for layers, names in (
+        ("one,two", ["one,two"]),
+        ("two,one,two", ["one,two", "two"]),
+        (["at, last"], ["at, last"]),
+        ("two", ["two"]),
+    ):
+        assert [*by_name(kprobe.diff(a, a, layers=layers))] == names
+        assert sorted(t.address for t in kprobe.stats(a, layers).tensors) == sorted(names)
+        assert sorted(kprobe.similarity(a, a, layers).layers_a) == sorted(names)
+
+
+def test_what_is_given_is_checked_against_a_dump_before_a_model_is_loaded(arrays, tmp_path):
+    a = write(tmp_path / "a.h5", arrays)
+    (tmp_path / "never.keras").write_bytes(b"nothing that can be loaded")
+    for sides in ((a, tmp_path / "never.keras"), (tmp_path / "never.keras", a)):
+        given = "cnv=x" if sides[0] == a else "x=cnv"
+        with pytest.raises(kprobe.KprobeError, match="has no cnv; nearest: conv") as caught:
+            kprobe.diff(*sides, match=[given])
+        assert caught.value.hint == "mend match"

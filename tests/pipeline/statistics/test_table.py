@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kprobe.analysis.statistics.summary import Histogram
-from kprobe.cli.rendering.statistics import draw, write_number, write_part
+from kprobe.pipeline.statistics.table import draw, write_number, write_part
 
 
 @pytest.mark.parametrize(
