@@ -13,12 +13,13 @@ from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.comparison import comparison_options
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import model_options
+from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.differences import show_differences
-from kprobe.cli.rendering.progress import KINDS, showing_progress
+from kprobe.cli.rendering.progress import showing_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,14 +64,8 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageE
     weights="Weights for both models instead of their own: see also --against weights:FILE.",
 )
 @json_option("Print the outcome as JSON.")
-@click.option(
-    "--progress",
-    type=click.Choice(KINDS),
-    default="auto",
-    show_default=True,
-    help="How progress is shown on stderr: a bar, or lines in a log; a line of JSON a second; not.",
-)
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing; the exit code tells.")
+@progress_option
+@quiet_option("Print nothing; the exit code tells.")
 @verbose_option
 @click.pass_context
 def diff(ctx: click.Context, /, **options: Any) -> None:

@@ -16,13 +16,14 @@ from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import model_argument, model_options
 from kprobe.cli.options.output import output_options
+from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.layer_costs import show_costs
 from kprobe.cli.rendering.plan import show_plan
-from kprobe.cli.rendering.progress import KINDS, showing_progress
+from kprobe.cli.rendering.progress import showing_progress
 from kprobe.cli.rendering.receipt import show_receipt, show_unread
 from kprobe.cli.stdio import own_stdout
 
@@ -69,15 +70,9 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageE
     "TensorBoard, and print the time and the output of each layer.",
 )
 @json_option("Print the outcome, or the plan, as JSON.")
-@click.option(
-    "--progress",
-    type=click.Choice(KINDS),
-    default="auto",
-    show_default=True,
-    help="How progress is shown on stderr: a bar, or lines in a log; a line of JSON a second; not.",
-)
+@progress_option
 @config_option
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@quiet_option("Say nothing but errors.")
 @verbose_option
 @click.pass_context
 def dump(ctx: click.Context, /, **options: Any) -> None:

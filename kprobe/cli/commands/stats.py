@@ -8,18 +8,20 @@ import click
 
 from kprobe.cli.command_class import Command
 from kprobe.cli.computing import begin_computing, planned
+from kprobe.cli.config_file import config_option, put_rivals_aside
 from kprobe.cli.job_settings import find_job_faults, find_layer_faults
 from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.group import find_section
 from kprobe.cli.options.model import model_options
 from kprobe.cli.options.output import output_options
+from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.statistics import complete_addresses, statistics_options
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
-from kprobe.cli.rendering.progress import KINDS, showing_progress
+from kprobe.cli.rendering.progress import showing_progress
 from kprobe.cli.rendering.statistics import say_failures, show_statistics
 from kprobe.errors import KprobeError, StoppedError
 
@@ -32,6 +34,8 @@ _FOUND, _LEFT_OUT = 1, 3  # exit codes: a condition is met; samples couldn't be 
 # What has no meaning where nothing is computed, beside the groups of a job.
 _OF_MODELS = {"Layers", "Samples", "Computing", "Model"}
 _FOR_MODELS = {"resume", "stop_after"}
+# On the command line, or in a file that stands for it.
+_GIVEN = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEFAULT_MAP)
 
 
 def _is_file(options: dict[str, Any]) -> bool:
@@ -44,6 +48,7 @@ def _is_file(options: dict[str, Any]) -> bool:
 
 def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageError | KprobeError]:
     """Refuse options that don't go together, or with the kind of file."""
+    put_rivals_aside(ctx, options)
     if options.get("as_json") and options.get("as_csv"):
         yield click.UsageError("--json and --csv both want stdout.")
     if options.get("output") == "-":
@@ -67,7 +72,7 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageE
         for param in ctx.command.params
         if isinstance(param, click.Option)
         and (find_section(param) in _OF_MODELS or param.name in _FOR_MODELS)
-        and ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE
+        and ctx.get_parameter_source(str(param.name)) in _GIVEN
     ]
     if given:
         behind = " Addresses stand behind it." if "--layers" in given else ""
@@ -113,14 +118,9 @@ def _look_on(
 @compute_options.without("fail_on")
 @model_options
 @json_option("Print the statistics as JSON.")
-@click.option(
-    "--progress",
-    type=click.Choice(KINDS),
-    default="auto",
-    show_default=True,
-    help="How progress is shown on stderr: a bar, or lines in a log; a line of JSON a second; not.",
-)
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors, and print nothing.")
+@progress_option
+@config_option
+@quiet_option("Say nothing but errors, and print nothing.")
 @verbose_option
 @click.pass_context
 def stats(ctx: click.Context, /, **options: Any) -> None:

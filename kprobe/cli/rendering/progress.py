@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _LINE_SECONDS = 30.0
 _JSON_SECONDS = 1.0
 
-KINDS = ("auto", "json", "none")
-
 
 @contextlib.contextmanager
 def showing_progress(kind: str) -> Iterator[Callable[[Progress], None] | None]:

@@ -123,6 +123,18 @@ def test_conditions_end_with_1_and_say_which_tensors_and_values(kprobe_here, dum
     assert done.stderr == f"kprobe: relu1: count>1e4, and count is {whole:,}\n"
 
 
+def test_options_may_be_in_the_file_that_a_dump_gives(kprobe_here, dumped):
+    Path("job.toml").write_text(kprobe_here("show", dumped, "--as-config").stdout)
+    told = json.loads(kprobe_here("stats", "--config", "job.toml", "--json").stdout)
+    ours = json.loads(kprobe_here("stats", dumped, "--json").stdout)
+    assert [each["count"] for each in told["tensors"]] == [t["count"] for t in ours["tensors"]]
+    done = kprobe_here("stats", "--config", "job.toml", "--all", "--limit", "2", "--json")
+    assert json.loads(done.stdout)["samples"] == 2
+    done = kprobe_here("stats", dumped, "--config", "job.toml")
+    assert done.exit_code == 2
+    assert "--layers, --input, --limit, --batch-size: expected a model, received" in done.stderr
+
+
 def test_nan_is_told_with_the_first_tensor_and_sample(kprobe_here):
     scans = np.load(SCANS)["scan"][:10].copy()
     scans[7, 0, 0] = np.nan
