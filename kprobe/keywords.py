@@ -50,20 +50,15 @@ class FunctionSettings(ModelSettings, total=False):
     device: str | None
 
 
-class CamSettings(ModelSettings, total=False):
-    """Of which score class activation maps are, over which samples, and how they are computed.
+class BatchSettings(ModelSettings, total=False):
+    """Which samples are run, and how: see `SampleSpec` and `Compute`."""
 
-    See `SampleSpec`, `Compute` and `kprobe.dumps.output.OutputSpec`.
-    """
-
-    unit: int | str | Sequence[int] | None
     random: int | None
     random_shape: Sequence[int] | Mapping[str, Sequence[int]]
     seed: int
     limit: int | None
     preprocessing: Preprocessing | Mapping[str, Preprocessing]
     images: ImageOptions | Mapping[str, ImageOptions]
-    labels_from_folders: bool
     on_error: Literal["stop", "skip"]
     exact: bool
     training: bool
@@ -73,6 +68,16 @@ class CamSettings(ModelSettings, total=False):
     streams: int | None
     threads: int | None
     device: str | None
+
+
+class CamSettings(BatchSettings, total=False):
+    """Of which score class activation maps are, and what becomes of them.
+
+    See `SampleSpec`, `Compute` and `kprobe.dumps.output.OutputSpec`.
+    """
+
+    unit: int | str | Sequence[int] | None
+    labels_from_folders: bool
     fail_on: Literal["nan"] | None
     dtype: Literal["float16", "float32", "as-is"]
     overwrite: bool
@@ -81,30 +86,15 @@ class CamSettings(ModelSettings, total=False):
     max_bytes: int | None
 
 
-class SampleSettings(ModelSettings, total=False):
-    """Which samples are run, and how: see `SampleSpec`, `Selection` and `Compute`."""
+class SampleSettings(BatchSettings, total=False):
+    """What is asked for of a model, too: see `SampleSpec`, `Selection` and `Compute`."""
 
     feeds: str | Sequence[str] | Mapping[str, Any]
     ragged: str | Sequence[str]
     gradients_of: Any
     unit: int | str | Sequence[int] | None
-    random: int | None
-    random_shape: Sequence[int] | Mapping[str, Sequence[int]]
-    seed: int
-    limit: int | None
-    preprocessing: Preprocessing | Mapping[str, Preprocessing]
-    images: ImageOptions | Mapping[str, ImageOptions]
     labels_from_folders: bool
-    on_error: Literal["stop", "skip"]
-    exact: bool
-    training: bool
-    stateful: bool
     eager: bool
-    precision: Literal["float32", "bfloat16"]
-    batch_size: int | None
-    streams: int | None
-    threads: int | None
-    device: str | None
     audit: bool
 
 
@@ -143,13 +133,11 @@ class DumpSettings(RunSettings, total=False):
     max_bytes: int | None
 
 
-class DiffSettings(ModelSettings, total=False):
-    """How two sides are compared, over which samples, and how they are computed.
-
-    See `kprobe.pipeline.comparing.spec.DiffSpec`, `SampleSpec` and `Compute`.
-    """
+class DiffSettings(BatchSettings, total=False):
+    """How two sides are compared, too: see `kprobe.pipeline.comparing.spec.DiffSpec`."""
 
     against: str | None
+    eager: bool
     match: str | Sequence[str] | Mapping[str, str]
     local: bool | None
     rtol: float | Mapping[str, float] | None
@@ -157,22 +145,6 @@ class DiffSettings(ModelSettings, total=False):
     cosine: bool
     ulps: bool
     keep: str | os.PathLike[str] | None
-    random: int | None
-    random_shape: Sequence[int] | Mapping[str, Sequence[int]]
-    seed: int
-    limit: int | None
-    preprocessing: Preprocessing | Mapping[str, Preprocessing]
-    images: ImageOptions | Mapping[str, ImageOptions]
-    on_error: Literal["stop", "skip"]
-    exact: bool
-    training: bool
-    stateful: bool
-    eager: bool
-    precision: Literal["float32", "bfloat16"]
-    batch_size: int | None
-    streams: int | None
-    threads: int | None
-    device: str | None
 
 
 def spelling_out(settings: type, *parts: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
