@@ -90,7 +90,7 @@ class Statistics:
         detail: Detail = "full",
     ) -> None:
         self.shape = tuple(-1 if size is None else int(size) for size in shape)
-        self.dtype = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        self.dtype = _name_dtype(dtype)
         self.by_sample = by_sample
         self.detail = detail
         self.channel_axis = _find_axis(self.shape, channel_axis)
@@ -341,6 +341,13 @@ def _find_first(
         if found.any():
             return min(known, find_row(begin + first + int(np.argmax(found))))
     return known
+
+
+def _name_dtype(dtype: Any) -> str:
+    try:
+        return np.dtype(dtype).name
+    except TypeError:  # numpy alone doesn't know bfloat16
+        return str(dtype)
 
 
 def _find_axis(shape: tuple[int, ...], axis: int | None) -> int | None:

@@ -99,7 +99,13 @@ class Scanner:
 
         Returns:
             Whether NaN is among them, and whether an infinity is.
+
+        Raises:
+            ValueError: The sketch is wide, and they aren't float64; or the other way round.
         """
+        if sketch is not None and sketch.wide != (values.dtype == np.float64):
+            expected = "float64" if sketch.wide else "float32"
+            raise ValueError(f"expected {expected} as its bins are, received {values.dtype}")
         wanted = self.compiled
         if take_many(values.nbytes) if wanted is None else wanted:
             return self._scan(values, moments, extremes, sketch)

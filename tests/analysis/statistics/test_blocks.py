@@ -73,3 +73,8 @@ def test_each_row_has_moments_of_its_own(size):
     np.testing.assert_allclose(moments.floats[0], values.mean(1, dtype=np.float64), atol=1e-14)
     np.testing.assert_array_equal(moments.floats[3], values.min(1))
     assert (moments.counts[0] == size).all()
+
+
+def test_values_that_do_not_fit_the_bins_are_refused():
+    with pytest.raises(ValueError, match="expected float32 as its bins are, received float64"):
+        Scanner(compiled=True).add(np.ones((4, 1)), Moments(1), Extremes(), Sketch())
