@@ -65,8 +65,9 @@ def differentiate(
     named = [fetch for fetch in fetches if fetch.gradient]
     if target is None:
         if named:
+            names = list_names([fetch.address for fetch in named], 8)
             raise AddressError(
-                f"{list_names([fetch.address for fetch in named], 8)}: a gradient of what?",
+                f"{names}: expected a target of gradients, received none",
                 hint=Hint("say of which tensor with ", Setting("gradients_of", "predictions")),
             )
         return Differentiated(trace, fetches)

@@ -307,7 +307,7 @@ def odd():
         ("lstm", {"gradients_of": "re:top|other"}, "stands for 2 tensors: top, other"),
         ("lstm", {"gradients_of": "top", "unit": 2}, "expected a number from 0 to 1, received 2"),
         ("lstm", {"gradients_of": "top", "unit": "0,1"}, "expected 1 number, received 0,1"),
-        ("lstm:gradient", {}, "lstm:gradient: a gradient of what?"),
+        ("lstm:gradient", {}, "lstm:gradient: expected a target of gradients, received none"),
         ("lstm", {"unit": 1}, "it is that of gradients, and none are asked for"),
         ("lstm", {"gradients_of": "top", "unit": "best"}, "unit: expected the number of a unit"),
         ("lstm", {"gradients_of": "top,other"}, "expected the address of one tensor"),
