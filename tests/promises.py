@@ -48,6 +48,7 @@ PROMISES = {
     "inputs/test_uneven_rows.py": "rows of several shapes are read from whatever can hold them",
     "inputs/test_unnamed.py": "the sources say what a model takes that doesn't say it",
     "models/test_old.py": "files of old Kerases open, and compute what they did",
+    "pictures/test_references.py": "pictures look as those that were looked at",
     "pipeline/test_listed_is_dumped.py": "`ls` lists the addresses that `dump` takes",
     "pipeline/comparing/test_born.py": "a planted fault is born in its layer, and in no other",
     "pipeline/test_big_models.py": "of many layers, all are found and only those needed kept",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.errors import InputError, KprobeError
+from kprobe.pictures.pixels import find_channels, make_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ class SampleImages:
             name: Its name, which in a folder is that of a file.
 
         Returns:
-            uint8 of shape (height, width, 1 or 3).
+            uint8 of shape (height, width, 1, 3 or 4).
 
         Raises:
             InputError: There is none, or it can't be read.
@@ -67,7 +68,14 @@ class SampleImages:
                     f"overlay: {self._place}: expected an image of sample {row}, received "
                     f"{len(self._array)} images"
                 )
-            image = _make_image(np.asarray(self._array[row]), self._place)
+            values = np.asarray(self._array[row])
+            if find_channels(values.shape) is None or not values.size:
+                shape = "x".join(map(str, values.shape))
+                raise InputError(
+                    f"overlay: {self._place}: expected images of 1, 3 or 4 channels, received rows "
+                    f"of {shape}"
+                )
+            image = make_pixels(values)
         else:
             path = Path(self._place)
             path = _find_in(path, name) if path.is_dir() else path
@@ -154,25 +162,3 @@ def _open_array(path: str, key: str | None) -> Array:
             return np.asarray(opened[key])
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"overlay: {path}: can't be read: {error}") from None
-
-
-def _make_image(values: Array, place: str) -> Colours:
-    """Make an image of numbers: of floats, from the least to the largest unless from 0 to 1."""
-    image = values[..., np.newaxis] if values.ndim == 2 else values
-    if image.ndim != 3 or image.shape[-1] not in (1, 3, 4) or not image.size:
-        shape = "x".join(map(str, values.shape))
-        raise InputError(
-            f"overlay: {place}: expected images of 1, 3 or 4 channels in the last axis, received "
-            f"the shape {shape}"
-        )
-    image = image[..., :3]
-    if image.dtype == np.uint8:
-        return np.asarray(image)
-    numbers = np.nan_to_num(image.astype(np.float64), posinf=0, neginf=0)
-    low, high = float(numbers.min()), float(numbers.max())
-    if low >= 0 and 1 < high <= 255:
-        return numbers.round().astype(np.uint8)
-    if low < 0 or high > 1:
-        numbers = (numbers - low) / ((high - low) or 1)
-    scaled: Colours = (numbers * 255).round().astype(np.uint8)
-    return scaled

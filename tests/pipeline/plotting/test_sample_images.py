@@ -42,13 +42,6 @@ def test_arrays_are_images_by_number(tmp_path):
     )
 
 
-def test_other_numbers_run_from_the_least_to_the_largest(tmp_path):
-    values = np.linspace(-2, 2, 12).reshape(1, 3, 4, 1)
-    np.save(tmp_path / "a.npy", values)
-    read = SampleImages(str(tmp_path / "a.npy")).read(0, "")
-    np.testing.assert_array_equal(read.ravel(), np.round(np.linspace(0, 255, 12)))
-
-
 @pytest.mark.parametrize(
     ("place", "name", "line"),
     [
@@ -60,7 +53,7 @@ def test_other_numbers_run_from_the_least_to_the_largest(tmp_path):
         ("x.npy", "", "overlay: {0}/x.npy: expected an image of sample 9, received 2 images"),
         ("x.npz:b", "", "overlay: {0}/x.npz: expected one of its arrays, {0}/x.npz:KEY; it has a"),
         ("bad.npy", "", "overlay: {0}/bad.npy: can't be read: "),
-        ("long.npy", "", "overlay: {0}/long.npy: expected images of 1, 3 or 4 channels in the"),
+        ("long.npy", "", "overlay: {0}/long.npy: expected images of 1, 3 or 4 channels, received"),
     ],
 )
 def test_what_is_no_image_has_a_line(folder, tmp_path, place, name, line):
