@@ -39,6 +39,20 @@ def shrink(plane: Array, most: int) -> Array:
     return shrunk
 
 
+def shrink_image(image: Colours, most: int) -> Colours:
+    """Give an image whose sides have so many pixels at most; each is shortened by itself.
+
+    Args:
+        image: uint8 of shape (height, width, channels).
+        most: In pixels.
+    """
+    if max(image.shape[:2]) <= most:
+        return image
+    parts = [shrink(part, most) for part in np.moveaxis(image, -1, 0)]
+    shrunk: Colours = np.rint(np.stack(parts, -1)).astype(np.uint8)
+    return shrunk
+
+
 def tile(planes: Sequence[Array], columns: int, scale: Scale) -> tuple[Colours, tuple[int, int]]:
     """Put maps side by side.
 

@@ -11,7 +11,8 @@ from kprobe.errors import Hint, InputError, Setting
 from kprobe.pictures.boxes import find_corners
 from kprobe.pictures.colour import CLASSES
 from kprobe.pictures.drawing.figures import HEADER, Picture, add_axes, start, write_header
-from kprobe.pictures.drawing.panels import describe
+from kprobe.pictures.drawing.panels import describe, show_image
+from kprobe.pictures.tiles import shrink_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ Array = np.ndarray[Any, Any]
 
 _SIDE = 5.0  # the longer one of the axes, in inches
 _LEFT, _BOTTOM, _RIGHT = 0.62, 0.55, 0.2
+_PIXELS = 1024  # of a side of the image
 _MOST = 200
 _NUMBERED = 40
 
@@ -51,9 +53,7 @@ def draw_boxes(subject: Subject, look: Look) -> Picture:
     write_header(picture, subject.address, [describe(subject), f"{told} · {look.boxes}"])
     axes = add_axes(picture, _LEFT, HEADER, *size)
     if image is not None:
-        axes.imshow(
-            image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255
-        )
+        show_image(axes, shrink_image(image, _PIXELS), image)
     plot_boxes(axes, corners[:_MOST])
     # A pixel's number is its centre; boxes alone need a rim.
     low, beyond = (-0.5, -0.5) if image is not None else (-0.02 * longest, 0.02 * longest)

@@ -26,7 +26,7 @@ from kprobe.pictures.drawing.figures import (
 from kprobe.pictures.drawing.grid import Grid, choose_columns, tell_axis
 from kprobe.pictures.overlay import overlay
 from kprobe.pictures.texts import count_unfinite, describe_shape, name_places
-from kprobe.pictures.tiles import GAP, shrink, tile
+from kprobe.pictures.tiles import GAP, shrink, shrink_image, tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,7 @@ MOST_MAPS, MOST_HEADS, MOST_FRAMES = 16, 16, 6
 _ROWS_WITH_FRAMES = 6
 _APART = 64  # panels that have axes each
 _TILE, _TILES_LEFT, _TILES_WIDTH = 96, 1.0, 7.0  # pixels of a side; inches
+_SEEN = 640  # pixels of an image's side, behind maps
 _PIXELS = 1024  # of a side: beyond it, means are drawn
 
 
@@ -112,7 +113,7 @@ def _draw_apart(
     for number, (panel, plane) in enumerate(zip(panels, planes, strict=True)):
         axes = grid.add(picture, number, panel.title)
         if image is not None:
-            axes.imshow(overlay(image, plane, scale), aspect=grid.aspect)
+            show_image(axes, overlay(shrink_image(image, _SEEN), plane, scale), image, grid.aspect)
         else:
             show_plane(axes, plane, scale, grid.aspect)
         line = f"{panel.line}\n" if panel.line else ""
@@ -149,6 +150,14 @@ def _draw_tiles(
     for spine in axes.spines.values():
         spine.set_visible(False)
     return picture, (_TILES_LEFT + size[0] + 0.1, HEADER, 0.12, min(size[1], 3.0))
+
+
+def show_image(axes: Axes, shown: Colours, image: Colours, aspect: Any = "equal") -> None:
+    """Show what an image was made into, at the image's own pixels."""
+    height, width = image.shape[:2]
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    flat = shown.squeeze(-1) if shown.shape[-1] == 1 else shown
+    axes.imshow(flat, cmap="gray", vmin=0, vmax=255, extent=extent, aspect=aspect)
 
 
 def show_plane(axes: Axes, plane: Array, scale: Scale, aspect: Any = "equal", **where: Any) -> None:

@@ -22,7 +22,7 @@ from kprobe.pictures.drawing.histograms import count_values
 from kprobe.pictures.drawing.panels import cut_panels
 from kprobe.pictures.drawing.series import cut_lines
 from kprobe.pictures.subject import Distribution, Points
-from kprobe.pictures.tiles import shrink, tile
+from kprobe.pictures.tiles import shrink, shrink_image, tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -177,8 +177,8 @@ class _Cell:
         image = subject.image
         if image is None:
             image = np.full((1, 1, 3), 240, np.uint8)
-        small = np.stack([shrink(part, 256) for part in np.moveaxis(image, -1, 0)], -1)
-        left, top, pixel = self._show(np.clip(small, 0, 255).astype(np.uint8))
+        small = shrink_image(image, 256)
+        left, top, pixel = self._show(small)
         height, width = small.shape[:2]
         corners = find_corners(subject.values, look.boxes or "rel_xyxy", *image.shape[:2])
         corners = corners * np.tile([width / image.shape[1], height / image.shape[0]], 2) * pixel
