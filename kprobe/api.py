@@ -457,6 +457,7 @@ def report(
     *,
     output: str | os.PathLike[str],
     samples: str | int | Sequence[str | int] = (),
+    dumps: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
 ) -> Path:
     """Make one page for a browser: what stands out, the network, all layers, feature maps.
 
@@ -468,6 +469,8 @@ def report(
         output: The page. An earlier report is replaced, and nothing else.
         samples: The samples of a dump that feature maps are shown of: names or rows, up to four;
             by default the first four that could be read.
+        dumps: Of a comparison, the dumps of A and of B, such as `kprobe.diff` leaves with `keep`:
+            then there are feature maps of both sides beside each other. None for none.
 
     Returns:
         The page's path.
@@ -479,4 +482,4 @@ def report(
     from kprobe.reports.make import make_report
 
     given = [samples] if isinstance(samples, str | int) else list(samples)
-    return make_report(source, output, samples=given).path
+    return make_report(source, output, samples=given, dumps=dumps).path

@@ -59,7 +59,8 @@ class Maps:
             picture; empty where the picture is of all values.
         scale: The values of the first and of the last colour.
         palette: The name of the colours.
-        pictures: A `data:` URI for each sample.
+        pictures: A `data:` URI for each sample; of a comparison, those of B.
+        others: The same of A; empty where there is no other side.
         ratio: The width of a map over its height.
         pixelated: Whether its pixels are values, which are to be seen as such.
     """
@@ -68,6 +69,7 @@ class Maps:
     scale: tuple[float, float]
     palette: str
     pictures: Sequence[str]
+    others: Sequence[str] = ()
     ratio: float
     pixelated: bool
 

@@ -15,6 +15,7 @@ from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError, InputError
 from kprobe.pipeline.statistics.of_file import gather_file
 from kprobe.pipeline.statistics.stored import STATISTICS, read_kind
+from kprobe.reports.both_sides import add_both_sides
 from kprobe.reports.of_comparison import describe_comparison
 from kprobe.reports.of_dump import describe_dump
 from kprobe.reports.of_statistics import describe_statistics
@@ -52,6 +53,7 @@ def make_report(
     output: str | os.PathLike[str],
     *,
     samples: Sequence[str | int] = (),
+    dumps: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Made:
     """Make a report: see `kprobe.report`.
@@ -59,14 +61,18 @@ def make_report(
     Args:
         source: What it is of.
         output: The page.
-        samples: Which samples of a dump there are pictures of.
+        samples: Which samples there are pictures of.
+        dumps: Of a comparison, the dumps of both sides, for pictures; None for none.
         progress: Called with how far it is in reading a dump.
 
     Raises:
         KprobeError: Whatever is wrong with the source, the samples or the output.
     """
     path = check_place(output)
-    contents = _describe(source, samples, progress)
+    if dumps is not None:
+        contents = add_both_sides(_describe_comparison(source), dumps, samples)
+    else:
+        contents = _describe(source, samples, progress)
     write_text(path, page := write_page(contents))
     return Made(path, contents.verdict, len(page))
 
@@ -75,11 +81,8 @@ def _describe(
     source: Any, samples: Sequence[str | int], progress: Callable[[Progress], None] | None
 ) -> Contents:
     if isinstance(source, DiffResult):
-        _refuse_samples(samples, "a comparison")
-        # Through JSON, so that numpy's numbers are plain ones.
-        told = json.loads(json.dumps(source.to_json(), default=float))
-        check_comparison(told)
-        return describe_comparison(told)
+        _refuse_samples(samples, "a comparison without the dumps of both sides")
+        return _describe_comparison(source)
     path = source.path if isinstance(source, Dump) else _take_path(source)
     kind = read_kind(path)
     if kind == FORMAT:
@@ -88,13 +91,22 @@ def _describe(
         _refuse_samples(samples, f"{path}, which holds statistics")
         return describe_statistics(gather_file(path))
     if kind is None and _begins_as_json(path):
-        _refuse_samples(samples, f"{path}, which holds a comparison")
-        return describe_comparison(read_comparison(path))
+        _refuse_samples(samples, f"{path}, a comparison without the dumps of both sides")
+        return _describe_comparison(path)
     received = "another file" if kind is None else f"a file of {kind}"
     raise DumpError(
         f"{path}: expected {_WHAT}, received {received}",
         hint="`kprobe dump` makes a dump of a model, and `kprobe diff` compares two",
     )
+
+
+def _describe_comparison(source: Any) -> Contents:
+    if isinstance(source, DiffResult):
+        # Through JSON, so that numpy's numbers are plain ones.
+        told = json.loads(json.dumps(source.to_json(), default=float))
+        check_comparison(told)
+        return describe_comparison(told)
+    return describe_comparison(read_comparison(_take_path(source)))
 
 
 def _take_path(source: Any) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import io
 from dataclasses import dataclass
 from math import ceil
@@ -14,7 +15,7 @@ from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.pictures.channels import measure_activity
 from kprobe.pictures.colour import choose_scale, paint
 from kprobe.pictures.kinds import choose_layout
-from kprobe.reports.contents import Maps
+from kprobe.reports.contents import Finding, Maps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,11 @@ _FEW_PIXELS = 768
 _QUALITY = 60
 
 
+WITHOUT_PILLOW = Finding(
+    level="note", text="No feature maps: these need Pillow, pip install 'kprobe[report]'."
+)
+
+
 @dataclass(frozen=True)
 class Limits:
     """How many maps a layer has, and how large they are.
@@ -50,6 +56,11 @@ class Limits:
 
     channels: int
     side: int
+
+
+def can_draw() -> bool:
+    """Tell whether there is what encodes images."""
+    return importlib.util.find_spec("PIL") is not None
 
 
 def choose_limits(layers: int, samples: int) -> Limits:
@@ -85,25 +96,41 @@ def find_pictured(dump: Dump) -> dict[str, Layout]:
     return found
 
 
-def make_maps(dump: Dump, column: str, layout: Layout, rows: Sequence[int], limits: Limits) -> Maps:
-    """Make pictures of a column, one for each of some rows.
+def read_maps(dump: Dump, column: str, layout: Layout, rows: Sequence[int]) -> Array:
+    """Read some rows of a column as maps.
 
     Args:
         dump: The dump.
         column: The column.
         layout: How a row is laid out.
-        rows: Which rows, ascending.
-        limits: How many maps, and how large.
+        rows: Which rows.
+
+    Returns:
+        Of shape (rows, down, across, channels).
     """
     dataset = dump[column]
-    values = np.stack(
-        [_arrange(dataset[row], layout) for row in rows]
-    )  # row, down, across, channel
-    channels = np.argsort(-measure_activity(values), kind="stable")[: limits.channels]
+    return np.stack([_arrange(dataset[row], layout) for row in rows])
+
+
+def draw_maps(values: Array, limits: Limits, other: Array | None = None) -> Maps:
+    """Draw the maps of the most active channels.
+
+    Args:
+        values: Maps, as `read_maps` gives them.
+        limits: How many channels, and how large.
+        other: Those of the same samples on a comparison's other side, of the same shape: then the
+            channels are those that differ most. None where there is no other side.
+    """
+    if other is None:
+        activity = measure_activity(values)
+    else:
+        activity = measure_activity(values.astype(np.float64) - other)
+    channels = np.argsort(-activity, kind="stable")[: limits.channels]
     alone = values.shape[-1] == 1
     side = min(_MATRIX, 3 * limits.side) if alone else limits.side
     small = [_shrink(each[..., channels], side) for each in values]
-    scale = choose_scale(*small)
+    others = [] if other is None else [_shrink(each[..., channels], side) for each in other]
+    scale = choose_scale(*small, *others)
     height, width = small[0].shape[:2]
     few = height * width * len(channels) < _FEW_PIXELS
     return Maps(
@@ -111,6 +138,7 @@ def make_maps(dump: Dump, column: str, layout: Layout, rows: Sequence[int], limi
         scale=(scale.low, scale.high),
         palette=scale.palette,
         pictures=[_encode(each, scale, few=few) for each in small],
+        others=[_encode(each, scale, few=few) for each in others],
         ratio=width / height,
         pixelated=few,
     )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kprobe.dumps.reader import open_dump
-from kprobe.errors import DumpError, InputError
-from kprobe.naming import name_nearest
+from kprobe.errors import DumpError
 from kprobe.pipeline.statistics.of_file import gather_file
 from kprobe.reports.contents import Finding
-from kprobe.reports.maps import MOST_PICTURED, choose_limits, find_pictured, make_maps
+from kprobe.reports.maps import (
+    MOST_PICTURED,
+    WITHOUT_PILLOW,
+    can_draw,
+    choose_limits,
+    draw_maps,
+    find_pictured,
+    read_maps,
+)
 from kprobe.reports.of_statistics import describe_statistics
+from kprobe.reports.shown_samples import choose_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +29,6 @@ if TYPE_CHECKING:
     from kprobe.dumps.reader import Dump
     from kprobe.pipeline.running.progress import Progress
     from kprobe.reports.contents import Contents, Maps
-
-# Of so many samples there are pictures.
-MOST_SAMPLES = 4
 
 
 def describe_dump(
@@ -47,7 +49,7 @@ def describe_dump(
         InputError: There is no such sample, or there are too many.
     """
     with open_dump(path) as dump:
-        rows = _choose_rows(dump, samples)
+        rows = choose_rows(dump, samples)
         names = {
             str(addresses[0]): [str(each) for each in addresses]
             for addresses in (dump[column].attrs["addresses"] for column in dump.columns)
@@ -70,47 +72,18 @@ def describe_dump(
 def _picture(dump: Dump, rows: Sequence[int]) -> tuple[Mapping[str, Maps], list[Finding]]:
     """Make the pictures of all columns that have any, by address."""
     layouts = find_pictured(dump) if rows else {}
-    if layouts and importlib.util.find_spec("PIL") is None:
-        text = "No feature maps: these need Pillow, pip install 'kprobe[report]'."
-        return {}, [Finding(level="note", text=text)]
+    if layouts and not can_draw():
+        return {}, [WITHOUT_PILLOW]
     told = []
     if len(layouts) > MOST_PICTURED:
         text = f"Feature maps of {MOST_PICTURED:,} layers, the first of {len(layouts):,}."
         told.append(Finding(level="note", text=text))
         layouts = dict(islice(layouts.items(), MOST_PICTURED))
     limits = choose_limits(len(layouts), len(rows))
-    return {
-        str(dump[column].attrs["addresses"][0]): make_maps(dump, column, layout, rows, limits)
-        for column, layout in layouts.items()
-    }, told
-
-
-def _choose_rows(dump: Dump, samples: Sequence[str | int]) -> list[int]:
-    """Give the rows of the samples that there are pictures of, in the order asked for."""
-    if len(samples) > MOST_SAMPLES:
-        raise InputError(
-            f"samples: expected {MOST_SAMPLES} at most, received {len(samples):,}",
-            hint="make several reports",
+    maps = {
+        str(dump[column].attrs["addresses"][0]): draw_maps(
+            read_maps(dump, column, layout, rows), limits
         )
-    if not samples:
-        valid = dump.read_valid(0, min(dump.committed, 1 << 16))
-        known = range(dump.committed) if valid is None else np.flatnonzero(valid).tolist()
-        return [int(row) for row in known[:MOST_SAMPLES]]
-    rows: dict[int, None] = {}
-    names: list[str] | None = None
-    for sample in samples:
-        number = int(sample) if str(sample).isascii() and str(sample).isdigit() else None
-        if number is None:
-            names = dump.describe_samples()["sample"].tolist() if names is None else names
-            if str(sample) not in names:
-                raise InputError(
-                    f"{dump.path}: has no sample {sample!r}",
-                    hint=name_nearest(str(sample), names, 3),
-                )
-            number = names.index(str(sample))
-        if number >= dump.committed:
-            raise InputError(
-                f"{dump.path}: expected a row below {dump.committed:,}, received {number:,}"
-            )
-        rows[number] = None
-    return list(rows)
+        for column, layout in layouts.items()
+    }
+    return maps, told

@@ -19,6 +19,7 @@ def write_dump():
 
     def write(path, arrays, *, names=None, upstream=None, axes=None, attrs=None, weights=()):
         """Each follows from the one before, unless `upstream` has its places by address."""
+        arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
         addresses = list(arrays)
         rows = len(next(value for name, value in arrays.items() if name not in weights))
         columns = [

@@ -421,6 +421,28 @@ def test_a_comparison_tells_both_sides_and_where_the_error_is_born(browser, diff
     assert page.complaints() == []
 
 
+def test_both_sides_stand_beside_each_other(browser, write_dump, tmp_path):
+    rng = np.random.default_rng(1)
+    maps = rng.random((2, 4, 4, 3), "f4")
+    dumps = [
+        write_dump(tmp_path / f"{side}.h5", {"a": maps * factor, "b": maps})
+        for side, factor in (("one", 1), ("other", 2))
+    ]
+    path = kprobe.report(kprobe.diff(*dumps), output=tmp_path / "d.html", dumps=tuple(dumps))
+    page = browser.open(path)
+    told = json.loads(page.run("return document.getElementById('data').textContent"))
+    drawn = told["layers"][0]["maps"]
+    page.click("#samples label:nth-of-type(2)")
+    for row, pictures in ((1, drawn["others"]), (2, drawn["pictures"])):
+        place = f"#gallery figure:first-child .beside:nth-child({row}) .map"
+        assert list_pictures(page, place) == [f'url("{pictures[1]}")'] * 3
+    assert drawn["others"][1] != drawn["pictures"][1]
+    labels = [each.get_attribute("aria-label") for each in page.all("#gallery .maps")[:2]]
+    assert [label[:4] for label in labels] == ["a in", "a in"]
+    assert labels[0].startswith("a in A, channels ")
+    assert page.check() == []
+
+
 @pytest.fixture(scope="module")
 def hostile_page(make_layers, tmp_path_factory):
     tensor, comparison = make_layers

@@ -9,7 +9,7 @@ from PIL import Image
 
 from kprobe.dumps.reader import open_dump
 from kprobe.pictures.colour import Scale, paint
-from kprobe.reports.maps import Limits, choose_limits, find_pictured, make_maps
+from kprobe.reports.maps import Limits, choose_limits, draw_maps, find_pictured, read_maps
 
 RNG = np.random.default_rng(3)
 
@@ -24,7 +24,7 @@ def picture(path, name, rows, limits):
     with open_dump(path) as dump:
         layouts = find_pictured(dump)
         column = next(c for c in dump.columns if dump[c].attrs["addresses"][0] == name)
-        return make_maps(dump, column, layouts[column], rows, limits)
+        return draw_maps(read_maps(dump, column, layouts[column], rows), limits)
 
 
 def test_small_maps_are_the_colours_of_their_values(write_dump, tmp_path):

@@ -28,7 +28,15 @@ from kprobe.cli.rendering.progress import KINDS, showing_progress
     "samples",
     multiple=True,
     metavar="ROW|NAME",
-    help="A sample of a dump to show feature maps of. Repeatable, up to four. [default: the first]",
+    help="A sample to show feature maps of. Repeatable, up to four. [default: the first four]",
+)
+@click.option(
+    "--dumps",
+    nargs=2,
+    type=File(),
+    metavar="A B",
+    help="Of a DIFF, the dumps of both sides, such as `kprobe diff --keep` leaves: to show their "
+    "feature maps beside each other.",
 )
 @click.option(
     "--progress",
@@ -43,6 +51,7 @@ def report(
     source: str,
     output: str,
     samples: tuple[str, ...],
+    dumps: tuple[str, str] | None,
     progress: str,
     quiet: bool,
     **_verbose: bool,
@@ -57,6 +66,6 @@ def report(
     from kprobe.reports.make import make_report
 
     with showing_progress("none" if quiet else progress) as show:
-        made = make_report(source, output, samples=samples, progress=show)
+        made = make_report(source, output, samples=samples, dumps=dumps, progress=show)
     if not quiet:
         say(f"{output}: {made.verdict} ({format_bytes(made.bytes)})")

@@ -2,13 +2,22 @@
 
 // Maps beside each other, cut out of the one picture that a sample has.
 function drawMaps(layer, size) {
-  const { channels, pictures, ratio, pixelated } = layer.maps;
+  const { pictures, others } = layer.maps;
+  if (!others.length) return drawStrip(layer, size, pictures, "");
+  const name = (side) => make("span", { class: "side", "aria-hidden": "true" }, side);
+  const strips = [["A", others], ["B", pictures]].map(([side, of]) =>
+    make("div", { class: "beside" }, name(side), drawStrip(layer, size, of, ` in ${side}`)));
+  return make("div", {}, ...strips);
+}
+
+function drawStrip(layer, size, pictures, side) {
+  const { channels, ratio, pixelated } = layer.maps;
   const sample = data.samples[chosen.sample];
   const told = channels.length ? `channels ${channels.join(", ")}` : "all values";
   const strip = make("div", {
     class: pixelated ? "maps pixelated" : "maps",
     role: "img",
-    "aria-label": `${show(layer.name)}, ${told}, with the sample ${show(sample)}`,
+    "aria-label": `${show(layer.name)}${side}, ${told}, with the sample ${show(sample)}`,
   });
   const number = Math.max(1, channels.length);
   const alone = number === 1;

@@ -39,6 +39,9 @@ function drawOrigin() {
   );
 }
 
+if (data.kind === "comparison") {
+  at("maps-hint").textContent = "The channels that differ most. Both sides of a layer have one scale.";
+}
 at("network").hidden = !data.tree.length;
 at("maps").hidden = !data.layers.some((layer) => layer.maps);
 drawFindings();
