@@ -345,7 +345,7 @@ def _find_first(
 
 def _name_dtype(dtype: Any) -> str:
     try:
-        return np.dtype(dtype).name
+        return str(np.dtype(dtype).name)
     except TypeError:  # numpy alone doesn't know bfloat16
         return str(dtype)
 

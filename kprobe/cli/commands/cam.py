@@ -16,9 +16,10 @@ from kprobe.cli.options.cam import cam_options
 from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import model_argument, model_options
 from kprobe.cli.options.output import output_options
+from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
 from kprobe.cli.options.verbosity import verbose_option
-from kprobe.cli.rendering.progress import KINDS, showing_progress
+from kprobe.cli.rendering.progress import showing_progress
 from kprobe.cli.rendering.receipt import show_receipt, show_unread
 from kprobe.cli.stdio import own_stdout
 from kprobe.errors import KprobeError
@@ -77,14 +78,8 @@ def _look_on(
 @compute_options.without("eager", "audit")
 @model_options
 @json_option("Print the outcome as JSON.")
-@click.option(
-    "--progress",
-    type=click.Choice(KINDS),
-    default="auto",
-    show_default=True,
-    help="How progress is shown on stderr: a bar, or lines in a log; a line of JSON a second; not.",
-)
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@progress_option
+@quiet_option("Say nothing but errors.")
 @verbose_option
 @click.pass_context
 def cam(ctx: click.Context, /, **options: Any) -> None:

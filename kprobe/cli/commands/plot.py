@@ -14,6 +14,7 @@ from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.group import find_section
 from kprobe.cli.options.model import model_options
 from kprobe.cli.options.plotting import plot_options
+from kprobe.cli.options.progress import quiet_option
 from kprobe.cli.options.samples import sample_options
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.statistics import complete_addresses
@@ -96,7 +97,7 @@ def _look_on(
 @sample_options.without("channels")
 @compute_options.without("fail_on")
 @model_options
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@quiet_option("Say nothing but errors.")
 @verbose_option
 def plot(**options: Any) -> None:
     """Draw what layers compute: PNG, SVG or PDF.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from kprobe.cli.command_class import Command
+from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.formatting import format_bytes
 from kprobe.cli.rendering.printing import say
-from kprobe.cli.rendering.progress import KINDS, showing_progress
+from kprobe.cli.rendering.progress import showing_progress
 
 
 @click.command(cls=Command, epilog="For example: kprobe report acts.h5 --sample 3 -o acts.html")
@@ -38,14 +39,8 @@ from kprobe.cli.rendering.progress import KINDS, showing_progress
     help="Of a DIFF, the dumps of both sides, such as `kprobe diff --keep` leaves: to show their "
     "feature maps beside each other.",
 )
-@click.option(
-    "--progress",
-    type=click.Choice(KINDS),
-    default="auto",
-    show_default=True,
-    help="How progress is shown on stderr: a bar, or lines in a log; a line of JSON a second; not.",
-)
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@progress_option
+@quiet_option("Say nothing but errors.")
 @verbose_option
 def report(
     source: str,
