@@ -44,7 +44,7 @@ sample_options = OptionGroup(
             metavar="N,SIZE,…",
             type=Sizes("sizes"),
             help="Make N random samples of these sizes. [default: the model's; where it takes any, "
-            "64 or the next longer that it takes]",
+            "64 or another length that it takes]",
         ),
         "limit": declare(
             "--limit", type=click.IntRange(1), metavar="N", help="Take the first N samples."
