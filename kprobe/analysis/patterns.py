@@ -18,6 +18,7 @@ from kprobe.analysis.statistics.items import open_values
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    from kprobe.analysis.pieces import Check
     from kprobe.dumps.reader import Dump
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -143,15 +144,20 @@ class _Reading:
     """Reads pieces, one after another, in one thread."""
 
     def __init__(
-        self, layers: Sequence[tuple[LayerRows, Array]], batches: Sequence[Array], fast: bool
+        self,
+        layers: Sequence[tuple[LayerRows, Array]],
+        batches: Sequence[Array],
+        fast: bool,
+        check: Check,
     ) -> None:
-        self._layers, self._batches, self._fast = layers, batches, fast
+        self._layers, self._batches, self._fast, self._check = layers, batches, fast, check
 
     def __call__(self, piece: _Piece) -> Pattern:
         layer, rows = self._layers[piece.layer]
         chosen = rows[self._batches[piece.batch]]
         pattern = Pattern(len(chosen))
         for part in piece.parts:
+            self._check()
             pattern.add(layer.read(chosen, part), fast=self._fast)
         return pattern
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Future
 
+    # Raises `DroppedError` where a piece isn't needed any more.
+    Check = Callable[[], None]
+
 Piece = TypeVar("Piece")
 Part = TypeVar("Part")
 
@@ -19,18 +22,24 @@ Part = TypeVar("Part")
 _AHEAD = 4
 
 
+class DroppedError(Exception):
+    """A piece that isn't needed any more; nobody sees it."""
+
+
 def work_in_order(
     pieces: Iterable[Piece],
-    begin: Callable[[], Callable[[Piece], Part]],
+    begin: Callable[[Check], Callable[[Piece], Part]],
     threads: int | None = None,
 ) -> Generator[tuple[Piece, Part], None, None]:
     """Work on pieces in several threads.
 
-    Closing the generator drops the pieces that no thread has begun, and waits for the others.
+    Closing the generator drops the pieces that no thread has begun, and the others at the next
+    check.
 
     Args:
         pieces: What is worked on, a few of them ahead of what was given.
-        begin: Called once in each thread; gives what works on a piece there.
+        begin: Called once in each thread; gives what works on a piece there. It is given a check,
+            to be called now and then, which raises where the piece isn't needed any more.
         threads: How many threads; by default as many as there are cores for the process.
 
     Yields:
@@ -38,10 +47,15 @@ def work_in_order(
     """
     threads = threads or len(os.sched_getaffinity(0))
     own = threading.local()
+    closed = threading.Event()
+
+    def check() -> None:
+        if closed.is_set():
+            raise DroppedError
 
     def work(piece: Piece) -> Part:
         if not hasattr(own, "work"):
-            own.work = begin()
+            own.work = begin(check)
         part: Part = own.work(piece)
         return part
 
@@ -57,4 +71,5 @@ def work_in_order(
             first, future = ahead.popleft()
             yield first, future.result()
     finally:
+        closed.set()
         pool.shutdown(cancel_futures=True)

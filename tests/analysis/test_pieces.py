@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from kprobe.analysis.pieces import work_in_order
+from kprobe.analysis.pieces import DroppedError, work_in_order
 
 
 def test_results_come_in_the_order_of_the_pieces():
     last = threading.Event()
     begun: list[str] = []
 
-    def begin():
+    def begin(_check):
         begun.append(threading.current_thread().name)
 
         def work(piece):
@@ -40,7 +40,9 @@ def test_no_more_pieces_are_held_than_the_threads_will_soon_need():
             taken.append(piece)
             yield piece
 
-    with contextlib.closing(work_in_order(pieces(), lambda: lambda piece: piece, 2)) as parts:
+    with contextlib.closing(
+        work_in_order(pieces(), lambda _check: lambda piece: piece, 2)
+    ) as parts:
         next(parts)
         assert len(taken) == 8
 
@@ -65,11 +67,33 @@ def test_what_was_not_begun_is_dropped_when_it_is_stopped(error):
 
     with (
         pytest.raises(error),
-        contextlib.closing(work_in_order(range(1000), lambda: work, 1)) as parts,
+        contextlib.closing(work_in_order(range(1000), lambda _check: work, 1)) as parts,
     ):
         take(parts)
     assert done == [0, 1]
     assert not any(t.name.startswith("kprobe-pieces") for t in threading.enumerate())
+
+
+def test_a_piece_that_is_begun_ends_at_its_next_check():
+    going, ended = threading.Event(), []
+
+    def begin(check):
+        def work(piece):
+            going.set()
+            while piece:  # all but the first go on for ever
+                try:
+                    check()
+                except DroppedError:
+                    ended.append(piece)
+                    raise
+            return piece
+
+        return work
+
+    with contextlib.closing(work_in_order(range(9), begin, 2)) as parts:
+        assert next(parts) == (0, 0)
+        going.wait()
+    assert set(ended) <= {1, 2}
 
 
 def test_what_a_piece_raises_is_raised():
@@ -81,7 +105,7 @@ def test_what_a_piece_raises_is_raised():
     given = []
     with (
         pytest.raises(OSError, match="cannot be read"),
-        contextlib.closing(work_in_order(range(9), lambda: work, 2)) as parts,
+        contextlib.closing(work_in_order(range(9), lambda _check: work, 2)) as parts,
     ):
         given.extend(piece for piece, _ in parts)
     assert given == [0, 1, 2]

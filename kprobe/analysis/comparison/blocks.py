@@ -107,7 +107,8 @@ def _measure_with_numpy(a: Array, b: Array, channels: int, exact: Array | None) 
     found = Sums(channels)
     found.count = int(np.count_nonzero(good))
     found.counts = good.reshape(-1, channels).sum(0)
-    found.signal_exponent = find_exponent(wide_a)
+    narrow = a.dtype == np.float32  # float64 holds the squares of all
+    found.signal_exponent = 0 if narrow else find_exponent(wide_a)
     signal = scale(wide_a, -found.signal_exponent)
     # From a value of its own, so that a constant has no deviation.
     first = signal[np.argmax(good)]
@@ -119,14 +120,14 @@ def _measure_with_numpy(a: Array, b: Array, channels: int, exact: Array | None) 
     whole = 0
     if exact is None:
         # Differences of the largest numbers are larger than any.
-        whole = max(0, find_exponent(wide_a), find_exponent(wide_b))
+        whole = 0 if narrow else max(0, find_exponent(wide_a), find_exponent(wide_b))
         apart = scale(wide_b, -whole) - scale(wide_a, -whole)
     else:
         apart = np.where(good, exact, 0)
     magnitudes = np.abs(apart)
     found.place = int(np.argmax(magnitudes))
     found.top = float(scale(magnitudes[found.place], whole))
-    exponent = find_exponent(magnitudes)
+    exponent = 0 if narrow else find_exponent(magnitudes)
     apart = scale(apart, -exponent)
     found.noise_exponent = whole + exponent
     found.sums = (apart * apart).reshape(-1, channels).sum(0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kprobe.analysis.comparison.records import Pair
+    from kprobe.analysis.pieces import Check
     from kprobe.dumps.reader import Dump
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -119,10 +120,11 @@ class _Comparing:
     Args:
         dump: A, for messages.
         columns: All pairs of columns.
+        check: As for `work_in_order`.
     """
 
-    def __init__(self, dump: Dump, columns: Sequence[_Column]) -> None:
-        self._dump, self._columns = dump, columns
+    def __init__(self, dump: Dump, columns: Sequence[_Column], check: Check) -> None:
+        self._dump, self._columns, self._check = dump, columns, check
         self._buffers = Buffer(), Buffer()
 
     def __call__(self, piece: _Piece) -> Difference:
@@ -131,6 +133,7 @@ class _Comparing:
         found = column.begin()
         step = max(1, min(BLOCK // column.row_bytes, column.a.step, column.b.step))
         for first in range(start, stop, step):
+            self._check()
             some = slice(first, min(first + step, stop))
             if column.a.is_ragged or column.b.is_ragged:
                 self._compare_each(column, some, found)

@@ -282,7 +282,7 @@ class _Products(NamedTuple):
 def _multiply(a: Array, b: Array) -> _Products:
     both = np.isfinite(a) & np.isfinite(b)
     wide = [np.where(both, x, 0).astype(np.float64) for x in (a, b)]
-    exponents = [find_exponent(x) for x in wide]
+    exponents = [0 if a.dtype == np.float32 else find_exponent(x) for x in wide]
     wide_a, wide_b = (scale(x, -e) for x, e in zip(wide, exponents, strict=True))
     sums = np.array([wide_a @ wide_b, wide_a @ wide_a, wide_b @ wide_b])
     return _Products(sums, *exponents)

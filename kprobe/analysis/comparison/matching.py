@@ -178,7 +178,7 @@ class _Matcher:
             ]
             moved = [p for p in pairs if p.layout]
             self._notes.append(
-                f"{moved[0].layout}: the axes of {len(moved)} tensors of A are moved to be B's"
+                f"{moved[0].layout}: the axes of {len(moved)} of A's tensors are moved to be B's"
             )
         if not pairs and not self._faults:
             raise UnmatchedError(self._a, self._b, self._list_candidates())

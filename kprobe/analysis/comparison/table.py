@@ -82,6 +82,8 @@ def write_summary(result: Comparison, spell: Callable[[Setting], str] = str) -> 
     for tensor in result.tensors:
         if tensor.running.unequal:
             yield _write_unequal(tensor)
+    if empty := [_name(t) for t in result.tensors if not t.running.count]:
+        yield f"nothing to compare, as no value is finite on both sides: {list_names(empty)}"
     verdict = result.verdict
     yield verdict.text
     # Where there are no local errors, the verdict has told it.

@@ -18,6 +18,7 @@ from kprobe.analysis.statistics.items import Items, open_items
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from kprobe.analysis.pieces import Check
     from kprobe.analysis.statistics.accumulate import Detail
     from kprobe.analysis.statistics.moments import Array
     from kprobe.dumps.reader import Dump
@@ -118,8 +119,8 @@ def read_statistics(
 class _Reader:
     """Reads pieces, one after another, into the same memory, in one thread."""
 
-    def __init__(self, compiled: bool, make: Callable[[Items], Statistics]) -> None:
-        self._make = make
+    def __init__(self, compiled: bool, make: Callable[[Items], Statistics], check: Check) -> None:
+        self._make, self._check = make, check
         self._scanner = Scanner(compiled)
         self._buffer = np.zeros(BLOCK, np.uint8)
 
@@ -127,6 +128,7 @@ class _Reader:
         items, scanner = piece.items, self._scanner
         statistics = self._make(items)
         for begin in range(piece.begin, piece.end, items.step):
+            self._check()
             end = min(begin + items.step, piece.end)
             size = (end - begin) * items.item_bytes
             if self._buffer.nbytes < size:

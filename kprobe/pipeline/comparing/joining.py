@@ -34,6 +34,8 @@ def join_sides(a: Side, b: Side) -> Places:
         InputError: Samples of one aren't among those of the other, or none is.
     """
     names = [side.names() for side in (a, b)]
+    if empty := [side.name for side, own in zip((a, b), names, strict=True) if not len(own)]:
+        raise InputError(*(f"{name}: expected samples, received none yet" for name in empty))
     rows: list[npt.NDArray[Any]] = [np.arange(len(own)) for own in names]
     for side, own, other in ((a, 0, 1), (b, 1, 0)):
         if isinstance(side, DumpSide) and not side.dump.complete:
