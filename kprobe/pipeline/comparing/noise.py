@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,10 @@ def _compute_otherwise(plan: Plan, batch: Mapping[str, Any], rows: int) -> Itera
         if (exact, frozen) == (compute.exact, engine.frozen):
             continue
         session = plan.session.recompute(exact=exact)
-        other = session.make_engine(engine.fetches, frozen=frozen)
+        # Frozen only where many rows would be.
+        other = session.make_engine(engine.fetches, rows=math.inf if frozen else 0)
+        if other.frozen != frozen:
+            continue
         results = Computation(other, plan.computation.axes)(batch)
         yield [np.asarray(result) for result in results]
         other.restore()
