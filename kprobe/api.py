@@ -286,14 +286,14 @@ def cam(
     from kprobe.pipeline.planning.job import make_job
     from kprobe.pipeline.planning.plan_job import plan_job
 
-    asked = {"layers": layer, "gradients_of": of, "cam": method}
+    asked = {"layers": layer, "gradients_of": of, "cam": str(method)}
     where = {} if output is None else {"output": output}
     with plan_job(make_job(**settings, **asked, **where, model=model, inputs=inputs)) as ready:
         from kprobe.pipeline.running.collect import collect
         from kprobe.pipeline.running.overlays import Overlays, OverlaySink
         from kprobe.pipeline.running.run import run
 
-        drawn = None if overlays is None else Overlays(ready, Path(overlays))
+        drawn = None if not overlays else Overlays(ready, Path(overlays))
         if output is None:
             return collect(ready, None if drawn is None else drawn.draw)
         return run(ready, sink=None if drawn is None else OverlaySink(ready, drawn))

@@ -116,6 +116,7 @@ def add_map(
         numbers = None if places is None else _spread(places, of.tensor)
     told = {
         "method": method,
+        "map_of": layer.address,
         "score_of": of.address,
         "before": activation,
         "unit": str(unit),

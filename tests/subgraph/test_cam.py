@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import h5py
 import keras
@@ -233,6 +234,7 @@ def other():
         ({"of": "wide,narrow"}, "of: expected the address of one tensor, received 'wide,narrow'"),
         ({"of": "wid"}, "the target of gradients: no layer 'wid'"),
         ({"of": "wide", "unit": 3}, "expected a number from 0 to 2, received 3"),
+        ({"of": "wide", "method": None}, "method: expected one of .*, received 'None'"),
         ({"of": "wide", "method": "gradcam"}, "method: expected one of grad-cam, grad-cam"),
         ({"of": "conv", "unit": "sum"}, "conv depends on no layer that is known to have height"),
     ],
@@ -258,6 +260,38 @@ def test_where_no_layer_tells_its_axes_the_last_is_said_to_be_that_of_channels(o
 
     with plan_job(make_job(model=model, **job)) as plan:
         assert any("what the axes of mixed are isn't known" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"unit": 1}, "cam.unit: max then, 1 now"),
+        ({"method": "grad-cam++"}, "cam.method: grad-cam then, grad-cam"),
+        ({"layer": "same"}, "cam.map_of: last then, same now"),
+        ({"of": "second"}, "cam.score_of: first then, second now"),
+    ],
+)
+def test_other_maps_continue_no_run(two_heads, tmp_path, other, message):
+    path = tmp_path / "a.h5"
+    shutil.copy(two_heads[1], path)
+    job = {"layer": "last", "of": "first", "output": path, "resume": True}
+    assert kprobe.cam(two_heads[0], IMAGES, **job).resumed == 4
+    with pytest.raises(kprobe.KprobeError, match=message):
+        kprobe.cam(two_heads[0], IMAGES, **job | other)
+
+
+@pytest.fixture(scope="module")
+def two_heads(tmp_path_factory):
+    """A model of two layers of one shape and two heads, and a dump of maps."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((12, 12, 3), name="x")
+    last = L.Conv2D(3, 3, padding="same", name="last")(L.Conv2D(3, 3, name="same")(x))
+    pooled = L.GlobalAveragePooling2D(name="pooled")(last)
+    heads = [L.Dense(2, name="first")(pooled), L.Dense(2, name="second")(pooled)]
+    model = keras.Model(x, heads)
+    path = tmp_path_factory.mktemp("maps") / "a.h5"
+    kprobe.cam(model, IMAGES, "last", of="first", output=path)
+    return model, path
 
 
 def test_a_dump_of_maps_says_what_they_are(model, tmp_path):

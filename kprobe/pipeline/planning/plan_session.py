@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.eager_mode import eagerly
@@ -62,6 +63,7 @@ def plan_session(
     attrs = collect_facts(job, session, [a for own in addresses for a in own], samples)
     attrs |= {"batch_size": batch_size, "streams": streams, **_describe_engine(settled), **facts}
     attrs |= _measure(job, session, settled, samples, batch_size)
+    attrs |= _describe_maps(settled.groups) if job.selection.cam else {}
     order = _find_order(session, settled.groups)
     attrs["computed"] = [settled.columns[number].name for number in order]
     tensors = [group[0].tensor for group in settled.groups]
@@ -110,6 +112,12 @@ def _fit_lengths(session: Session, samples: Samples | None) -> Session:
     if all(session.specs[name].shape[1:] == shape for name, shape in shapes.items()):
         return session
     return session.resize(shapes)
+
+
+def _describe_maps(groups: Sequence[Group]) -> dict[str, Any]:
+    """Say which maps they are, whatever was left open: a run of others can't continue them."""
+    origin = groups[0][0].origin
+    return {} if origin is None else {"cam": json.dumps(dict(origin.attrs))}
 
 
 def _describe_engine(settled: Settled) -> dict[str, Any]:
