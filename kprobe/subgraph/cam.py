@@ -12,8 +12,8 @@ class, each method weights the channels, and the map is the sum of the channels 
 - Grad-CAM++: by the sum of a * relu(dy/dA) with a = g^2 / (2 g^2 + sum(A) g^3), where g is dy/dA;
   both sums are over height and width; what is negative in the map is 0. Chattopadhay, Sarkar,
   Howlader and Balasubramanian, "Grad-CAM++: Generalized Gradient-Based Visual Explanations for Deep
-  Convolutional Networks", WACV 2018, equations 5 and 19, without their factor exp(y), which is one
-  number for a sample.
+  Convolutional Networks", WACV 2018: its closed form for a score behind an exponential, without the
+  factor exp(y), which is one number for a sample.
 
 The score is the one before the softmax, as in these papers: else a class would change with the
 scores of all others. It is the one before a sigmoid, too, which differs by one factor for a sample
