@@ -56,6 +56,7 @@ LIGHT = {
     "ls": command("ls", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),
     "help of report": command("report", "--help"),
+    "help of plot": command("plot", "--help"),
     "help of diff": command("diff", "--help"),
     "diff of what isn't there": command("diff", "a.h5", "b.h5"),
     "an output that is none": command("dump", MODEL, "--layers", "same", "-o", "/"),

@@ -20,8 +20,8 @@ from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.statistics import complete_addresses
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
-from kprobe.cli.rendering.printing import say, showing_status
-from kprobe.cli.rendering.receipt import show_pictures
+from kprobe.cli.rendering.printing import showing_status
+from kprobe.cli.rendering.receipt import show_left_out, show_pictures
 from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def plot(**options: Any) -> None:
     with _picturing(options, apart) as pictured:
         if place is None:
             place = name_picture(pictured, form, overwrite=overwrite)
-        for note in () if options["quiet"] else pictured.notes:
-            say(f"left out: {note}")
+        if not options["quiet"]:
+            show_left_out(pictured.notes)
         with showing_status("drawing", options["quiet"]):
             paths = write_pictures(pictured, place)
         if not options["quiet"]:

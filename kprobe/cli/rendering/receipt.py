@@ -63,6 +63,14 @@ def _summarize(receipt: Receipt, output: str) -> str:
     )
 
 
+def show_left_out(notes: Sequence[str]) -> None:
+    """Say which tensors aren't drawn, the first few of them."""
+    for note in notes[:_FAULTS_SHOWN]:
+        say(f"left out: {note}")
+    if len(notes) > _FAULTS_SHOWN:
+        say(f"left out: {len(notes) - _FAULTS_SHOWN:,} more")
+
+
 def show_pictures(pictured: Pictured, place: Destination, paths: Sequence[Path]) -> None:
     """Say in a line what was drawn, and where it is."""
     told = (

@@ -36,9 +36,10 @@ Thing: TypeAlias = "Subject | Distribution | Points"
 
 _CELL, _SMALL_CELL = 1.45, 1.0  # sides, in inches
 _MANY = 300  # cells that are small
-_GAP, _TEXT = 0.14, 0.34
+_GAP, _TEXT = 0.14, 0.46
 _WIDER = 1.3
 _TILES = 3  # maps beside each other in a cell
+_GREY = "#555555"
 _PIXELS = 64  # of a map's side
 
 
@@ -75,7 +76,9 @@ def draw_sheet(
         row, column = divmod(number, columns)
         left, top = _GAP + column * (cell + _GAP), HEADER + row * (cell + _GAP + _TEXT)
         told = _Cell(axes, left, top, cell).draw(thing, look)
-        for place, (text, colour) in enumerate([(name, "black"), (told, "#555555")]):
+        for place, (text, colour) in enumerate(
+            [(name, "black"), *((line, _GREY) for line in told)]
+        ):
             fitting = fit_text(text, cell, small_font(6.5))
             below = top + cell + 0.13 + 0.12 * place
             axes.text(left, below, fitting, fontsize=6.5, color=colour, parse_math=False)
@@ -88,23 +91,23 @@ class _Cell:
     def __init__(self, axes: Axes, left: float, top: float, side: float) -> None:
         self._axes, self._left, self._top, self._side = axes, left, top, side
 
-    def draw(self, thing: Thing, look: Look) -> str:
-        """Draw something small, and say in a few words what it is."""
+    def draw(self, thing: Thing, look: Look) -> tuple[str, str]:
+        """Draw something small, and say in two short lines what it is."""
         if isinstance(thing, Points):
-            return self._draw_points(thing)
+            return self._draw_points(thing), ""
         if isinstance(thing, Distribution):
-            return self._draw_distribution(thing)
+            return self._draw_distribution(thing), "counts on a logarithmic axis"
         kind = thing.lay_out(look.kind).kind
         shape = "x".join(map(str, thing.values.shape)) or "a number"
         if kind == "histogram":
-            return self._draw_distribution(count_values(thing))
+            return shape, self._draw_distribution(count_values(thing))
         if kind == "boxes":
-            return f"{shape} · {self._draw_boxes(thing, look)}"
+            return shape, self._draw_boxes(thing, look)
         if kind in ("maps", "matrix"):
             span = self._draw_maps(thing, look)
         else:
             span = self._draw_series(thing, look)
-        return f"{shape} · {span}"
+        return shape, span
 
     def _draw_maps(self, subject: Subject, look: Look) -> str:
         layout = subject.lay_out(look.kind)
@@ -159,7 +162,7 @@ class _Cell:
             heights, places, baseline=self._top + self._side, fill=True, color=CLASSES[0]
         )
         self._frame()
-        return f"{edges[0]:.3g} to {edges[-1]:.3g}, log. counts"
+        return f"{edges[0]:.3g} to {edges[-1]:.3g}"
 
     def _draw_points(self, points: Points) -> str:
         low, high = points.places.min(0, initial=0), points.places.max(0, initial=0)

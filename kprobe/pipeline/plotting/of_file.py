@@ -95,10 +95,11 @@ def _take_rows(dump: Dump, texts: Sequence[str], spec: PlotSpec, apart: bool) ->
             planned += [(column, own) for own in plan_subjects(dump, column, rows, spec.kind)]
         except InputError as error:
             errors.append(error)
-    if errors and (texts or not planned):
+    if errors and texts:
         raise merge_errors(errors)
     if not planned:
-        raise InputError(f"{dump.path}: expected tensors to draw, received a dump without any")
+        kind = f" as {spec.kind}" if spec.kind and errors else ""
+        raise InputError(f"{dump.path}: expected tensors to draw{kind}, received none that fits")
     images = None
     if spec.overlay is not None:
         images = SampleImages(str(spec.overlay), find_form(dump.attrs.get("inputs", "[]")))

@@ -83,7 +83,7 @@ def picture_model(plan: Plan, spec: PlotSpec, *, apart: bool = False) -> Picture
     """
     if fault := spec.find_model_fault():
         raise fault
-    columns = _choose_columns(plan, spec)
+    columns, left_out = _choose_columns(plan, spec)
     asked = None if spec.samples is None else _match(plan, spec.samples)
     if asked is None and len(columns) > 1 and not apart and spec.kind != "matrix":
         asked = [0]
@@ -98,14 +98,17 @@ def picture_model(plan: Plan, spec: PlotSpec, *, apart: bool = False) -> Picture
         raise InputError(
             *(f"sample {row} couldn't be read: {reason}" for row, reason in sink.faults.items())
         )
-    return _picture(plan, subjects, spec)
+    return _picture(plan, subjects, spec, [*plan.left_out, *left_out])
 
 
-def _choose_columns(plan: Plan, spec: PlotSpec) -> list[Column]:
+def _choose_columns(plan: Plan, spec: PlotSpec) -> tuple[list[Column], list[str]]:
     """Choose the columns that can be drawn, in the order of computing, weights last.
 
+    Returns:
+        The columns; and of others, where all layers were asked for, why they can't be drawn.
+
     Raises:
-        InputError: None can.
+        InputError: One that was asked for can't, or none can.
     """
     weights = [c for c in plan.columns if c.value is not None and "addresses" in c.attrs]
     chosen, faults = [], []
@@ -121,9 +124,9 @@ def _choose_columns(plan: Plan, spec: PlotSpec) -> list[Column]:
             chosen.append(column)
         except InputError as error:
             faults += [f"{address}: {fault.removeprefix(f'{address}: ')}" for fault in error.faults]
-    if faults and (len(faults) == 1 or not chosen):
+    if faults and (plan.job.selection.layers is not None or not chosen):
         raise InputError(*faults)
-    return chosen
+    return chosen, faults
 
 
 def _match(plan: Plan, samples: Sequence[int | str]) -> list[int]:
@@ -199,7 +202,9 @@ def _make_subjects(plan: Plan, column: Column, sink: _RowSink, spec: PlotSpec) -
         )
 
 
-def _picture(plan: Plan, subjects: Sequence[Subject], spec: PlotSpec) -> Pictured:
+def _picture(
+    plan: Plan, subjects: Sequence[Subject], spec: PlotSpec, left_out: Sequence[str]
+) -> Pictured:
     images = None
     if spec.overlay is not None:
         images = SampleImages(str(spec.overlay), find_form(str(plan.attrs["inputs"])))
@@ -217,5 +222,5 @@ def _picture(plan: Plan, subjects: Sequence[Subject], spec: PlotSpec) -> Picture
         things=(add_image(each, images) for each in subjects),
         look=spec.look,
         lines=[told[0] if len(told) == 1 else f"{len(told)} samples"] if told else [],
-        notes=plan.left_out,
+        notes=left_out,
     )

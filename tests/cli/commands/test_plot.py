@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,18 @@ def test_the_output_says_the_format_and_whether_it_is_a_folder(kprobe_here, acts
     ]
 
 
+def test_a_home_that_can_not_be_written_is_no_trouble(kprobe_process, acts):
+    elsewhere = dict.fromkeys(["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"], "/proc/nowhere")
+    report = "import atexit, sys; atexit.register(lambda: print(*sys.modules))"
+    Path("sitecustomize.py").write_text(report)
+    path = os.pathsep.join([".", *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    done = kprobe_process("plot", acts, "score", env={**elsewhere, "PYTHONPATH": path})
+    assert (done.returncode, done.stderr) == (0, "kprobe: acts.net.score.png: net/score\n")
+    imported = done.stdout.split()
+    assert "matplotlib.figure" in imported
+    assert not {"tensorflow", "keras", "tf_keras", "matplotlib.pyplot"} & {*imported}
+
+
 def test_points_boxes_and_histograms_are_drawn(kprobe_here, acts):
     assert kprobe_here("plot", acts, "features", "--pca", "-o", "pca.png").exit_code == 0
     np.save("images.npy", np.zeros((80, 12, 16, 3), np.uint8))
@@ -100,6 +113,7 @@ def test_a_model_is_drawn_without_a_dump(kprobe_warm, kprobe_here):
         (["{acts}", "--pca", "--sample", "3"], "pca: shows all samples as points; expected no sam"),
         (["{acts}", "--kind", "map"], "--kind: "),
         (["{acts}", "conv", "--images", "nowhere"], "overlay: nowhere: no such file or folder"),
+        (["{acts}", "--kind", "bars", "conv"], "net/conv: bars: expected a row of numbers, rec"),
         ([DIGITS, "--all", "--pca"], "components are of all samples: expected a dump, received a"),
     ],
 )
