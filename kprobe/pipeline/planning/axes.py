@@ -122,7 +122,7 @@ def _name(layer: Any, rank: int, given: Sequence[Axes | None], *, is_first: bool
     if "TimeDistributed" in names:
         inner = _name(layer.layer, rank - 1, [axes and axes[1:] for axes in given], is_first=True)
         return None if inner is None else ("step", *inner)
-    if names & _RECURRENT:
+    if names & _RECURRENT and not _match(_RECURRENT_CONVOLUTION, names):
         is_known = rank <= 2 and not getattr(layer, "time_major", False)
         return ("step", "unit")[-rank:] if is_known and rank else None
     if "Dense" in names:

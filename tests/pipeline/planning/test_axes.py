@@ -86,6 +86,18 @@ SEQUENCES = {
 }
 
 
+def make_films(k):
+    """Films through recurrent convolutions, which are recurrent layers and convolutions."""
+    layers = k.layers
+    film = k.Input((3, 5, 6, 2), name="film")
+    x = layers.ConvLSTM2D(2, 2, return_sequences=True, name="frames")(film)
+    last, h, _ = layers.ConvLSTM2D(2, 2, return_state=True, name="last")(x)
+    return k.Model(film, [last, h])
+
+
+FILMS = {"frames": ("step", *IMAGE), "last[0]": IMAGE, "last[1]": IMAGE}
+
+
 def read_axes(path, address):
     """Read with h5py alone how the axes of a column are called; None where nothing says it."""
     with kprobe.open_dump(path) as dump:
@@ -94,6 +106,7 @@ def read_axes(path, address):
 
 
 CASES = {
+    "films": (make_films, FILMS),
     "images": (make_images, IMAGES),
     "sequences": (make_sequences, SEQUENCES),
 }
