@@ -18,7 +18,7 @@ from kprobe.reports.maps import (
     find_pictured,
     read_maps,
 )
-from kprobe.reports.shown_samples import MOST_SAMPLES, choose_rows
+from kprobe.reports.shown_samples import MOST_SAMPLES, choose_rows, name_samples
 
 if TYPE_CHECKING:
     import os
@@ -50,7 +50,7 @@ def add_both_sides(
         pairs = _match_layers(contents.layers, a, b)
         if pairs and not can_draw():
             return replace(contents, findings=[*contents.findings, WITHOUT_PILLOW])
-        shown = [str(a.describe_samples(row, row + 1)["sample"][0]) for row, _ in rows]
+        shown = name_samples(a, [row for row, _ in rows])
         limits = choose_limits(2 * len(pairs), len(rows))
         layouts = find_pictured(a), find_pictured(b)
         maps: dict[str, Maps] = {}

@@ -31,7 +31,9 @@ def fold(paths: Sequence[Sequence[str]]) -> Tree:
         In the order of their first layers, the numbers of layers, and groups of them, of two places
         or more, as `{"name": …, "inside": […]}`. No level has more than 40 places.
     """
-    enclosing = {tuple(path[:end]) for path in paths for end in range(1, len(path))}
+    enclosing = {
+        tuple(path[:end]) for path in paths for end in range(1, min(len(path), _DEEPEST + 1))
+    }
     root: dict[str, Any] = {}
     for number, path in enumerate(paths):
         # What a nested model gives belongs to it.

@@ -20,7 +20,7 @@ from kprobe.reports.maps import (
     read_maps,
 )
 from kprobe.reports.of_statistics import describe_statistics
-from kprobe.reports.shown_samples import choose_rows
+from kprobe.reports.shown_samples import choose_rows, name_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ def describe_dump(
             maps, missing = _picture(dump, rows)
         except OSError as error:
             raise DumpError(f"{path}: can't be read: {error.strerror or error}") from error
-        shown = [str(dump.describe_samples(row, row + 1)["sample"][0]) for row in rows]
+        shown = name_samples(dump, rows)
     return replace(
         contents,
         kind="dump",

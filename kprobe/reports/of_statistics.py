@@ -75,7 +75,8 @@ def describe_statistics(
         names: By the address of each tensor, all addresses it has; None where it has one.
     """
     tensors = [each.summarize(address) for address, each in gathered.statistics.items()]
-    weights = [tensor.address in gathered.weights for tensor in tensors]
+    among = set(gathered.weights)
+    weights = [tensor.address in among for tensor in tensors]
     own = [(names or {}).get(tensor.address, [tensor.address]) for tensor in tensors]
     network = read_network(gathered.attrs, own, weights)
     layers = []

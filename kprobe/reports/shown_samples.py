@@ -57,3 +57,13 @@ def choose_rows(dump: Dump, samples: Sequence[str | int]) -> list[int]:
             )
         rows[number] = None
     return list(rows)
+
+
+def name_samples(dump: Dump, rows: Sequence[int]) -> list[str]:
+    """Give the names of samples, each with its label where it has one."""
+    names = []
+    for row in rows:
+        known = dump.describe_samples(row, row + 1)
+        label = f" ({known['label'][0]})" if "label" in known else ""
+        names.append(f"{known['sample'][0]}{label}")
+    return names

@@ -20,7 +20,7 @@ function readTree(places, above, depth) {
     const group = { number: groups.length, name: place.name, above, depth };
     groups.push(group);
     Object.assign(group, readTree(place.inside, group, depth + 1));
-    layers.push(...group.layers);
+    for (const layer of group.layers) layers.push(layer);
     return group;
   });
   return { places: read, layers };

@@ -119,7 +119,10 @@ function makeMore(place, step, noun, add) {
   let shown = 0;
   let items = [];
   function extend(stop) {
-    add(items.slice(shown, stop), shown);
+    // In parts, since a function takes only so many arguments.
+    for (let start = shown; start < Math.min(stop, items.length); start += 1000) {
+      add(items.slice(start, Math.min(stop, start + 1000)));
+    }
     shown = Math.min(stop, items.length);
     const rest = items.length - shown;
     const buttons = [];
