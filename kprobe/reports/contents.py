@@ -125,7 +125,8 @@ class Contents:
             for the order of computing.
         layers: The layers, in the order of computing; weights last.
         tree: Their places in groups, which can be folded.
-        linked: Whether `Layer.upstream` is what the model says, rather than the order alone.
+        linked: Whether all of `Layer.upstream` is what the model says; else some of it is the order
+            of computing alone.
         samples: The names of the samples that there are pictures of.
     """
 

@@ -23,7 +23,7 @@ class Network:
         classes: The class of each layer, "" where that isn't known.
         upstream: The places of those that each is computed from directly; None for weights.
         tree: Their places in groups.
-        linked: Whether a file told that, rather than the order alone.
+        linked: Whether a file told all of that; else some follow the order of computing alone.
     """
 
     classes: Sequence[str]
@@ -45,16 +45,19 @@ def read_network(
     told = read_graph(attrs)
     places = {name: place for place, own in enumerate(names) for name in own if not weights[place]}
     above = _skip_missing(told, places)
-    upstream: list[Sequence[int] | None] = [None if weight else [] for weight in weights]
+    # What nothing is known of follows from the one before.
+    upstream = follow_order(weights)
     classes = [""] * len(names)
+    known = set()
     for node, found in zip(told, above, strict=True):
         place = places.get(node.address)
-        if place is not None:
+        if place is None:
+            continue
+        classes[place] = node.class_name
+        if node.upstream is not None:
             upstream[place] = [each for each in found if each != place]
-            classes[place] = node.class_name
-    linked = any(node.upstream is not None for node in told)
-    if not linked:
-        upstream = follow_order(weights)
+            known.add(place)
+    linked = len(known) == len(names) - sum(weights)
     tree = fold_layers([own[0] for own in names], weights)
     return Network(classes, upstream, tree, linked)
 

@@ -39,6 +39,12 @@ def test_without_a_word_of_it_the_order_is_followed():
     assert follow_order([]) == []
 
 
+def test_what_is_inside_a_loop_follows_what_is_before_it():
+    loop = [Node("a", "", ()), Node("a//while/b", "", None), Node("c", "", (0,))]
+    found = read(loop, ["a", "a//while/b", "c"])
+    assert (found.upstream, found.linked) == ([[], [0], [0]], False)
+
+
 def test_a_circle_in_a_damaged_file_ends():
     circle = [Node("a", "", (1,)), Node("b", "", (0,)), Node("c", "", (2, 1))]
     assert read(circle, ["a", "b", "c"]).upstream == [[1], [0], [1]]

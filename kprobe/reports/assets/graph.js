@@ -258,9 +258,10 @@ function startGraph() {
     });
   }
   at("graph").addEventListener("keydown", pressed);
-  at("network-hint").textContent = data.linked
-    ? "Arrow keys go from layer to layer, and fold and unfold groups; Enter shows a layer."
-    : "What each layer is computed from isn’t known here: the lines follow the order of computing.";
+  const unknown = "Where it isn’t known what a layer is computed from, its line follows the order of computing. ";
+  at("network-hint").textContent =
+    (data.linked ? "" : unknown) +
+    "Arrow keys go from layer to layer, and fold and unfold groups; Enter shows a layer.";
   unfoldSome();
   drawLegend();
   drawGraph();
