@@ -125,10 +125,10 @@ def held_elsewhere(light_python: WarmPython) -> Held:
 
     @contextmanager
     def hold(path: Path, locking: bool = True) -> Iterator[None]:
-        process = light_python.open("-c", HOLD.format(locking), path)
-        assert process.stdout.readline() == "open\n"
-        yield
-        assert process.wait().returncode == 0
+        with light_python.open("-c", HOLD.format(locking), path) as process:
+            assert process.stdout.readline() == "open\n"
+            yield
+            assert process.wait().returncode == 0
 
     return hold
 

@@ -63,6 +63,12 @@ class Process:
                 self.send_signal(signal.SIGKILL)
             self.wait()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()  # what a test that fails leaves
+
     def wait(self, *, text=True):
         """Wait for its end, and give what `subprocess.run` would: of a pipe, what is left of it."""
         told = [None, None]

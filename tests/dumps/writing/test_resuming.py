@@ -120,10 +120,9 @@ def test_killed_at_any_moment_it_is_gone_on_with(
     write(whole, 0, ROWS, step=2)
     generator = random.Random(0)
     for _ in range(8):
-        process = run(broken)
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(generator.uniform(0, 0.05))
-        process.kill()
+        with run(broken) as process:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(generator.uniform(0, 0.05))
         if broken.exists():
             break
     if not broken.exists():
@@ -256,11 +255,10 @@ def test_a_kill_while_the_file_is_laid_out_leaves_no_partial_file(
     tmp_path: Path, light_python: WarmPython
 ) -> None:
     path = tmp_path / "a.h5"
-    process = light_python.open("-c", LAY_OUT, Path(__file__).parent, path)
-    assert process.stdout.readline() == "laying out\n"
-    with pytest.raises(DumpError, match="another process is writing it"):
-        write(path, 0, 10)
-    process.kill()
+    with light_python.open("-c", LAY_OUT, Path(__file__).parent, path) as process:
+        assert process.stdout.readline() == "laying out\n"
+        with pytest.raises(DumpError, match="another process is writing it"):
+            write(path, 0, 10)
     assert not Path(f"{path}.partial").exists()
     write(path, 0, ROWS)
     assert list(tmp_path.iterdir()) == [path]
