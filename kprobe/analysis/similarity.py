@@ -200,18 +200,16 @@ def measure_similarity(
         dumps = [opened.enter_context(open_dump(path)) for path in (a, b)]
         rows, notes = _join(dumps)
         columns = _choose(dumps, layers, notes)
-        samples = len(rows[0])
-        batches = list(_deal(samples, -(-samples // batch_size)))
+        batches = list(_deal(len(rows[0]), -(-len(rows[0]) // batch_size)))
         alike = Alikeness(method, len(columns[0]), len(columns[1]))
         # A dump is compared with itself by reading it once.
         sides = 1 if dumps[0].path.samefile(dumps[1].path) else 2
-        layers_of = [
+        read = [
             (LayerRows(dump, name), own)
             for dump, own, names in zip(dumps[:sides], rows, columns, strict=False)
             for name in names
         ]
-        patterns = read_patterns(layers_of, batches)
-        with contextlib.closing(patterns):
+        with contextlib.closing(read_patterns(read, batches)) as patterns:
             for batch, found in zip(batches, patterns, strict=True):
                 alike.add(found[: len(columns[0])], found[-len(columns[1]) :])
                 if progress is not None:
@@ -225,7 +223,7 @@ def measure_similarity(
         tuple(columns[0]),
         tuple(columns[1]),
         values,
-        samples,
+        len(rows[0]),
         len(batches),
         tuple(notes),
     )

@@ -99,17 +99,10 @@ def add_map(
         mask, places = make_mask(scored, unit), find_places(scored, unit)
         if head is not None:
             weights = tf.matmul(mask, head.kernel, transpose_b=True)
-            maps = _weight(layer.tensor, weights, channel)
         else:
-            found, missing = find_gradients(trace, scored, mask, {id(layer.tensor): layer.tensor})
-            if missing:
-                raise AddressError(f"{layer.address} {missing[id(layer.tensor)]}")
-            gradient = found[id(layer.tensor)]
-            if method == "grad-cam":
-                weights = tf.reduce_mean(gradient, _find_space(channel))
-            else:
-                weights = _weigh_pixels(layer.tensor, gradient, _find_space(channel))
-            maps = tf.nn.relu(_weight(layer.tensor, weights, channel))
+            weights = _weigh(trace, layer, scored, mask, method, channel)
+        maps = _add_up(layer.tensor, weights, channel)
+        maps = maps if head is not None else tf.nn.relu(maps)
         # Elsewhere there may be infinity, of which 0 times is NaN.
         chosen = tf.where(mask > 0, of.tensor, tf.zeros_like(of.tensor))
         score = tf.reduce_sum(chosen, list(range(1, of.tensor.shape.rank)))
@@ -133,7 +126,24 @@ def add_map(
     return Mapped(dataclasses.replace(trace), fetches, notes)
 
 
-def _weight(activations: tf.Tensor, weights: tf.Tensor, channel: int) -> tf.Tensor:
+def _weigh(
+    trace: Trace, layer: Fetch, scored: Fetch, mask: tf.Tensor, method: Method, channel: int
+) -> tf.Tensor:
+    """Give the weights of channels by gradients.
+
+    Raises:
+        AddressError: There is no gradient with regard to the layer.
+    """
+    found, missing = find_gradients(trace, scored, mask, {id(layer.tensor): layer.tensor})
+    if missing:
+        raise AddressError(f"{layer.address} {missing[id(layer.tensor)]}")
+    gradient = found[id(layer.tensor)]
+    if method == "grad-cam":
+        return tf.reduce_mean(gradient, _find_space(channel))
+    return _weigh_pixels(layer.tensor, gradient, _find_space(channel))
+
+
+def _add_up(activations: tf.Tensor, weights: tf.Tensor, channel: int) -> tf.Tensor:
     """Add up channels, each with its weight."""
     order = "brwc,bc->brw" if channel == 3 else "bcrw,bc->brw"
     return tf.einsum(order, activations, tf.cast(weights, activations.dtype))

@@ -79,21 +79,10 @@ def differentiate(
     with trace.graph.as_default(), tf.name_scope("gradients"):
         mask = make_mask(of, unit)
         found, missing = find_gradients(trace, of, mask, tensors, fed)
-    faults: list[KprobeError] = [
-        AddressError(f"{fetch.address} {missing[id(fetch.tensor)]}")
-        for fetch in asked
-        if id(fetch.tensor) in missing and not fetch.by_pattern
-    ]
-    left_out = dict.fromkeys(
-        f"{_name(fetch)}: {fetch.address.removesuffix(_SUFFIX)} {missing[id(fetch.tensor)]}"
-        for fetch in asked
-        if id(fetch.tensor) in missing
-    )
-    if faults:
-        hint = "" if named else f"write {_SUFFIX} behind the addresses whose gradients are wanted"
-        raise AddressError(*merge_errors(faults).faults, hint=hint)
+    left_out = _tell_missing(asked, missing, bool(named))
     if not found:
         raise AddressError(*left_out)
+    told = {"gradient_of": of.address, "unit": str(unit)}
     # What a trace knows of its graph is out of date now.
     fresh = dataclasses.replace(trace)
     result: list[Fetch] = []
@@ -101,17 +90,42 @@ def differentiate(
         if not fetch.gradient:
             result.append(_find_again(fresh, fetch))
         if fetch in asked and id(fetch.tensor) in found:
-            result.append(
-                dataclasses.replace(
-                    fetch,
-                    address=_name(fetch),
-                    name=fetch.name if named else f"{fetch.name}{_SUFFIX}",
-                    tensor=found[id(fetch.tensor)],
-                    gradient=True,
-                    origin=Origin({"gradient_of": of.address, "unit": str(unit)}, fetch.tensor),
-                )
-            )
-    return Differentiated(fresh, result, list(left_out))
+            result.append(_replace(fetch, found[id(fetch.tensor)], told, bool(named)))
+    return Differentiated(fresh, result, left_out)
+
+
+def _tell_missing(asked: Sequence[Fetch], missing: Mapping[int, str], named: bool) -> list[str]:
+    """Tell what has no gradient among what patterns named, each with the reason.
+
+    Raises:
+        AddressError: Something has none that was asked for by its name.
+    """
+    without = [fetch for fetch in asked if id(fetch.tensor) in missing]
+    faults: list[KprobeError] = [
+        AddressError(f"{fetch.address} {missing[id(fetch.tensor)]}")
+        for fetch in without
+        if not fetch.by_pattern
+    ]
+    if faults:
+        hint = "" if named else f"write {_SUFFIX} behind the addresses whose gradients are wanted"
+        raise AddressError(*merge_errors(faults).faults, hint=hint)
+    lines = (
+        f"{_name(fetch)}: {fetch.address.removesuffix(_SUFFIX)} {missing[id(fetch.tensor)]}"
+        for fetch in without
+    )
+    return [*dict.fromkeys(lines)]
+
+
+def _replace(fetch: Fetch, gradient: tf.Tensor, told: Mapping[str, str], named: bool) -> Fetch:
+    """Give a gradient in the place of the tensor that it is of."""
+    return dataclasses.replace(
+        fetch,
+        address=_name(fetch),
+        name=fetch.name if named else f"{fetch.name}{_SUFFIX}",
+        tensor=gradient,
+        gradient=True,
+        origin=Origin(told, fetch.tensor),
+    )
 
 
 def _find_again(trace: Trace, fetch: Fetch) -> Fetch:
