@@ -260,3 +260,13 @@ def test_what_does_not_go_together_is_refused(model):
         kprobe.stats(model, "out", inputs=X, resume=True)
     with pytest.raises(KprobeError, match="stop_after: expected seconds above 0"):
         kprobe.stats(model, "out", inputs=X, stop_after=0)
+
+
+def test_a_tensor_of_bfloat16_is_said_to_be_one_whatever_it_is_stored_as(tmp_path):
+    x = keras.Input((8,), name="x")
+    small = keras.Model(x, keras.layers.Dense(3, dtype="bfloat16", name="out")(x))
+    kprobe.dump(small, "out", inputs=X, output=tmp_path / "x.h5")
+    of_model = kprobe.stats(small, "out", inputs=X, output=tmp_path / "kept.h5")
+    for found in (of_model, kprobe.stats(tmp_path / "x.h5"), kprobe.stats(tmp_path / "kept.h5")):
+        (told,) = found.tensors
+        assert (told.dtype, told.mean) == ("bfloat16", pytest.approx(of_model.tensors[0].mean))
