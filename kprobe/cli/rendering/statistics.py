@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.rendering.formatting import count, count_samples
-from kprobe.cli.rendering.printing import print_json, print_line, print_table, say
+from kprobe.cli.rendering.printing import escape_controls, print_json, print_line, print_table, say
 from kprobe.pipeline.statistics.table import tabulate, write_number, write_part
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _print_tables(report: Report, by: str) -> None:
         _print_parts(report, by)
     for found in (report.first_nan, report.first_inf):
         if found is not None:
-            print_line(str(found))
+            print_line(escape_controls(str(found)))
 
 
 def _print_parts(report: Report, by: str) -> None:

@@ -189,7 +189,7 @@ def _choose(path: str, texts: Sequence[str], known: Mapping[str, str]) -> list[s
 
     Args:
         path: The file, for messages.
-        texts: Names, or patterns of them.
+        texts: Names, or patterns of them, with commas between several.
         known: By each name what it stands for.
 
     Raises:

@@ -139,6 +139,9 @@ def test_nan_is_told_with_the_first_tensor_and_sample(kprobe_here):
     scans = np.load(SCANS)["scan"][:10].copy()
     scans[7, 0, 0] = np.nan
     np.save("nan.npy", scans)
+    np.save("\x1b[2J.npy", scans[7:])
+    done = kprobe_here("stats", DIGITS, "--layers", "relu1", "-i", "\x1b[2J.npy")
+    assert done.stdout.splitlines()[-1].endswith(r"in sample 0 (\x1b[2J.npy[0])")
     done = kprobe_here("stats", DIGITS, "--layers", "digit,conv2,relu1", "-i", "nan.npy")
     assert done.stdout.splitlines()[-1] == "NaN is in relu1 first, in sample 7 (nan.npy[7])"
     assert "nan" in done.stdout.splitlines()[0].split()

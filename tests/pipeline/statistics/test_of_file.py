@@ -240,3 +240,19 @@ def test_channels_and_samples_meet_conditions_of_their_own(dump):
     for text, by in (("q0.5>1", "channel"), ("dead", "sample")):
         with pytest.raises(KprobeError, match=f"there is no {text[:4]} of a {by}; there are"):
             report.find_failures(text, by)
+
+
+def test_an_address_may_have_a_comma(tmp_path):
+    addresses = ["a,b", "a", "red\x1b[31m"]
+    columns = [
+        Column(f"c{i}", (), np.dtype("f4"), {"addresses": [a]}) for i, a in enumerate(addresses)
+    ]
+    with Writer(
+        OutputSpec(path=tmp_path / "a.h5"), Contents(columns=columns, samples=["s"])
+    ) as writer:
+        writer.write(0, {f"c{i}": np.array([np.nan], "f4") for i in range(3)})
+        writer.finish()
+    asked = {"a,b": ["a,b"], "a,red*": ["a", "red\x1b[31m"], "a,*": sorted(addresses)}
+    for text, found in asked.items():
+        report = kprobe.stats(tmp_path / "a.h5", text)
+        assert [tensor.address for tensor in report.tensors] == found
