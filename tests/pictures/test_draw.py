@@ -217,6 +217,7 @@ def test_boxes_lie_where_they_are():
     axes = draw(make(values, image=image), look).axes[0]
     rim, box = axes.patches
     assert box.get_bbox().extents.tolist() == rim.get_bbox().extents.tolist() == [10, 10, 60, 40]
+    assert axes.images[0].get_extent() == [0, 100, 50, 0]
     bare = draw(make(values), look).axes[0]
     assert bare.patches[1].get_bbox().extents.tolist() == pytest.approx([0.1, 0.2, 0.6, 0.8])
     with pytest.raises(InputError, match="expected what the numbers of a box mean"):

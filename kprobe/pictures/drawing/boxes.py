@@ -53,12 +53,12 @@ def draw_boxes(subject: Subject, look: Look) -> Picture:
     write_header(picture, subject.address, [describe(subject), f"{told} · {look.boxes}"])
     axes = add_axes(picture, _LEFT, HEADER, *size)
     if image is not None:
-        show_image(axes, shrink_image(image, _PIXELS), image)
+        show_image(axes, shrink_image(image, _PIXELS), image, edge=0)
     plot_boxes(axes, corners[:_MOST])
-    # A pixel's number is its centre; boxes alone need a rim.
-    low, beyond = (-0.5, -0.5) if image is not None else (-0.02 * longest, 0.02 * longest)
-    axes.set_xlim(low, width + beyond)
-    axes.set_ylim(height + beyond, low)
+    # Numbers are those of the edges of pixels, as boxes count; boxes alone need a rim.
+    rim = 0.0 if image is not None else 0.02 * longest
+    axes.set_xlim(-rim, width + rim)
+    axes.set_ylim(height + rim, -rim)
     unit = "part of the image" if image is None and relative else "pixels"
     axes.set_xlabel(f"width ({unit})")
     axes.set_ylabel(f"height ({unit})")

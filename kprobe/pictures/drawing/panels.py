@@ -152,10 +152,20 @@ def _draw_tiles(
     return picture, (_TILES_LEFT + size[0] + 0.1, HEADER, 0.12, min(size[1], 3.0))
 
 
-def show_image(axes: Axes, shown: Colours, image: Colours, aspect: Any = "equal") -> None:
-    """Show what an image was made into, at the image's own pixels."""
+def show_image(
+    axes: Axes, shown: Colours, image: Colours, aspect: Any = "equal", *, edge: float = -0.5
+) -> None:
+    """Show what an image was made into, at the image's own pixels.
+
+    Args:
+        axes: Where it is shown.
+        shown: What is shown.
+        image: The image whose pixels count.
+        aspect: Whether a pixel is as high as wide.
+        edge: The number of the outer edges: -0.5 where a pixel's number is its centre.
+    """
     height, width = image.shape[:2]
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    extent = (edge, width + edge, height + edge, edge)
     flat = shown.squeeze(-1) if shown.shape[-1] == 1 else shown
     axes.imshow(flat, cmap="gray", vmin=0, vmax=255, extent=extent, aspect=aspect)
 
