@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+# The name of a step, which of its calls, and the place of its layer.
+Part: TypeAlias = "tuple[str, int | None, int | None]"
 _PLACE = re.compile("at:[0-9]+")
 
 
@@ -21,12 +23,21 @@ class LayerCall:
         position: The layer's position in `model.layers`; None for nested layers and for
             operations that aren't layers.
         is_input: Whether this is an input layer: it isn't called, it names what goes in.
+        places: For each step the place of its layer among those around it, which "at:1" means where
+            a file has no name for it; None for what isn't among them. Empty where it isn't known.
     """
 
     steps: tuple[tuple[str, int | None], ...]
     class_name: str
     position: int | None = None
     is_input: bool = False
+    places: tuple[int | None, ...] = ()
+
+    @property
+    def path(self) -> tuple[Part, ...]:
+        """The steps, each with the place of its layer."""
+        places = self.places or (None,) * len(self.steps)
+        return tuple((*step, place) for step, place in zip(self.steps, places, strict=True))
 
     @property
     def address(self) -> str:

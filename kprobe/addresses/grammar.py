@@ -9,7 +9,7 @@ r"""The grammar of addresses. Pure text: knows no model and no TensorFlow.
     path      = step { "/" step }      step = ( name | glob | place ) [ "@" ( number | "*" ) ]
               | "type:" class  |  "at:" position in model.layers
               | "re:" regex    (full match on the path; reaches to the end of the argument)
-    place     = "at:" number           a layer that has no name, inside another
+    place     = "at:" number           a layer inside another, by its place there
     port      = "in" | "out" | "mask" | "scores"      scores: those of attention
     weight    = its name, or the last steps of its path where one name fits several; or a glob
     index     = Python index or slice into several outputs, or the key of a dict output
@@ -153,7 +153,7 @@ _ALIAS = re.compile(r"^\s*([^\W\d][\w.\-]*)=(?!=)")
 # As many digits as a position can have, and not all that `isdigit` takes: ² is no number.
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _INDEX = re.compile(r"^(.*)\[([^\[\]]*)\]$", re.DOTALL)
-# A path to a layer that has no name: `at:1` alone is read as a position.
+# A path to a layer by its place: `at:1` alone is read as a position in the model.
 _PLACED = re.compile(r".*/at:[0-9]{1,18}(@([0-9]{1,18}|\*))?", re.DOTALL)
 _SLICE = re.compile(r"^(-?[0-9]{1,18})?:(-?[0-9]{1,18})?(?::(-?[0-9]{1,18})?)?$")
 

@@ -15,6 +15,8 @@ from kprobe.naming import find_nearest, join_nearest, list_names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from kprobe.addresses.calls import Part
+
 C = TypeVar("C", bound=LayerCall)
 
 
@@ -92,9 +94,9 @@ def match_pattern(pattern: str, calls: Sequence[C]) -> list[C]:
             raise _unmatched(address, calls)
         return found
     steps = [Step(s.name, "*" if s.call is None else s.call) for s in address.steps]
-    found = [call for call in calls if _matches(steps, call.steps)]
+    found = [call for call in calls if _matches(steps, call.path)]
     if not found and len(steps) == 1:
-        found = [call for call in calls if _matches(steps, call.steps[-1:])]
+        found = [call for call in calls if _matches(steps, call.path[-1:])]
     if not found:
         raise _unknown(address, address.steps, calls)
     return found
@@ -150,10 +152,10 @@ def _select(address: Address, calls: Sequence[C], others: Sequence[LayerCall] = 
 def _find(
     address: Address, steps: Sequence[Step], calls: Sequence[C], dropped: Sequence[DroppedCall]
 ) -> list[C]:
-    found = [call for call in calls if _matches(steps, call.steps)]
+    found = [call for call in calls if _matches(steps, call.path)]
     nested = not found and len(steps) == 1 and not steps[0].is_glob
     if nested:
-        found = [call for call in calls if _matches(steps, call.steps[-1:])]
+        found = [call for call in calls if _matches(steps, call.path[-1:])]
     if not found:
         raise _unknown(address, steps, calls, dropped)
     if nested:
@@ -166,7 +168,7 @@ def _find(
     return found
 
 
-def _matches(pattern: Sequence[Step], path: Sequence[tuple[str, int | None]]) -> bool:
+def _matches(pattern: Sequence[Step], path: Sequence[Part]) -> bool:
     if not pattern:
         return not path
     head, rest = pattern[0], pattern[1:]
@@ -174,15 +176,16 @@ def _matches(pattern: Sequence[Step], path: Sequence[tuple[str, int | None]]) ->
         if not rest:
             return bool(path)
         return any(_matches(rest, path[i:]) for i in range(len(path)))
-    if not path or not _name_matches(head, path[0][0]):
+    if not path or not _name_matches(head, path[0]):
         return False
     number = path[0][1] or 0
     return head.call in (None, "*", number) and _matches(rest, path[1:])
 
 
-def _name_matches(step: Step, name: str) -> bool:
+def _name_matches(step: Step, part: Part) -> bool:
+    name, _, place = part
     if not step.is_glob:
-        return step.name == name
+        return step.name in (name, f"at:{place}")
     return compile_glob(step.name).fullmatch(name) is not None
 
 
@@ -225,16 +228,16 @@ def _unknown(
     calls: Sequence[LayerCall],
     dropped: Sequence[DroppedCall] = (),
 ) -> AddressError:
-    missed = [call for call in dropped if _matches(steps, call.steps)]
+    missed = [call for call in dropped if _matches(steps, call.path)]
     if not missed and len(steps) == 1 and not steps[0].is_glob:
-        missed = [call for call in dropped if _matches(steps, call.steps[-1:])]
+        missed = [call for call in dropped if _matches(steps, call.path[-1:])]
     if missed:
         return _explain(missed)
     if any(step.is_glob for step in steps):
         return AddressError(f"{address.text!r} matches no layer", hint=_LIST_HINT)
     # A layer that is there, asked for a call that isn't.
     loose = [Step(step.name, None) for step in steps]
-    siblings = [call.address for call in calls if _matches(loose, call.steps)]
+    siblings = [call.address for call in calls if _matches(loose, call.path)]
     if siblings:
         return AddressError(f"{address.text!r}: the model has only {list_names(siblings, 8)}")
     near = join_nearest(find_nearest_layers(_path_text(steps), calls))

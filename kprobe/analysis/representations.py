@@ -81,17 +81,18 @@ class Pattern:
     Attributes:
         gram: The inner products of all two samples, float64 of shape (samples, samples).
         size: How many values of each sample were taken in.
+        sums: The sum of each sample's values, float64 of shape (samples,).
     """
 
     def __init__(self, samples: int) -> None:
         self.gram: Array = np.zeros((samples, samples))
         self.size = 0
-        self._sums: Array = np.zeros(samples)
+        self.sums: Array = np.zeros(samples)
 
     @property
     def means(self) -> Array:
         """The mean of each sample's values, float64 of shape (samples,)."""
-        return self._sums / max(self.size, 1)
+        return self.sums / max(self.size, 1)
 
     def add(self, values: Array, *, fast: bool = False) -> None:
         """Take in some of the values of all samples.
@@ -102,14 +103,14 @@ class Pattern:
         """
         with np.errstate(invalid="ignore", over="ignore"):
             self.gram += _multiply(values) if fast else values @ values.T
-            self._sums += values.sum(1)
+            self.sums += values.sum(1)
         self.size += values.shape[1]
 
     def merge(self, other: Pattern) -> None:
         """Take in other values of the same samples."""
         with np.errstate(invalid="ignore", over="ignore"):
             self.gram += other.gram
-            self._sums += other._sums
+            self.sums += other.sums
         self.size += other.size
 
 

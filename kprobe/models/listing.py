@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.calls import LayerCall
 from kprobe.errors import ModelError
+from kprobe.gate.allowed import LAYER_CLASSES
 from kprobe.models.architecture.network import read_network
 from kprobe.models.architecture.network_names import is_numbered
 from kprobe.models.architecture.network_shapes import infer_shapes
@@ -97,6 +98,26 @@ def find_untold(model_file: ModelFile) -> list[str]:
     untold = list_weights(model_file).untold if model_file.format == "keras" else ()
     network = read_network(model_file.config)
     return list(dict.fromkeys([*untold, *(_find_fetched(network) if network else ())]))
+
+
+def find_partly_told(model_file: ModelFile) -> list[str]:
+    """Find what may have layers inside that a file leaves out.
+
+    HDF5 has the weights of a layer of one's own, and no more: layers inside without any are lost.
+
+    Returns:
+        The paths of such layers. What they have inside is known when the model is loaded.
+    """
+    network = read_network(model_file.config) if model_file.format == "h5" else None
+    return list(dict.fromkeys(_find_custom(network))) if network else []
+
+
+def _find_custom(network: Network, path: tuple[str, ...] = ()) -> Iterator[str]:
+    for layer in network.layers:
+        if layer.network is not None:
+            yield from _find_custom(layer.network, (*path, layer.name))
+        elif not layer.is_operation and layer.class_name not in {"Lambda", *LAYER_CLASSES}:
+            yield "/".join((*path, layer.name))
 
 
 def _find_fetched(network: Network) -> Iterator[str]:

@@ -9,7 +9,7 @@ from kprobe.addresses.resolve import find_nearest_classes, match_pattern, resolv
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import AddressError, Hint, KprobeError, Setting
 from kprobe.models.file import choose_signature, read_model_file
-from kprobe.models.listing import LayerEntry, find_untold, list_layers
+from kprobe.models.listing import LayerEntry, find_partly_told, find_untold, list_layers
 from kprobe.models.spec import ModelSpec
 from kprobe.naming import join_nearest
 
@@ -37,12 +37,21 @@ def needs_loading(model: str, **settings: Any) -> bool:
     spec = ModelSpec(model=model, custom_objects=settings.get("custom_objects", ()))
     if spec.code is not None or not spec.custom:
         return spec.code is not None
-    return bool(find_untold(read_model_file(model)))
+    return any(find_untold_layers(model))
 
 
-def find_untold_layers(model: str) -> list[str]:
-    """Find the layers of a model file whose own layers it doesn't tell; "" for the model."""
-    return [] if needs_loading(model) else find_untold(read_model_file(model))
+def find_untold_layers(model: str) -> tuple[list[str], list[str]]:
+    """Find what a model file doesn't tell of its layers.
+
+    Returns:
+        The layers whose own layers it doesn't name, "" for the model; and those that may have more
+        inside than it names.
+    """
+    if ModelSpec(model=model).code is not None:
+        return [], []
+    model_file = read_model_file(model)
+    untold = find_untold(model_file)
+    return untold, [name for name in find_partly_told(model_file) if name not in untold]
 
 
 def list_layer_addresses(model: str) -> list[str]:

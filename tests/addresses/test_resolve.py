@@ -74,6 +74,25 @@ def test_an_address_names_its_calls(text, addresses):
     assert [target.call.address for target in resolve([text], CALLS)] == addresses
 
 
+def test_inside_another_a_layer_answers_to_its_place_too_in_each_of_its_calls():
+    steps = (
+        [("m", 0), ("half", None)],
+        [("m", 0), ("n", None), ("top", 1)],
+        [("m", 1), ("half", None)],
+    )
+    calls = [
+        LayerCall(steps=tuple(steps[0]), class_name="Half", places=(3, 0)),
+        LayerCall(steps=tuple(steps[1]), class_name="Top", places=(3, 1, 2)),
+        LayerCall(steps=tuple(steps[2]), class_name="Half", places=(3, 0)),
+    ]
+    texts = ["m@0/at:0", "m@0/at:1/at:2@1", "m@0/n/at:2@1:kernel", "m@*/at:0"]
+    found = [[target.call.address for target in resolve([text], calls)] for text in texts]
+    assert found == [["m@0/half"], ["m@0/n/top@1"], ["m@0/n/top@1"], ["m@0/half", "m@1/half"]]
+    for text in ("m@0/at:1", "m@0/at:2", "m@1/at:1/at:2@1"):
+        with pytest.raises(AddressError, match="no layer"):
+            resolve([text], calls)
+
+
 FAULTS = [
     ("conv1_3", "no layer 'conv1_3'; nearest: conv1_2, conv1_1, conv1/bn", None),
     ("conv1_3:kernel", "no layer 'conv1_3:kernel'; nearest: conv1_2, conv1_1, conv1/bn", None),

@@ -43,6 +43,10 @@ class Difference:
         place: The row with the largest absolute difference so far, and where in the row; None where
             there is none.
         max_ulps: The largest difference so far in units in the last place.
+        sums: What was added up of the values of both sides, and of their differences.
+        products: What was added up of their products, for the cosine.
+        unequal: How many rows differ in shape, or as texts.
+        first_unequal: The first of these; None where there is none.
     """
 
     def __init__(
@@ -64,10 +68,10 @@ class Difference:
         self._cosine = cosine
         self._ulps = ulps
         self._fast = fast
-        self._sums = Sums(self._channels)
-        self._products = _Products(np.zeros(3), 0, 0)
-        self._unequal = 0
-        self._first_unequal: int | None = None
+        self.sums = Sums(self._channels)
+        self.products = _Products(np.zeros(3), 0, 0)
+        self.unequal = 0
+        self.first_unequal: int | None = None
         self.place: tuple[int, tuple[int, ...]] | None = None
         self.max_ulps = 0
 
@@ -128,22 +132,22 @@ class Difference:
         """
         pairs = enumerate(zip(a, b, strict=True))
         others = {place for place, (one, other) in pairs if not np.array_equal(one, other)}
-        self._sums.count += len(a)
+        self.sums.count += len(a)
         self._count_unequal(others, first_row)
 
     def merge(self, other: Difference) -> None:
         """Take in the difference of other rows of the same pair."""
         if other.place is not None:
-            self._take_max(other._sums.top, other.place)
-        self._take(other._sums)
-        self._products = self._products.merge(other._products)
+            self._take_max(other.sums.top, other.place)
+        self._take(other.sums)
+        self.products = self.products.merge(other.products)
         self.max_ulps = max(self.max_ulps, other.max_ulps)
-        self._unequal += other._unequal
-        self._first_unequal = find_first(self._first_unequal, other._first_unequal)
+        self.unequal += other.unequal
+        self.first_unequal = find_first(self.first_unequal, other.first_unequal)
 
     def summarize(self) -> Deviation:
         """Give what was measured so far."""
-        sums = self._sums
+        sums = self.sums
         channel, of_channel = self._find_worst_channel()
         row, index = self.place or (None, None)
         with np.errstate(over="ignore"):
@@ -160,10 +164,10 @@ class Difference:
                 only_b=sums.only_b,
                 unlike=sums.unlike,
                 first_unlike=sums.odd,
-                unequal=self._unequal,
-                first_unequal=self._first_unequal,
+                unequal=self.unequal,
+                first_unequal=self.first_unequal,
                 scale=float(scale(sums.find_spread(), sums.signal_exponent)),
-                cosine=self._products.find_cosine() if self._cosine else None,
+                cosine=self.products.find_cosine() if self._cosine else None,
                 max_ulps=None if self._ulps is None else self.max_ulps,
             )
 
@@ -174,33 +178,33 @@ class Difference:
         fast = self._fast if fast is None else fast
         fast = take_many(values_a.nbytes) if fast is None else fast
         block = measure_block(
-            values_a, values_b, self._channels, fast=fast, above=self._sums.top, exact=exact
+            values_a, values_b, self._channels, fast=fast, above=self.sums.top, exact=exact
         )
         parts = values_a.size // flat_a.size  # of a complex number
         if block.odd is not None:
             block.odd = rows.locate(block.odd // parts)[0]
-        if block.top > 0 and block.top >= self._sums.top:
+        if block.top > 0 and block.top >= self.sums.top:
             row, rest, shape = rows.locate(block.place // parts)
             self._take_max(block.top, (row, self._unravel(rest, shape)))
         self._take(block)
         if self._cosine:
-            self._products = self._products.merge(_multiply(values_a, values_b))
+            self.products = self.products.merge(_multiply(values_a, values_b))
         if self._ulps is not None:
             self.max_ulps = max(self.max_ulps, count_ulps(a, b, self._ulps))
 
     def _take(self, sums: Sums) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            self._sums.merge(sums)
+            self.sums.merge(sums)
 
     def _take_max(self, top: float, place: tuple[int, tuple[int, ...]]) -> None:
         before = self.place is None or place < self.place
-        if top > self._sums.top or (top == self._sums.top and before):
+        if top > self.sums.top or (top == self.sums.top and before):
             self.place = place
 
     def _count_unequal(self, places: set[int], first_row: int) -> None:
         if places:
-            self._unequal += len(places)
-            self._first_unequal = find_first(self._first_unequal, first_row + min(places))
+            self.unequal += len(places)
+            self.first_unequal = find_first(self.first_unequal, first_row + min(places))
 
     def _flatten(self, values: Array) -> Array:
         """Give the values in one dimension, channels last."""
@@ -217,7 +221,7 @@ class Difference:
         return tuple(int(i) for i in others)
 
     def _find_worst_channel(self) -> tuple[int | None, float]:
-        sums = self._sums
+        sums = self.sums
         if self._axis is None or not sums.sums.any():
             return None, 0.0
         of_channels = np.sqrt(sums.sums / np.maximum(sums.counts, 1))
@@ -268,9 +272,9 @@ class _Products(NamedTuple):
             return self
         a = max(self.exponent_a, other.exponent_a)
         b = max(self.exponent_b, other.exponent_b)
-        return _Products(self._scale(a, b) + other._scale(a, b), a, b)
+        return _Products(self.rescale(a, b) + other.rescale(a, b), a, b)
 
-    def _scale(self, exponent_a: int, exponent_b: int) -> Array:
+    def rescale(self, exponent_a: int, exponent_b: int) -> Array:
         a, b = self.exponent_a - exponent_a, self.exponent_b - exponent_b
         return self.sums if a == b == 0 else np.ldexp(self.sums, [a + b, 2 * a, 2 * b])
 

@@ -12,7 +12,6 @@ from kprobe.analysis.statistics.blocks import (
     Scanner,
     as_numbers,
     count_rows,
-    needs_doubles,
     own_scanner,
     reduce_rows,
 )
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 Detail = Literal["moments", "full"]
 
+_WIDE = ("float64", "int32", "uint32", "int64", "uint64")  # what float32 can't hold
 _PLAIN = (np.dtype(np.float32), np.dtype(np.float64))
 _NONE = np.iinfo(np.int64).max  # the first row of something that there is none of
 
@@ -98,10 +98,8 @@ class Statistics:
         self.rows = 0
         self.moments = Moments(channels)
         self.extremes = Extremes()
-        # numpy alone doesn't know bfloat16.
-        plain = np.dtype(np.float32 if self.dtype == "bfloat16" else self.dtype)
-        self._whole = plain.kind in "biu"
-        self.sketch = Sketch(wide=needs_doubles(plain))
+        self._whole = self.dtype.startswith(("bool", "int", "uint"))
+        self.sketch = Sketch(wide=self.dtype in _WIDE)
         self.first_nan = self.first_inf = _NONE
         self.sample_rows: list[Array] = []
         self.samples: list[Moments] = []

@@ -79,6 +79,7 @@ class PlacedItems(Items):
         file: Its descriptor.
         start: The byte at which they begin.
         about: As for `Items`.
+        dtype: What the values are stored as.
         has_rows: As for `Items`.
         whole_rows: As for `Items`.
         offsets: Where rows that differ begin, int64 of shape (rows + 1,), counted in `shape[1:]`;
@@ -91,6 +92,7 @@ class PlacedItems(Items):
         file: int,
         start: int,
         about: dict[str, Any],
+        dtype: np.dtype[Any],
         *,
         has_rows: bool,
         whole_rows: bool,
@@ -98,7 +100,7 @@ class PlacedItems(Items):
     ) -> None:
         self.about, self.has_rows, self.whole_rows = about, has_rows, whole_rows
         self._path, self._file, self._start, self._offsets = path, file, start, offsets
-        shape, axis, dtype = about["shape"], about["channel_axis"], about["dtype"]
+        self._dtype, shape, axis = dtype, about["shape"], about["channel_axis"]
         channels = 1 if axis is None else shape[axis]
         self._item = shape if whole_rows else (channels,)
         # Of rows that differ, for each item of the dataset: such are counted in them.
@@ -136,7 +138,7 @@ class PlacedItems(Items):
                     hint="the file was cut after it was opened",
                 )
             done += size
-        return np.frombuffer(content, self.about["dtype"]).reshape(-1, *self._item)
+        return np.frombuffer(content, self._dtype).reshape(-1, *self._item)
 
 
 class StoredRows(Items):
@@ -180,12 +182,14 @@ def open_items(dump: Dump, address: str, by_sample: bool) -> Items:
     has_rows = column.attrs.get("layout") != "weight"
     names = [dimension.label for dimension in column.dims]
     shape = column.shape[1:] if has_rows else column.shape
-    about = describe_rows(shape, column.dtype, names[1:] if has_rows else names)
+    own = name_dtype(column.attrs.get("dtype"), column.dtype)
+    about = describe_rows(shape, own, names[1:] if has_rows else names)
     place = _find_place(column)
     if place is None or not prod(shape):
         return StoredRows(column, about, has_rows, prod(shape) * column.dtype.itemsize)
     whole = by_sample or about["channel_axis"] not in (None, len(shape) - 1)
-    return PlacedItems(dump.path, *place, about, has_rows=has_rows, whole_rows=whole)
+    stored = column.dtype
+    return PlacedItems(dump.path, *place, about, stored, has_rows=has_rows, whole_rows=whole)
 
 
 def open_values(dump: Dump, address: str) -> PlacedItems | None:
@@ -205,8 +209,9 @@ def open_values(dump: Dump, address: str) -> PlacedItems | None:
     shape, place = column.shape[1:], _find_place(column)
     if place is None or not prod(shape):
         return None
-    about = {"shape": shape, "dtype": column.dtype, "channel_axis": None}
-    return PlacedItems(dump.path, *place, about, has_rows=True, whole_rows=False)
+    about = {"shape": shape, "dtype": column.dtype.name, "channel_axis": None}
+    stored = column.dtype
+    return PlacedItems(dump.path, *place, about, stored, has_rows=True, whole_rows=False)
 
 
 def _open_ragged(dump: Dump, column: RaggedRows, by_sample: bool) -> Items:
@@ -214,24 +219,37 @@ def _open_ragged(dump: Dump, column: RaggedRows, by_sample: bool) -> Items:
     # The values are flat where rows differ in more than their first axis.
     shape = (-1, *values.shape[1:]) if values.ndim == rank else (-1,) * rank
     names = [str(name) for name in column.attrs.get("axes", ())]
-    about = describe_rows(shape, values.dtype, names)
+    about = describe_rows(shape, name_dtype(column.attrs.get("dtype"), values.dtype), names)
     offsets = column.offsets[: rows + 1]
     place = _find_place(values)
     last = about["channel_axis"] in (None, rank - 1)
     if place is None or by_sample or not last or not prod(values.shape[1:]):
         average = int(offsets[-1]) * prod(values.shape[1:]) * values.dtype.itemsize // max(1, rows)
         return StoredRows(column, about, True, average)
-    return PlacedItems(dump.path, *place, about, has_rows=True, whole_rows=False, offsets=offsets)
+    return PlacedItems(
+        dump.path, *place, about, values.dtype, has_rows=True, whole_rows=False, offsets=offsets
+    )
 
 
-def describe_rows(
-    shape: tuple[int, ...], dtype: np.dtype[Any], names: Sequence[str]
-) -> dict[str, Any]:
+def name_dtype(own: str | None, stored: np.dtype[Any]) -> str:
+    """Name the dtype of a tensor's values.
+
+    Args:
+        own: That of the tensor, as far as it is known.
+        stored: That of what is stored: it may hold more, such as float32 for bfloat16, or less.
+    """
+    if own == "bool":
+        return own
+    widened = stored == np.float32 and str(own).startswith(("bfloat16", "float8"))
+    return str(own) if widened else stored.name
+
+
+def describe_rows(shape: tuple[int, ...], dtype: str, names: Sequence[str]) -> dict[str, Any]:
     """Give what `Statistics` takes of the rows of a tensor.
 
     Args:
         shape: The shape of a row; -1 where rows differ.
-        dtype: Their dtype.
+        dtype: Their dtype, by its name.
         names: What the axes of `shape` are called, "" for one that isn't known.
     """
     named = (names.index(name) for name in _CHANNELS if name in names)

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,21 +45,6 @@ def list_countable(dump: Dump) -> tuple[list[str], list[str]]:
         counts = has_statistics(column.dtype) and column.attrs.get("dtype") != "string"
         (countable if counts else others).append(name)
     return countable, others
-
-
-def find_dtype(stored: np.dtype[Any], told: object) -> np.dtype[Any]:
-    """Give the dtype of a tensor: bfloat16 is stored as float32.
-
-    Args:
-        stored: The dtype of its values as they are stored.
-        told: What is told of the tensor's own, such as "bfloat16".
-    """
-    if told != "bfloat16":
-        return stored
-    import ml_dtypes  # gives numpy the name
-
-    dtype: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-    return dtype
 
 
 @dataclass(frozen=True)
@@ -115,14 +100,9 @@ def read_statistics(
     runs = [(start, stop)] if valid is None else _find_runs(valid, start)
 
     opened = {address: open_items(dump, address, by_sample) for address in addresses}
-    dtypes = {
-        items: find_dtype(items.about["dtype"], dump[address].attrs.get("dtype"))
-        for address, items in opened.items()
-    }
 
     def make(items: Items) -> Statistics:
-        about = {**items.about, "dtype": dtypes[items]}
-        return Statistics(**about, by_sample=by_sample, detail=detail)
+        return Statistics(**items.about, by_sample=by_sample, detail=detail)
 
     found = {address: make(items) for address, items in opened.items()}
     pieces = [piece for address, items in opened.items() for piece in _cut(address, items, runs)]

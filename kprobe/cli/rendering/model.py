@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kprobe.models.saved_model import SignatureTensor
     from kprobe.trace.search import Match
 
+_WITH_CODE = "with --custom-objects FILE.py it is loaded, and they are listed"
+
 
 def show_model(
     listed: Sequence[LayerEntry] | Mapping[str, Sequence[SignatureTensor]],
@@ -62,13 +64,15 @@ def _show_layers(calls: Sequence[LayerEntry], as_json: bool, model: Sequence[str
         say(f"{count(untold, 'output')} without a shape: `{command}` runs the model to tell them")
 
 
-def say_untold(layers: Sequence[str]) -> None:
-    """Say which layers have layers inside that a file doesn't tell of."""
-    if layers:
-        owners = list_names([name or "the model" for name in layers], 4)
+def say_untold(without: Sequence[str], partly: Sequence[str]) -> None:
+    """Say which layers have layers inside that a file doesn't tell of, or may have such."""
+    if without:
+        owners = list_names([name or "the model" for name in without], 4)
+        say(f"the file doesn't name the layers inside {owners}: {_WITH_CODE}")
+    if partly:
         say(
-            f"the file doesn't name the layers inside {owners}: with --custom-objects FILE.py it "
-            "is loaded, and they are listed"
+            f"layers without weights inside {list_names(partly, 4)}, if any, aren't in the file: "
+            f"{_WITH_CODE}"
         )
 
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from kprobe.analysis.statistics.accumulate import Statistics, has_statistics
 from kprobe.analysis.statistics.blocks import Scanner, take_many
-from kprobe.analysis.statistics.items import describe_rows
-from kprobe.analysis.statistics.stream import find_dtype
+from kprobe.analysis.statistics.items import describe_rows, name_dtype
 from kprobe.dumps.partial import check_output, is_complete, partial_path
 from kprobe.dumps.writing.claim import claim
 from kprobe.dumps.writing.resuming import another_run, compare_attributes
@@ -285,7 +284,7 @@ class StatisticsSink(Sink):
         return self._names[column.name]
 
     def _make(self, column: Column) -> Statistics:
-        dtype = find_dtype(column.dtype, column.attrs.get("dtype"))
+        dtype = name_dtype(str(column.attrs["dtype"]), column.dtype)
         about = describe_rows(column.shape, dtype, [name or "" for name in column.axes])
         by_sample = self._by_sample and column.value is None
         statistics = Statistics(**about, by_sample=by_sample)

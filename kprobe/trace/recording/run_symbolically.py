@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import tensorflow as tf
 from kprobe.compat.eager_mode import eagerly
 from kprobe.compat.keras_names import FUNCTIONAL, INBOUND_NODES, NODES_BY_DEPTH
 from kprobe.errors import Hint, KprobeError, ModelError, Setting
-from kprobe.models.layer_names import find_step
+from kprobe.models.layer_names import find_step, list_inside
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.recording.composite import list_components, make_plain
 from kprobe.trace.recording.dropped import Sorting, describe_uncalled
@@ -166,13 +167,15 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
     names = {id(record): _name(record) for record in records}
     totals = Counter((id(record.parent), names[id(record)]) for record in records)
     positions = {id(layer): i for i, layer in enumerate(getattr(model, "layers", []))}
+    find_place = _find_places()
+    places: dict[int, tuple[int | None, ...]] = {}
     steps: dict[int, tuple[tuple[str, int | None], ...]] = {}
     counts: Counter[tuple[int, str]] = Counter()
     orders: dict[tuple[int, int], list[int]] = {}
     calls = []
     for record in records:
         if record.parent is None:
-            steps[id(record)] = ()
+            steps[id(record)], places[id(record)] = (), ()
             continue
         name = names[id(record)]
         key = (id(record.parent), name)
@@ -187,6 +190,8 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
         step = (name, number if totals[key] > 1 else None)
         path = (*steps[id(record.parent)], step)
         steps[id(record)] = path
+        place = find_place(record.layer, record.parent.layer)
+        places[id(record)] = (*places[id(record.parent)], place)
         outputs = _flat(record.outputs)
         flat = tf.nest.flatten(record.outputs)
         masks = {id(tensor): mask for tensor, mask in zip(flat, record.masks, strict=False)}
@@ -204,9 +209,26 @@ def number_calls(records: Sequence[Record], model: Any) -> list[TracedCall]:
                 span=record.span,
                 layer=record.layer,
                 is_input=record.is_input,
+                places=places[id(record)],
             )
         )
     return calls
+
+
+def _find_places() -> Callable[[Any, Any], int | None]:
+    """Give what finds the place of a layer among those in another one, each list made once."""
+
+    @functools.cache
+    def list_places(around: int) -> dict[int, int]:
+        return {id(layer): place for place, layer in enumerate(list_inside(held[around]))}
+
+    held: dict[int, Any] = {}
+
+    def find(layer: Any, around: Any) -> int | None:
+        held[id(around)] = around
+        return list_places(id(around)).get(id(layer))
+
+    return find
 
 
 def _name(record: Record) -> str:

@@ -6,6 +6,7 @@ import json
 import runpy
 import shlex
 
+import keras
 import numpy as np
 import pytest
 import tf_keras
@@ -134,6 +135,62 @@ def test_layers_that_only_code_names_are_said_and_listed_with_the_code(
     given = ("--custom-objects", str(tmp_path / "tower.py"))
     done = kprobe_here("ls", model, "-v", *given, "--input", str(tmp_path / "rows.npy"))
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["base", "top"]
+
+
+HALVES = """
+import {library} as keras
+
+
+@keras.saving.register_keras_serializable(package="own")
+class Halves(keras.layers.Layer):
+    def __init__(self, **kw):
+        super().__init__(**kw)
+        self.scale = keras.layers.Dense(3, name="scale")
+        self.clip = keras.layers.ReLU(name="clip")
+
+    def build(self, shape):
+        self.scale.build(shape)
+        super().build(shape)
+
+    def call(self, x):
+        return self.clip(self.scale(x))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_layers_without_weights_that_hdf5_leaves_out_are_said_and_listed_with_the_code(
+    kprobe_here, tmp_path, library
+):
+    k = {"keras": keras, "tf_keras": tf_keras}[library]
+    (tmp_path / "halves.py").write_text(HALVES.format(library=library))
+    halves = runpy.run_path(str(tmp_path / "halves.py"))["Halves"]
+    layers = [halves(name="half"), k.layers.Dense(2, name="top")]
+    nested = k.Sequential([k.Input((4,)), *layers], name="inner")
+    x = k.Input((4,), name="x")
+    model = k.Model(x, k.layers.Dense(2, name="end")(nested(x)))
+    model.save(tmp_path / "m.h5")
+    done = kprobe_here("ls", "m.h5")  # where it has no name
+    assert (
+        "kprobe: layers without weights inside inner/at:0, if any, aren't in the file: with "
+        "--custom-objects FILE.py it is loaded, and they are listed"
+    ) in done.stderr.splitlines()
+    given = ("m.h5", "--custom-objects", "halves.py")
+    done = kprobe_here("ls", "-v", *given)
+    listed = {line.split()[0] for line in done.stdout.splitlines()[1:]}
+    assert {"inner/half/scale", "inner/half/clip"} <= listed
+    assert "aren't in the file" not in done.stderr
+    for layers in ("--all", "inner/at:0"):
+        asked = [layers] if layers == "--all" else ["--layers", layers]
+        done = kprobe_here("dump", *given, *asked, "--random", "2", "-o", f"{layers[-1]}.h5")
+        assert done.exit_code == 0, done.stderr
+    with kprobe.open_dump("l.h5") as every, kprobe.open_dump("0.h5") as one:
+        assert "inner/half/clip" in every
+        assert {*every} <= listed
+        (values,) = one.values()
+        np.testing.assert_array_equal(values[:], every["inner/half"][:])
+    model.save(tmp_path / "m.keras")
+    assert "aren't in the file" not in kprobe_here("ls", "m.keras").stderr
 
 
 def test_layers_that_lie_with_a_model_of_the_hub_are_said_and_listed_with_the_code(
