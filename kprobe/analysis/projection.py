@@ -50,8 +50,9 @@ class Projection:
 def project(dump: Dump, address: str) -> Projection:
     """Find the principal components of a column's rows, each taken as one row of numbers.
 
-    Memory doesn't grow with the dump: 0.3 GB, and 24 bytes for each sample. Where a row has more
-    than 2,048 values, so many samples are taken at most, at equal distances.
+    Memory doesn't grow with the number of samples but by 24 bytes each: it is 0.3 GB, or what seven
+    rows are as float64. Where a row has more than 2,048 values, so many samples are taken at most,
+    at equal distances.
 
     Args:
         dump: An open dump.

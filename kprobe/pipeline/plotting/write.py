@@ -106,8 +106,16 @@ def write_pictures(pictured: Pictured, place: Destination) -> list[Path]:
             paths.append(place.path / f"{name}.{place.form}")
     check_paths(paths, place)
     if place.folder:
-        with explained(place.path):
-            place.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with explained(place.path):
+                place.path.mkdir(parents=True, exist_ok=True)
+        except DumpError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            raise DumpError(
+                f"{place.path}: expected a folder, received a file",
+                hint="a name that ends with .png, .svg or .pdf is a file",
+            ) from None
     figures = pictured.draw_each() if place.folder else iter([pictured.draw()])
     for path, figure in zip(paths, figures, strict=True):
         _write(path, encode(figure, place.form))

@@ -98,5 +98,7 @@ def test_a_place_that_can_not_be_written_has_a_line(drawable):
     with pytest.raises(DumpError, match=r"nowhere/a.png: there is no directory nowhere; make it"):
         write(drawable, ["conv"], "nowhere/a.png")
     Path("file").write_text("")
+    with pytest.raises(DumpError, match="file: expected a folder, received a file; a name that"):
+        write(drawable, ["conv"], "file")
     with pytest.raises(DumpError, match=r"^file/in: can't be written: "):
         write(drawable, ["conv"], "file/in/")
