@@ -120,7 +120,31 @@ class Dimensions:
 
 def read_axes(dataset: Any) -> list[Axis]:
     """Give the axes of a dataset in a dump, that of samples excepted."""
-    labels = list(dataset.attrs.get("DIMENSION_LABELS", ())) or [""] * dataset.ndim
-    by_sample = bool(dataset.ndim and dataset.dims[0].keys() == ["sample"])
-    first = int(by_sample)
-    return [(name or None, size) for name, size in zip(labels, dataset.shape, strict=True)][first:]
+    axes = list(zip(read_labels(dataset), dataset.shape, strict=True))
+    return axes[1:] if _is_by_sample(dataset) else axes
+
+
+def read_labels(dataset: Any) -> list[str | None]:
+    """Give what the axes of a dataset are called, None for what isn't known.
+
+    HDF5's own function (H5DSget_label) writes behind the memory that it reserves where a file
+    names more axes than there are. So the attribute is read as any other, here and nowhere else.
+    """
+    labels = dataset.attrs.get("DIMENSION_LABELS")
+    if np.shape(labels) != (dataset.ndim,):
+        return [None] * dataset.ndim
+    return [str(label) if isinstance(label, str) and label else None for label in labels]
+
+
+def _is_by_sample(dataset: Any) -> bool:
+    """Tell whether the first axis is that of samples, as `Dimensions` wrote it.
+
+    Scales are looked up without H5DSget_num_scales, which reads as H5DSget_label does.
+    """
+    scales = dataset.attrs.get("DIMENSION_LIST")
+    if not dataset.ndim or np.shape(scales) != (dataset.ndim,):
+        return False
+    try:
+        return [dataset.file[scale].name for scale in scales[0]] == ["/sample"]
+    except (TypeError, ValueError, LookupError):
+        return False

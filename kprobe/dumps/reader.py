@@ -14,6 +14,7 @@ from kprobe.closing import Closing
 from kprobe.dumps.attributes import plain
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows
+from kprobe.dumps.soundness import check_samples, find_columns
 from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError
 from kprobe.hdf5 import open_afresh
@@ -78,11 +79,8 @@ class Dump(Closing, Mapping[str, Any]):
         self.rows = len(file[self._names])
         if not 0 <= self.committed <= self.rows:
             raise ValueError(f"{self.committed} of {self.rows} rows are committed")
-        addresses_of = {
-            name: plain(dataset.attrs["addresses"])
-            for name, dataset in file.items()
-            if "addresses" in dataset.attrs
-        }
+        check_samples(file, self._names, self.rows)
+        addresses_of = find_columns(file, self.committed)
         self.columns = list(addresses_of)
         # A dataset's own name, an alias perhaps, counts after the addresses of all others.
         exact = {a: name for name, own in addresses_of.items() for a in own if a != name}
@@ -366,7 +364,7 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
     try:
         _check_format(path, file.attrs)
         return Dump(path, file)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         file.close()
         raise DumpError(f"{path}: expected a dump, received a damaged one: {error}") from error
     except BaseException:

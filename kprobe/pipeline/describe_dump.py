@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from kprobe.dumps.attributes import is_open_ended, open_json, read_json
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.dumps.reader import open_dump
-from kprobe.dumps.writing.resuming import open_json
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ def recall_job(path: str | os.PathLike[str]) -> dict[str, Any]:
             long ago.
     """
     with open_dump(path) as dump:
-        if "job" not in dump.attrs:
+        job = read_json(dump.attrs, "job", dict)
+        if not {"model", "inputs"} <= job.keys() or "batch_size" not in dump.attrs:
             raise DumpError(f"{dump.path}: doesn't say by what command it was made")
-        job: dict[str, Any] = json.loads(dump.attrs["job"])
         # What was chosen is part of what the numbers are: other batches, other last bits.
         batch_size = dump.attrs["batch_size"]
     for name in ("model", "inputs"):
@@ -68,10 +67,8 @@ def describe_dump(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _describe(dump: Dump) -> dict[str, Any]:
-    inputs = open_json(dump.attrs.get("inputs", "[]"))
-    nobody_knows = bool(inputs) and all(entry["rows"] is None for entry in inputs)
     # Before it is complete, such a dump has as many rows as a file has room for.
-    rows = None if nobody_knows and not dump.complete else dump.rows
+    rows = None if is_open_ended(dump.attrs) and not dump.complete else dump.rows
     status = dump.path.stat()
     # Until then it is a large file of holes, too: what lies on the disk is less.
     on_disk = min(status.st_size, 512 * status.st_blocks)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.dimensions import read_labels
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.pictures.channels import measure_activity
 from kprobe.pictures.colour import choose_scale, paint
@@ -86,7 +87,7 @@ def find_pictured(dump: Dump) -> dict[str, Layout]:
         shape = column.shape[1:]
         if column.dtype.kind not in "biuf" or len(shape) < 2 or 0 in shape:
             continue
-        axes = [str(dimension.label) or None for dimension in column.dims][1:]
+        axes = read_labels(column)[1:]
         layout = choose_layout(shape, axes)
         if layout.kind not in ("maps", "matrix", "lines"):
             continue

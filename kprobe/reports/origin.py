@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kprobe.dumps.writing.resuming import open_json
+from kprobe.dumps.attributes import open_json, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,10 +53,9 @@ def describe_origin(attrs: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     found = [(_TITLES[name], attrs[name]) for name in _TITLES if name in attrs]
     found += [("Input", text) for text in _list_inputs(attrs)]
-    options = open_json(attrs.get("options", "{}"))
-    if isinstance(options, dict):
-        chosen = {name: value for name, value in options.items() if value not in _AS_USUAL}
-        found += [(_write_title(name), value) for name, value in chosen.items()]
+    options = read_json(attrs, "options", dict)
+    chosen = {name: value for name, value in options.items() if value not in _AS_USUAL}
+    found += [(_write_title(name), value) for name, value in chosen.items()]
     others = sorted(attrs.keys() - _TITLES.keys() - _APART)
     found += [(_write_title(name), open_json(attrs[name])) for name in others]
     return [(title, _write(value)) for title, value in found if value not in ("", None)]
@@ -67,8 +66,7 @@ def _write_title(name: str) -> str:
 
 
 def _list_inputs(attrs: Mapping[str, Any]) -> Iterator[str]:
-    inputs = open_json(attrs.get("inputs", "[]"))
-    for each in inputs if isinstance(inputs, list) else ():
+    for each in read_json(attrs, "inputs", list):
         if isinstance(each, dict):
             yield f"{each.get('input', '')}: {each.get('source', '')}"
 
@@ -76,5 +74,5 @@ def _list_inputs(attrs: Mapping[str, Any]) -> Iterator[str]:
 def _write(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.analysis.statistics.blocks import BLOCK, count_rows
+from kprobe.dumps.dimensions import read_labels
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.errors import DumpError
 
@@ -180,7 +181,7 @@ def open_items(dump: Dump, address: str, by_sample: bool) -> Items:
     if isinstance(column, RaggedRows):
         return _open_ragged(dump, column, by_sample)
     has_rows = column.attrs.get("layout") != "weight"
-    names = [dimension.label for dimension in column.dims]
+    names = [label or "" for label in read_labels(column)]
     shape = column.shape[1:] if has_rows else column.shape
     own = name_dtype(column.attrs.get("dtype"), column.dtype)
     about = describe_rows(shape, own, names[1:] if has_rows else names)

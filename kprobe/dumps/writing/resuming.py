@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from kprobe.dumps.attributes import plain, stored_attribute
+from kprobe.dumps.attributes import open_json, plain, stored_attribute
 from kprobe.dumps.create import FORMAT_VERSION, list_attributes
 from kprobe.dumps.layout import encode
 from kprobe.dumps.partial import is_complete
@@ -156,16 +155,6 @@ def _compare(name: str, before: Any, now: Any) -> Iterator[str]:
             yield from _compare(f"{name}[{number}]", *pair)
     elif before != now:
         yield f"{name}: {_show(before)} then, {_show(now)} now"
-
-
-def open_json(value: Any) -> Any:
-    """Give what an attribute holds as JSON, or else the attribute itself."""
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _show(value: Any) -> str:

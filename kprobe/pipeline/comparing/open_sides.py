@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.analysis.comparison.names import check_given
+from kprobe.dumps.attributes import read_json
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import Dump, open_dump
@@ -186,7 +186,8 @@ def _is_dump(side: Any) -> bool:
         return path.with_name(f"{path.name}.partial").is_file()
     try:
         with open_afresh(path) as file:
-            return bool(file.attrs.get("format") == FORMAT)
+            kind = file.attrs.get("format")
+            return isinstance(kind, str) and kind == FORMAT
     except (OSError, KprobeError):
         return False
 
@@ -300,7 +301,7 @@ def _recall_samples(dump: Dump, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     if any(not _is_empty(settings.get(name)) for name in ("inputs", "random", "random_shape")):
         return dict(settings)
-    job = json.loads(dump.attrs.get("job", "{}"))
+    job = read_json(dump.attrs, "job", dict)
     if job.get("inputs", ()) is None or "job" not in dump.attrs:
         raise InputError(
             f"{dump.path} doesn't say which samples it was made from",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import prod
@@ -13,6 +12,8 @@ import numpy as np
 from kprobe.addresses.globs import compile_glob
 from kprobe.addresses.grammar import split_known
 from kprobe.analysis.comparison.records import Described
+from kprobe.dumps.attributes import read_json
+from kprobe.dumps.dimensions import read_labels
 from kprobe.dumps.graph import read_graph
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.errors import AddressError
@@ -108,7 +109,7 @@ class DumpSide(Side):
     @property
     def precision(self) -> str:
         """What it says it was computed in."""
-        options = json.loads(self.dump.attrs.get("options", "{}"))
+        options = read_json(self.dump.attrs, "options", dict)
         return str(options.get("precision", "float32"))
 
     def names(self) -> npt.NDArray[Any]:
@@ -220,7 +221,7 @@ def _describe_column(
         labels = [str(label) or None for label in column.attrs.get("axes", ())]
     else:
         shape = tuple(column.shape if weight else column.shape[1:])
-        labels = [str(dimension.label) or None for dimension in column.dims]
+        labels = read_labels(column)
         labels = labels[0 if weight else 1 :]
     return Described(
         address=addresses[0],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import numpy as np
 from kprobe.addresses.grammar import split_addresses
 from kprobe.analysis.projection import project
 from kprobe.analysis.statistics.stream import list_countable
+from kprobe.dumps.attributes import read_json
 from kprobe.dumps.dimensions import read_axes
 from kprobe.dumps.labelled import is_table
 from kprobe.dumps.reader import open_dump
@@ -102,7 +102,7 @@ def _take_rows(dump: Dump, texts: Sequence[str], spec: PlotSpec, apart: bool) ->
         raise InputError(f"{dump.path}: expected tensors to draw{kind}, received none that fits")
     images = None
     if spec.overlay is not None:
-        images = SampleImages(str(spec.overlay), find_form(dump.attrs.get("inputs", "[]")))
+        images = SampleImages(str(spec.overlay), find_form(dump.attrs))
     several = {tuple(own) for _, own in planned if len(own) == 1}
     shown = [own[0] for own in sorted(several)]
     names = [
@@ -147,9 +147,9 @@ def _tell_samples(dump: Dump, rows: Sequence[int]) -> str:
     return f"sample {rows[0]}: {dump.describe_samples(rows[0], rows[0] + 1)['sample'][0]}"
 
 
-def find_form(inputs: str) -> Mapping[str, Any]:
+def find_form(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Find what images were made into, as a dump's attribute `inputs` tells it."""
-    known = json.loads(inputs)
+    known = read_json(attrs, "inputs", list)
     return next((entry for entry in known if isinstance(entry, dict) and entry.get("fit")), {})
 
 

@@ -207,7 +207,7 @@ def _picture(
 ) -> Pictured:
     images = None
     if spec.overlay is not None:
-        images = SampleImages(str(spec.overlay), find_form(str(plan.attrs["inputs"])))
+        images = SampleImages(str(spec.overlay), find_form(plan.attrs))
     single = dict(each.samples[0] for each in subjects if len(each.samples) == 1)
     names = [
         (each.address, f"sample {each.samples[0][0]}")

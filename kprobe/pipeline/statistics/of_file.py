@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from kprobe.addresses.globs import compile_glob
 from kprobe.addresses.grammar import split_known
 from kprobe.analysis.statistics.stream import list_countable, read_statistics
+from kprobe.dumps.attributes import is_open_ended
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.partial import check_output
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.dumps.reader import open_dump
-from kprobe.dumps.writing.resuming import open_json
 from kprobe.errors import DumpError, merge_errors
 from kprobe.naming import list_names, name_nearest
 from kprobe.pipeline.running.progress import Progress
@@ -179,9 +179,8 @@ def _find_total(dump: Dump) -> int | None:
     """Give how many samples there are to be; None where nobody knows."""
     if dump.complete:
         return dump.rows
-    inputs = open_json(dump.attrs.get("inputs", "[]"))
     # Such a dump has as many rows as a file has room for.
-    return None if inputs and all(entry["rows"] is None for entry in inputs) else dump.rows
+    return None if is_open_ended(dump.attrs) else dump.rows
 
 
 def _choose(path: str, texts: Sequence[str], known: Mapping[str, str]) -> list[str]:

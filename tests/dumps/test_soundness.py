@@ -1,0 +1,137 @@
+"""Dumps of strangers: what HDF5 can hold, and no dump does, is damage, in one line."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+import kprobe
+from kprobe.dumps.contents import Column, Contents
+from kprobe.dumps.dimensions import read_axes, read_labels
+from kprobe.dumps.output import OutputSpec
+from kprobe.dumps.writing.writer import Writer
+from kprobe.errors import DumpError
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "a.h5"
+    about = {"addresses": ["net/a"], "dtype": "float32", "layout": "dense"}
+    column = Column("a", (4, 4, 2), np.dtype("f4"), about, axes=("height", "width", "channel"))
+    contents = Contents(columns=[column], samples=["one", "two", "three"], attrs={"model": "m"})
+    with Writer(OutputSpec(path=path), contents) as writer:
+        writer.write(0, {"a": np.ones((3, 4, 4, 2), "f4")})
+        writer.finish()
+    return path
+
+
+def put(file, name, value, **options):
+    """Put another dataset in the place of one, with what is said of it."""
+    attrs = {
+        key: value for key, value in file[name].attrs.items() if not key.startswith("DIMENSION")
+    }
+    del file[name]
+    file.create_dataset(name, data=value, **options).attrs.update(attrs)
+
+
+def link(file, target):
+    del file["a"]
+    file["a"] = target
+
+
+def lie_elsewhere(file):
+    attrs = dict(file["a"].attrs)
+    del attrs["DIMENSION_LIST"], attrs["DIMENSION_LABELS"], file["a"]
+    outside = [(file.filename, 0, h5py.h5f.UNLIMITED)]
+    file.create_dataset("a", (3, 4), "f4", external=outside).attrs.update(attrs)
+
+
+def be_virtual(file):
+    layout = h5py.VirtualLayout((3, 4), "f4")
+    layout[:] = h5py.VirtualSource(file.filename, "elsewhere", (3, 4))
+    attrs = {"addresses": ["net/a"]}
+    del file["a"]
+    file.create_virtual_dataset("a", layout).attrs.update(attrs)
+
+
+DAMAGED = {
+    "fewer rows than are committed": lambda file: put(file, "a", np.ones((2, 4), "f4")),
+    "a number for all rows": lambda file: put(file, "a", np.float32(1)),
+    "records": lambda file: put(file, "a", np.zeros((3, 4), [("x", "f4"), ("y", "i4")])),
+    "numbers wider than any model's": lambda file: put(file, "a", np.ones((3, 4), np.longdouble)),
+    "no values at all": lambda file: put(file, "a", h5py.Empty("f4")),
+    "values in another file": lie_elsewhere,
+    "a view of another file": be_virtual,
+    "names that are numbers": lambda file: put(file, "sample_name", np.arange(3)),
+    "names of two axes": lambda file: put(file, "sample_name", np.full((3, 2), b"a")),
+    "an address that is a number": lambda file: file["a"].attrs.__setitem__("addresses", 5),
+    "addresses that are numbers": lambda file: file["a"].attrs.__setitem__("addresses", [5]),
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGED)
+def test_what_no_dump_has_is_damage(fault, path):
+    with h5py.File(path, "r+") as file:
+        DAMAGED[fault](file)
+    with pytest.raises(DumpError, match="expected a dump, received a damaged one: "):
+        kprobe.open_dump(path)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        h5py.SoftLink("/nowhere"),
+        h5py.SoftLink("/a"),
+        h5py.ExternalLink("other.h5", "a"),
+        h5py.ExternalLink("nowhere.h5", "a"),
+    ],
+)
+def test_no_link_is_followed(target, path):
+    (path.parent / "other.h5").write_bytes(path.read_bytes())
+    with h5py.File(path, "r+", libver=("v108", "v108")) as file:
+        link(file, target)
+    with kprobe.open_dump(path) as dump:
+        assert list(dump) == []
+    page = kprobe.report(path, output=path.with_name("r.html")).read_text()
+    assert "net/a" not in page
+
+
+@pytest.mark.parametrize("name", ["DIMENSION_LABELS", "DIMENSION_LIST"])
+@pytest.mark.parametrize("value", [np.array(["x" * 50] * 3000, "S"), 5, h5py.Empty("f4")])
+def test_names_of_more_axes_than_there_are_are_none(name, value, path):
+    # HDF5 would write them behind its memory, and end the process.
+    with h5py.File(path, "r+", libver=("v108", "v108")) as file:
+        file["a"].attrs[name] = value
+    known = ["height", "width", "channel"]
+    with kprobe.open_dump(path) as dump:
+        if name == "DIMENSION_LABELS":
+            assert read_labels(dump["net/a"]) == [None] * 4
+        else:
+            assert [label for label, _ in read_axes(dump["net/a"])] == ["sample", *known]
+    kprobe.report(path, output=path.with_name("r.html"))
+    assert [tensor.count for tensor in kprobe.stats(path).tensors] == [96]
+
+
+JSON = {"text": "{", "deep": "[" * 100_000, "number": 5, "list": "[1,[2]]"}
+    "text": "{",
+    "deep": "[" * 100_000,
+    "number": 5,
+    "list": "[1,[2]]",
+    "long": "[" + "9" * 5000,
+}
+
+
+@pytest.mark.parametrize("value", JSON.values(), ids=JSON)
+def test_an_attribute_that_isnt_what_it_should_be_is_as_none(value, path):
+    np.save(path.with_name("i.npy"), np.zeros((3, 4, 4, 3), np.uint8))
+    with h5py.File(path, "r+", libver=("v108", "v108")) as file:
+        for name in ("inputs", "options", "graph", "job"):
+            file.attrs[name] = value
+        file.attrs["model"] = h5py.Empty("f4")
+        file["complete"][()] = 0
+    page = kprobe.report(path, output=path.with_name("r.html"))
+    assert page.stat().st_size
+    assert kprobe.diff(path, path).same
+    figure = kprobe.plot(path, overlay=path.with_name("i.npy"))
+    assert figure.axes
