@@ -453,7 +453,7 @@ def similarity(
 
 
 def report(
-    source: str | os.PathLike[str] | Dump | DiffResult,
+    source: str | os.PathLike[str] | Dump | Report | DiffResult,
     *,
     output: str | os.PathLike[str],
     samples: str | int | Sequence[str | int] = (),
@@ -464,8 +464,8 @@ def report(
     The page is one file, which needs no other and fetches nothing. TensorFlow isn't imported.
 
     Args:
-        source: A dump; statistics that were kept; what `kprobe diff` prints as JSON, as a file; or
-            what `kprobe.diff` gives.
+        source: A dump; statistics that were kept, or what `kprobe.stats` gives; what `kprobe diff`
+            prints as JSON, as a file, or what `kprobe.diff` gives.
         output: The page. An earlier report is replaced, and nothing else.
         samples: The samples of a dump that feature maps are shown of: names or rows, up to four;
             by default the first four that could be read.

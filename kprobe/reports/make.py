@@ -14,6 +14,7 @@ from kprobe.dumps.reader import Dump
 from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError, InputError
 from kprobe.pipeline.statistics.of_file import gather_file
+from kprobe.pipeline.statistics.report import Report
 from kprobe.pipeline.statistics.stored import STATISTICS, read_kind
 from kprobe.reports.both_sides import add_both_sides
 from kprobe.reports.of_comparison import describe_comparison
@@ -83,6 +84,9 @@ def _describe(
     if isinstance(source, DiffResult):
         _refuse_samples(samples, "a comparison without the dumps of both sides")
         return _describe_comparison(source)
+    if isinstance(source, Report):
+        _refuse_samples(samples, f"statistics of {source.source}")
+        return describe_statistics(source.gathered)
     path = source.path if isinstance(source, Dump) else _take_path(source)
     kind = read_kind(path)
     if kind == FORMAT:

@@ -64,6 +64,17 @@ def test_a_dump_and_its_statistics_tell_the_same_numbers(sources, tmp_path):
     assert ["Seed", "3"] in of_dump["facts"]
 
 
+def test_statistics_in_memory_and_kept_ones_make_the_same_page(sources, tmp_path):
+    kept = kprobe.report(sources / "s.h5", output=tmp_path / "kept.html")
+    told = kprobe.stats(sources / "s.h5")
+    in_memory = kprobe.report(told, output=tmp_path / "in memory.html")
+    assert in_memory.read_bytes() == kept.read_bytes()
+    with pytest.raises(
+        InputError, match=r"samples: expected a dump, received statistics of .*a\.h5"
+    ):
+        kprobe.report(told, output=tmp_path / "r.html", samples=1)
+
+
 def test_the_same_source_gives_the_same_bytes(sources, tmp_path):
     pages = [kprobe.report(sources / "a.h5", output=tmp_path / n).read_bytes() for n in ("a", "b")]
     assert pages[0] == pages[1]

@@ -83,6 +83,7 @@ class Report:
             weights aren't there.
         names: By row the names of samples: of all of `by_sample`, and of the first with NaN or
             infinity.
+        gathered: What it tells of, for a page of it.
     """
 
     source: str
@@ -97,6 +98,7 @@ class Report:
     by_channel: Mapping[str, Sequence[ChannelSummary]] = field(repr=False)
     by_sample: Mapping[str, Sequence[SampleSummary]] = field(repr=False)
     names: Mapping[int, str] = field(repr=False)
+    gathered: Gathered = field(repr=False)
 
     def __str__(self) -> str:
         """Write the table of tensors, and where NaN and infinity begin."""
@@ -252,6 +254,7 @@ def make_report(gathered: Gathered) -> Report:
             if each.by_sample and address not in weights
         },
         names=gathered.names,
+        gathered=gathered,
     )
 
 
