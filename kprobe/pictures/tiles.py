@@ -29,26 +29,35 @@ def shrink(plane: Array, most: int) -> Array:
     """
     shrunk = np.asarray(plane, np.float64)
     for axis in (0, 1):
-        size = shrunk.shape[axis]
-        if size > most:
-            edges = np.linspace(0, size, most + 1).round().astype(int)
-            counts = np.diff(edges)
-            with np.errstate(invalid="ignore", over="ignore"):
-                sums = np.add.reduceat(shrunk, edges[:-1], axis)
-                shrunk = sums / (counts[:, None] if axis == 0 else counts)
+        shrunk = _shorten(shrunk, axis, most)
     return shrunk
 
 
+def _shorten(plane: Array, axis: int, most: int) -> Array:
+    size = plane.shape[axis]
+    if size <= most:
+        return plane
+    edges = np.linspace(0, size, most + 1).round().astype(int)
+    counts = np.diff(edges)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = np.add.reduceat(plane, edges[:-1], axis)
+        shortened: Array = sums / (counts[:, None] if axis == 0 else counts)
+    return shortened
+
+
 def shrink_image(image: Colours, most: int) -> Colours:
-    """Give an image whose sides have so many pixels at most; each is shortened by itself.
+    """Give an image whose longer side has so many pixels at most, in the ratio that it has.
 
     Args:
         image: uint8 of shape (height, width, channels).
         most: In pixels.
     """
-    if max(image.shape[:2]) <= most:
+    longer = max(image.shape[:2])
+    if longer <= most:
         return image
-    parts = [shrink(part, most) for part in np.moveaxis(image, -1, 0)]
+    height, width = (max(1, round(side * most / longer)) for side in image.shape[:2])
+    planes = np.moveaxis(image, -1, 0).astype(np.float64)
+    parts = [_shorten(_shorten(plane, 0, height), 1, width) for plane in planes]
     shrunk: Colours = np.rint(np.stack(parts, -1)).astype(np.uint8)
     return shrunk
 
@@ -65,15 +74,28 @@ def tile(planes: Sequence[Array], columns: int, scale: Scale) -> tuple[Colours, 
         uint8 of shape (height, width, 3), white between the maps; and the height and width of one,
         without the gap behind it.
     """
-    height, width = planes[0].shape
-    repeat = max(1, _LEAST // max(height, width))
-    height, width = height * repeat, width * repeat
-    lines = math.ceil(len(planes) / columns)
+    repeat = max(1, _LEAST // max(planes[0].shape))
+    painted = [paint(plane, scale).repeat(repeat, 0).repeat(repeat, 1) for plane in planes]
+    height, width = painted[0].shape[:2]
+    return put_beside(painted, columns), (height, width)
+
+
+def put_beside(images: Sequence[Colours], columns: int) -> Colours:
+    """Put images side by side.
+
+    Args:
+        images: uint8, each of the same shape (height, width, 3).
+        columns: How many stand beside each other.
+
+    Returns:
+        uint8 of shape (height, width, 3), white between the images.
+    """
+    height, width = images[0].shape[:2]
+    lines = math.ceil(len(images) / columns)
     shape = lines * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3
     canvas = np.full(shape, 255, np.uint8)
-    for number, plane in enumerate(planes):
+    for number, image in enumerate(images):
         row, column = divmod(number, columns)
         top, left = row * (height + GAP), column * (width + GAP)
-        painted = paint(plane, scale).repeat(repeat, 0).repeat(repeat, 1)
-        canvas[top : top + height, left : left + width] = painted
-    return canvas, (height, width)
+        canvas[top : top + height, left : left + width] = image
+    return canvas

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from kprobe.errors import InputError, KprobeError
-from kprobe.pictures.colour import CLASSES, NAN, list_colours
+from kprobe.pictures.colour import CLASSES, NAN, Scale, list_colours
 from kprobe.pictures.draw import draw, draw_together, encode
 from kprobe.pictures.overlay import overlay
 from kprobe.pictures.subject import Distribution, Look, Points, Subject
@@ -143,7 +143,6 @@ def test_maps_lie_over_the_image():
     (axes,) = list_panels(figure)
     clim = figure.axes[-1].get_ylim()
     assert clim == pytest.approx((values[..., 1].min(), values[..., 1].max()))
-    from kprobe.pictures.colour import Scale
 
     right = overlay(image, values[..., 1], Scale(*clim))
     assert np.abs(axes.images[0].get_array().astype(int) - right).max() <= 1
@@ -258,6 +257,23 @@ def test_a_sheet_shows_each_and_reads_one_after_another():
     assert told[1::3] == ["8x8x30", "40", "9x4"]
     assert re.fullmatch(r"-\d\.\d+ to \d\.\d+", told[2])
     assert len(figure.axes[0].images) == 1
+
+
+def test_a_sheet_lays_maps_over_the_image_in_its_ratio_and_writes_single_numbers():
+    values, image = np.abs(random(3, 4, 2)), np.full((30, 60, 3), 90, np.uint8)
+    image[:, :30] = 200
+    things = [make(values, IMAGE, image=image), make(np.float32(0.25)), make(np.array([7]))]
+    axes = draw_together(things, ["cam", "score", "unit"], Look(), "maps.h5", []).axes[0]
+    (shown,) = axes.images
+    order = np.argsort(-values.mean((0, 1)))
+    scale = Scale(values.min(), values.max())
+    right = [overlay(image, values[..., channel], scale) for channel in order]
+    gap = np.full((30, 2, 3), 255, np.uint8)
+    np.testing.assert_array_equal(shown.get_array(), np.hstack([right[0], gap, right[1]]))
+    left, right_end, bottom, top = shown.get_extent()
+    assert (right_end - left) / (bottom - top) == pytest.approx(122 / 30)
+    told = [text.get_text() for text in axes.texts]
+    assert told[3:] == ["0.25", "score", "a number", "", "7", "unit", "1", ""]
 
 
 @pytest.mark.parametrize(

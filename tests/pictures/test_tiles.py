@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kprobe.pictures.colour import Scale, paint
-from kprobe.pictures.tiles import GAP, shrink, tile
+from kprobe.pictures.tiles import GAP, shrink, shrink_image, tile
 
 
 def test_maps_stand_side_by_side():
@@ -50,3 +50,13 @@ def test_nan_is_not_lost_among_many_values():
     plane[7, 8] = np.inf
     small = shrink(plane, 64)
     assert (np.isnan(small).sum(), np.isinf(small).sum()) == (1, 1)
+
+
+def test_a_large_image_keeps_its_ratio():
+    image = np.arange(40 * 100 * 3).reshape(40, 100, 3).astype(np.uint8)
+    small = shrink_image(image, 50)
+    assert small.shape == (20, 50, 3)
+    right = image.reshape(20, 2, 50, 2, 3).mean((1, 3))
+    assert np.abs(small - right).max() <= 0.5
+    assert shrink_image(image, 100) is image
+    assert shrink_image(image[:1], 2).shape == (1, 2, 3)

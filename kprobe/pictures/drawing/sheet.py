@@ -21,8 +21,9 @@ from kprobe.pictures.drawing.figures import (
 from kprobe.pictures.drawing.histograms import count_values
 from kprobe.pictures.drawing.panels import cut_panels
 from kprobe.pictures.drawing.series import cut_lines
+from kprobe.pictures.overlay import overlay
 from kprobe.pictures.subject import Distribution, Points
-from kprobe.pictures.tiles import shrink, shrink_image, tile
+from kprobe.pictures.tiles import put_beside, shrink, shrink_image, tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,6 +42,7 @@ _WIDER = 1.3
 _TILES = 3  # maps beside each other in a cell
 _GREY = "#555555"
 _PIXELS = 64  # of a map's side
+_BEHIND = 128  # of an image's side, behind maps
 
 
 def draw_sheet(
@@ -103,6 +105,8 @@ class _Cell:
             return shape, self._draw_distribution(count_values(thing))
         if kind == "boxes":
             return shape, self._draw_boxes(thing, look)
+        if kind == "bars" and thing.values.size == 1:
+            return shape, self._write_number(thing)
         if kind in ("maps", "matrix"):
             span = self._draw_maps(thing, look)
         else:
@@ -114,9 +118,14 @@ class _Cell:
         panels, _ = cut_panels(subject, layout, look)
         planes = [shrink(panel.plane, _PIXELS) for panel in panels[: _TILES**2]]
         scale = choose_scale(*planes)
-        height, width = planes[0].shape
+        image = subject.image if layout.kind == "maps" else None
+        height, width = planes[0].shape if image is None else image.shape[:2]
         across = math.ceil(math.sqrt(len(planes))) if height <= 4 * width else len(planes)
-        canvas, _ = tile(planes, across, scale)
+        if image is None:
+            canvas, _ = tile(planes, across, scale)
+        else:
+            small = shrink_image(image, _BEHIND)
+            canvas = put_beside([overlay(small, plane, scale) for plane in planes], across)
         self._show(canvas)
         return _tell_span(np.concatenate([plane.ravel() for plane in planes]))
 
@@ -150,6 +159,15 @@ class _Cell:
             self._axes.add_collection(LineCollection(segments, colors=CLASSES, linewidths=0.8))
         self._frame()
         return _tell_span(values)
+
+    def _write_number(self, subject: Subject) -> str:
+        """Write what one bar wouldn't tell; it stands as large as fits, so nothing is below."""
+        middle = self._left + self._side / 2, self._top + self._side / 2
+        text = f"{subject.values.item():.4g}"
+        where: Any = {"ha": "center", "va": "center", "parse_math": False}
+        self._axes.text(*middle, text, fontsize=13, color="black", **where)
+        self._frame()
+        return ""
 
     def _draw_distribution(self, distribution: Distribution) -> str:
         counts, edges = np.asarray(distribution.counts), np.asarray(distribution.edges)
