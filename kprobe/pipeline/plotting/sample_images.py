@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.errors import InputError, KprobeError
+from kprobe.errors import InputError
 from kprobe.pictures.pixels import find_channels, make_pixels
+from kprobe.pipeline.photos import fit_image, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class SampleImages:
         else:
             path = Path(self._place)
             path = _find_in(path, name) if path.is_dir() else path
-            image = _decode(path)
+            image = read_photo(path)
         size = self._form.get("resize")
         if size:
             image = fit_image(image, str(self._form.get("fit", "stretch")), size)
@@ -99,29 +100,6 @@ def add_image(subject: Subject, images: SampleImages | None) -> Subject:
     return replace(subject, image=images.read(*subject.samples[0]))
 
 
-def fit_image(image: Colours, fit: str, size: tuple[int, int]) -> Colours:
-    """Bring an image to the ratio of the model's input, as its own images were.
-
-    Args:
-        image: uint8 of shape (height, width, channels).
-        fit: "stretch" leaves it alone; "crop" keeps the centre, "pad" adds black.
-        size: Height and width of the model's input.
-    """
-    height, width = image.shape[:2]
-    ratio = size[0] / size[1]
-    if fit == "crop":
-        kept = min(height, round(width * ratio)), min(width, round(height / ratio))
-        top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
-        return image[top : top + kept[0], left : left + kept[1]]
-    if fit == "pad":
-        whole = max(height, round(width * ratio)), max(width, round(height / ratio))
-        padded = np.zeros((*whole, image.shape[2]), np.uint8)
-        top, left = (whole[0] - height) // 2, (whole[1] - width) // 2
-        padded[top : top + height, left : left + width] = image
-        return padded
-    return image
-
-
 def _find_in(folder: Path, name: str) -> Path:
     """Find the file of a sample in a folder: by its name, or by the last part of it."""
     for part in (name, Path(name).name):
@@ -130,19 +108,6 @@ def _find_in(folder: Path, name: str) -> Path:
         if inside and path.is_file():
             return path
     raise InputError(f"overlay: {folder}: has no file {name!r}")
-
-
-def _decode(path: Path) -> Colours:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise KprobeError("images need Pillow", hint="pip install 'kprobe[plot]'") from error
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    except Exception as error:  # what decoders raise has no common class
-        raise InputError(f"overlay: {path}: expected an image, received none: {error}") from None
-    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _open_array(path: str, key: str | None) -> Array:

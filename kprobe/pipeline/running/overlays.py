@@ -18,14 +18,17 @@ from kprobe.naming import list_names
 from kprobe.pictures.colour import Scale
 from kprobe.pictures.overlay import overlay
 from kprobe.pictures.pixels import find_channels, make_pixels
+from kprobe.pipeline.photos import fit_image, read_photo
 from kprobe.pipeline.running.sink import DumpSink
 
 if TYPE_CHECKING:
+    from kprobe.pictures.colour import Colours
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.batches import Computed
 
 _MADE_BY = "kprobe cam"
 _COMPRESSION = 3  # of 9: half the time of Pillow's 6, and files 5 % larger
+_MOST = 1024  # pixels of a photo's side: a larger one takes longer than its map does
 _LONGEST = 200  # characters of a part of a name; file systems take 255 bytes
 _ODD = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -47,6 +50,7 @@ class Overlays:
         self._plan = plan
         self._folder = folder
         self._input = _find_images(plan)
+        self._photos, self._form = _find_photos(plan, self._input)
         self._number = next(n for n, column in enumerate(plan.fetched) if column.name == "cam")
         _check_apart(plan, folder)
         try:
@@ -68,12 +72,25 @@ class Overlays:
         there = [row for row in range(batch.rows) if batch.first + row not in batch.faults]
 
         def write(row: int) -> None:
-            heat = np.asarray(maps[row], np.float64)
-            pixels = overlay(make_pixels(images[row]), heat, self._choose_scale(heat))
-            self._save(pixels, names[row].decode(), batch.first + row)
+            heat, name = np.asarray(maps[row], np.float64), names[row].decode()
+            image = self._read_photo(name)
+            image = make_pixels(images[row]) if image is None else image
+            pixels = overlay(image, heat, self._choose_scale(heat))
+            self._save(pixels, name, batch.first + row)
 
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "kprobe-overlays") as pool:
             list(pool.map(write, there))
+
+    def _read_photo(self, name: str) -> Colours | None:
+        """Give the photo that a sample was made from, as it was before it was resized."""
+        if self._photos is None:
+            return None
+        try:
+            photo = read_photo(self._photos / name, _MOST)
+        except InputError:  # TensorFlow reads a few that Pillow doesn't
+            return None
+        size = self._form.get("resize")
+        return fit_image(photo, str(self._form["fit"]), size) if size else photo
 
     def _choose_scale(self, heat: np.ndarray[Any, Any]) -> Scale:
         """Give each sample all colours: what is 0 of Grad-CAM has the first."""
@@ -200,6 +217,21 @@ def _find_images(plan: Plan) -> str:
             f"overlays: expected samples that are images of 1, 3 or 4 channels, received {told}"
         )
     return found[0]
+
+
+def _find_photos(plan: Plan, name: str) -> tuple[Path | None, dict[str, Any]]:
+    """Find the folder that the names of samples begin at, and what the images were made into.
+
+    Returns:
+        None where the samples are no files, or were read from several places.
+    """
+    told = [each for each in json.loads(plan.attrs["inputs"]) if each.get("input") == name]
+    if len(told) != 1 or not ("files" in told[0] and "fit" in told[0]):
+        return None, {}
+    source = Path(str(told[0]["source"]))
+    if source.is_dir():
+        return source, told[0]
+    return (source.parent, told[0]) if source.is_file() else (None, {})
 
 
 def _check_apart(plan: Plan, folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kprobe.errors import InputError
-from kprobe.pipeline.plotting.sample_images import SampleImages, fit_image
+from kprobe.pipeline.plotting.sample_images import SampleImages
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 
@@ -64,13 +64,3 @@ def test_what_is_no_image_has_a_line(folder, tmp_path, place, name, line):
     with pytest.raises(InputError) as refused:
         SampleImages(str(tmp_path / place)).read(9, name)
     assert str(refused.value).startswith(line.format(tmp_path))
-
-
-def test_images_are_cut_and_padded_in_the_centre():
-    np.testing.assert_array_equal(fit_image(PIXELS, "stretch", (5, 5)), PIXELS)
-    np.testing.assert_array_equal(fit_image(PIXELS, "crop", (224, 224)), PIXELS[:, 1:7])
-    np.testing.assert_array_equal(fit_image(PIXELS, "crop", (1, 4)), PIXELS[2:4])
-    padded = fit_image(PIXELS, "pad", (10, 10))
-    np.testing.assert_array_equal(padded[1:7], PIXELS)
-    assert padded.shape == (8, 8, 3)
-    assert not padded[[0, 7]].any()

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 
 import kprobe
+from kprobe.image_options import ImageOptions
+from kprobe.pictures.colour import Scale
+from kprobe.pictures.overlay import overlay
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.batches import Computed
@@ -54,6 +57,11 @@ def make(channels=3):
 
 
 @pytest.fixture(scope="module")
+def model():
+    return make()
+
+
+@pytest.fixture(scope="module")
 def planned(tmp_path_factory):
     """A plan of maps of three photos, and a batch of it."""
     photos = tmp_path_factory.mktemp("run") / "photos"
@@ -80,6 +88,35 @@ def test_overlays_are_written_again_where_they_are(planned, tmp_path):
         overlays.draw(batch)
         overlays.check_there(3)
         assert list_files(tmp_path / "new/out") == ["a.png.png", "in/b.png.png", "in/c.png.png"]
+
+
+@pytest.mark.parametrize("place", ["photos", "photos/a.png", "all.txt"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_an_overlay_of_a_photo_has_its_size_and_ratio(place, fit, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    photo = np.random.default_rng(0).integers(0, 256, (20, 36, 3), np.uint8)
+    Image.fromarray(photo).save("photos/a.png")
+    Path("all.txt").write_text("photos/a.png\n")
+    given = kprobe.cam(model, place, overlays="out", images=ImageOptions(fit=fit))["cam"][0]
+    padded = np.pad(photo, ((8, 8), (0, 0), (0, 0)))
+    right = {"stretch": photo, "crop": photo[:, 8:28], "pad": padded}
+    (path,) = Path("out").rglob("*.png")
+    with Image.open(path) as image:
+        scale = Scale(0, given.max() or 1)
+        np.testing.assert_array_equal(np.asarray(image), overlay(right[fit], given, scale))
+
+
+def test_overlays_of_a_large_photo_and_of_an_array_are_small(model, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (2048, 512), "red").save(tmp_path / "photos/a.jpg")
+    kprobe.cam(model, tmp_path / "photos", overlays=tmp_path / "out")
+    with Image.open(tmp_path / "out/a.jpg.png") as image:
+        assert image.size == (1024, 256)
+    kprobe.cam(model, np.zeros((1, 8, 8, 3), np.uint8), overlays=tmp_path / "array")
+    (path,) = (tmp_path / "array").iterdir()
+    with Image.open(path) as image:
+        assert image.size == (8, 8)
 
 
 def test_what_couldnt_be_read_has_none(planned, tmp_path):
