@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.progress import showing_progress
-from kprobe.cli.rendering.receipt import show_receipt, show_unread
+from kprobe.cli.rendering.receipt import show_map, show_receipt, show_unread
 from kprobe.cli.stdio import own_stdout
 from kprobe.errors import KprobeError
 
@@ -107,6 +108,8 @@ def cam(ctx: click.Context, /, **options: Any) -> None:
     if options["as_json"] or not quiet:
         name = "stdout" if goes_to_stdout(options) else str(receipt.output)
         show_receipt(receipt, name, options["as_json"], {"overlays": folder} if folder else {})
+        if not options["as_json"]:
+            show_map(json.loads(plan.attrs["cam"]), folder)
     if receipt.left_out:
         if not quiet:
             show_unread(plan.samples.faults.values())

@@ -38,6 +38,18 @@ def show_receipt(receipt: Receipt, name: str, as_json: bool, costs: Mapping[str,
         say(_summarize(receipt, name))
 
 
+def show_map(told: Mapping[str, str], folder: str | None) -> None:
+    """Say in a line what class activation maps are of, which nobody need have named.
+
+    Args:
+        told: What is known of them: "method", "map_of", "score_of" and "unit".
+        folder: Where overlays are; None for nowhere.
+    """
+    unit = {"max": "the largest score", "sum": "the sum"}.get(told["unit"], f"score {told['unit']}")
+    where = f"; overlays in {folder}" if folder else ""
+    say(f"{told['method']} of {told['map_of']} for {unit} of {told['score_of']}{where}")
+
+
 def show_unread(faults: Iterable[str]) -> None:
     """Say which samples couldn't be read, the first few of them."""
     for fault in islice(faults, _FAULTS_SHOWN):

@@ -37,6 +37,7 @@ def test_a_folder_gets_maps_and_overlays(kprobe_here, photos):
     done = kprobe_here(*JOB)
     assert done.exit_code == 0, done.stderr
     assert "digits_cnn.cam.h5: 10 samples of 3 datasets" in done.stderr
+    assert "grad-cam of pool2 for the largest score of digit; overlays in out\n" in done.stderr
     assert list_files("out") == ["0.png.png", *(f"more/{n}.png.png" for n in range(1, 10))]
     with kprobe.open_dump("digits_cnn.cam.h5") as dump:
         maps, names = dump["cam"][:], dump.sample
