@@ -459,6 +459,7 @@ def report(
     output: str | os.PathLike[str],
     samples: str | int | Sequence[str | int] = (),
     dumps: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+    images: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Make one page for a browser: what stands out, the network, all layers, feature maps.
 
@@ -472,15 +473,17 @@ def report(
             by default the first four that could be read.
         dumps: Of a comparison, the dumps of A and of B, such as `kprobe.diff` leaves with `keep`:
             then there are feature maps of both sides beside each other. None for none.
+        images: The images that the samples were made from, to be shown with the feature maps: a
+            folder, an image, a `.npy`, or `FILE.npz:KEY`. None for none.
 
     Returns:
         The page's path.
 
     Raises:
         DumpError: The source is none of these, or can't be read; or the page can't be written.
-        InputError: There is no such sample, or there are too many.
+        InputError: There is no such sample or image, or there are too many.
     """
     from kprobe.reports.make import make_report
 
     given = [samples] if isinstance(samples, str | int) else list(samples)
-    return make_report(source, output, samples=given, dumps=dumps).path
+    return make_report(source, output, samples=given, dumps=dumps, images=images).path

@@ -40,7 +40,7 @@ def read_photo(path: Path, most: int | None = None) -> Colours:
                 image.thumbnail((most, most))
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     except Exception as error:  # what decoders raise has no common class
-        raise InputError(f"overlay: {path}: expected an image, received none: {error}") from None
+        raise InputError(f"{path}: expected an image, received none: {error}") from None
     return pixels.reshape(*pixels.shape[:2], -1)
 
 

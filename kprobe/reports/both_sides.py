@@ -18,7 +18,7 @@ from kprobe.reports.maps import (
     find_pictured,
     read_maps,
 )
-from kprobe.reports.shown_samples import MOST_SAMPLES, choose_rows, name_samples
+from kprobe.reports.shown_samples import MOST_SAMPLES, choose_rows, draw_images, name_samples
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +31,7 @@ def add_both_sides(
     contents: Contents,
     dumps: tuple[str | os.PathLike[str], str | os.PathLike[str]],
     samples: Sequence[str | int] = (),
+    images: str | os.PathLike[str] | None = None,
 ) -> Contents:
     """Add the feature maps of both sides to what is said of a comparison.
 
@@ -39,10 +40,11 @@ def add_both_sides(
         dumps: The dumps of A and of B.
         samples: The samples, by name, or by row of A, up to four; by default the first four that
             both sides have.
+        images: The images that the samples were made from; None for none.
 
     Raises:
         DumpError: One is no dump, or can't be read; or neither has a layer of the comparison.
-        InputError: There is no such sample on both sides, or there are too many.
+        InputError: There is no such sample on both sides, or no image, or there are too many.
     """
     with contextlib.ExitStack() as opened:
         a, b = (opened.enter_context(open_dump(path)) for path in dumps)
@@ -51,6 +53,7 @@ def add_both_sides(
         if pairs and not can_draw():
             return replace(contents, findings=[*contents.findings, WITHOUT_PILLOW])
         shown = name_samples(a, [row for row, _ in rows])
+        photos = draw_images(a, [row for row, _ in rows], images)
         limits = choose_limits(2 * len(pairs), len(rows))
         layouts = find_pictured(a), find_pictured(b)
         maps: dict[str, Maps] = {}
@@ -60,7 +63,7 @@ def add_both_sides(
             if one.shape == other.shape:
                 maps[name] = draw_maps(other, limits, one)
     layers = [replace(layer, maps=maps.get(layer.name)) for layer in contents.layers]
-    return replace(contents, layers=layers, samples=shown)
+    return replace(contents, layers=layers, samples=shown, images=photos)
 
 
 def _match_layers(layers: Sequence[Layer], a: Dump, b: Dump) -> dict[str, tuple[str, str]]:

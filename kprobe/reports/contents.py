@@ -128,6 +128,7 @@ class Contents:
         linked: Whether all of `Layer.upstream` is what the model says; else some of it is the order
             of computing alone.
         samples: The names of the samples that there are pictures of.
+        images: What each of these was made from, as a `data:` URI; empty where nobody gave it.
     """
 
     kind: Literal["dump", "statistics", "comparison"]
@@ -143,3 +144,4 @@ class Contents:
     tree: Tree
     linked: bool
     samples: Sequence[str] = ()
+    images: Sequence[str] = ()

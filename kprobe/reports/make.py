@@ -25,7 +25,7 @@ from kprobe.reports.place import check_place, write_text
 from kprobe.reports.read_comparison import check_comparison, read_comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kprobe.pipeline.running.progress import Progress
     from kprobe.reports.contents import Contents
@@ -55,6 +55,7 @@ def make_report(
     *,
     samples: Sequence[str | int] = (),
     dumps: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+    images: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Made:
     """Make a report: see `kprobe.report`.
@@ -64,6 +65,7 @@ def make_report(
         output: The page.
         samples: Which samples there are pictures of.
         dumps: Of a comparison, the dumps of both sides, for pictures; None for none.
+        images: The images that the samples were made from; None for none.
         progress: Called with how far it is in reading a dump.
 
     Raises:
@@ -71,31 +73,35 @@ def make_report(
     """
     path = check_place(output)
     if dumps is not None:
-        contents = add_both_sides(_describe_comparison(source), dumps, samples)
+        contents = add_both_sides(_describe_comparison(source), dumps, samples, images)
     else:
-        contents = _describe(source, samples, progress)
+        contents = _describe(source, samples, images, progress)
     write_text(path, page := write_page(contents))
     return Made(path, contents.verdict, len(page))
 
 
 def _describe(
-    source: Any, samples: Sequence[str | int], progress: Callable[[Progress], None] | None
+    source: Any,
+    samples: Sequence[str | int],
+    images: str | os.PathLike[str] | None,
+    progress: Callable[[Progress], None] | None,
 ) -> Contents:
+    asked = {"samples": bool(samples), "images": images is not None}
     if isinstance(source, DiffResult):
-        _refuse_samples(samples, "a comparison without the dumps of both sides")
+        _refuse_pictures(asked, "a comparison without the dumps of both sides")
         return _describe_comparison(source)
     if isinstance(source, Report):
-        _refuse_samples(samples, f"statistics of {source.source}")
+        _refuse_pictures(asked, f"statistics of {source.source}")
         return describe_statistics(source.gathered)
     path = source.path if isinstance(source, Dump) else _take_path(source)
     kind = read_kind(path)
     if kind == FORMAT:
-        return describe_dump(path, samples, progress)
+        return describe_dump(path, samples, progress, images)
     if kind == STATISTICS.format:
-        _refuse_samples(samples, f"{path}, which holds statistics")
+        _refuse_pictures(asked, f"{path}, which holds statistics")
         return describe_statistics(gather_file(path))
     if kind is None and _begins_as_json(path):
-        _refuse_samples(samples, f"{path}, a comparison without the dumps of both sides")
+        _refuse_pictures(asked, f"{path}, a comparison without the dumps of both sides")
         return _describe_comparison(path)
     received = "another file" if kind is None else f"a file of {kind}"
     raise DumpError(
@@ -135,6 +141,7 @@ def _begins_as_json(path: Path) -> bool:
         raise DumpError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
-def _refuse_samples(samples: Sequence[str | int], what: str) -> None:
-    if samples:
-        raise InputError(f"samples: expected a dump, received {what}")
+def _refuse_pictures(asked: Mapping[str, bool], what: str) -> None:
+    given = [name for name, there in asked.items() if there]
+    if given:
+        raise InputError(*(f"{name}: expected a dump, received {what}" for name in given))

@@ -20,9 +20,10 @@ from kprobe.reports.maps import (
     read_maps,
 )
 from kprobe.reports.of_statistics import describe_statistics
-from kprobe.reports.shown_samples import choose_rows, name_samples
+from kprobe.reports.shown_samples import choose_rows, draw_images, name_samples
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
@@ -35,6 +36,7 @@ def describe_dump(
     path: Path,
     samples: Sequence[str | int] = (),
     progress: Callable[[Progress], None] | None = None,
+    images: str | os.PathLike[str] | None = None,
 ) -> Contents:
     """Say what a dump tells.
 
@@ -43,13 +45,16 @@ def describe_dump(
         samples: The samples that there are pictures of, by name or row, up to four; the first ones
             by default.
         progress: Called with how far it is in reading.
+        images: The images that the samples were made from, which stand beside the pictures; None
+            for none.
 
     Raises:
         DumpError: It can't be read.
-        InputError: There is no such sample, or there are too many.
+        InputError: There is no such sample or image, or there are too many.
     """
     with open_dump(path) as dump:
         rows = choose_rows(dump, samples)
+        shown, photos = name_samples(dump, rows), draw_images(dump, rows, images)
         names = {
             str(addresses[0]): [str(each) for each in addresses]
             for addresses in (dump[column].attrs["addresses"] for column in dump.columns)
@@ -59,13 +64,13 @@ def describe_dump(
             maps, missing = _picture(dump, rows)
         except OSError as error:
             raise DumpError(f"{path}: can't be read: {error.strerror or error}") from error
-        shown = name_samples(dump, rows)
     return replace(
         contents,
         kind="dump",
         findings=[*contents.findings, *missing],
         layers=[replace(layer, maps=maps.get(layer.name)) for layer in contents.layers],
         samples=shown,
+        images=photos,
     )
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kprobe.errors import InputError
+from kprobe.inputs.images.pillow import check_pillow
 from kprobe.naming import name_nearest
+from kprobe.pictures.tiles import shrink_image
+from kprobe.pipeline.plotting.of_file import find_form
+from kprobe.pipeline.plotting.sample_images import SampleImages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +22,8 @@ if TYPE_CHECKING:
     from kprobe.dumps.reader import Dump
 
 MOST_SAMPLES = 4
+_SIDE = 256  # pixels of an image's longer side
+_QUALITY = 80
 
 
 def choose_rows(dump: Dump, samples: Sequence[str | int]) -> list[int]:
@@ -67,3 +76,40 @@ def name_samples(dump: Dump, rows: Sequence[int]) -> list[str]:
         label = f" ({known['label'][0]})" if "label" in known else ""
         names.append(f"{known['sample'][0]}{label}")
     return names
+
+
+def draw_images(dump: Dump, rows: Sequence[int], place: str | os.PathLike[str] | None) -> list[str]:
+    """Give the images that samples were made from.
+
+    Nothing is read that wasn't named: a stranger's dump may name any file as its input.
+
+    Args:
+        dump: The dump.
+        rows: The samples.
+        place: Where the images are, as `SampleImages` takes it; None for no images.
+
+    Returns:
+        A `data:` URI of a WebP image for each sample, in the ratio in which the model takes it
+        where the photo was cut or padded, else in its own.
+
+    Raises:
+        InputError: One isn't there, or can't be read.
+        KprobeError: There is no Pillow.
+    """
+    if place is None:
+        return []
+    check_pillow("images")
+    from PIL import Image
+
+    images = SampleImages(os.fspath(place), find_form(str(dump.attrs.get("inputs", "[]"))))
+    drawn = []
+    for row in rows:
+        name = str(dump.describe_samples(row, row + 1)["sample"][0])
+        pixels = shrink_image(images.read(row, name), _SIDE)
+        shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels[..., :3]
+        stream = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(shown)).convert("RGB").save(
+            stream, "WEBP", quality=_QUALITY
+        )
+        drawn.append(f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}")
+    return drawn

@@ -170,7 +170,8 @@ def dump_page(write_dump, tmp_path_factory):
         upstream={"encoder@1/conv": [0], "head": [2, 4]},
         names=["a.png", "b.png", "ü c.png", "d.png", "e.png"],
     )
-    return kprobe.report(path, output=folder / "net.html")
+    np.save(folder / "photos.npy", rng.integers(0, 256, (5, 20, 40, 3), np.uint8))
+    return kprobe.report(path, output=folder / "net.html", images=folder / "photos.npy")
 
 
 @pytest.fixture(scope="module")
@@ -365,6 +366,11 @@ def test_a_sample_is_picked_and_all_pictures_are_its(browser, dump_page):
         ]
         assert list_pictures(page, "#gallery .map") == expected
         assert list_pictures(page, "#layer .map") == expected[:3]
+        assert page.one("#image img").get_attribute("src") == told["images"][sample]
+        assert (
+            page.one("#image img").get_attribute("alt") == f"the sample {told['samples'][sample]}"
+        )
+        assert page.one("#image img").size == {"width": 42, "height": 22}  # with its border
     page.press(Keys.ARROW_UP)
     assert page.one("#samples :checked").get_attribute("value") == "1"
     label = page.all("#gallery .maps")[0].get_attribute("aria-label")

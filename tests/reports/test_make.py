@@ -75,6 +75,14 @@ def test_statistics_in_memory_and_kept_ones_make_the_same_page(sources, tmp_path
         kprobe.report(told, output=tmp_path / "r.html", samples=1)
 
 
+def test_images_stand_beside_the_pictures_of_a_dump_alone(sources, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((5, 4, 4), np.uint8))
+    path = kprobe.report(sources / "a.h5", output=tmp_path / "r.html", images=tmp_path / "x.npy")
+    assert [each[:16] for each in read_data(path)["images"]] == ["data:image/webp;"] * 4
+    with pytest.raises(InputError, match=r"images: expected a dump, received .*s\.h5, which holds"):
+        kprobe.report(sources / "s.h5", output=path, images=tmp_path / "x.npy")
+
+
 def test_the_same_source_gives_the_same_bytes(sources, tmp_path):
     pages = [kprobe.report(sources / "a.h5", output=tmp_path / n).read_bytes() for n in ("a", "b")]
     assert pages[0] == pages[1]

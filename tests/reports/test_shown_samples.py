@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from kprobe.dumps.contents import REASON, VALID, Column, Contents
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer
-from kprobe.reports.shown_samples import choose_rows, name_samples
+from kprobe.errors import InputError
+from kprobe.reports.shown_samples import choose_rows, draw_images, name_samples
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +40,29 @@ def test_those_that_could_not_be_read_are_passed_over(path):
 def test_samples_have_their_labels(path):
     with open_dump(path) as dump:
         assert name_samples(dump, [4, 1]) == ["e (cat)", "b (犬)"]
+
+
+def decode(uri):
+    kind, _, content = uri.partition(",")
+    assert kind == "data:image/webp;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_images_are_those_of_the_samples_small_and_in_their_ratio(path, tmp_path):
+    colours = np.array([[9, 9, 9], [200, 30, 30], [9, 9, 9], [9, 9, 9], [30, 160, 60]], np.uint8)
+    np.save(tmp_path / "all.npy", np.tile(colours[:, None, None], (1, 128, 512, 1)))
+    (tmp_path / "photos").mkdir()
+    for name, colour in zip("abcde", colours.tolist(), strict=True):
+        Image.new("RGB", (512, 128), tuple(colour)).save(tmp_path / "photos" / name, "PNG")
+    with open_dump(path) as dump:
+        for place in ("all.npy", "photos"):
+            drawn = [decode(uri) for uri in draw_images(dump, [4, 1], tmp_path / place)]
+            for image, row in zip(drawn, (4, 1), strict=True):
+                assert image.shape == (64, 256, 3)
+                assert np.abs(image - colours[row]).max() <= 8
+        np.save(tmp_path / "grey.npy", np.full((2, 8, 8), 0.5))
+        assert np.abs(decode(draw_images(dump, [1], tmp_path / "grey.npy")[0]) - 128).max() <= 4
+        assert draw_images(dump, [1], None) == []
+        with pytest.raises(InputError, match=r"photos: has no file 'f'"):
+            draw_images(dump, [5], tmp_path / "photos")

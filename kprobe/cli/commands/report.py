@@ -39,6 +39,13 @@ from kprobe.cli.rendering.progress import showing_progress
     help="Of a DIFF, the dumps of both sides, such as `kprobe diff --keep` leaves: to show their "
     "feature maps beside each other.",
 )
+@click.option(
+    "--images",
+    type=File(),
+    metavar="SRC",
+    help="Show the images that the samples were made from, too: a folder, an image, .npy, or "
+    "FILE.npz:KEY.",
+)
 @progress_option
 @quiet_option("Say nothing but errors.")
 @verbose_option
@@ -47,6 +54,7 @@ def report(
     output: str,
     samples: tuple[str, ...],
     dumps: tuple[str, str] | None,
+    images: str | None,
     progress: str,
     quiet: bool,
     **_verbose: bool,
@@ -61,6 +69,8 @@ def report(
     from kprobe.reports.make import make_report
 
     with showing_progress("none" if quiet else progress) as show:
-        made = make_report(source, output, samples=samples, dumps=dumps, progress=show)
+        made = make_report(
+            source, output, samples=samples, dumps=dumps, images=images, progress=show
+        )
     if not quiet:
         say(f"{output}: {made.verdict} ({format_bytes(made.bytes)})")

@@ -45,7 +45,7 @@ class SampleImages:
         if keyed or Path(place).suffix in (".npy", ".npz"):
             self._array = _open_array(*(keyed.groups() if keyed else (place, None)))
         elif not Path(place).exists():
-            raise InputError(f"overlay: {place}: no such file or folder")
+            raise InputError(f"{place}: no such file or folder")
 
     def read(self, row: int, name: str) -> Colours:
         """Give the image of a sample, cut or padded as the model's own was.
@@ -66,14 +66,14 @@ class SampleImages:
         if self._array is not None:
             if row >= len(self._array):
                 raise InputError(
-                    f"overlay: {self._place}: expected an image of sample {row}, received "
+                    f"{self._place}: expected an image of sample {row}, received "
                     f"{len(self._array)} images"
                 )
             values = np.asarray(self._array[row])
             if find_channels(values.shape) is None or not values.size:
                 shape = "x".join(map(str, values.shape))
                 raise InputError(
-                    f"overlay: {self._place}: expected images of 1, 3 or 4 channels, received rows "
+                    f"{self._place}: expected images of 1, 3 or 4 channels, received rows "
                     f"of {shape}"
                 )
             image = make_pixels(values)
@@ -107,7 +107,7 @@ def _find_in(folder: Path, name: str) -> Path:
         inside = not Path(part).is_absolute() and ".." not in Path(part).parts
         if inside and path.is_file():
             return path
-    raise InputError(f"overlay: {folder}: has no file {name!r}")
+    raise InputError(f"{folder}: has no file {name!r}")
 
 
 def _open_array(path: str, key: str | None) -> Array:
@@ -121,9 +121,8 @@ def _open_array(path: str, key: str | None) -> Array:
                 key = names[0]
             if key not in names:
                 raise InputError(
-                    f"overlay: {path}: expected one of its arrays, {path}:KEY; it has "
-                    f"{', '.join(names)}"
+                    f"{path}: expected one of its arrays, {path}:KEY; it has {', '.join(names)}"
                 )
             return np.asarray(opened[key])
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"overlay: {path}: can't be read: {error}") from None
+        raise InputError(f"{path}: can't be read: {error}") from None

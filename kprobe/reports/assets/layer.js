@@ -113,6 +113,13 @@ function makeFigure(layer) {
   return figure;
 }
 
+// What the chosen sample was made from.
+function drawImage() {
+  if (!data.images.length) return;
+  const alt = `the sample ${show(data.samples[chosen.sample])}`;
+  at("image").replaceChildren(make("img", { src: data.images[chosen.sample], alt }));
+}
+
 function startGallery() {
   const pictured = data.layers.filter((layer) => layer.maps);
   if (!pictured.length) return;
@@ -129,9 +136,11 @@ function startGallery() {
     more.begin(pictured.filter(isFound));
   };
   begin();
+  drawImage();
   listeners.push((change) => {
     if ("filter" in change || "flag" in change) begin();
     if ("sample" in change) {
+      drawImage();
       for (const figure of gallery.children) {
         figure.lastElementChild.replaceWith(drawMaps(data.layers[Number(figure.dataset.layer)], 56));
       }

@@ -112,7 +112,7 @@ def test_a_model_is_drawn_without_a_dump(kprobe_warm, kprobe_here):
         (["{acts}", "--kind", "boxes"], "kind: expected boxes, too, for boxes: one of xyxy, yxyx"),
         (["{acts}", "--pca", "--sample", "3"], "pca: shows all samples as points; expected no sam"),
         (["{acts}", "--kind", "map"], "--kind: "),
-        (["{acts}", "conv", "--images", "nowhere"], "overlay: nowhere: no such file or folder"),
+        (["{acts}", "conv", "--images", "nowhere"], "nowhere: no such file or folder"),
         (["{acts}", "--kind", "bars", "conv"], "net/conv: bars: expected a row of numbers, rec"),
         ([DIGITS, "--all", "--pca"], "components are of all samples: expected a dump, received a"),
     ],

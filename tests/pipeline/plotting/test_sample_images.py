@@ -45,15 +45,15 @@ def test_arrays_are_images_by_number(tmp_path):
 @pytest.mark.parametrize(
     ("place", "name", "line"),
     [
-        ("nowhere", "a", "overlay: {0}/nowhere: no such file or folder"),
-        ("photos", "dogs/b.png", "overlay: {0}/photos: has no file 'dogs/b.png'"),
-        ("photos/cats", "../../x.npy", "overlay: {0}/photos/cats: has no file '../../x.npy'"),
-        ("photos", "/etc/passwd", "overlay: {0}/photos: has no file '/etc/passwd'"),
-        ("photos", "cats/none.png", "overlay: {0}/photos/cats/none.png: expected an image, rec"),
-        ("x.npy", "", "overlay: {0}/x.npy: expected an image of sample 9, received 2 images"),
-        ("x.npz:b", "", "overlay: {0}/x.npz: expected one of its arrays, {0}/x.npz:KEY; it has a"),
-        ("bad.npy", "", "overlay: {0}/bad.npy: can't be read: "),
-        ("long.npy", "", "overlay: {0}/long.npy: expected images of 1, 3 or 4 channels, received"),
+        ("nowhere", "a", "{0}/nowhere: no such file or folder"),
+        ("photos", "dogs/b.png", "{0}/photos: has no file 'dogs/b.png'"),
+        ("photos/cats", "../../x.npy", "{0}/photos/cats: has no file '../../x.npy'"),
+        ("photos", "/etc/passwd", "{0}/photos: has no file '/etc/passwd'"),
+        ("photos", "cats/none.png", "{0}/photos/cats/none.png: expected an image, rec"),
+        ("x.npy", "", "{0}/x.npy: expected an image of sample 9, received 2 images"),
+        ("x.npz:b", "", "{0}/x.npz: expected one of its arrays, {0}/x.npz:KEY; it has a"),
+        ("bad.npy", "", "{0}/bad.npy: can't be read: "),
+        ("long.npy", "", "{0}/long.npy: expected images of 1, 3 or 4 channels, received"),
     ],
 )
 def test_what_is_no_image_has_a_line(folder, tmp_path, place, name, line):
