@@ -54,7 +54,9 @@ def main() -> None:
             {
                 "running both": run_both,
                 "comparing": lambda: compare_models(*sides, pairs, spec, None),
-                "noise of the first, once": lambda: measure_noise(sides[0].plan),
+                "noise of the first, once": lambda: measure_noise(
+                    sides[0].plan, sides[0].only_size
+                ),
             },
         )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

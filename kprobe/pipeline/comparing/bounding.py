@@ -31,7 +31,7 @@ def bound_batches(sides: Sequence[ModelSide], *, local: bool, told: bool) -> lis
         What should be said of it, a line each.
     """
     notes: list[str] = []
-    if told or any(_needs_its_size(side) for side in sides):
+    if told or not all(side.any_size for side in sides):
         return notes
     if local:
         needed = _COPIES * max(tensor.row_bytes for side in sides for tensor in side.tensors)
@@ -47,14 +47,3 @@ def bound_batches(sides: Sequence[ModelSide], *, local: bool, told: bool) -> lis
             notes.append(f"{side.name}: batches have {most} samples, so that memory holds them")
             side.limit_batch(most)
     return notes
-
-
-def _needs_its_size(side: ModelSide) -> bool:
-    """Tell whether a model takes one size only, or samples of a batch see each other."""
-    compute = side.plan.job.compute
-    return (
-        side.plan.computation.engine.batch_size is not None
-        or compute.training
-        or compute.stateful
-        or bool(side.plan.one_by_one)
-    )

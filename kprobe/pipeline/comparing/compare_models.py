@@ -60,19 +60,23 @@ def compare_models(
     for side, own in ((a, [pair.a for pair in pairs]), (b, [pair.b for pair in pairs])):
         if isinstance(side, ModelSide):
             side.narrow([described.address for described in own])
+    told = spec.way is not None and "batch_size" in spec.way.compute
+    locally = obstacle is None and spec.local is not False
+    models = [side for side in (a, b) if isinstance(side, ModelSide)]
+    # A dump that is kept has all layers at once.
+    bounded = bound_batches(models, local=locally and spec.directory is None, told=told)
     noise = {}
     if isinstance(a, ModelSide):
-        by_column = measure_noise(a.plan)
+        by_column = measure_noise(a.plan, a.only_size)
         noise = {p.a.address: by_column[c] for p in pairs if (c := a.find_column(p.a)) in by_column}
     kept = _keep(a, b, spec, progress)
     if not (isinstance(a, ModelSide) and isinstance(b, ModelSide)):
-        return _compare_with_dump(a, b, pairs, spec, noise, kept, progress)
+        measured = _compare_with_dump(a, b, pairs, spec, noise, kept, progress)
+        return replace(measured, notes=[*bounded, *measured.notes])
     measuring = Measuring(pairs, spec, find_precision(a, b))
     tell = make_teller(a.plan.samples.rows, progress)
-    told = spec.way is not None and "batch_size" in spec.way.compute
-    notes = _say_kept(kept)
-    if obstacle is None and spec.local is not False:
-        notes += bound_batches((a, b), local=True, told=told)
+    notes = [*bounded, *_say_kept(kept)]
+    if locally:
         try:
             local = take_apart(a, b, pairs)
         except ModelError as error:
@@ -120,7 +124,6 @@ def _compare_with_dump(
     else:
         raise TypeError("expected a model and a dump")
     measuring = Measuring(pairs, spec, find_precision(a, b))
-    notes += bound_batches([model], local=False, told=False)
     tell = make_teller(model.plan.samples.rows, progress)
     given = run_against_dump(model, dump, columns, places, tell, model_first=model_first)
     samples = _measure_beside(given, measuring)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kprobe.analysis.comparison.records import Described
-from kprobe.errors import AddressError, InputError, KprobeError, StoppedError
+from kprobe.errors import AddressError, InputError, KprobeError, ModelError, StoppedError
 from kprobe.pipeline.comparing.sides import Side, Tensor
 from kprobe.pipeline.planning.plan_job import OpenJob, open_job
 from kprobe.pipeline.planning.upstream import find_upstream
 from kprobe.subgraph.selection import Selection
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from kprobe.session.session import Session
 
 EVERY = "**"
+# Samples that planning runs. Of all layers together, memory wouldn't hold a large batch.
+_PLANNED = 2
 
 
 class ModelSide(Side):
@@ -33,9 +35,12 @@ class ModelSide(Side):
 
     Attributes:
         plan: What is computed of it.
+        any_size: Whether its batches may be smaller than was asked for: each sample stands for
+            itself, and the model takes a few.
     """
 
     plan: Plan
+    any_size: bool
 
     def __init__(
         self,
@@ -78,6 +83,12 @@ class ModelSide(Side):
         """What it is computed in."""
         return self._open.session.compute.precision
 
+    @property
+    def only_size(self) -> int | None:
+        """The only number of samples that it takes, as far as is known."""
+        whole = None if self.any_size or self.plan.one_by_one else self.plan.batch_size
+        return self.plan.computation.engine.batch_size or whole
+
     def narrow(self, addresses: Sequence[str]) -> None:
         """Compute these alone, which are among the tensors."""
         if len(addresses) < len(self.tensors):
@@ -86,7 +97,7 @@ class ModelSide(Side):
 
     def limit_batch(self, most: int) -> None:
         """Compute so many samples at a time, at most."""
-        self.plan = replace(self.plan, batch_size=min(self.plan.batch_size, most))
+        self.plan = _resize(self.plan, min(self.plan.batch_size, most))
 
     def names(self) -> npt.NDArray[Any]:
         """Give each row's identity.
@@ -108,7 +119,7 @@ class ModelSide(Side):
     ) -> Mapping[str, npt.NDArray[Any]]:
         """Compute some of the first rows."""
         plan = self.plan
-        batch = plan.samples.peek(plan.computation.engine.batch_size or int(rows.max()) + 1)
+        batch = plan.samples.peek(self.only_size or int(rows.max()) + 1)
         results = zip(plan.fetched, plan.computation(batch), strict=True)
         values = {column.name: np.asarray(result) for column, result in results}
         plan.computation.restore()
@@ -118,10 +129,25 @@ class ModelSide(Side):
 
     def _make_plan(self, layers: Sequence[Any] | None) -> None:
         job = replace(self._open.job, selection=Selection(layers=layers))
-        self.plan = self._opened.enter_context(self._open.plan(self._opened, job))
+        self.plan = self._opened.enter_context(self._plan(job))
         self.tensors, reasons = _describe(self.plan)
         self.left_out = [*self.plan.left_out, *reasons]
         self.notes = self.plan.notes
+
+    def _plan(self, job: Job) -> Plan:
+        """Plan with a few samples where that can be, whatever size of batches is asked for."""
+        compute, asked = job.compute, job.compute.batch_size or 1
+        self.any_size = not (compute.training or compute.stateful)
+        if self.any_size and asked > _PLANNED:
+            few = replace(job, compute=replace(compute, batch_size=_PLANNED))
+            with contextlib.suppress(AddressError, InputError, ModelError):
+                plan = self._open.plan(self._opened, few)
+                if plan.computation.engine.batch_size is None:
+                    return _resize(replace(plan, job=job), asked)
+            self.any_size = False  # so many samples belong together
+        plan = self._open.plan(self._opened, job)
+        self.any_size &= plan.computation.engine.batch_size is None and not plan.one_by_one
+        return plan
 
 
 @dataclass(frozen=True)
@@ -141,6 +167,11 @@ class saying:  # noqa: N801 - used as a with statement's verb
         if isinstance(error, KprobeError) and not isinstance(error, StoppedError):
             for each in [error, *error.merged]:
                 each.faults = [f if self.name in f else f"{self.name}: {f}" for f in each.faults]
+
+
+def _resize(plan: Plan, batch_size: int) -> Plan:
+    """Give a plan with batches of another size."""
+    return replace(plan, batch_size=batch_size, attrs={**plan.attrs, "batch_size": batch_size})
 
 
 def _choose_layers(session: Session, wanted: Sequence[str]) -> list[str]:

@@ -20,11 +20,12 @@ _ROWS = 4
 _BYTES = 1 << 28
 
 
-def measure_noise(plan: Plan) -> Mapping[str, float]:
+def measure_noise(plan: Plan, only: int | None) -> Mapping[str, float]:
     """Compute the first samples frozen and exactly, and one by one.
 
     Args:
         plan: What is computed of the model.
+        only: The only number of samples that it takes; None for any.
 
     Returns:
         By column the root mean square of the larger difference, relative to the standard deviation
@@ -35,13 +36,12 @@ def measure_noise(plan: Plan) -> Mapping[str, float]:
     mixing = compute.training or compute.stateful or compute.eager
     if mixing or not plan.attrs["reproducible"] or plan.one_by_one:
         return {}
-    only = plan.computation.engine.batch_size
     rows = only or max(2, min(_ROWS, _BYTES // max(plan.row_bytes, 1)))
     batch = plan.samples.peek(rows)
     rows = len(next(iter(batch.values())))
     base = [np.asarray(result) for result in plan.computation(batch)]
     largest = dict.fromkeys((column.name for column in plan.fetched), 0.0)
-    for results in _compute_otherwise(plan, batch, rows):
+    for results in _compute_otherwise(plan, batch, rows, only):
         for column, own, other in zip(plan.fetched, base, results, strict=True):
             if own.dtype.kind not in "biufc" or own.shape != other.shape:
                 continue
@@ -53,7 +53,9 @@ def measure_noise(plan: Plan) -> Mapping[str, float]:
     return largest
 
 
-def _compute_otherwise(plan: Plan, batch: Mapping[str, Any], rows: int) -> Iterator[list[Any]]:
+def _compute_otherwise(
+    plan: Plan, batch: Mapping[str, Any], rows: int, only: int | None
+) -> Iterator[list[Any]]:
     compute, engine = plan.job.compute, plan.computation.engine
     ways = [(True, False), (False, True)] if compute.precision == "float32" else []
     for exact, frozen in ways:
@@ -67,7 +69,7 @@ def _compute_otherwise(plan: Plan, batch: Mapping[str, Any], rows: int) -> Itera
         results = Computation(other, plan.computation.axes)(batch)
         yield [np.asarray(result) for result in results]
         other.restore()
-    if engine.batch_size is None and rows > 1:
+    if only is None and rows > 1:
         parts = [
             plan.computation({name: values[row : row + 1] for name, values in batch.items()}, row)
             for row in range(rows)

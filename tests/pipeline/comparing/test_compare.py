@@ -9,6 +9,7 @@ import pytest
 import tf_keras
 
 import kprobe
+from kprobe.engines.tensorflow import TensorFlowEngine
 from kprobe.errors import KprobeError
 from kprobe.pipeline.comparing import bounding
 from kprobe.pipeline.comparing.compare import compare
@@ -392,6 +393,48 @@ def test_batches_are_as_large_as_memory_holds(local, pair, monkeypatch):
     for more in ({"against": "batch:13"}, {"b": pair[1], "training": True}):
         notes = kprobe.diff(pair[0], inputs=DATA, batch_size=12, **more).notes
         assert not any("batches" in note for note in notes)
+
+
+def count_sizes(monkeypatch):
+    """Give the list of the sizes of batches that graphs are called with from now on."""
+    sizes, compute = [], TensorFlowEngine._compute
+
+    def count(engine, arguments, row):
+        sizes.append(int(arguments[0].shape[0]))
+        return compute(engine, arguments, row)
+
+    monkeypatch.setattr(TensorFlowEngine, "_compute", count)
+    return sizes
+
+
+@pytest.mark.parametrize("more", [{}, {"local": False}, {"precision": "bfloat16"}, {"keep": "in"}])
+def test_nothing_runs_more_samples_than_memory_holds(more, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr(bounding, "MEMORY_BYTES", 1280)
+    if "keep" in more:
+        more = {"keep": tmp_path / "kept"}
+    sizes = count_sizes(monkeypatch)
+    result = kprobe.diff(*pair, DATA, batch_size=13, streams=1, **more)
+    assert result.samples == 13
+    # As above: with local errors layers go in groups, and a dump has all of them.
+    most = 1280 // (5 * 20) if more in ({}, {"precision": "bfloat16"}) else 1280 // (4 * 2 * 40)
+    assert max(sizes) == most
+    if "keep" in more:
+        with kprobe.open_dump(tmp_path / "kept/a.h5") as dump:
+            assert dump.attrs["batch_size"] == most
+
+
+def test_a_batch_of_samples_that_belong_together_is_run_whole(monkeypatch):
+    x = keras.Input((4,), name="x")
+    clips = keras.layers.Lambda(lambda t: keras.ops.reshape(t, (-1, 6, 4)), output_shape=(6, 4))
+    last = keras.layers.Lambda(lambda t: keras.ops.reshape(t, (-1, 4)), output_shape=(4,))
+    model = keras.Model(x, last(keras.layers.Softmax(axis=1)(clips(x))), name="clips")
+    monkeypatch.setattr(bounding, "MEMORY_BYTES", 100)
+    sizes = count_sizes(monkeypatch)
+    layers = [model.layers[-1].name]
+    result = kprobe.diff(model, model, DATA[:12], layers=layers, batch_size=6)
+    assert result.same
+    assert result.samples == 12
+    assert set(sizes) == {2, 6, 12}  # it is tried with two, and with twice as many
 
 
 def test_records_become_a_table(pair):
