@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -217,10 +216,9 @@ class Statistics:
         }
 
     def to_arrays(self) -> dict[str, Array]:
-        """Give all that is known as arrays, to be stored; their names are for `from_arrays`."""
+        """Give all that is known but `settings` as arrays, to be stored; for `from_arrays`."""
         rows, samples = self._join_samples()
         arrays = {
-            "settings": np.array(json.dumps(self.settings()).encode()),
             "state": np.array([self.rows, self.first_nan, self.first_inf]),
             "at_extremes": self.extremes.counts,
             "floats": self.moments.floats,
@@ -237,15 +235,15 @@ class Statistics:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Statistics:
-        """Give the statistics that `to_arrays` gave the arrays of.
+    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> Statistics:
+        """Give the statistics of some `settings` that `to_arrays` gave the arrays of.
 
         Raises:
             KeyError: An array is missing.
+            TypeError: Settings aren't what was written.
             ValueError: An array isn't what was written.
         """
-        settings = json.loads(np.asarray(arrays["settings"]).tobytes().rstrip(b"\0"))
-        statistics = cls(settings.pop("shape"), settings.pop("dtype"), **settings)
+        statistics = cls(**settings)
         statistics.rows, statistics.first_nan, statistics.first_inf = (
             int(number) for number in arrays["state"]
         )
@@ -255,9 +253,10 @@ class Statistics:
         statistics.extremes.values[:] = [floats[LEAST].min(), floats[LARGEST].max()]
         statistics.extremes.counts[:] = arrays["at_extremes"]
         keys = np.asarray(arrays["sketch_keys"])
-        if keys.dtype != statistics.sketch.keys.dtype:
-            raise ValueError(f"sketch_keys is of {keys.dtype}")
-        statistics.sketch.add_counts(keys, np.asarray(arrays["sketch_counts"]))
+        own = statistics.sketch.keys.dtype
+        if keys.dtype.kind != "u" or keys.max(initial=0) > np.iinfo(own).max:
+            raise ValueError(f"expected sketch_keys of {own}, received {keys.dtype}")
+        statistics.sketch.add_counts(keys.astype(own), np.asarray(arrays["sketch_counts"]))
         if (
             statistics.moments.counts.min(initial=0) < 0
             or statistics.sketch.counts.min(initial=0) < 0

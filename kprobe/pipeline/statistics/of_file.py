@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,16 +121,23 @@ def list_addresses(path: str | os.PathLike[str]) -> list[str]:
         DumpError: As for `gather_file`.
     """
     if read_kind(path) == STATISTICS.format:
-        return list(read_gathered(path).statistics)
+        known: list[str] = []
+
+        def choose(addresses: Sequence[str]) -> Sequence[str]:
+            known.extend(addresses)
+            return ()
+
+        read_gathered(path, choose)
+        return known
     with open_dump(path) as dump:
         return list(dump)
 
 
 def _choose_kept(path: str | os.PathLike[str], texts: Sequence[str]) -> Gathered:
-    gathered = read_gathered(path)
-    kept = gathered.statistics
-    chosen = set(_choose(str(path), texts, {address: address for address in kept}))
-    return replace(gathered, statistics={a: kept[a] for a in kept if a in chosen})
+    def choose(known: Sequence[str]) -> list[str]:
+        return _choose(str(path), texts, {address: address for address in known})
+
+    return read_gathered(path, choose)
 
 
 def gather_dump(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from kprobe.pipeline.statistics.gathered import Gathered
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from kprobe.dumps.output import OutputSpec
 
@@ -29,6 +31,18 @@ STATISTICS = FileKind("kprobe statistics", "statistics of kprobe")
 STATISTICS_VERSION = 1
 # What models are called, also those that aren't there.
 _OF_MODELS = (".keras", ".json", ".pb")
+# What there is of each tensor, joined along the last axis.
+_ARRAYS = (
+    "state",
+    "at_extremes",
+    "floats",
+    "counts",
+    "sketch_keys",
+    "sketch_counts",
+    "sample_rows",
+    "sample_floats",
+    "sample_counts",
+)
 _OPEN_ENDED = -1  # the number of samples that nobody knows
 
 
@@ -81,11 +95,24 @@ def write_gathered(path: Path, gathered: Gathered) -> None:
         file["named"] = np.array(list(gathered.names), np.int64)
         names = [name.encode("utf-8", "backslashreplace") for name in gathered.names.values()]
         file["names"] = np.array(names, bytes) if names else np.zeros(0, "S1")
-        for number, (address, statistics) in enumerate(gathered.statistics.items()):
-            group = file.create_group(f"tensors/{number}")
-            set_attributes(group, {"address": address, "weight": address in gathered.weights})
-            for name, values in statistics.to_arrays().items():
-                group[name] = values
+        _write_tensors(file, gathered)
+
+
+def _write_tensors(file: Any, gathered: Gathered) -> None:
+    """Write the arrays of all tensors behind each other: thousands of small ones take minutes."""
+    every = [statistics.to_arrays() for statistics in gathered.statistics.values()]
+    weights = set(gathered.weights)
+    about = [
+        {"address": address, "weight": address in weights, **statistics.settings()}
+        for address, statistics in gathered.statistics.items()
+    ]
+    file["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    sizes = np.zeros((len(every), len(_ARRAYS)), np.int64)
+    for place, name in enumerate(_ARRAYS):
+        own = {number: arrays[name] for number, arrays in enumerate(every) if name in arrays}
+        sizes[list(own), place] = [values.shape[-1] for values in own.values()]
+        file[f"arrays/{name}"] = np.concatenate([*own.values()], -1) if own else np.zeros(0)
+    file["sizes"] = sizes
 
 
 def save_gathered(gathered: Gathered, output: OutputSpec) -> None:
@@ -103,8 +130,15 @@ def save_gathered(gathered: Gathered, output: OutputSpec) -> None:
             raise
 
 
-def read_gathered(path: str | os.PathLike[str]) -> Gathered:
+def read_gathered(
+    path: str | os.PathLike[str], choose: Callable[[list[str]], Collection[str]] | None = None
+) -> Gathered:
     """Read what was gathered from its file.
+
+    Args:
+        path: The file.
+        choose: Given the addresses of all tensors, gives those whose statistics are read; None for
+            all.
 
     Raises:
         DumpError: There is no such file, it isn't one of statistics, or it has a format newer than
@@ -124,29 +158,33 @@ def read_gathered(path: str | os.PathLike[str]) -> Gathered:
                     f"received format {version}",
                     hint="it needs a newer version of kprobe",
                 )
-            return _read(file)
-    except (OSError, LookupError, TypeError, ValueError, MemoryError) as error:
+            return _read(file, choose)
+    except (OSError, LookupError, AttributeError, TypeError, ValueError, MemoryError) as error:
         reason = str(error)
         raise DumpError(
             f"{path}: expected statistics, received a damaged file: {reason}"
         ) from error
 
 
-def _read(file: Any) -> Gathered:
+def _read(file: Any, choose: Callable[[list[str]], Collection[str]] | None) -> Gathered:
     attrs = {name: plain(value) for name, value in file.attrs.items()}
     own = {name: attrs.pop(name) for name in ("format", "format_version", "source", "uncounted")}
-    groups = [file["tensors"][str(number)] for number in range(len(file.get("tensors", ())))]
     named = zip(file["named"][:].tolist(), file["names"][:].tolist(), strict=True)
     total = int(file["total"][()])
+    about = json.loads(file["about"][:].tobytes())
+    addresses = [entry.pop("address") for entry in about]
+    weights = [entry.pop("weight") for entry in about]
+    chosen = set(addresses if choose is None else choose(addresses))
+    places = [place for place, address in enumerate(addresses) if address in chosen]
     return Gathered(
         source=own["source"],
         statistics={
-            group.attrs["address"]: Statistics.from_arrays(
-                {name: values[()] for name, values in group.items()}
-            )
-            for group in groups
+            addresses[place]: Statistics.from_arrays(about[place], arrays)
+            for place, arrays in zip(places, _read_arrays(file, places), strict=True)
         },
-        weights=[group.attrs["address"] for group in groups if group.attrs["weight"]],
+        weights=[
+            address for address, is_weight in zip(addresses, weights, strict=True) if is_weight
+        ],
         rows=int(file["committed"][()]),
         total=None if total == _OPEN_ENDED else total,
         left_out=int(file["left_out"][()]),
@@ -154,3 +192,24 @@ def _read(file: Any) -> Gathered:
         names={row: name.decode() for row, name in named},
         attrs=attrs,
     )
+
+
+def _read_arrays(file: Any, places: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Read the arrays of some tensors, of the others nothing.
+
+    Raises:
+        ValueError: They aren't as long as the file says.
+    """
+    sizes = file["sizes"][:]
+    ends = np.cumsum(sizes, 0)
+    arrays = {name: file[f"arrays/{name}"] for name in _ARRAYS}
+    for name, last in zip(_ARRAYS, sizes.sum(0), strict=True):
+        if arrays[name].shape[-1] != last:
+            raise ValueError(f"{name} has {arrays[name].shape[-1]} values, and not {last}")
+    if len(places) == len(sizes):  # at once
+        arrays = {name: values[()] for name, values in arrays.items()}
+    for place in places:
+        yield {
+            name: arrays[name][..., end - size : end]
+            for name, end, size in zip(_ARRAYS, ends[place], sizes[place], strict=True)
+        }

@@ -301,7 +301,9 @@ def test_what_is_stored_is_continued(tmp_path, by_sample, dtype):
         for name, array in begun.to_arrays().items():
             file[name] = array
     with h5py.File(tmp_path / "a.h5") as file:
-        again = Statistics.from_arrays({name: stored[()] for name, stored in file.items()})
+        again = Statistics.from_arrays(
+            begun.settings(), {n: stored[()] for n, stored in file.items()}
+        )
     for statistics in whole, again:
         statistics.add(values[20:], 20)
     assert again.summarize() == whole.summarize()

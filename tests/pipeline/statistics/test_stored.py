@@ -49,6 +49,35 @@ def test_what_is_read_is_what_was_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
 
 
+def as_bytes(text):
+    return np.frombuffer(text, np.uint8)
+
+
+def test_of_thousands_of_tensors_those_chosen_are_read(tmp_path):
+    of_each = {}
+    for number in range(2000):
+        # Channels, values, dtypes and kinds of rows differ from tensor to tensor.
+        dtype = ("f4", "f8", "i4")[number % 3]
+        each = Statistics((number % 4,), np.dtype(dtype), by_sample=number % 2 == 0)
+        each.add(GENERATOR.normal(0, 9, (number % 3, number % 4)).astype(dtype), 0)
+        of_each[f"layer{number}"] = each
+    gathered = replace(gather(0, 3), statistics=of_each, weights=["layer1999"], names={})
+    path = tmp_path / "s.h5"
+    save_gathered(gathered, OutputSpec(path=path))
+    with h5py.File(path) as file:
+        objects = []
+        file.visit(objects.append)
+    assert len(objects) < 25  # a file of thousands takes minutes
+    for read in (read_gathered(path), read_gathered(path, lambda known: known[::150])):
+        assert len(read.statistics) in (2000, 14)
+        assert read.weights == ["layer1999"]
+        for address, found in read.statistics.items():
+            assert found.settings() == of_each[address].settings()
+            for name, values in of_each[address].to_arrays().items():
+                assert np.array_equal(found.to_arrays()[name], values), (address, name)
+                assert found.to_arrays()[name].dtype == values.dtype
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_parts_merged_in_any_order_equal_one_run(seed, tmp_path):
     generator = random.Random(seed)
@@ -88,7 +117,7 @@ def test_a_newer_format_a_damaged_file_and_none_are_told(tmp_path):
         read_gathered(path)
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = 1
-        del file["tensors/0/state"]
+        del file["arrays/state"]
     with pytest.raises(DumpError, match="expected statistics, received a damaged file"):
         read_gathered(path)
 
@@ -96,20 +125,24 @@ def test_a_newer_format_a_damaged_file_and_none_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("counts", lambda was: -was),
-        ("sketch_counts", lambda was: was[:-1]),
-        ("sketch_counts", lambda was: -was),
-        ("settings", lambda was: np.bytes_(was.item().replace(b"[", b"[1000000000000000, ", 1))),
-        ("settings", lambda was: np.bytes_(b"[1]")),
+        ("arrays/counts", lambda was: -was),
+        ("arrays/sketch_counts", lambda was: was[:-1]),
+        ("arrays/sketch_counts", lambda was: -was),
+        ("arrays/sketch_keys", lambda was: was.astype("u4") << 8),
+        ("sizes", lambda was: was[:, :-1]),
+        ("sizes", lambda was: was + 1),
+        ("about", lambda was: as_bytes(was.tobytes().replace(b"[5", b"[1000000000000000, 5", 1))),
+        ("about", lambda was: as_bytes(b"[1]")),
+        ("about", lambda was: was[:-1]),
     ],
 )
 def test_numbers_that_cannot_be_are_damage(tmp_path, name, value):
     path = tmp_path / "s.h5"
     save_gathered(gather(0, 97), OutputSpec(path=path))
     with h5py.File(path, "a") as file:
-        was = file[f"tensors/0/{name}"][()]
-        del file[f"tensors/0/{name}"]
-        file[f"tensors/0/{name}"] = value(np.asarray(was))
+        was = file[name][()]
+        del file[name]
+        file[name] = value(np.asarray(was))
     with pytest.raises(DumpError, match="expected statistics, received a damaged file"):
         read_gathered(path)
 
