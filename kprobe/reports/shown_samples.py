@@ -101,7 +101,7 @@ def draw_images(dump: Dump, rows: Sequence[int], place: str | os.PathLike[str] |
     check_pillow("images")
     from PIL import Image
 
-    images = SampleImages(os.fspath(place), find_form(str(dump.attrs.get("inputs", "[]"))))
+    images = SampleImages(os.fspath(place), find_form(dump.attrs))
     drawn = []
     for row in rows:
         name = str(dump.describe_samples(row, row + 1)["sample"][0])
