@@ -11,8 +11,8 @@ from kprobe.ragged_layout import is_ragged
 
 # The kinds of dtypes that are read of each sample.
 _KINDS = {"sample": "S", "sample_name": "S", "reason": "S", "valid": "bui", "label": "iu"}
-# Of the kinds of numbers that have wider ones than models compute: the bytes of the widest.
-_WIDEST = {"f": 8, "c": 16}
+# Of each kind of numbers the bytes of the widest that models compute. Texts lie in groups.
+_WIDEST = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
 
 
 def check_samples(file: Any, names: str, rows: int) -> None:
@@ -69,7 +69,7 @@ def find_columns(file: Any, committed: int) -> dict[str, list[str]]:
         if ragged:
             continue
         kind, size = column.dtype.kind, column.dtype.itemsize
-        if kind == "V" or (kind in _WIDEST and size > _WIDEST[kind]):
+        if size > _WIDEST.get(kind, 0):
             raise ValueError(f"{name} is of {column.dtype}")
         by_sample = column.attrs.get("layout") != "weight"
         if by_sample and (not column.shape or column.shape[0] < committed):

@@ -73,7 +73,8 @@ def choose_scale(*parts: Array) -> Scale:
     if low == high:
         # Of a constant, which is in the middle.
         apart = max(abs(low) / 2, 0.5)
-        return Scale(low - apart, high + apart)
+        most = float(np.finfo(np.float64).max)
+        return Scale(max(low - apart, -most), min(high + apart, most))
     return Scale(low, high)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,9 +113,16 @@ def describe_statistics(
 
 
 def _describe_tensor(tensor: TensorSummary, *, weight: bool) -> Layer:
-    values: dict[str, Any] = {figure.key: getattr(tensor, figure.key) for figure in FIGURES}
+    found: dict[str, Any] = {figure.key: getattr(tensor, figure.key) for figure in FIGURES}
+    # The mean of float64's largest numbers, say, is none that JSON has.
+    values = {
+        key: value if value is None or math.isfinite(value) else None
+        for key, value in found.items()
+    }
     flags = list(find_flags(tensor, weight=weight))
     histogram = tensor.histogram
+    if histogram is not None and not all(map(math.isfinite, histogram.edges)):
+        histogram = None
     facts = [
         ("values", f"{tensor.count:,}"),
         *([("channels", f"{tensor.channels:,}")] if tensor.channels is not None else []),

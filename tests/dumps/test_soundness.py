@@ -59,6 +59,7 @@ DAMAGED = {
     "fewer rows than are committed": lambda file: put(file, "a", np.ones((2, 4), "f4")),
     "a number for all rows": lambda file: put(file, "a", np.float32(1)),
     "records": lambda file: put(file, "a", np.zeros((3, 4), [("x", "f4"), ("y", "i4")])),
+    "bytes": lambda file: put(file, "a", np.full((3, 4), b"ab")),
     "numbers wider than any model's": lambda file: put(file, "a", np.ones((3, 4), np.longdouble)),
     "no values at all": lambda file: put(file, "a", h5py.Empty("f4")),
     "values in another file": lie_elsewhere,

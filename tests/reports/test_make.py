@@ -108,6 +108,14 @@ def test_what_diff_gives_makes_the_page_that_its_json_makes(sources, tmp_path):
     assert [layer["upstream"] for layer in told["layers"]] == [[], [0]]
 
 
+def test_a_figure_that_no_number_can_hold_is_none(write_dump, tmp_path):
+    path = write_dump(tmp_path / "a.h5", {"a": np.full((4, 2), 1.7e308)})
+    told = read_data(kprobe.report(path, output=tmp_path / "r.html"))
+    values = told["layers"][0]["values"]
+    assert values["max"] == 1.7e308
+    assert values["l2"] is None
+
+
 def test_an_unfinished_dump_tells_what_it_has(write_dump, tmp_path):
     path = write_dump(tmp_path / "a.h5", {"a": np.ones((4, 2), "f4")})
     with h5py.File(path, "a", libver=("v108", "v108")) as file:
