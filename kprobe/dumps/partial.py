@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import secrets
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +18,6 @@ from kprobe.errors import DumpError, Hint, Setting
 from kprobe.hdf5 import OpenForWritingError, open_afresh
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -89,6 +90,27 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise explain(error, path) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place, which has its name when it is whole.
+
+    Nobody else's file lies beside it under such a name, and no link is followed.
+
+    Raises:
+        DumpError: The system refuses.
+    """
+    beside = path.with_name(f".kprobe-{secrets.token_hex(8)}")
+    with explained(path):
+        try:
+            with beside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 def is_dump(path: Path, kind: FileKind = DUMP) -> bool:

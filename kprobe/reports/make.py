@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.analysis.comparison.result import DiffResult
 from kprobe.dumps.create import FORMAT
+from kprobe.dumps.partial import write_whole
 from kprobe.dumps.reader import Dump
 from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError, InputError
@@ -21,7 +22,7 @@ from kprobe.reports.of_comparison import describe_comparison
 from kprobe.reports.of_dump import describe_dump
 from kprobe.reports.of_statistics import describe_statistics
 from kprobe.reports.page import write_page
-from kprobe.reports.place import check_place, write_text
+from kprobe.reports.place import check_place
 from kprobe.reports.read_comparison import check_comparison, read_comparison
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def make_report(
         contents = add_both_sides(_describe_comparison(source), dumps, samples, images)
     else:
         contents = _describe(source, samples, images, progress)
-    write_text(path, page := write_page(contents))
+    write_whole(path, page := write_page(contents).encode())
     return Made(path, contents.verdict, len(page))
 
 

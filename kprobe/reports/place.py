@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 from kprobe.dumps.output import read_output
@@ -40,25 +39,6 @@ def check_place(output: str | os.PathLike[str]) -> Path:
                 hint="choose another output",
             )
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, which has its name when it is whole.
-
-    Raises:
-        DumpError: The system refuses.
-    """
-    beside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
-    with explained(path):
-        try:
-            with beside.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
 
 
 def _is_report(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 4
 _SIDE = 256  # pixels of an image's longer side
 _QUALITY = 80
+# More digits than of any row; Python itself takes no more than 4,300.
+_ROW = re.compile("[0-9]{1,18}")
 
 
 def choose_rows(dump: Dump, samples: Sequence[str | int]) -> list[int]:
@@ -51,7 +54,7 @@ def choose_rows(dump: Dump, samples: Sequence[str | int]) -> list[int]:
     rows: dict[int, None] = {}
     names: list[str] | None = None
     for sample in samples:
-        number = int(sample) if str(sample).isascii() and str(sample).isdigit() else None
+        number = int(sample) if _ROW.fullmatch(str(sample)) else None
         if number is None:
             names = dump.describe_samples()["sample"].tolist() if names is None else names
             if str(sample) not in names:

@@ -12,7 +12,7 @@ import pytest
 
 from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.partial import check_output
+from kprobe.dumps.partial import check_output, write_whole
 from kprobe.dumps.reader import open_dump
 from kprobe.dumps.writing.writer import Writer
 from kprobe.errors import DumpError
@@ -214,3 +214,16 @@ def test_a_second_process_on_the_same_output_is_refused(
         with h5py.File(tmp_path / "a.h5.partial", "r") as file:  # reading is not refused
             np.testing.assert_array_equal(file["row"][...], np.arange(10))
         writer.finish()
+
+
+def test_a_whole_file_takes_the_place_of_no_other(tmp_path):
+    # Whatever lies beside it, and where a name has as many bytes as names may have.
+    (tmp_path / "kept").write_text("kept")
+    path = tmp_path / ("ü" * 125 + ".png")
+    (tmp_path / "b.png.partial").symlink_to("kept")
+    (tmp_path / "b.png").symlink_to("kept")
+    for each in (path, tmp_path / "b.png"):
+        write_whole(each, b"new")
+        assert each.read_bytes() == b"new"
+    assert (tmp_path / "kept").read_text() == "kept"
+    assert len(list(tmp_path.iterdir())) == 4

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from kprobe.dumps.partial import write_whole
 from kprobe.errors import DumpError
 from kprobe.reports.of_comparison import describe_comparison
 from kprobe.reports.page import write_page
-from kprobe.reports.place import check_place, write_text
+from kprobe.reports.place import check_place
 
 
 def test_an_earlier_report_is_replaced(tmp_path, make_layers):
     path = tmp_path / "a.html"
     path.write_text(write_page(describe_comparison(make_layers[1]())))
-    write_text(check_place(path), "another")
+    write_whole(check_place(path), b"another")
     assert path.read_text() == "another"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -49,7 +50,7 @@ def test_what_can_be_no_place_is_answered(name, said, tmp_path, monkeypatch):
 def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(DumpError, match="can't be written"):
-        write_text(tmp_path / "a", "text")
+        write_whole(tmp_path / "a", b"text")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

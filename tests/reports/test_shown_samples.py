@@ -66,3 +66,11 @@ def test_images_are_those_of_the_samples_small_and_in_their_ratio(path, tmp_path
         assert draw_images(dump, [1], None) == []
         with pytest.raises(InputError, match=r"photos: has no file 'f'"):
             draw_images(dump, [5], tmp_path / "photos")
+
+
+def test_a_number_longer_than_python_takes_is_no_row(path):
+    with (
+        open_dump(path) as dump,
+        pytest.raises(InputError, match="has no sample '99999"),
+    ):
+        choose_rows(dump, ["9" * 5000])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kprobe.dumps.output import read_output
-from kprobe.dumps.partial import explained
+from kprobe.dumps.partial import explained, write_whole
 from kprobe.errors import DumpError, Hint, Setting
 from kprobe.pictures.files import PICTURE_FORMATS, name_file
 
@@ -118,7 +118,7 @@ def write_pictures(pictured: Pictured, place: Destination) -> list[Path]:
             ) from None
     figures = pictured.draw_each() if place.folder else iter([pictured.draw()])
     for path, figure in zip(paths, figures, strict=True):
-        _write(path, encode(figure, place.form))
+        write_whole(path, encode(figure, place.form))
     return paths
 
 
@@ -139,14 +139,3 @@ def check_paths(paths: list[Path], place: Destination) -> None:
     parent = place.path.parent
     if not place.folder and not parent.is_dir():
         raise DumpError(f"{place.path}: there is no directory {parent}", hint="make it first")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file beside its place, and give it its name when it is whole."""
-    beside = path.with_name(f"{path.name}.partial")
-    with explained(path):
-        try:
-            beside.write_bytes(content)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
