@@ -53,6 +53,8 @@ def find_destination(
     """
     if output is None:
         return None
+    if output == "-":
+        raise DumpError("the output: expected the name of a file or a folder, received '-'")
     is_folder = output.endswith(os.sep) or Path(output).is_dir()
     path = Path(output) if is_folder and output.strip(os.sep) else read_output(output)
     suffix = path.suffix.lower()[1:]

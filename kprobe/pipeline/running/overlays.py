@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, Hint, InputError, Setting
 from kprobe.inputs.images.pillow import check_pillow
 from kprobe.naming import list_names
@@ -22,6 +23,8 @@ from kprobe.pipeline.photos import fit_image, read_photo
 from kprobe.pipeline.running.sink import DumpSink
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kprobe.pictures.colour import Colours
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.batches import Computed
@@ -55,6 +58,8 @@ class Overlays:
         _check_apart(plan, folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise DumpError(f"{folder}: expected a folder for overlays, received a file") from None
         except OSError as error:
             raise DumpError(f"{folder}: can't be made: {error.strerror}") from error
         self._signed = plan.job.selection.cam == "cam"
@@ -99,8 +104,12 @@ class Overlays:
         high = float(finite.max()) if finite.size else 1.0
         return Scale(low, high if high > low else low + 1.0)
 
-    def check_there(self, rows: int) -> None:
+    def check_there(self, rows: int, valid: Sequence[bool] | None) -> None:
         """Check that the overlays of the first rows are there, as an earlier run wrote them.
+
+        Args:
+            rows: How many rows.
+            valid: Whether each could be read, as that run found it; None if all had to be.
 
         Raises:
             DumpError: Some aren't.
@@ -109,7 +118,7 @@ class Overlays:
         missing = [
             name
             for row, name in enumerate(names)
-            if row not in self._plan.samples.faults
+            if (valid is None or valid[row])
             and not (self._folder / name_overlay(name, row)).exists()
         ]
         if missing:
@@ -182,7 +191,10 @@ class OverlaySink(DumpSink):
         Raises:
             DumpError: They aren't.
         """
-        self._overlays.check_there(rows)
+        done = self.writer.is_done()
+        with open_dump(self.writer.path if done else self.writer.partial) as dump:
+            valid = dump.read_valid(0, rows)
+        self._overlays.check_there(rows, valid)
 
 
 def name_overlay(name: str, row: int) -> Path:

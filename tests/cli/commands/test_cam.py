@@ -65,6 +65,9 @@ def test_options_say_which_map(kprobe_here, photos):
     told = json.loads(done.stdout)
     assert (told["samples"], told["left_out"], told["overlays"]) == (3, 1, "out")
     assert list_files("out") == ["0.png.png", "more/2.png.png"]
+    # What couldn't be read has no overlay in a run that is continued, either.
+    again = kprobe_here(*job, "--limit", "3", "--on-error", "skip", "-o", "a.h5", "--resume")
+    assert again.exit_code == 3, again.stderr
     scaled = np.float32(photos[[0, 2], ..., None]) / 255
     expected = kprobe.cam(DIGITS, scaled, "relu1", unit=3, method="grad-cam++")
     with kprobe.open_dump("a.h5") as dump:

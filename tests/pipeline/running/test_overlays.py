@@ -83,10 +83,10 @@ def test_overlays_are_written_again_where_they_are(planned, tmp_path):
     plan, batch, _ = planned
     overlays = Overlays(plan, tmp_path / "new" / "out")
     with pytest.raises(kprobe.KprobeError, match=r"3 samples are done already, and .* no overlays"):
-        overlays.check_there(3)
+        overlays.check_there(3, None)
     for _ in range(2):
         overlays.draw(batch)
-        overlays.check_there(3)
+        overlays.check_there(3, None)
         assert list_files(tmp_path / "new/out") == ["a.png.png", "in/b.png.png", "in/c.png.png"]
 
 
@@ -171,7 +171,9 @@ def test_a_link_out_of_the_folder_is_refused(planned, tmp_path):
 def test_a_file_in_the_place_of_the_folder_gets_a_line(planned, tmp_path):
     plan, _, _ = planned
     (tmp_path / "out").write_text("")
-    with pytest.raises(kprobe.KprobeError, match="out: can't be made: File exists"):
+    with pytest.raises(
+        kprobe.KprobeError, match="out: expected a folder for overlays, received a file"
+    ):
         Overlays(plan, tmp_path / "out")
 
 
