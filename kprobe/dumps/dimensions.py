@@ -121,7 +121,7 @@ class Dimensions:
 def read_axes(dataset: Any) -> list[Axis]:
     """Give the axes of a dataset in a dump, that of samples excepted."""
     axes = list(zip(read_labels(dataset), dataset.shape, strict=True))
-    return axes[1:] if _is_by_sample(dataset) else axes
+    return axes if dataset.attrs.get("layout") == "weight" else axes[1:]
 
 
 def read_labels(dataset: Any) -> list[str | None]:
@@ -134,17 +134,3 @@ def read_labels(dataset: Any) -> list[str | None]:
     if np.shape(labels) != (dataset.ndim,):
         return [None] * dataset.ndim
     return [str(label) if isinstance(label, str) and label else None for label in labels]
-
-
-def _is_by_sample(dataset: Any) -> bool:
-    """Tell whether the first axis is that of samples, as `Dimensions` wrote it.
-
-    Scales are looked up without H5DSget_num_scales, which reads as H5DSget_label does.
-    """
-    scales = dataset.attrs.get("DIMENSION_LIST")
-    if not dataset.ndim or np.shape(scales) != (dataset.ndim,):
-        return False
-    try:
-        return [dataset.file[scale].name for scale in scales[0]] == ["/sample"]
-    except (TypeError, ValueError, LookupError):
-        return False

@@ -42,6 +42,7 @@ def test_the_suffix_tells_a_file_from_a_folder(output, form, is_folder, right):
     [
         ("a.jpg", None, "a.jpg: expected a file that ends with one of .png, .svg, .pdf, received"),
         ("a.png", "svg", "a.png: expected a format that fits the name, received svg"),
+        ("-", None, "the output: expected the name of a file or a folder, received '-'"),
         ("", None, "the output: expected the name of a file, received an empty text"),
         ("a\0", None, "'a\\x00': expected the name of a file, received one with a NUL in it"),
     ],
