@@ -259,6 +259,20 @@ def test_a_sheet_shows_each_and_reads_one_after_another():
     assert len(figure.axes[0].images) == 1
 
 
+def test_on_a_sheet_classes_are_named_in_the_middle_of_their_points():
+    places = np.array([[0.0, 0], [2, 0], [2, 2], [1, 1]])
+    points = Points(address="a", places=places, labels=np.array(["$x$", "$x$", "", ""]))
+    axes = draw_together([points], ["a"], Look(), "acts.h5", []).axes[0]
+    told = {text.get_text(): text.get_position() for text in axes.texts}
+    (drawn,) = axes.collections
+    x, y = drawn.get_offsets().T
+    assert told["$x$"] == pytest.approx((x[:2].mean(), y[:2].mean()))
+    assert told["''"] == pytest.approx((x[2:].mean(), y[2:].mean()))
+    many = Points(address="a", places=random(11, 2), labels=np.arange(11).astype(str))
+    axes = draw_together([many], ["a"], Look(), "acts.h5", []).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["a", "11 samples", ""]
+
+
 def test_a_sheet_lays_maps_over_the_image_in_its_ratio_and_writes_single_numbers():
     values, image = np.abs(random(3, 4, 2)), np.full((30, 60, 3), 90, np.uint8)
     image[:, :30] = 200

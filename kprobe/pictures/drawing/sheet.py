@@ -42,6 +42,7 @@ _WIDER = 1.3
 _TILES = 3  # maps beside each other in a cell
 _GREY = "#555555"
 _PIXELS = 64  # of a map's side
+_NAMED = 10  # classes whose names stand among their points
 _BEHIND = 128  # of an image's side, behind maps
 
 
@@ -187,10 +188,18 @@ class _Cell:
         parts = (points.places - low) / np.where(high > low, high - low, 1)
         colours: Any = CLASSES[0]
         if points.labels is not None:
-            _, numbers = np.unique(points.labels, return_inverse=True)
+            classes, numbers = np.unique(points.labels, return_inverse=True)
             colours = [CLASSES[number % (len(CLASSES) - 1)] for number in numbers]
         x, y = self._x(parts[:, 0] * 0.94 + 0.03), self._y(parts[:, 1] * 0.94 + 0.03, 0, 1)
-        self._axes.scatter(x, y, s=2, c=colours, linewidths=0, rasterized=len(x) > 1000)
+        self._axes.scatter(
+            x, y, s=8 if len(x) <= 100 else 2, c=colours, linewidths=0, rasterized=len(x) > 1000
+        )
+        if points.labels is not None and len(classes) <= _NAMED:
+            for number, name in enumerate(classes.tolist()):
+                own = numbers == number
+                text = fit_text(name or "''", self._side / 3, small_font(6))
+                where: Any = {"ha": "center", "va": "center", "parse_math": False}
+                self._axes.text(x[own].mean(), y[own].mean(), text, fontsize=6, **where)
         self._frame()
         return f"{len(parts):,} samples"
 
