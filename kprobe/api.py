@@ -267,7 +267,7 @@ def cam(
             papers.
         output: The dump of maps to write; None to give them.
         overlays: A folder for PNG images of the maps laid over the samples, which must be images;
-            None for none. They have the size of the photo, up to 1,024 pixels a side; of other
+            None for none. They have the size of the photo, up to 640 pixels a side; of other
             samples that of the image in memory.
         **settings: Those of `dump`, but for feeds, ragged, gradients_of and eager. unit: which
             score: a number, several for an index, "max" (the largest of each sample, by default)

@@ -112,7 +112,7 @@ def test_overlays_of_a_large_photo_and_of_an_array_are_small(model, tmp_path):
     Image.new("RGB", (2048, 512), "red").save(tmp_path / "photos/a.jpg")
     kprobe.cam(model, tmp_path / "photos", overlays=tmp_path / "out")
     with Image.open(tmp_path / "out/a.jpg.png") as image:
-        assert image.size == (1024, 256)
+        assert image.size == (640, 160)
     kprobe.cam(model, np.zeros((1, 8, 8, 3), np.uint8), overlays=tmp_path / "array")
     (path,) = (tmp_path / "array").iterdir()
     with Image.open(path) as image:
