@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kprobe.dumps.reader import Dump
     from kprobe.pipeline.function import Function
     from kprobe.pipeline.running.run import Receipt
-    from kprobe.pipeline.statistics.report import Report
+    from kprobe.pipeline.statistics.report import StatsResult
 
 
 @spelling_out(ModelSettings, ModelSpec)
@@ -309,7 +309,7 @@ def stats(
     by: Literal["tensor", "channel", "sample"] = "tensor",
     output: str | os.PathLike[str] | None = None,
     **settings: Unpack[StatisticsSettings],
-) -> Report:
+) -> StatsResult:
     """Tell what the values of tensors are: means, extremes, quantiles, zeros, NaN, histograms.
 
     Of a dump, or of statistics that were kept, the file is read, without TensorFlow. Of a model the
@@ -454,7 +454,7 @@ def similarity(
 
 
 def report(
-    source: str | os.PathLike[str] | Dump | Report | DiffResult,
+    source: str | os.PathLike[str] | Dump | StatsResult | DiffResult,
     *,
     output: str | os.PathLike[str],
     samples: str | int | Sequence[str | int] = (),

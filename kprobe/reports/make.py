@@ -15,7 +15,7 @@ from kprobe.dumps.reader import Dump
 from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError, InputError
 from kprobe.pipeline.statistics.of_file import gather_file
-from kprobe.pipeline.statistics.report import Report
+from kprobe.pipeline.statistics.report import StatsResult
 from kprobe.pipeline.statistics.stored import STATISTICS, read_kind
 from kprobe.reports.both_sides import add_both_sides
 from kprobe.reports.of_comparison import describe_comparison
@@ -91,7 +91,7 @@ def _describe(
     if isinstance(source, DiffResult):
         _refuse_pictures(asked, "a comparison without the dumps of both sides")
         return _describe_comparison(source)
-    if isinstance(source, Report):
+    if isinstance(source, StatsResult):
         _refuse_pictures(asked, f"statistics of {source.source}")
         return describe_statistics(source.gathered)
     path = source.path if isinstance(source, Dump) else _take_path(source)

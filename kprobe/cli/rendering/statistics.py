@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kprobe.pipeline.statistics.conditions import Failure
     from kprobe.pipeline.statistics.gathered import Gathered
-    from kprobe.pipeline.statistics.report import Report
+    from kprobe.pipeline.statistics.report import StatsResult
 
 _FAILURES_SHOWN = 20
 
@@ -70,7 +70,7 @@ def say_failures(failures: Sequence[Failure]) -> None:
         say(f"and {len(failures) - _FAILURES_SHOWN:,} more")
 
 
-def _say_what_is_missing(report: Report, name: str) -> None:
+def _say_what_is_missing(report: StatsResult, name: str) -> None:
     if name and not report.complete:
         of = "nobody knows how many" if report.total is None else f"{report.total:,}"
         say(
@@ -91,7 +91,7 @@ def _print_csv(records: Sequence[Mapping[str, Any]]) -> None:
     print_line(text.getvalue().removesuffix("\n"))
 
 
-def _print_tables(report: Report, by: str) -> None:
+def _print_tables(report: StatsResult, by: str) -> None:
     if by == "tensor":
         print_table(*tabulate(report.tensors))
     else:
@@ -101,7 +101,7 @@ def _print_tables(report: Report, by: str) -> None:
             print_line(escape_controls(str(found)))
 
 
-def _print_parts(report: Report, by: str) -> None:
+def _print_parts(report: StatsResult, by: str) -> None:
     """Print a line for each channel or sample."""
     records = report.list_records(by)  # type: ignore[arg-type]
     numbers = ["mean", "std", "min", "max", "zeros", "nan", "inf"]

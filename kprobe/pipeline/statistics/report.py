@@ -63,7 +63,7 @@ class NonFinite:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Report:
+class StatsResult:
     """What the values of tensors tell.
 
     Attributes:
@@ -107,7 +107,7 @@ class Report:
     def __repr__(self) -> str:
         """Say in a line what it is of."""
         tensors = f"{len(self.tensors):,} tensors"
-        return f"<Report of {self.source}: {tensors} over {self.samples:,} samples>"
+        return f"<StatsResult of {self.source}: {tensors} over {self.samples:,} samples>"
 
     def _repr_html_(self) -> str:
         """Show the table of tensors, and where NaN and infinity begin, in a notebook."""
@@ -225,7 +225,7 @@ class Report:
         )
 
 
-def make_report(gathered: Gathered) -> Report:
+def make_report(gathered: Gathered) -> StatsResult:
     """Tell what was gathered."""
     weights = set(gathered.weights)
     tensors, by_channel = [], {}
@@ -237,7 +237,7 @@ def make_report(gathered: Gathered) -> Report:
         tensors.append(tensor)
         by_channel[address] = channels
     first_nan, first_inf = find_first(gathered, tensors)
-    return Report(
+    return StatsResult(
         source=gathered.source,
         samples=gathered.rows,
         total=gathered.total,
