@@ -164,12 +164,7 @@ def choose_fitting(
     Raises:
         InputError: As for `find_in_folder`.
     """
-    fixed = []
-    for part in pattern.parent.parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    folder = Path(*fixed)
+    folder = find_fixed(pattern)
     named = {path.relative_to(folder).as_posix(): kind for path, kind in kinds.items()}
     return _choose(folder, named, str(pattern), "glob", keep_all=keep_all)
 
@@ -208,3 +203,13 @@ def _walk(folder: Path) -> Iterator[str]:
         for name in files:
             if not name.startswith("."):
                 yield name if prefix == "." else f"{prefix}/{name}"
+
+
+def find_fixed(pattern: Path) -> Path:
+    """Give the folder of a pattern in which nothing varies: names of its files begin there."""
+    fixed = []
+    for part in pattern.parent.parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)

@@ -14,6 +14,7 @@ import numpy as np
 
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, Hint, InputError, Setting
+from kprobe.inputs.images.finding import find_fixed
 from kprobe.inputs.images.pillow import check_pillow
 from kprobe.naming import list_names
 from kprobe.pictures.colour import Scale
@@ -243,7 +244,7 @@ def _find_photos(plan: Plan, name: str) -> tuple[Path | None, dict[str, Any]]:
     source = Path(str(told[0]["source"]))
     if source.is_dir():
         return source, told[0]
-    return (source.parent, told[0]) if source.is_file() else (None, {})
+    return (source.parent if source.is_file() else find_fixed(source)), told[0]
 
 
 def _check_apart(plan: Plan, folder: Path) -> None:

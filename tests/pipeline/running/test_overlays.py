@@ -90,7 +90,7 @@ def test_overlays_are_written_again_where_they_are(planned, tmp_path):
         assert list_files(tmp_path / "new/out") == ["a.png.png", "in/b.png.png", "in/c.png.png"]
 
 
-@pytest.mark.parametrize("place", ["photos", "photos/a.png", "all.txt"])
+@pytest.mark.parametrize("place", ["photos", "photos/a.png", "all.txt", "photos/*.png", "p*/*.png"])
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_an_overlay_of_a_photo_has_its_size_and_ratio(place, fit, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
