@@ -15,8 +15,8 @@ MEMORY_BYTES = 1 << 30
 # Of a batch: what is computed ahead, what waits, and what is compared.
 _AHEAD = 3
 # Where layers go in groups, a group has one of them at least: A's and B's, plain and local, and
-# what A makes of rounded values.
-_COPIES = 5
+# what A makes of rounded values. The group before it is compared meanwhile.
+_COPIES = 5 * 2
 
 
 def bound_batches(sides: Sequence[ModelSide], *, local: bool, told: bool) -> list[str]:

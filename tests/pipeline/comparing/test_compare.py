@@ -383,8 +383,8 @@ def test_batches_are_as_large_as_memory_holds(local, pair, monkeypatch):
     assert not any("batches" in note for note in whole.notes)
     monkeypatch.setattr(bounding, "MEMORY_BYTES", 1000)
     result = kprobe.diff(*pair, DATA, local=local, batch_size=13, streams=1)
-    # Each side has 2, 3 and 5 values of 4 bytes: the largest five times, or all of them four times.
-    most = 1000 // (5 * 20) if local is None else 1000 // (4 * 2 * 40)
+    # Each side has 2, 3 and 5 values of 4 bytes: the largest ten times, or all of them four times.
+    most = 1000 // (10 * 20) if local is None else 1000 // (4 * 2 * 40)
     assert f"A (small): batches have {most} samples, so that memory holds them" in result.notes
     assert result.samples == 13
     for one, other in zip(whole.tensors, result.tensors, strict=True):
@@ -416,7 +416,7 @@ def test_nothing_runs_more_samples_than_memory_holds(more, pair, tmp_path, monke
     result = kprobe.diff(*pair, DATA, batch_size=13, streams=1, **more)
     assert result.samples == 13
     # As above: with local errors layers go in groups, and a dump has all of them.
-    most = 1280 // (5 * 20) if more in ({}, {"precision": "bfloat16"}) else 1280 // (4 * 2 * 40)
+    most = 1280 // (10 * 20) if more in ({}, {"precision": "bfloat16"}) else 1280 // (4 * 2 * 40)
     assert max(sizes) == most
     if "keep" in more:
         with kprobe.open_dump(tmp_path / "kept/a.h5") as dump:
