@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from kprobe.naming import list_names
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,6 +33,8 @@ class Described:
         inputs: The addresses of the tensors that it is computed from directly; None where that
             isn't known.
         weight: Whether it is a weight, which has no samples.
+        skipped: The addresses of layers between it and its `inputs` whose tensors weren't taken, in
+            the order of computing.
     """
 
     address: str
@@ -42,6 +46,7 @@ class Described:
     axes: tuple[str | None, ...] | None = None
     inputs: tuple[str, ...] | None = None
     weight: bool = False
+    skipped: tuple[str, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -62,8 +67,8 @@ class Pair:
             without the axis of samples: (2, 0, 1) where A is NHWC and B NCHW. None where they are
             the same.
         layout: The same in words, such as "NHWC/NCHW", or None.
-        between: The addresses of unmatched tensors of B that lie between this one and the matched
-            ones before it: an error that shows here may be born in any of them.
+        between: The addresses of layers of B that lie between this one and the matched ones before
+            it, and have no matched tensor: an error that shows here may be born in any of them.
         after: The addresses of B's matched tensors before those.
         removed: The addresses of unmatched tensors of A that A's is computed from, as far as that
             is known: what B leaves out before this one.
@@ -253,7 +258,7 @@ class TensorDifference:
         if not self.pair.between:
             return self.pair.b.address
         before = " and ".join(self.pair.after) or "the inputs"
-        return f"between {before} and {self.pair.b.address}: {', '.join(self.pair.between)}"
+        return f"between {before} and {self.pair.b.address}: {list_names(self.pair.between, 4)}"
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain values; null for what isn't a finite number."""

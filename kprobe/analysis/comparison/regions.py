@@ -45,7 +45,7 @@ def find_between(
             pair,
             between=found[pair.b.address][0],
             after=found[pair.b.address][1],
-            removed=_walk(pair.a, names, own)[0],
+            removed=tuple(name for name in _walk(pair.a, names, own)[0] if name in names),
         )
         for pair in pairs
     )
@@ -54,20 +54,21 @@ def find_between(
 def _walk(
     tensor: Described, by_name: dict[str, Described], matched: set[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the unmatched tensors that one is computed from, and the matched ones they are from."""
-    between: dict[str, Described] = {}
-    after: dict[str, Described] = {}
-    pending = [*(tensor.inputs or ())]
+    """Give what lies between a tensor and the matched ones it is from: unmatched, or not taken."""
+    between: dict[str, tuple[int, int]] = {}
+    after: dict[str, int] = {}
+    pending = [tensor]
     while pending:
-        name = pending.pop()
-        found = by_name.get(name)
-        if found is None:
+        found = pending.pop()
+        if found is not tensor and found.address in matched:
+            after[found.address] = found.order
             continue
-        if found.address in matched:
-            after[found.address] = found
-        elif found.address not in between:
-            between[found.address] = found
-            pending += found.inputs or ()
-    return tuple(sorted(between, key=lambda n: between[n].order)), tuple(
-        sorted(after, key=lambda n: after[n].order)
+        skipped = {name: (found.order, place) for place, name in enumerate(found.skipped)}
+        between = {**skipped, **between}
+        if found is not tensor:
+            between[found.address] = found.order, len(skipped)
+        known = [by_name[name] for name in found.inputs or () if name in by_name]
+        pending += [each for each in known if each.address not in between]
+    return tuple(sorted(between, key=between.__getitem__)), tuple(
+        sorted(after, key=after.__getitem__)
     )

@@ -83,7 +83,7 @@ def _judge_running(
         return Verdict("none", _tell_none(tensors), None, None, would_pass)
     text = (
         f"{first} is the first that parts ways; where the error is born can't be told from "
-        "values alone: that needs both models"
+        "values alone: that needs local errors, of two models"
     )
     return Verdict("parts", text, None, first, would_pass)
 

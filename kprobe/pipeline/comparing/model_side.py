@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.session.loading import Loaded
     from kprobe.session.session import Session
+    from kprobe.trace.fetch import Fetch
 
 EVERY = "**"
 # Samples that planning runs. Of all layers together, memory wouldn't hold a large batch.
@@ -205,7 +206,8 @@ def _describe(plan: Plan) -> tuple[list[Tensor], list[str]]:
             class_name=str(column.attrs["layer_class"]) or None,
             also=tuple(also),
             axes=tuple(column.axes) or None,
-            inputs=sources.get(number),
+            inputs=known[0] if (known := sources.get(number)) else None,
+            skipped=known[1] if known else (),
         )
         tensors.append(Tensor(described, column.name, column.row_bytes))
     reasons += [f"{c.name}: weights aren't compared" for c in plan.columns if _is_weight(c)]
@@ -216,10 +218,36 @@ def _is_weight(column: Any) -> bool:
     return column.value is not None and column.attrs.get("layout") == "weight"
 
 
-def _find_sources(plan: Plan) -> dict[int, tuple[str, ...]]:
-    """Give by a fetch's number the addresses of those that it is computed from directly."""
-    tensors = [fetch.tensor for fetch in plan.computation.engine.fetches]
-    return {
-        number: tuple(plan.addresses_of(plan.fetched[above])[0] for above in numbers)
-        for number, numbers in find_upstream(plan.session, tensors).items()
-    }
+def _find_sources(plan: Plan) -> dict[int, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Find what tensors are computed from.
+
+    Returns:
+        By a fetch's number the addresses of those that it is computed from directly, and those of
+        layers between that aren't fetched, and aren't a part of its own layer.
+    """
+    taken = [fetch.tensor for fetch in plan.computation.engine.fetches]
+    others: dict[int, Fetch] = {}
+    with contextlib.suppress(AddressError):  # no layer has a tensor
+        others = {id(fetch.tensor): fetch for fetch in plan.session.find(None)}
+    skipped = [f for key, f in others.items() if key not in {id(tensor) for tensor in taken}]
+    if not plan.session.compute.eager:
+        skipped.sort(key=lambda fetch: plan.session.traced.find_place(fetch.tensor))
+    upstream = find_upstream(plan.session, [*taken, *(fetch.tensor for fetch in skipped)])
+    found = {}
+    for number in upstream.keys() & set(range(len(taken))):
+        layer = plan.fetched[number].attrs["layer"]
+        above, pending = set[int](), [*upstream[number]]
+        while pending:
+            if (place := pending.pop()) not in above:
+                above.add(place)
+                pending += upstream.get(place, ()) if place >= len(taken) else ()
+        found[number] = (
+            tuple(plan.addresses_of(plan.fetched[n])[0] for n in sorted(above) if n < len(taken)),
+            tuple(
+                skipped[n - len(taken)].address
+                for n in sorted(above)
+                if n >= len(taken)
+                and not f"{skipped[n - len(taken)].layer}/".startswith(f"{layer}/")
+            ),
+        )
+    return found

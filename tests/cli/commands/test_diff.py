@@ -74,9 +74,11 @@ def test_the_same_sides_end_with_0(kprobe_here):
     done = kprobe_here("diff", DIGITS, DIGITS, *SAMPLES, "--layers", "conv*,digit")
     assert done.exit_code == 0
     assert "would pass" not in done.stdout
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:4]] == [
-        "conv1", "conv2", "digit",
-    ]  # fmt: skip
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:4]] == [
+        "conv1",
+        "between conv1 and conv2: bn1, relu1, pool1",
+        "between conv2 and digit: bn2, relu2, pool2, flatten and 2 more",
+    ]
     quiet = kprobe_here("diff", DIGITS, "--against", "batch:3", *SAMPLES, "--quiet")
     assert (quiet.exit_code, quiet.output) == (0, "")
 

@@ -437,6 +437,39 @@ def test_a_batch_of_samples_that_belong_together_is_run_whole(monkeypatch):
     assert set(sizes) == {2, 6, 12}  # it is tried with two, and with twice as many
 
 
+@pytest.mark.parametrize(
+    ("layers", "born"),
+    [
+        ("a,c", "between a and c: b"),
+        ("c", "between the inputs and c: a, b"),
+        ("b,c", "between the inputs and b: a"),
+        ("a,b,c", "b"),
+        (None, "b"),
+    ],
+)
+def test_what_was_not_asked_for_lies_between(layers, born, pair):
+    result = kprobe.diff(*pair, DATA, layers=layers)
+    assert result.verdict.born == born
+    assert result.unmatched_a == result.unmatched_b == ()
+
+
+def test_a_model_within_a_model_is_one_place(pair):
+    def nest(inner):
+        inner = keras.models.clone_model(inner)
+        x = keras.Input((4,), name="outer")
+        model = keras.Model(x, keras.layers.Dense(2, name="d")(inner(x)), name="whole")
+        rng = np.random.default_rng(2)
+        model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+        return model
+
+    one, other = nest(pair[0]), nest(pair[0])
+    other.set_weights([w * (1.1 if w.shape == (3, 5) else 1) for w in one.get_weights()])
+    assert kprobe.diff(one, other, DATA, layers="small,d").verdict.born == "small"
+    assert kprobe.diff(one, other, DATA, layers="d").verdict.born == (
+        "between the inputs and d: small/a, small/b, small/c"
+    )
+
+
 def test_records_become_a_table(pair):
     frame = kprobe.diff(*pair, DATA, local=False).to_pandas()
     assert list(frame["a"]) == ["a", "b", "c"]
