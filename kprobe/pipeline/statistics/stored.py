@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +85,9 @@ def write_gathered(path: Path, gathered: Gathered) -> None:
     """
     import h5py
 
-    # The file is locked already, and another process may read what was there before.
-    with h5py.File(path, "w", locking=False, libver=("v108", "v108")) as file:
+    # In memory first: where the disk is full, HDF5 fails in many ways, and can't close the file.
+    content = io.BytesIO()
+    with h5py.File(content, "w", libver=("v108", "v108")) as file:
         set_attributes(file, {**gathered.attrs, "format": STATISTICS.format})
         set_attributes(file, {"format_version": STATISTICS_VERSION, "source": gathered.source})
         set_attributes(file, {"uncounted": list(gathered.uncounted)})
@@ -96,6 +98,7 @@ def write_gathered(path: Path, gathered: Gathered) -> None:
         names = [name.encode("utf-8", "backslashreplace") for name in gathered.names.values()]
         file["names"] = np.array(names, bytes) if names else np.zeros(0, "S1")
         _write_tensors(file, gathered)
+    path.write_bytes(content.getbuffer())
 
 
 def _write_tensors(file: Any, gathered: Gathered) -> None:

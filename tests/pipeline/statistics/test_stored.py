@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from dataclasses import replace
 from itertools import pairwise
 
@@ -159,3 +160,15 @@ def test_what_is_there_is_replaced_only_if_it_may_be(tmp_path):
     with pytest.raises(DumpError, match="exists and is not statistics of kprobe"):
         save_gathered(gather(0, 50), OutputSpec(path=tmp_path / "other.h5", overwrite=True))
     assert {each.name for each in tmp_path.iterdir()} == {"s.h5", "other.h5"}
+
+
+@pytest.mark.parametrize("most", [0, 700, 6000])
+def test_a_disk_that_is_full_leaves_nothing_and_is_one_error(most, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        with pytest.raises(DumpError, match=r"s\.h5\.partial: can't be written: File too large"):
+            save_gathered(gather(0, 97), OutputSpec(path=tmp_path / "s.h5"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [*tmp_path.iterdir()]
