@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 from dataclasses import dataclass
@@ -140,12 +141,15 @@ class Similarity:
         check_place(path)
         beside = partial_path(Path(path))
         try:
-            with h5py.File(beside, "w") as file:
+            # In memory first: where the disk is full, HDF5 fails in many ways.
+            content = io.BytesIO()
+            with h5py.File(content, "w") as file:
                 file.attrs["format"] = _KIND.format
                 file["similarity"] = self.values
                 file["a"], file["b"] = list(self.layers_a), list(self.layers_b)
                 file.attrs.update(method=self.method, samples=self.samples, batches=self.batches)
                 file.attrs.update(file_a=self.a, file_b=self.b)
+            beside.write_bytes(content.getbuffer())
             beside.replace(path)
         except OSError as error:
             beside.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import h5py
@@ -129,6 +130,14 @@ def test_it_is_stored_and_plain(sides, tmp_path):
     assert plain["similarity"] == found.values.tolist()
     with pytest.raises(kprobe.KprobeError, match="there is no directory"):
         found.save(tmp_path / "missing" / "cka.h5")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # as where the disk is full
+    try:
+        with pytest.raises(kprobe.KprobeError, match="can't be written: File too large"):
+            found.save(tmp_path / "cka2.h5")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["cka.h5"]
 
 
 def test_it_is_printed_as_a_table(sides):
