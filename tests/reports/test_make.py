@@ -108,6 +108,20 @@ def test_what_diff_gives_makes_the_page_that_its_json_makes(sources, tmp_path):
     assert [layer["upstream"] for layer in told["layers"]] == [[], [0]]
 
 
+def test_statistics_that_arent_what_they_should_be_are_damaged(sources, tmp_path):
+    deep = np.bytes_(b"[" * 30_000)
+    for place, name, value in (("/", "source", 5), ("tensors/0", "address", 5), ("", "", deep)):
+        (tmp_path / "s.h5").write_bytes((sources / "s.h5").read_bytes())
+        with h5py.File(tmp_path / "s.h5", "r+") as file:
+            if name:
+                file[place].attrs[name] = value
+            else:
+                del file["tensors/0/settings"]
+                file["tensors/0/settings"] = value
+        with pytest.raises(DumpError, match="expected statistics, received a damaged file"):
+            kprobe.report(tmp_path / "s.h5", output=tmp_path / "r.html")
+
+
 def test_a_figure_that_no_number_can_hold_is_none(write_dump, tmp_path):
     path = write_dump(tmp_path / "a.h5", {"a": np.full((4, 2), 1.7e308)})
     told = read_data(kprobe.report(path, output=tmp_path / "r.html"))

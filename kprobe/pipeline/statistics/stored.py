@@ -162,7 +162,15 @@ def read_gathered(
                     hint="it needs a newer version of kprobe",
                 )
             return _read(file, choose)
-    except (OSError, LookupError, AttributeError, TypeError, ValueError, MemoryError) as error:
+    except (
+        OSError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         reason = str(error)
         raise DumpError(
             f"{path}: expected statistics, received a damaged file: {reason}"
@@ -177,6 +185,8 @@ def _read(file: Any, choose: Callable[[list[str]], Collection[str]] | None) -> G
     about = json.loads(file["about"][:].tobytes())
     addresses = [entry.pop("address") for entry in about]
     weights = [entry.pop("weight") for entry in about]
+    if not all(isinstance(text, str) for text in (own["source"], *addresses)):
+        raise ValueError("the source and the addresses aren't texts")
     chosen = set(addresses if choose is None else choose(addresses))
     places = [place for place, address in enumerate(addresses) if address in chosen]
     return Gathered(
