@@ -122,6 +122,14 @@ def test_statistics_that_arent_what_they_should_be_are_damaged(sources, tmp_path
             kprobe.report(tmp_path / "s.h5", output=tmp_path / "r.html")
 
 
+def test_a_first_row_without_a_name_is_told_without_one(sources, tmp_path):
+    (tmp_path / "s.h5").write_bytes((sources / "s.h5").read_bytes())
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        file["tensors/0/state"][1] = 1 << 61
+    told = read_data(kprobe.report(tmp_path / "s.h5", output=tmp_path / "r.html"))
+    assert told["verdict"] == "NaN begins at net/a"
+
+
 def test_a_figure_that_no_number_can_hold_is_none(write_dump, tmp_path):
     path = write_dump(tmp_path / "a.h5", {"a": np.full((4, 2), 1.7e308)})
     told = read_data(kprobe.report(path, output=tmp_path / "r.html"))

@@ -278,7 +278,7 @@ def find_first(
             found.append(None)
             continue
         row = None if first.address in weights else getattr(first, name)
-        sample = None if row is None else gathered.names[row]
+        sample = None if row is None else gathered.names.get(row)
         found.append(NonFinite(kind=kind, address=first.address, row=row, sample=sample))
     return found[0], found[1]
 
