@@ -45,6 +45,16 @@ _ARRAYS = (
     "sample_counts",
 )
 _OPEN_ENDED = -1  # the number of samples that nobody knows
+# What reading raises that meets damage.
+_OF_DAMAGE = (
+    OSError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    MemoryError,
+    RecursionError,
+)
 
 
 def read_kind(path: str | os.PathLike[str]) -> str | None:
@@ -162,15 +172,7 @@ def read_gathered(
                     hint="it needs a newer version of kprobe",
                 )
             return _read(file, choose)
-    except (
-        OSError,
-        LookupError,
-        AttributeError,
-        TypeError,
-        ValueError,
-        MemoryError,
-        RecursionError,
-    ) as error:
+    except _OF_DAMAGE as error:
         reason = str(error)
         raise DumpError(
             f"{path}: expected statistics, received a damaged file: {reason}"
