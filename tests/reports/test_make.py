@@ -109,15 +109,17 @@ def test_what_diff_gives_makes_the_page_that_its_json_makes(sources, tmp_path):
 
 
 def test_statistics_that_arent_what_they_should_be_are_damaged(sources, tmp_path):
-    deep = np.bytes_(b"[" * 30_000)
-    for place, name, value in (("/", "source", 5), ("tensors/0", "address", 5), ("", "", deep)):
+    with h5py.File(sources / "s.h5", "r") as file:
+        about = json.loads(file["about"][:].tobytes())
+    number = json.dumps([{**about[0], "address": 5}, *about[1:]]).encode()
+    for content in (None, number, b"[" * 30_000):
         (tmp_path / "s.h5").write_bytes((sources / "s.h5").read_bytes())
         with h5py.File(tmp_path / "s.h5", "r+") as file:
-            if name:
-                file[place].attrs[name] = value
+            if content is None:
+                file.attrs["source"] = 5
             else:
-                del file["tensors/0/settings"]
-                file["tensors/0/settings"] = value
+                del file["about"]
+                file["about"] = np.frombuffer(content, np.uint8)
         with pytest.raises(DumpError, match="expected statistics, received a damaged file"):
             kprobe.report(tmp_path / "s.h5", output=tmp_path / "r.html")
 
@@ -125,7 +127,7 @@ def test_statistics_that_arent_what_they_should_be_are_damaged(sources, tmp_path
 def test_a_first_row_without_a_name_is_told_without_one(sources, tmp_path):
     (tmp_path / "s.h5").write_bytes((sources / "s.h5").read_bytes())
     with h5py.File(tmp_path / "s.h5", "r+") as file:
-        file["tensors/0/state"][1] = 1 << 61
+        file["arrays/state"][1] = 1 << 61
     told = read_data(kprobe.report(tmp_path / "s.h5", output=tmp_path / "r.html"))
     assert told["verdict"] == "NaN begins at net/a"
 

@@ -28,7 +28,7 @@ KERNEL = GENERATOR.normal(0, 1, (6, 3)).astype("f4")
 def write(path, *, stop=ROWS, computed=("first", "end"), finish=True, valid=None):
     columns = [
         Column("end", (4, 3), np.dtype("f4"), {"addresses": ["block/last"], "dtype": "float32"}),
-        Column("word", (), np.dtype("S4"), {"addresses": ["word"], "dtype": "string"}),
+        Column("word", (-1,), np.dtype("u1"), {"addresses": ["word"], "dtype": "string"}),
         Column("first", (6,), np.dtype("f4"), {"addresses": ["first"], "dtype": "float32"}),
         Column(
             *("first:kernel", (6, 3), np.dtype("f4")),
@@ -40,7 +40,11 @@ def write(path, *, stop=ROWS, computed=("first", "end"), finish=True, valid=None
     attrs = {"computed": list(computed)} if computed else {}
     names = [f"image{row}.png" for row in range(ROWS)]
     contents = Contents(columns=columns, samples=names, attrs=attrs)
-    rows = {"end": LAST[:stop], "word": np.full(stop, b"text", "S4"), "first": FIRST[:stop]}
+    rows = {
+        "end": LAST[:stop],
+        "word": [np.frombuffer(b"text", "u1")] * stop,
+        "first": FIRST[:stop],
+    }
     if valid is not None:
         rows |= {"valid": valid.astype("u1"), "reason": np.full(stop, b"", REASON.dtype)}
     with contextlib.suppress(KeyboardInterrupt), Writer(OutputSpec(path=path), contents) as writer:
