@@ -10,6 +10,7 @@ and are made here; nothing is downloaded. Takes about ten minutes on two cores.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import statistics
 import time
@@ -70,10 +71,7 @@ class Reading(Nowhere):
     def take(self, batch: Computed) -> None:
         """Begin to read the batch, when the one before is read."""
         arrays = [np.asarray(result) for result in batch.results]
-        self._beside.wait()
-        for part in np.array_split(np.arange(len(arrays)), PARTS):
-            chosen = [arrays[number] for number in part]
-            self._beside.submit(sum(array.nbytes for array in chosen), read, chosen)
+        self._beside.begin([(array.nbytes, functools.partial(read, array)) for array in arrays])
 
     def __exit__(self, *exception: Any) -> None:
         """End the threads."""
@@ -81,13 +79,11 @@ class Reading(Nowhere):
         self._beside.close()
 
 
-def read(arrays: list[Any]) -> None:
-    """Read arrays, as fast as numpy does."""
-    for array in arrays:
-        np.bitwise_or.reduce(array.reshape(-1)[: array.size // 2 * 2].view(np.uint64))
+def read(array: Any) -> None:
+    """Read an array, as fast as numpy does."""
+    np.bitwise_or.reduce(array.reshape(-1)[: array.size // 2 * 2].view(np.uint64))
 
 
-PARTS = 16  # in which a batch is read, by several threads
 JOBS = {
     "MobileNetV2, one block": ("MobileNetV2", "block_6_*", 256),
     "MobileNetV2, all relu": ("MobileNetV2", "type:ReLU", 256),
