@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -115,15 +115,22 @@ def add_map(
         "unit": str(unit),
     }
     parts = {"cam": (maps, ("height", "width")), "unit": (numbers, ()), "score": (score, ())}
-    fetches = [
+    fetches = _make_fetches(layer, parts, told)
+    # What a trace knows of its graph is out of date now.
+    return Mapped(dataclasses.replace(trace), fetches, notes)
+
+
+def _make_fetches(
+    layer: Fetch, parts: Mapping[str, tuple[Any, tuple[str, ...]]], told: Mapping[str, str]
+) -> list[Fetch]:
+    """Give what was added, by its name: each a tensor, or None, and the names of its axes."""
+    return [
         dataclasses.replace(
             layer, address=name, name=name, tensor=tensor, origin=Origin(told, axes=named)
         )
         for name, (tensor, named) in parts.items()
         if tensor is not None
     ]
-    # What a trace knows of its graph is out of date now.
-    return Mapped(dataclasses.replace(trace), fetches, notes)
 
 
 def _weigh(

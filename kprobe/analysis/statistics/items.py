@@ -77,8 +77,7 @@ class PlacedItems(Items):
 
     Args:
         path: The name of the file.
-        file: Its descriptor.
-        start: The byte at which they begin.
+        place: Its descriptor, and the byte at which they begin.
         about: As for `Items`.
         dtype: What the values are stored as.
         has_rows: As for `Items`.
@@ -90,8 +89,7 @@ class PlacedItems(Items):
     def __init__(
         self,
         path: Path,
-        file: int,
-        start: int,
+        place: tuple[int, int],
         about: dict[str, Any],
         dtype: np.dtype[Any],
         *,
@@ -100,7 +98,7 @@ class PlacedItems(Items):
         offsets: Array | None = None,
     ) -> None:
         self.about, self.has_rows, self.whole_rows = about, has_rows, whole_rows
-        self._path, self._file, self._start, self._offsets = path, file, start, offsets
+        self._path, (self._file, self._start), self._offsets = path, place, offsets
         self._dtype, shape, axis = dtype, about["shape"], about["channel_axis"]
         channels = 1 if axis is None else shape[axis]
         self._item = shape if whole_rows else (channels,)
@@ -190,7 +188,7 @@ def open_items(dump: Dump, address: str, by_sample: bool) -> Items:
         return StoredRows(column, about, has_rows, prod(shape) * column.dtype.itemsize)
     whole = by_sample or about["channel_axis"] not in (None, len(shape) - 1)
     stored = column.dtype
-    return PlacedItems(dump.path, *place, about, stored, has_rows=has_rows, whole_rows=whole)
+    return PlacedItems(dump.path, place, about, stored, has_rows=has_rows, whole_rows=whole)
 
 
 def open_values(dump: Dump, address: str) -> PlacedItems | None:
@@ -212,7 +210,7 @@ def open_values(dump: Dump, address: str) -> PlacedItems | None:
         return None
     about = {"shape": shape, "dtype": column.dtype.name, "channel_axis": None}
     stored = column.dtype
-    return PlacedItems(dump.path, *place, about, stored, has_rows=True, whole_rows=False)
+    return PlacedItems(dump.path, place, about, stored, has_rows=True, whole_rows=False)
 
 
 def _open_ragged(dump: Dump, column: RaggedRows, by_sample: bool) -> Items:
@@ -228,7 +226,7 @@ def _open_ragged(dump: Dump, column: RaggedRows, by_sample: bool) -> Items:
         average = int(offsets[-1]) * prod(values.shape[1:]) * values.dtype.itemsize // max(1, rows)
         return StoredRows(column, about, True, average)
     return PlacedItems(
-        dump.path, *place, about, values.dtype, has_rows=True, whole_rows=False, offsets=offsets
+        dump.path, place, about, values.dtype, has_rows=True, whole_rows=False, offsets=offsets
     )
 
 

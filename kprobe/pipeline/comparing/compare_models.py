@@ -65,10 +65,7 @@ def compare_models(
     models = [side for side in (a, b) if isinstance(side, ModelSide)]
     # A dump that is kept has all layers at once.
     bounded = bound_batches(models, local=locally and spec.directory is None, told=told)
-    noise = {}
-    if isinstance(a, ModelSide):
-        by_column = measure_noise(a.plan, a.only_size)
-        noise = {p.a.address: by_column[c] for p in pairs if (c := a.find_column(p.a)) in by_column}
+    noise = _measure_noise(a, pairs)
     kept = _keep(a, b, spec, progress)
     if not (isinstance(a, ModelSide) and isinstance(b, ModelSide)):
         measured = _compare_with_dump(a, b, pairs, spec, noise, kept, progress)
@@ -95,6 +92,14 @@ def compare_models(
     columns = [(a.find_column(pair.a), b.find_column(pair.b)) for pair in pairs]
     samples = _measure_beside(run_models(a, b, columns, tell), measuring)
     return Measured(samples, measuring.finish(_name_rows(a), noise), notes=notes)
+
+
+def _measure_noise(a: Side, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Give the noise of A's own tensors, by their addresses; none of a dump."""
+    if not isinstance(a, ModelSide):
+        return {}
+    by_column = measure_noise(a.plan, a.only_size)
+    return {p.a.address: by_column[c] for p in pairs if (c := a.find_column(p.a)) in by_column}
 
 
 def _compare_with_dump(
