@@ -66,6 +66,14 @@ class Command(click.Command):
             raise UsageErrors(faults, ctx)
         return rest
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, in a sandbox if that is asked for."""
+        if ctx.params.pop("sandbox", False):
+            from kprobe.cli.sandboxing import enter_sandbox
+
+            enter_sandbox(str(self.name), ctx.params)
+        return super().invoke(ctx)
+
     def _find_faults(self, ctx: click.Context, args: list[str]) -> Iterator[Fault]:
         """Read on behind each fault, as if it weren't there."""
         reader = _Reader(self, ctx, args)

@@ -14,6 +14,7 @@ from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.output import output_options
 from kprobe.cli.options.samples import sample_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.values import Duration
 from kprobe.cli.options.verbosity import verbose_option
@@ -68,6 +69,7 @@ def _read_sizes(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     help="How long each measurement takes: four for each batch size.",
 )
 @json_option("Print what was measured as JSON.")
+@sandbox_option
 @verbose_option
 def bench(**options: Any) -> None:
     """Measure what limits a dump on this machine, and how near it comes.

@@ -19,6 +19,7 @@ from kprobe.cli.options.model import model_argument, model_options
 from kprobe.cli.options.output import output_options
 from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.progress import showing_progress
 from kprobe.cli.rendering.receipt import show_map, show_receipt, show_unread
@@ -81,6 +82,7 @@ def _look_on(
 @json_option("Print the outcome as JSON.")
 @progress_option
 @quiet_option("Say nothing but errors.")
+@sandbox_option
 @verbose_option
 @click.pass_context
 def cam(ctx: click.Context, /, **options: Any) -> None:

@@ -15,6 +15,7 @@ from kprobe.cli.options.compute import compute_options
 from kprobe.cli.options.model import model_options
 from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
@@ -66,6 +67,7 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageE
 @json_option("Print the outcome as JSON.")
 @progress_option
 @quiet_option("Print nothing; the exit code tells.")
+@sandbox_option
 @verbose_option
 @click.pass_context
 def diff(ctx: click.Context, /, **options: Any) -> None:

@@ -18,6 +18,7 @@ from kprobe.cli.options.model import model_argument, model_options
 from kprobe.cli.options.output import output_options
 from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
@@ -73,6 +74,7 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageE
 @progress_option
 @config_option
 @quiet_option("Say nothing but errors.")
+@sandbox_option
 @verbose_option
 @click.pass_context
 def dump(ctx: click.Context, /, **options: Any) -> None:

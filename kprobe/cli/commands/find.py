@@ -11,6 +11,7 @@ from kprobe.cli.computing import begin_computing
 from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.samples import building_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.model import show_matches
 
@@ -23,6 +24,7 @@ from kprobe.cli.rendering.model import show_matches
 @json_option("Print a JSON array.")
 @building_options
 @loading_options
+@sandbox_option
 @verbose_option
 def find(
     model: str,

@@ -11,6 +11,7 @@ from kprobe.cli.computing import begin_computing
 from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.model import loading_options, model_argument
 from kprobe.cli.options.samples import building_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.model import say_untold, show_model, show_operations
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @building_options
 @loading_options
+@sandbox_option
 @verbose_option
 def ls(
     model: str,

@@ -16,6 +16,7 @@ from kprobe.cli.options.model import model_options
 from kprobe.cli.options.plotting import plot_options
 from kprobe.cli.options.progress import quiet_option
 from kprobe.cli.options.samples import sample_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.statistics import complete_addresses
 from kprobe.cli.options.values import File
@@ -98,6 +99,7 @@ def _look_on(
 @compute_options.without("fail_on")
 @model_options
 @quiet_option("Say nothing but errors.")
+@sandbox_option
 @verbose_option
 def plot(**options: Any) -> None:
     """Draw what layers compute: PNG, SVG or PDF.

@@ -17,6 +17,7 @@ from kprobe.cli.options.model import model_options
 from kprobe.cli.options.output import output_options
 from kprobe.cli.options.progress import progress_option, quiet_option
 from kprobe.cli.options.samples import sample_options
+from kprobe.cli.options.sandbox import sandbox_option
 from kprobe.cli.options.selection import selection_options
 from kprobe.cli.options.statistics import complete_addresses, statistics_options
 from kprobe.cli.options.values import File
@@ -121,6 +122,7 @@ def _look_on(
 @progress_option
 @config_option
 @quiet_option("Say nothing but errors, and print nothing.")
+@sandbox_option
 @verbose_option
 @click.pass_context
 def stats(ctx: click.Context, /, **options: Any) -> None:

@@ -1,0 +1,90 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kprobe.sandbox import find_lack
+
+SCRIPT = """
+import json, os, socket, subprocess, sys
+from pathlib import Path
+from kprobe.sandbox import restrict
+
+inside, outside = map(Path, sys.argv[1:])
+if "free" not in inside.name:
+    restrict([inside])
+done = {}
+def attempt(name, action):
+    try:
+        action()
+    except OSError:
+        done[name] = False
+    else:
+        done[name] = True
+
+attempt("write inside", lambda: (inside / "a").write_text("a"))
+attempt("rename inside", lambda: (inside / "a").rename(inside / "b"))
+attempt("folder inside", lambda: (inside / "folder").mkdir())
+attempt("read outside", lambda: (outside / "kept").read_text())
+attempt("pair of sockets", lambda: socket.socketpair())
+attempt("discard", lambda: Path(os.devnull).write_text("x"))
+attempt("program", lambda: subprocess.run([sys.executable, "-c", ""], check=True))
+
+attempt("write outside", lambda: (outside / "new").write_text("x"))
+attempt("change outside", lambda: (outside / "kept").write_text("x"))
+attempt("cut outside", lambda: os.truncate(outside / "kept", 0))
+attempt("time outside", lambda: os.utime(outside / "kept", (1, 1)))
+attempt("mode outside", lambda: (outside / "kept").chmod(0o777))
+attempt("link to outside", lambda: os.link(outside / "kept", inside / "link"))
+attempt("follow", lambda: [
+    (inside / "to").symlink_to(outside / "kept"), (inside / "to").write_text("x")])
+attempt("move outside", lambda: (inside / "b").rename(outside / "b"))
+attempt("remove outside", lambda: (outside / "gone").unlink())
+attempt("TCP", lambda: socket.socket())
+attempt("UDP", lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+attempt("named socket", lambda: socket.socket(socket.AF_UNIX))
+child = "import socket; socket.socket()"
+attempt("program's TCP", lambda: subprocess.run(
+    [sys.executable, "-c", child], stderr=subprocess.DEVNULL).returncode and 1 / 0 or None)
+attempt("signal", lambda: os.kill(os.getppid(), 0))
+print(json.dumps(done))
+""".replace("and 1 / 0 or None", "== 0 or os.stat('/nowhere')")
+ALLOWED = {
+    "write inside",
+    "rename inside",
+    "folder inside",
+    "read outside",
+    "pair of sockets",
+    "discard",
+    "program",
+}
+
+
+def run(inside: Path, outside: Path) -> dict[str, bool]:
+    for folder in (inside, outside):
+        folder.mkdir()
+    for name in ("kept", "gone"):
+        (outside / name).write_text("as it was")
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT, inside, outside], stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(found.stdout)
+
+
+def test_without_a_sandbox_all_of_it_can_be_done(tmp_path):
+    done = run(tmp_path / "free", tmp_path / "outside")
+    assert all(done.values()), done
+    assert len(done) == 21
+
+
+@pytest.mark.skipif(find_lack() is not None, reason=str(find_lack()))
+def test_in_a_sandbox_nothing_is_reached_but_the_folder(tmp_path):
+    outside = tmp_path / "outside"
+    done = run(tmp_path / "inside", outside)
+    # Where Landlock is older than version 6, signals aren't barred.
+    done.pop("signal")
+    assert {name for name, did in done.items() if did} == ALLOWED
+    assert {path.name for path in outside.iterdir()} == {"gone", "kept"}
+    assert (outside / "kept").read_text() == "as it was"
