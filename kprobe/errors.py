@@ -8,10 +8,15 @@ as arguments. Several faults found at once travel in one exception, a line each.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from kprobe.escaping import cut_middle, escape_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+# Characters of a line that is read, and how many of them are at least the fault's.
+_LONGEST, _OF_FAULT = 299, 160
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ def join_hints(hints: Iterable[Hint | str], between: str = "; ") -> Hint | None:
 class KprobeError(Exception):
     """Anything kprobe reports by itself rather than by a traceback.
 
-    `str(error)` says what is wrong and what to do about it, a line for each fault.
+    `str(error)` says what is wrong and what to do about it, a line of under 300 characters for
+    each fault; `error.lines` has all of it.
 
     Attributes:
         faults: What went wrong, a line for each fault, at least one.
@@ -110,6 +116,8 @@ class KprobeError(Exception):
     """
 
     exit_code = 2
+    # How many of its faults are told before the others are counted; None for all of them.
+    told: ClassVar[int | None] = None
 
     def __init__(self, *faults: str, hint: Hint | str | None = None) -> None:
         super().__init__(*faults)
@@ -118,7 +126,7 @@ class KprobeError(Exception):
         self.merged: Sequence[KprobeError] = ()
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return "\n".join(self.spell(str, _LONGEST))
 
     @property
     def hint(self) -> str | None:
@@ -127,24 +135,43 @@ class KprobeError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """The faults and the hints as lines to show, spelt for Python."""
+        """All faults and hints, in full, as lines spelt for Python."""
         return self.spell(str)
 
-    def spell(self, spell_setting: Callable[[Setting], str]) -> list[str]:
+    def spell(self, spell_setting: Callable[[Setting], str], most: int | None = None) -> list[str]:
         """Give the faults and the hints as lines to show: one line for one fault.
 
         Args:
             spell_setting: Spells the settings that hints name.
+            most: How many characters a line may have. Then many faults are counted, long ones lose
+                their middle, and what can't be seen is escaped. None for everything as it is.
         """
         if self.merged:
-            lines = [line for error in self.merged for line in error.spell(spell_setting)]
+            lines = [line for error in self.merged for line in error.spell(spell_setting, most)]
             return list(dict.fromkeys(lines))
-        if self.remedy is None:
-            return [*self.faults]
-        hint = self.remedy.spell(spell_setting)
-        if len(self.faults) == 1:
-            return [f"{self.faults[0]}; {hint}"]
-        return [*self.faults, f"hint: {hint}"]
+        hint = None if self.remedy is None else self.remedy.spell(spell_setting)
+        faults = [*self.faults]
+        if most is None:
+            if hint is None:
+                return faults
+            return [f"{faults[0]}; {hint}"] if len(faults) == 1 else [*faults, f"hint: {hint}"]
+        return self._abridge([escape_hidden(fault) for fault in faults], hint, most)
+
+    def _abridge(self, faults: list[str], hint: str | None, most: int) -> list[str]:
+        more = 0 if self.told is None else len(faults) - self.told
+        end = f", and {more:,} more fault{'s' * (more > 1)}" if more > 0 and self.told == 1 else ""
+        if more > 0:
+            faults = faults[: self.told] if end else [*faults[: self.told], f"and {more:,} more"]
+        hint = None if hint is None else escape_hidden(hint)
+        if len(faults) > 1:
+            lines = faults if hint is None else [*faults, f"hint: {hint}"]
+            return [cut_middle(line, most) for line in lines]
+        if hint is not None:
+            # What is wrong matters more than what to do about it.
+            fault = cut_middle(faults[0], max(most - len(end) - len(hint) - 2, _OF_FAULT))
+            if len(line := f"{fault}{end}; {hint}") <= most:
+                return [line]
+        return [f"{cut_middle(faults[0], most - len(end))}{end}"]
 
 
 class AddressError(KprobeError):
@@ -188,6 +215,8 @@ class SampleError(InputError):
 class ModelError(KprobeError):
     """A model that can't be read, loaded or traced."""
 
+    told = 6
+
 
 class NonFiniteError(KprobeError):
     """A tensor with NaN or infinity in it, which was to be found."""
@@ -217,6 +246,7 @@ class UnsafeModelError(ModelError):
     """A model file that would run code of its own when loaded."""
 
     exit_code = 4
+    told = 1
 
 
 class StoppedError(KprobeError):

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import html
-import re
 from typing import TYPE_CHECKING
+
+from kprobe.escaping import escape_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 # More rows nobody reads in a notebook, nor more characters in a cell.
 _MOST_ROWS, _LONGEST = 60, 200
-# What can't be seen, what turns round the text beside it, and halves of characters.
-_HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
 
 
 def align(
@@ -27,7 +24,7 @@ def align(
         rows: The cells.
         numbers: The titles of those columns that are aligned at the right.
     """
-    table = [header, *rows]
+    table = [header, *([escape_hidden(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     lines = []
     for row in table:
@@ -71,5 +68,4 @@ def write_html(
 
 def _escape(text: str) -> str:
     cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    shown = _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
-    return html.escape(shown)
+    return html.escape(escape_hidden(cut))

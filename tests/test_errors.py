@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kprobe.cli.error_boundary import reporting
 from kprobe.errors import (
@@ -13,7 +15,9 @@ from kprobe.errors import (
     Hint,
     InputError,
     KprobeError,
+    ModelError,
     Setting,
+    UnsafeModelError,
     join_hints,
     merge_errors,
 )
@@ -79,3 +83,45 @@ def test_the_command_line_spells_a_setting_as_its_flag():
 
 def test_a_command_is_written_as_a_terminal_takes_it():
     assert str(CommandText("ls MODEL", ["ops"])) == "`kprobe ls MODEL --ops`"
+
+
+def test_a_refusal_tells_the_first_fault_and_counts_the_others():
+    hint = Hint("`", Setting("unsafe", True), "` opens it")
+    faults = [f"layer 'l{number}' holds Python bytecode" for number in range(1001)]
+    error = UnsafeModelError(*faults, hint=hint)
+    assert str(error) == (
+        "layer 'l0' holds Python bytecode, and 1,000 more faults; `unsafe=True` opens it"
+    )
+    assert str(UnsafeModelError(*faults[:2])) == f"{faults[0]}, and 1 more fault"
+    assert error.lines == [*faults, "hint: `unsafe=True` opens it"]
+
+
+def test_what_is_wrong_with_a_model_is_no_screenful():
+    faults = [f"layer {number} has no weights" for number in range(40)]
+    assert str(ModelError(*faults)).splitlines() == [*faults[:6], "and 34 more"]
+    # Mistakes in what was asked are told all at once.
+    assert len(str(AddressError(*faults)).splitlines()) == 40
+
+
+def test_a_long_fault_keeps_its_ends_and_the_hint_if_it_has_room():
+    path, cause = "a" * 400, "is damaged"
+    short, long = "save it again", "x" * 200
+    told = str(ModelError(f"{path}: {cause}", hint=short))
+    assert len(told) == 299
+    assert told.startswith("aaa")
+    assert told.endswith(f" … {'a' * 128}: is damaged; save it again")
+    without = str(ModelError(f"{path}: {cause}", hint=long))
+    assert len(without) == 299
+    assert without.endswith(": is damaged")
+    assert str(ModelError("short", hint=long)) == f"short; {long}"
+
+
+NAMES = st.text(st.characters(categories=["L", "Cc", "Cf", "Zl"]), max_size=400)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=9), st.none() | NAMES)
+def test_whatever_a_file_holds_it_is_refused_in_one_short_line(names, hint):
+    error = UnsafeModelError(*(f"layer {name}" for name in names), hint=hint)
+    told = str(error)
+    assert len(told) < 300
+    assert told.isprintable()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import traceback
 from typing import TYPE_CHECKING
 
 import click
 
 from kprobe.cli.options.verbosity import is_verbose
-from kprobe.cli.rendering.printing import say
+from kprobe.cli.rendering.printing import PREFIX, say, say_text
 from kprobe.cli.stdio import give_back_stderr, list_own_streams
 from kprobe.cli.usage_errors import explain_usage
 from kprobe.errors import InputError, KprobeError, ModelCodeError, ModelError
+from kprobe.escaping import escape_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,20 +78,30 @@ def _report(error: KprobeError, ctx: click.Context | None) -> None:
     told = [*_list_errors(error)]
     for each in told:
         if verbose and each.__cause__ is not None:
-            traceback.print_exception(each.__cause__, file=sys.stderr)
+            say_text("".join(traceback.format_exception(each.__cause__)).removesuffix("\n"))
         elif isinstance(each, ModelCodeError) and each.excerpt:
-            click.echo(each.excerpt, file=sys.stderr)
-    lines = error.spell(_make_speller(ctx))
-    if not verbose and any(_is_caused_by_others(each) for each in told):
-        if len(lines) == 1:
-            lines = [f"{lines[0]}; {_MORE}"]
-        else:
-            lines.append(f"hint: {_MORE}")
+            say_text(each.excerpt)
+    spell = _make_speller(ctx)
+    lines = error.spell(spell) if verbose else _abridge(error, spell)
     for line in lines:
         say(line)
 
 
-_MORE = "-v shows the traceback"
+# Characters of a line; and what -v has besides.
+_LONGEST = 299 - len(PREFIX)
+_TRACEBACK, _REST = "-v shows the traceback", "-v tells all"
+
+
+def _abridge(error: KprobeError, spell: Callable[[Setting], str]) -> list[str]:
+    """Give an error in lines that are read at a glance, and say whether -v tells more."""
+    if any(_is_caused_by_others(each) for each in _list_errors(error)):
+        more = _TRACEBACK
+    elif error.spell(spell, _LONGEST) != [escape_hidden(line) for line in error.spell(spell)]:
+        more = _REST
+    else:
+        return error.spell(spell, _LONGEST)
+    lines = error.spell(spell, _LONGEST - len(more) - 2)
+    return [f"{lines[0]}; {more}"] if len(lines) == 1 else [*lines, f"hint: {more}"]
 
 
 def _list_errors(error: KprobeError) -> Iterator[KprobeError]:
@@ -108,7 +118,7 @@ def _is_caused_by_others(error: KprobeError) -> bool:
 
 def _report_bug() -> None:
     give_back_stderr()
-    traceback.print_exc()
+    say_text(traceback.format_exc().removesuffix("\n"))
     say("this is a bug in kprobe: please report the lines above")
 
 

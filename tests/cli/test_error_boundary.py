@@ -121,6 +121,45 @@ def test_the_causes_of_several_errors_are_shown(fail):
     assert fail(merge(), "-v").stderr == "KeyError: 'two'\nkprobe: first\nkprobe: second\n"
 
 
+def test_a_refusal_is_one_line_and_v_tells_all_of_it(fail):
+    faults = ["layer 'a' holds Python bytecode", "layer 'b' reads its vocabulary from the file 'x'"]
+    hint = Hint("`", Setting("unsafe", True), "` opens it")
+    short = fail(UnsafeModelError(*faults, hint=hint))
+    assert short.stderr == (
+        f"kprobe: {faults[0]}, and 1 more fault; `--unsafe` opens it; -v tells all\n"
+    )
+    long = fail(UnsafeModelError(*faults, hint=hint), "-v")
+    assert long.stderr.splitlines() == [
+        *(f"kprobe: {fault}" for fault in faults),
+        "kprobe: hint: `--unsafe` opens it",
+    ]
+    assert short.exit_code == long.exit_code == 4
+
+
+@pytest.mark.parametrize("cause", [None, KeyError("x")])
+@pytest.mark.parametrize("kind", [UnsafeModelError, ModelError, InputError, DumpError])
+def test_no_line_is_longer_than_300_characters(fail, kind, cause):
+    for length in (*range(200, 320), 5000):
+        fault = f"m.h5: {'x' * length}: it is damaged"
+        (line,) = fail(kind(fault, hint="save it again"), cause=cause).stderr.splitlines()
+        assert len(line) < 300
+        assert line.startswith("kprobe: m.h5: xx")
+        assert "xx: it is damaged; save it again" in line
+        whole = f"kprobe: {fault}; save it again"
+        if cause is not None and kind is not DumpError:
+            assert line.endswith(f"; {VERBOSE}")
+        else:
+            assert line == whole if len(whole) < 300 else line.endswith("; -v tells all")
+        told = fail(kind(fault, hint="save it again"), "-v", cause=cause).stderr
+        assert told.splitlines()[-1] == whole
+
+
+def test_names_in_tracebacks_move_no_cursor_either(fail):
+    cause = ValueError("layer '\x1b[2J\u202ex'\nis unknown")
+    done = fail(ModelError("can't be loaded"), "-v", cause=cause)
+    assert "ValueError: layer '\\x1b[2J\\u202ex'\nis unknown\n" in done.stderr
+
+
 def test_a_setting_that_is_given_several_times_is_spelt_so(fail):
     error = ModelError("no", hint=Hint("give ", Setting("arguments", ("n=VALUE", "m=VALUE"))))
     assert fail(error).stderr == "kprobe: no; give --arg n=VALUE --arg m=VALUE\n"

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from kprobe.cli.command_class import Command
 from kprobe.cli.options.verbosity import verbose_option
-from kprobe.cli.rendering.printing import print_line, print_table
+from kprobe.cli.rendering.printing import print_line, print_table, print_text
 from kprobe.cli.stdio import own_stdout
 from kprobe.errors import KprobeError
 from kprobe.naming import name_nearest
@@ -35,7 +35,8 @@ def help(subject: str | None, **_verbose: bool) -> None:  # noqa: A001 - the com
     if subject is None:
         rows = [(name, _read_title(page)) for name, page in pages.items()]
         print_table(("subject", "what it tells"), rows, numbers=set())
-        print_line("\n`kprobe help SUBJECT` shows a page.")
+        print_line("")
+        print_line("`kprobe help SUBJECT` shows a page.")
         return
     if subject not in pages:
         raise KprobeError(_explain(subject, [*pages]))
@@ -43,7 +44,7 @@ def help(subject: str | None, **_verbose: bool) -> None:  # noqa: A001 - the com
     if own_stdout().isatty():
         click.echo_via_pager(text)
     else:
-        print_line(text)
+        print_text(text)
 
 
 def _find_pages() -> dict[str, Traversable]:

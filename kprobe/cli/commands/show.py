@@ -12,7 +12,7 @@ from kprobe.cli.config_file import write_config
 from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
-from kprobe.cli.rendering.printing import print_line
+from kprobe.cli.rendering.printing import print_text
 from kprobe.cli.rendering.stored_dump import show_dump, show_samples
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def show(dump: str, as_json: bool, as_config: bool, each_sample: bool, **_verbos
     from kprobe.pipeline.describe_dump import describe_dump, describe_samples, recall_job
 
     if as_config:
-        print_line(write_config(dump_command, recall_job(dump)))
+        print_text(write_config(dump_command, recall_job(dump)))
     elif each_sample:
         show_samples(describe_samples(dump), as_json)
     else:

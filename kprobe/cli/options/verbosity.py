@@ -24,7 +24,7 @@ def verbose_option(command: Any) -> Any:
         # Other options may fail while they are read.
         is_eager=True,
         callback=_note,
-        help="Let TensorFlow speak, too, and show the traceback of what failed.",
+        help="Let TensorFlow speak, too, and tell all of what failed, with its traceback.",
     )(command)
 
 

@@ -7,7 +7,13 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.rendering.formatting import count, count_samples
-from kprobe.cli.rendering.printing import escape_controls, print_json, print_line, print_table, say
+from kprobe.cli.rendering.printing import (
+    print_json,
+    print_line,
+    print_table,
+    print_text,
+    say,
+)
 from kprobe.pipeline.statistics.table import tabulate, write_number, write_part
 
 if TYPE_CHECKING:
@@ -88,7 +94,7 @@ def _print_csv(records: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, titles, lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
-    print_line(text.getvalue().removesuffix("\n"))
+    print_text(text.getvalue().removesuffix("\n"))
 
 
 def _print_tables(report: StatsResult, by: str) -> None:
@@ -98,7 +104,7 @@ def _print_tables(report: StatsResult, by: str) -> None:
         _print_parts(report, by)
     for found in (report.first_nan, report.first_inf):
         if found is not None:
-            print_line(escape_controls(str(found)))
+            print_line(str(found))
 
 
 def _print_parts(report: StatsResult, by: str) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.config_file import name_options
 from kprobe.cli.rendering.formatting import count, count_samples, format_bytes
-from kprobe.cli.rendering.printing import escape_controls, print_json, print_line, print_table
+from kprobe.cli.rendering.printing import print_json, print_line, print_table, print_text
+from kprobe.escaping import escape_hidden
 from kprobe.tables import format_shape
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _print(found: Mapping[str, Any]) -> None:
     }
     for name, text in facts.items():
         if text:
-            print_line(f"{name + ':':<10}{escape_controls(text)}")
+            print_line(f"{name + ':':<10}{text}")
 
 
 def show_samples(records: Iterable[Mapping[str, Any]], as_json: bool) -> None:
@@ -79,7 +80,7 @@ def show_samples(records: Iterable[Mapping[str, Any]], as_json: bool) -> None:
         print_json(list(records))
         return
     for record in records:
-        print_line("\t".join(escape_controls(str(value)) for value in record.values()))
+        print_text("\t".join(escape_hidden(str(value)) for value in record.values()))
 
 
 def _tell_state(found: Mapping[str, Any]) -> str:
