@@ -7,57 +7,72 @@ read its own assets, as the loader has it do.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.gate.rules import Fault
 from kprobe.gate.saved_model_proto import parse
+from kprobe.gate.shown import is_plain_name, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-# What operations do by their types. From the registry of TensorFlow 2.21: all that take the name
-# of a file, a directory or an address, hold Python, or end the process.
-_HARMFUL = {
-    "reads files": re.compile(
-        r"ReadFile|MatchingFiles|LoadAndRemapMatrix|GenerateVocabRemapping|RecordInput|Skipgram"
-        r"|(FixedLengthRecord|LMDB|TFRecord|TextLine|WholeFile)Reader(V2)?"
-        r"|(DTensor)?Restore(Slice|V2)?|InitializeTableFromTextFile(V2)?"
-        r"|(Experimental)?(CSV|FixedLengthRecord|LMDB|Load|MatchingFiles|Sql|TFRecord|TextLine)"
-        r"Dataset(V\d)?|ListSnapshotChunksDataset|SnapshotChunkDataset"
-        r"|Snapshot(Nested)?DatasetReader"
-    ),
-    "writes files": re.compile(
-        r"WriteFile|Save(Slices|V2)?|MergeV2Checkpoints|DistributedSave|DumpTensor"
-        r"|(Cache|Save|Snapshot)Dataset(V\d)?|(Experimental)?DatasetToTFRecord"
-        r"|CreateSummary(File|Db)Writer|Debug(Identity|NanCount|NumericSummary)(V\d)?"
-        r"|CalibrationStatisticsSaver"
-    ),
-    "runs Python": re.compile(r"(Eager)?PyFunc(Stateless)?"),
-    "runs what another process or library says": re.compile(
-        r"Rpc\w+|RemoteCall|DataServiceDataset(V\d)?|RegisterDataset(V\d)?|XlaCustomCall(V\d)?"
-        r"|FileSystemSetConfiguration"
-    ),
-    "ends the process": re.compile(r"Abort"),
-}
+# The list of operations: what each of them does.
+_LIST = Path(__file__).with_name("operations.txt")
+_HARMLESS = ""
+_UNKNOWN = "isn't an operation that kprobe knows"
+# Values that aren't numbers or texts (tensorflow/core/framework/types.proto): handles of what
+# lies elsewhere, and objects of any class.
+HANDLES = {20: "resource", 21: "variant"}
 _RESTORING = {"RestoreV2", "Restore", "RestoreSlice"}
 _SAVING = {"SaveV2", "SaveSlices", "Save", "MergeV2Checkpoints"}
+_BY_ATTRIBUTES = {
+    "DecodeProtoV2",
+    "EncodeProto",
+    "FixedUnigramCandidateSampler",
+    "ParseTensor",
+    "PrintV2",
+}
 _TABLES = {"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"}
 
 
-def describe_harm(operation: str, attrs: Mapping[str, bytes]) -> str | None:
+@cache
+def read_operations() -> Mapping[str, str]:
+    """Read the list of operations.
+
+    Returns:
+        What each type of operation does besides turning tensors into tensors, such as "reads
+        files"; "" for what does nothing of the kind.
+    """
+    operations: dict[str, str] = {}
+    harm = _HARMLESS
+    for line in _LIST.read_text("utf-8").splitlines():
+        if line.startswith("harm"):
+            kind, _, words = line.partition(": ")
+            harm = words if kind == "harmful" else _HARMLESS
+        elif not line.startswith("#"):
+            operations.update(dict.fromkeys(line.split(), harm))
+    return operations
+
+
+def describe_harm(
+    operation: str, attrs: Mapping[str, bytes], types: Mapping[str, int] | None = None
+) -> str | None:
     """Say what an operation does besides turning tensors into tensors.
 
     Args:
         operation: Its type, e.g. "WriteFile".
         attrs: Its attributes that are text.
+        types: Its attributes that are types, as TensorFlow numbers them.
 
     Returns:
         E.g. "writes files"; None where it does nothing of the kind.
     """
-    for harm, pattern in _HARMFUL.items():
-        if pattern.fullmatch(operation):
-            return harm
+    harm = read_operations().get(operation, _UNKNOWN)
+    if harm != _HARMLESS:
+        return harm
     if operation == "PrintV2" and attrs.get("output_stream", b"").startswith(b"file:"):
         return "writes files"
     if operation == "FixedUnigramCandidateSampler" and attrs.get("vocab_file"):
@@ -67,7 +82,27 @@ def describe_harm(operation: str, attrs: Mapping[str, bytes]) -> str | None:
         source in (b"", b"local://") or source.startswith(b"bytes://")
     ):
         return "reads files"
+    if operation == "ParseTensor" and (types or {}).get("out_type") in HANDLES:
+        return "makes objects of any class out of text"
     return None
+
+
+def find_operation_faults(graphs: Iterable[Any], rule: str) -> Iterator[Fault]:
+    """Find what the graphs of a SavedModel do besides turning tensors into tensors.
+
+    Args:
+        graphs: Its graphs, as `kprobe.gate.saved_model_proto` has them.
+        rule: The rule of them.
+
+    Yields:
+        One for each type of operation.
+    """
+    told: set[str] = set()
+    for graph in graphs:
+        for text, owner, kind in _Reading(graph).find():
+            if kind not in told:
+                told.add(kind)
+                yield Fault(rule, text, owner)
 
 
 def find_unsafe_operations(graphs: Iterable[Any]) -> list[str]:
@@ -79,11 +114,7 @@ def find_unsafe_operations(graphs: Iterable[Any]) -> list[str]:
     Returns:
         A line for each type of operation.
     """
-    faults: dict[str, str] = {}
-    for graph in graphs:
-        for fault, kind in _Reading(graph).find():
-            faults.setdefault(kind, fault)
-    return list(faults.values())
+    return [fault.text for fault in find_operation_faults(graphs, "savedmodel-operations")]
 
 
 class _Reading:
@@ -108,20 +139,33 @@ class _Reading:
         }
         self._callers = self._find_callers()
 
-    def find(self) -> Iterator[tuple[str, str]]:
-        """Give every harmful operation: what to say of it, and its type."""
+    def find(self) -> Iterator[tuple[str, str, str]]:
+        """Give every harmful operation: what to say of it, the function it is in, its type."""
         for asset in self._assets:
-            if "/" in asset.filename or "\\" in asset.filename or asset.filename == "..":
-                yield f"the graph reads {asset.filename!r}, outside of its assets", "asset"
+            if not is_plain_name(asset.filename):
+                text = f"the graph reads {show(asset.filename)}, outside of its assets"
+                yield text, "", "asset"
         bodies: list[tuple[Any, Iterable[Any]]] = [(None, self._graph.graph_def.node)]
         bodies += [(function, function.node_def) for function in self._functions.values()]
         for function, nodes in bodies:
             for node in nodes:
-                texts = {name: value.s for name, value in node.attr.items() if value.s}
-                harm = describe_harm(node.op, texts)
+                harm = self._judge(node)
                 if harm is not None and not self._is_loaders_own(node, function):
-                    where = f"{node.op} ({node.name})"
-                    yield f"the graph has the operation {where}, which {harm}", node.op
+                    where = f"{show(node.op, '')} ({show(node.name, '')})"
+                    owner = f"function {show(function.signature.name)}" if function else ""
+                    yield f"the graph has the operation {where}, which {harm}", owner, node.op
+
+    def _judge(self, node: Any) -> str | None:
+        # What bears a function's name is a call of it, unless it is an operation, too.
+        if node.op in self._functions and node.op not in read_operations():
+            return None
+        # What has neither texts nor types is judged by its type alone, as nearly all are.
+        harm = read_operations().get(node.op)
+        if harm == _HARMLESS and node.op not in _BY_ATTRIBUTES:
+            return None
+        texts = {name: value.s for name, value in node.attr.items() if value.s}
+        types = {name: value.type for name, value in node.attr.items() if value.type}
+        return describe_harm(node.op, texts, types)
 
     def _is_loaders_own(self, node: Any, function: Any) -> bool:
         if node.op in _TABLES:
@@ -186,10 +230,8 @@ class _Reading:
         bodies += [(name, function.node_def) for name, function in self._functions.items()]
         for body, nodes in bodies:
             for node in nodes:
-                for value in node.attr.values():
-                    for called in (value.func, *value.list.func):
-                        if called.name:
-                            callers[called.name].append((body, node.name))
+                for called in list_called(node, self._functions):
+                    callers[called].append((body, node.name))
         return callers
 
     def _list_ends(self) -> list[str]:
@@ -211,3 +253,19 @@ class _Reading:
                 found.add(name)
                 pending += [e.removeprefix("^").partition(":")[0] for e in self._nodes[name].input]
         return found
+
+
+def list_called(node: Any, functions: Container[str]) -> list[str]:
+    """List the functions that an operation runs, by their names.
+
+    Args:
+        node: The operation.
+        functions: The names of the functions of its graph.
+    """
+    called = [
+        function.name
+        for value in node.attr.values()
+        for function in (value.func, *value.list.func)
+        if function.name
+    ]
+    return [node.op, *called] if node.op in functions else called

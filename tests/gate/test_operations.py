@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from tensorflow.python.client import pywrap_tf_session
 
 import kprobe
 from kprobe.errors import ModelError, UnsafeModelError
-from kprobe.gate.operations import describe_harm
+from kprobe.gate.operations import describe_harm, find_unsafe_operations, read_operations
 from kprobe.gate.refuse import check_safe
+from kprobe.gate.saved_model_proto import parse
 from kprobe.models.file import choose_signature, read_model_file
 
 ROWS = np.ones((2, 3), "f4")
@@ -136,11 +138,58 @@ def test_refusing_imports_no_tensorflow_and_unsafe_opens(save, tmp_path):
         ("EncodeProto", {"descriptor_source": b"local://"}, None),
         ("DecodeProtoV2", {}, None),
         ("MatMul", {}, None),
-        ("ReadFileX", {}, None),
+        ("ImmutableConst", {}, "reads files"),  # which it maps into memory, by their names
+        ("IdentityReaderV2", {}, "reads files"),
+        ("DatasetFromGraph", {}, "runs a program that isn't in the graph's own operations"),
+        ("XlaCallModule", {}, "runs a program that isn't in the graph's own operations"),
+        ("_Recv", {}, "talks to other devices or machines"),
+        ("TPUExecute", {}, "needs TPUs"),
+        ("Foo1", {}, "is of TensorFlow's own tests"),
+        ("ReadFileX", {}, "isn't an operation that kprobe knows"),
+        ("harmful:", {}, "isn't an operation that kprobe knows"),
+        ("", {}, "isn't an operation that kprobe knows"),
     ],
 )
 def test_what_an_operation_does_is_said(operation, attrs, harm):
     assert describe_harm(operation, attrs) == harm
+
+
+@pytest.mark.parametrize(("number", "harm"), [(1, None), (20, "makes"), (21, "makes")])
+def test_text_becomes_numbers_and_no_objects(number, harm):
+    said = describe_harm("ParseTensor", {}, {"out_type": number})
+    assert said is harm or said.startswith(f"{harm} objects of any class")
+
+
+def name_a_function_like_an_operation(graph, operation):
+    function = graph.graph_def.library.function.add()
+    function.signature.name = operation
+    graph.graph_def.node.add(name="more", op=operation)
+
+
+@pytest.mark.parametrize(
+    ("operation", "harm"),
+    [
+        ("WriteFile", "writes files"),
+        ("Own", None),
+    ],
+)
+def test_a_functions_name_hides_no_operation(operation, harm):
+    graph = parse("MetaGraphDef", b"")
+    name_a_function_like_an_operation(graph, operation)
+    found = find_unsafe_operations([graph])
+    assert found == ([f"the graph has the operation {operation} (more), which {harm}"] * bool(harm))
+
+
+def test_an_operation_of_another_library_is_refused_with_its_name_in_one_line():
+    graph = parse("MetaGraphDef", b"")
+    graph.graph_def.node.add(name="a\nb\x1b[2J" + "c" * 500, op="RaggedTokenize>X" * 50)
+    (line,) = find_unsafe_operations([graph])
+    assert re.fullmatch(
+        r"the graph has the operation (RaggedTokenize>X)+\w*\.\.\. \(a\\nb\\x1b\[2Jc+\.\.\.\), "
+        "which isn't an operation that kprobe knows",
+        line,
+    )
+    assert len(line) < 250
 
 
 def test_printing_to_the_screen_is_harmless(save):
@@ -358,12 +407,15 @@ def test_custom_objects_bring_the_layers_back(tmp_path):
 
 # The list of operations
 
+LIST = Path(kprobe.gate.operations.__file__).with_name("operations.txt")
 # Files, addresses and Python by the names of what an operation takes. What is here besides was
 # looked at: these take or give the content of something, or names of other things.
-NAMES = re.compile(r"file|path|dir(?!ection)|url|address|host|token|prefix|ckpt|descriptor_source")
+NAMES = re.compile(
+    r"file|path|dir(?!ection)|url|address|host|token|prefix|ckpt|descriptor_source|region"
+)
 EXAMINED = re.compile(
-    r"ShardedFile(name|spec)|_?Xla\w+|\w*TPU\w*|_FusedQuantized\w+|_QuantizedMatMul|\w*Host\w*"
-    r"|DecodeProtoV2|EncodeProto|FixedUnigramCandidateSampler"
+    r"ShardedFile(name|spec)|_?Xla\w+|_FusedQuantized\w+|_QuantizedMatMul"
+    r"|DecodeProtoV2|EncodeProto|FixedUnigramCandidateSampler|TPUReplicateMetadata"
     r"|(Experimental)?SetStatsAggregatorDataset"
 )
 
@@ -372,6 +424,25 @@ def list_registered():
     buffer = pywrap_tf_session.TF_GetAllOpList()
     content = pywrap_tf_session.TF_GetBuffer(buffer)
     return op_def_pb2.OpList.FromString(bytes(content)).op
+
+
+def test_every_operation_of_the_installed_tensorflow_is_on_the_list():
+    new = {operation.name for operation in list_registered()} - read_operations().keys()
+    assert not new, "look at each, and add it to kprobe/gate/operations.txt"
+
+
+def test_the_list_has_each_operation_once_and_words_for_each_harm():
+    listed = [
+        name
+        for line in LIST.read_text().splitlines()
+        if not line.startswith(("#", "harm"))
+        for name in line.split()
+    ]
+    assert sorted(listed) == sorted(set(listed))
+    assert len(listed) == len(read_operations()) > 1900
+    headings = [line for line in LIST.read_text().splitlines() if line.startswith("harm")]
+    assert all(re.fullmatch(r"(harmful|harmless): \S.*", line) for line in headings)
+    assert len(set(headings)) == len(headings)
 
 
 def test_every_operation_that_takes_a_file_is_known():
