@@ -105,6 +105,8 @@ def end(code):
 if __name__ == "__main__":
     for module in sys.argv[2:]:
         importlib.import_module(module)
+    # So that each process needn't start its own.
+    importlib.import_module("kprobe.gate.apart").start()
     gc.freeze()  # else the first collection of each process copies it all
     server = socket.socket(socket.AF_UNIX)
     server.bind(sys.argv[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 from kprobe.gate.rules import Fault
 
 # What tells a file from another one, and from itself before it was changed.
-_Identity = tuple[int, int, int, int, int]
+Identity = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +22,13 @@ class OpenedFile:
         path: Under which name it was opened.
         descriptor: The file, open. Read it with `os.pread`, which moves nothing.
         size: Its size in bytes.
+        identity: What tells it from another, and from what it was before it was changed.
     """
 
     path: Path
     descriptor: int
     size: int
-    _identity: _Identity = field(repr=False)
+    identity: Identity = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -51,10 +52,10 @@ class OpenedFile:
     def find_change(self) -> Fault | None:
         """Tell whether the file was changed, or its path leads to another, since it was opened."""
         try:
-            there = _identify(self.path.stat())
+            there = identify(self.path.stat())
         except OSError:
             there = None
-        if self._identity == _identify(os.fstat(self.descriptor)) and there == self._identity:
+        if self.identity == identify(os.fstat(self.descriptor)) and there == self.identity:
             return None
         return Fault("file-changed", "was changed after it was checked")
 
@@ -73,17 +74,24 @@ def open_file(path: str | os.PathLike[str]) -> OpenedFile | Fault:
     """
     # A pipe that nobody writes to must not be waited for, and a terminal not become ours.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    descriptor = os.open(path, flags)
+    return adopt_file(os.open(path, flags), path)
+
+
+def adopt_file(descriptor: int, path: str | os.PathLike[str]) -> OpenedFile | Fault:
+    """Take over a file that is open, as `open_file` opens it."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        return Fault("file-kind", f"expected a regular file, received {_describe(status.st_mode)}")
-    opened = OpenedFile(Path(path), descriptor, status.st_size, _identify(status))
+        return Fault(
+            "file-kind", f"expected a regular file, received {describe_mode(status.st_mode)}"
+        )
+    opened = OpenedFile(Path(path), descriptor, status.st_size, identify(status))
     weakref.finalize(opened, os.close, descriptor)
     return opened
 
 
-def _identify(status: os.stat_result) -> _Identity:
+def identify(status: os.stat_result) -> Identity:
+    """Give what tells a file from another one, and from itself before it was changed."""
     return (
         status.st_dev,
         status.st_ino,
@@ -93,9 +101,11 @@ def _identify(status: os.stat_result) -> _Identity:
     )
 
 
-def _describe(mode: int) -> str:
+def describe_mode(mode: int) -> str:
+    """Say what something is that isn't a regular file, by its mode."""
     for test, name in (
         (stat.S_ISDIR, "a directory"),
+        (stat.S_ISLNK, "a symbolic link"),
         (stat.S_ISFIFO, "a pipe"),
         (stat.S_ISSOCK, "a socket"),
         (stat.S_ISCHR, "a device"),
