@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from kprobe.architecture.weight_groups import read_names, to_snake_case
 from kprobe.compat.kept_names import is_unnamed, rename
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.hdf5 import open_for_reading
-from kprobe.models.weight_groups import read_names, to_snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

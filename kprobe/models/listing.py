@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kprobe.addresses.calls import LayerCall
+from kprobe.architecture.network import read_network
+from kprobe.architecture.network_names import is_numbered
+from kprobe.architecture.network_shapes import infer_shapes
+from kprobe.architecture.shapes import LEAF_CLASSES
 from kprobe.errors import ModelError
 from kprobe.gate.allowed import LAYER_CLASSES
-from kprobe.models.architecture.network import read_network
-from kprobe.models.architecture.network_names import is_numbered
-from kprobe.models.architecture.network_shapes import infer_shapes
-from kprobe.models.architecture.shapes import LEAF_CLASSES
 from kprobe.models.file import NOT_BY_KERAS, choose_signature
 from kprobe.models.weights.weight_list import list_weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from kprobe.models.architecture.network import Layer, Network
-    from kprobe.models.architecture.network_shapes import NetworkShapes
-    from kprobe.models.architecture.shapes import Shapes
+    from kprobe.architecture.network import Layer, Network
+    from kprobe.architecture.network_shapes import NetworkShapes
+    from kprobe.architecture.shapes import Shapes
     from kprobe.models.file import ModelFile
     from kprobe.models.saved_model import SignatureTensor
     from kprobe.models.weights.weight_list import WeightList

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kprobe.architecture.weight_groups import Tree, find_around, name_places
 from kprobe.compat.keras_names import (
     CONVERT_OLD_WEIGHTS,
     FLATTEN_LAYERS,
@@ -18,7 +19,6 @@ from kprobe.compat.keras_names import (
 )
 from kprobe.errors import KprobeError, ModelError
 from kprobe.models.code import is_model_of
-from kprobe.models.weight_groups import Tree, find_around, name_places
 from kprobe.models.weights.assign_checkpoint import match_checkpoint
 from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.models.weights.stored_weights import Shape, StoredWeights, open_weights

@@ -9,12 +9,8 @@ from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
-from kprobe.elsewhere import check_content
-from kprobe.errors import Hint, ModelError, Setting
-from kprobe.hdf5 import OpenForWritingError, open_for_reading
-from kprobe.models.architecture.network import read_network
-from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_model_file
-from kprobe.models.weight_groups import (
+from kprobe.architecture.network import read_network
+from kprobe.architecture.weight_groups import (
     OLD_CONTAINER,
     Tree,
     is_training,
@@ -22,6 +18,10 @@ from kprobe.models.weight_groups import (
     name_places,
     read_names,
 )
+from kprobe.elsewhere import check_content
+from kprobe.errors import Hint, ModelError, Setting
+from kprobe.hdf5 import OpenForWritingError, open_for_reading
+from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_model_file
 from kprobe.models.weights.archive import open_weights_member
 from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.naming import can_be_layer, list_names
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from kprobe.models.architecture.network import Network
+    from kprobe.architecture.network import Network
 
 Shape: TypeAlias = tuple[int, ...]
 

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from kprobe.errors import ModelError
-from kprobe.gate.allowed import LAYER_CLASSES
-from kprobe.hdf5 import OpenForWritingError, open_for_reading
-from kprobe.models.architecture.network import Network, read_network
-from kprobe.models.architecture.network_names import name_by_class, name_by_group, name_by_list
-from kprobe.models.architecture.shapes import LEAF_CLASSES
-from kprobe.models.file import SAVE_AGAIN
-from kprobe.models.weight_groups import (
+from kprobe.architecture.network import Network, read_network
+from kprobe.architecture.network_names import name_by_class, name_by_group, name_by_list
+from kprobe.architecture.shapes import LEAF_CLASSES
+from kprobe.architecture.weight_groups import (
     OLD_CONTAINER,
     find_around,
     is_training,
@@ -22,6 +18,10 @@ from kprobe.models.weight_groups import (
     number_groups,
     read_names,
 )
+from kprobe.errors import ModelError
+from kprobe.gate.allowed import LAYER_CLASSES
+from kprobe.hdf5 import OpenForWritingError, open_for_reading
+from kprobe.models.file import SAVE_AGAIN
 from kprobe.models.weights.archive import open_weights_member
 from kprobe.naming import can_be_layer
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kprobe.models.architecture.network import find_refs
+from kprobe.architecture.network import find_refs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kprobe.models.architecture.network import Shape
+    from kprobe.architecture.network import Shape
 
 _CONSTANT = "_CONSTANT_VALUE"  # stands where a tensor would
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from kprobe.models.weight_groups import to_snake_case
+from kprobe.architecture.weight_groups import to_snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

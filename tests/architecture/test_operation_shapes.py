@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 from tf_keras import Input, Model, layers
 
-from kprobe.models.architecture.operation_shapes import broadcast, infer_operation
+from kprobe.architecture.operation_shapes import broadcast, infer_operation
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import list_layers
 

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from kprobe.models.architecture.network import TensorRef, read_network, read_shape
-from kprobe.models.architecture.network_names import name_by_class
+from kprobe.architecture.network import TensorRef, read_network, read_shape
+from kprobe.architecture.network_names import name_by_class
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
 

@@ -1,7 +1,7 @@
 import pytest
 
-from kprobe.models.architecture.network import read_shape
-from kprobe.models.architecture.shapes import infer_shape
+from kprobe.architecture.network import read_shape
+from kprobe.architecture.shapes import infer_shape
 
 
 @pytest.mark.parametrize("tag", ["k2", "k3"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kprobe.models.architecture.network import find_refs, read_shape
-from kprobe.models.architecture.operation_shapes import infer_operation
-from kprobe.models.architecture.shapes import infer_shape
+from kprobe.architecture.network import find_refs, read_shape
+from kprobe.architecture.operation_shapes import infer_operation
+from kprobe.architecture.shapes import infer_shape
 
 if TYPE_CHECKING:
-    from kprobe.models.architecture.network import Layer, Network, Shape, TensorRef
-    from kprobe.models.architecture.shapes import Shapes
+    from kprobe.architecture.network import Layer, Network, Shape, TensorRef
+    from kprobe.architecture.shapes import Shapes
 
 
 # How Keras 2 names functions of TensorFlow that are called on its tensors.

@@ -7,7 +7,7 @@ import importlib
 import h5py
 import pytest
 
-from kprobe.models.weight_groups import is_training, name_places, number_groups, read_names
+from kprobe.architecture.weight_groups import is_training, name_places, number_groups, read_names
 
 
 def outline(model):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, TypeAlias
 
-from kprobe.models.architecture.network import Shape, read_shape
+from kprobe.architecture.network import Shape, read_shape
 
 Shapes: TypeAlias = Shape | list[Shape]
 _Config: TypeAlias = dict[str, Any]

@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kprobe.models.weight_groups import number_groups, to_snake_case
+from kprobe.architecture.weight_groups import number_groups, to_snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kprobe.models.architecture.network import Layer, Network
+    from kprobe.architecture.network import Layer, Network
 
 
 def name_by_group(network: Network, names: Mapping[str, str], container: str) -> Network:
