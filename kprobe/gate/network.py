@@ -1,0 +1,207 @@
+"""What a config says of its network, checked before Keras builds it.
+
+Keras believes it: a reference to a call that is never made is waited for without end, models that
+are called twice double their calls with every level, and a Sequential is built anew with every
+layer that it is given. Nothing here recurses, and the work is linear in the config.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kprobe.gate.network_calls import find_call_faults
+from kprobe.gate.network_sizes import count_own_work, find_size_faults, show
+from kprobe.gate.patterns import Patterns
+from kprobe.gate.rules import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# The keys under which configs keep layers.
+_LAYER_KEYS = frozenset({"layer", "layers", "cell", "cells", "forward_layer", "backward_layer"})
+# How often Keras makes the layers inside of a wrapper, and how often it calls them for each call
+# of its own. A Bidirectional makes two copies of the layer that it is given, and throws that away;
+# StackedRNNCells ask the last cell twice for the size of its output.
+_MAKING = {"Bidirectional": 3}
+_CALLING = {"Bidirectional": 2, "StackedRNNCells": 2}
+# Of a layer that waits for others: looking at it again costs that part of a call.
+_LOOKS_PER_CALL = 8
+
+
+@dataclass(frozen=True)
+class NetworkLimits:
+    """How large a model may be. All of these can be raised.
+
+    Attributes:
+        layers: How many layers it may have, nested models counted with what is inside. The
+            largest of keras.applications have about 1,000.
+        calls: How many calls of layers Keras may make to build it. One takes about 0.3 ms.
+        objects: How many objects of any kind its config may have.
+    """
+
+    layers: int = 10_000
+    calls: int = 100_000
+    objects: int = 300_000
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where something stands in a config.
+
+    Attributes:
+        value: What stands there.
+        owner: The layer that it belongs to, such as "layer 'dense'"; "" for the model.
+        path: How long the path of that layer's name is.
+        is_layer: Whether it is a layer, or a list of layers.
+        makes: How often Keras makes it.
+        calls: How often Keras calls it, or what it belongs to.
+    """
+
+    value: Any
+    owner: str = ""
+    path: int = 0
+    is_layer: bool = False
+    makes: int = 1
+    calls: int = 0
+
+
+def find_network_faults(
+    config: dict[str, Any],
+    keras_major: int,
+    limits: NetworkLimits | None = None,
+    *,
+    steps: Mapping[int, int] | None = None,
+) -> Iterator[Fault]:
+    """Find what is wrong with the network that a config describes.
+
+    Args:
+        config: The config of a model, as parsed: `class_name`, `config` and so on.
+        keras_major: 3 for the library `keras`, 2 for `tf_keras`.
+        limits: How large it may be; None for the usual limits.
+        steps: How many steps the inputs of layers have, by the `id` of the layer's own config, as
+            far as that is known. Some layers make a call for each.
+
+    Yields:
+        Its faults: of references, cycles, sizes and patterns of names. After one of too much,
+        no more is looked at.
+    """
+    limits = limits or NetworkLimits()
+    patterns = Patterns()
+    layers = objects = work = longest = 0
+    # Loaded with compile=False, this is never looked at.
+    root = {key: value for key, value in config.items() if key != "compile_config"}
+    pending = [_Place(root, is_layer=True)]
+    while pending:
+        place = pending.pop()
+        value = place.value
+        if isinstance(value, list):
+            pending.extend(replace(place, value=item) for item in reversed(value))
+            continue
+        if not isinstance(value, dict) or value.get("class_name") == "__keras_tensor__":
+            continue
+        if "class_name" in value:
+            objects += 1
+            if place.is_layer or _is_known_layer(value):
+                place = _enter(place)
+                layers += 1
+                own = count_own_work(value, _read_steps(value, steps), keras_major)
+                work += place.makes + max(place.calls, 1) * own
+                yield from find_size_faults(value, place.owner)
+        longest = max(longest, place.path)
+        yield from patterns.find_faults(value, place.owner)
+        network = read_lists(value)
+        if network is not None:
+            faults, looks = find_call_faults(network, keras_major, place.owner)
+            yield from faults
+            work += looks // _LOOKS_PER_CALL
+        fault = _find_excess(layers, work, objects, limits)
+        if fault is not None:
+            yield fault
+            return
+        pending.extend(reversed([*_list_inside(place, network, steps, keras_major)]))
+    yield from patterns.judge_all(longest)
+
+
+def _find_excess(layers: int, work: int, objects: int, limits: NetworkLimits) -> Fault | None:
+    for what, count, most in (
+        ("layers", layers, limits.layers),
+        ("calls of layers to build it", work, limits.calls),
+        ("objects in its config", objects, limits.objects),
+    ):
+        if count > most:
+            return Fault("network-size", f"expected at most {most:,} {what}, received more")
+    return None
+
+
+def _is_known_layer(value: dict[str, Any]) -> bool:
+    """Tell a layer that stands where layers don't usually: by what only configs of layers have."""
+    config = value.get("config")
+    return isinstance(config, dict) and ("trainable" in config or "layers" in config)
+
+
+def read_lists(value: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the config of a network of layers, where an object has one of its own.
+
+    Returns:
+        A dict with `layers`, and `input_layers` and `output_layers` where it is a graph; None for
+        everything else.
+    """
+    config = value.get("config")
+    if isinstance(config, list):
+        return {"layers": config}  # of a Sequential before Keras 2.2
+    if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
+        return None
+    return config
+
+
+def _enter(place: _Place) -> _Place:
+    config = place.value.get("config")
+    name = place.value.get("name") or (config.get("name") if isinstance(config, dict) else None)
+    if not isinstance(name, str):
+        return place
+    return replace(place, owner=f"layer {show(name)}", path=place.path + len(name) + 1)
+
+
+def _read_steps(value: dict[str, Any], steps: Mapping[int, int] | None) -> int | None:
+    return steps.get(id(value.get("config"))) if steps else None
+
+
+def _list_inside(
+    place: _Place,
+    network: dict[str, Any] | None,
+    steps: Mapping[int, int] | None,
+    keras_major: int,
+) -> Iterator[_Place]:
+    """List what is in an object or a dict, and how often Keras makes and calls it."""
+    value = place.value
+    within = place
+    if network is not None:
+        yield from _list_layers(network, place)
+    else:
+        kind = str(value.get("class_name")).rpartition(">")[2]
+        calls = place.calls * _CALLING.get(kind, 1)
+        if kind == "TimeDistributed" and keras_major >= 3:
+            calls *= max(_read_steps(value, steps) or 1, 1)
+        within = replace(place, makes=place.makes * _MAKING.get(kind, 1), calls=calls)
+    for key, item in value.items():
+        if key == "config" and isinstance(item, dict):
+            for name, inner in item.items():
+                if isinstance(inner, dict | list) and (network is None or name != "layers"):
+                    yield replace(within, value=inner, is_layer=name in _LAYER_KEYS)
+        elif isinstance(item, dict | list) and (network is None or key != "config"):
+            yield replace(within, value=item, is_layer=key in _LAYER_KEYS)
+
+
+def _list_layers(network: dict[str, Any], place: _Place) -> Iterator[_Place]:
+    """List the layers of a network: how often each is called follows from how it is built."""
+    layers = network["layers"]
+    for position, layer in enumerate(layers):
+        if "input_layers" in network:
+            nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
+            own = len(nodes) if isinstance(nodes, list) else 0
+            calls = own * (place.makes + place.calls)
+        else:
+            # A Sequential is built anew with each layer that it is given.
+            calls = place.makes * (len(layers) - position) + place.calls
+        yield replace(place, value=layer, is_layer=True, calls=calls)

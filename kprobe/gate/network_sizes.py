@@ -1,0 +1,155 @@
+"""How large the numbers in a layer's config may be, and what they make Keras do before it runs."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from kprobe.gate.rules import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The largest length of an axis, and of anything else that is counted.
+MAX_LENGTH = 2**31 - 1
+# How many numbers Keras may make besides weights while it builds a layer: 1 GB of float32.
+MAX_MADE = 2**28
+# Of names and equations, which Keras goes through with regular expressions of its own.
+MAX_NAME = 1_000
+_SHOWN_NAME = 40
+_RULE = "network-size"
+# The arguments that are numbers but no sizes. Any other number of Keras's layers is one.
+# fmt: off
+_NO_SIZES = frozenset({
+    "alpha", "beta", "bin_boundaries", "epsilon", "factor", "fill_value", "idf_weights",
+    "input_max", "input_min", "mask_token", "mask_value", "max_freq", "max_value", "mean",
+    "min_freq", "min_value", "momentum", "negative_slope", "num_bins", "offset", "oov_token",
+    "rate", "salt", "sampling_rate", "scale", "seed", "shared_object_id", "stddev", "theta",
+    "threshold", "value_range", "variance", "vocabulary",
+})
+# fmt: on
+# How many steps Python takes for a count of Keras's layers and operations, one call for each.
+_COUNTS = {
+    "ArraySplit": ("indices_or_sections",),
+    "AugMix": ("num_chains", "chain_depth"),
+    "Diff": ("n",),
+    "Dsplit": ("indices_or_sections",),
+    "Hsplit": ("indices_or_sections",),
+    "Vsplit": ("indices_or_sections",),
+    "RandAugment": ("num_ops",),
+    "SpectralNormalization": ("power_iterations",),
+    "Split": ("indices_or_sections",),
+    "TextVectorization": ("ngrams",),
+    "Unstack": ("num",),
+}
+# The same of functions of TensorFlow, which have them in their calls.
+_FUNCTION_COUNTS = ("num_or_size_splits", "num")
+_UNROLLED = frozenset(["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"])
+
+
+def show(text: object) -> str:
+    """Give a text of a file for a message: in quotes, on one line, short."""
+    shown = repr(text)
+    return shown if len(shown) <= _SHOWN_NAME else f"{shown[: _SHOWN_NAME - 4]}...{shown[-1]}"
+
+
+def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
+    """Find what of a layer's config is absurdly large.
+
+    Args:
+        layer: The layer: `class_name`, `config` and so on.
+        owner: What it is called in a fault.
+    """
+    config = layer.get("config")
+    name = layer.get("name")
+    if isinstance(name, str) and len(name) > MAX_NAME:
+        yield Fault(_RULE, f"has a name of {len(name):,} characters, more than {MAX_NAME:,}", owner)
+    if not isinstance(config, dict):
+        return
+    for key in ("name", "equation", "pattern", "subscripts"):
+        text = config.get(key)
+        if isinstance(text, str) and len(text) > MAX_NAME:
+            text = f"has a {key} of {len(text):,} characters, more than {MAX_NAME:,}"
+            yield Fault(_RULE, text, owner)
+    for key, value in config.items():
+        if key in _NO_SIZES:
+            continue
+        for number in _list_numbers(value):
+            if abs(number) > MAX_LENGTH:
+                text = f"expected a {show(key)} of at most {MAX_LENGTH:,}, received {number:.3g}"
+                yield Fault(_RULE, text, owner)
+                break
+    made = _count_made(str(layer.get("class_name")), config)
+    if made > MAX_MADE:
+        text = f"makes {made:.2g} numbers that are no weights, more than {MAX_MADE:,}"
+        yield Fault(_RULE, text, owner)
+
+
+def _list_numbers(value: Any) -> Iterator[int]:
+    """List the whole numbers of an argument: its own, and of lists and shapes."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, int) and not isinstance(item, bool):
+            yield item
+        elif isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, dict) and item.get("class_name") in ("TensorShape", "__tuple__"):
+            pending.append(item.get("items"))
+
+
+def _count_made(kind: str, config: dict[str, Any]) -> int:
+    """Count the numbers that Keras makes for a layer beside its weights."""
+    if kind == "MelSpectrogram":
+        return _read(config, "num_mel_bins") * (_read(config, "fft_length") // 2 + 1)
+    if kind == "STFTSpectrogram":
+        frame = _read(config, "frame_length")
+        return 2 * frame * (max(frame, _read(config, "fft_length")) // 2 + 1)
+    if config.get("stateful") is True:
+        shape = config.get("batch_input_shape") or config.get("batch_shape")
+        sizes = list(_list_numbers(shape[:1])) if isinstance(shape, list) else []
+        return 2 * _read(config, "units") * prod(sizes)
+    return 0
+
+
+def _read(config: dict[str, Any], key: str) -> int:
+    """Read a count, the largest one of several."""
+    return max((abs(number) for number in _list_numbers(config.get(key))), default=0)
+
+
+def count_own_work(layer: dict[str, Any], steps: int | None, keras_major: int) -> int:
+    """Count the steps that Python takes for a call of a layer, in calls of ordinary layers.
+
+    Args:
+        layer: The layer: `class_name`, `config` and so on.
+        steps: How many steps its input has, if that is known.
+        keras_major: 3 for the library `keras`, 2 for `tf_keras`.
+    """
+    kind = str(layer.get("class_name")).rpartition(">")[2]
+    config = layer.get("config")
+    if not isinstance(config, dict):
+        return 1
+    work = prod(max(1, _read(config, key)) for key in _COUNTS.get(kind, ()))
+    nodes = layer.get("inbound_nodes")
+    if kind == "TFOpLambda" and isinstance(nodes, list):
+        work = max([work, *(_count_in_call(node) for node in nodes)])
+    if kind in _UNROLLED and config.get("unroll") is True:
+        work *= steps or 1
+    if keras_major < 3 and kind in ("UpSampling1D", "UpSampling3D"):
+        # It repeats each step as a tensor of its own.
+        work += (steps or 1) * _read(config, "size") // 100
+    return work
+
+
+def _count_in_call(node: Any) -> int:
+    """Read the counts among the arguments by keyword of a call of Keras 2."""
+    counts = [1]
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, dict):
+            own = (item.get(key) for key in _FUNCTION_COUNTS)
+            counts.extend(abs(count) for count in own if type(count) is int)
+    return max(counts)
