@@ -65,7 +65,8 @@ def load_model(
             SavedModel; None for the Keras model in it, or where it holds none for
             "serving_default" or the only one. custom_objects: the model's own classes and
             functions by name, as Keras takes them; or Python files or modules that define them.
-            unsafe: whether the file may run code of its own.
+            allow: what it may hold besides, such as "lambda" (see `kprobe help`). unsafe: whether
+            the file may run code of its own.
 
     Returns:
         A `keras.Model` or `tf_keras.Model`, or a signature. What code leaves unbuilt stays so

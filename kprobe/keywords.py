@@ -33,6 +33,7 @@ class ModelSettings(TypedDict, total=False):
     keras: Literal[2, 3] | None
     signature: str | None
     custom_objects: GivenObjects
+    allow: str | Sequence[str]
     unsafe: bool
 
 

@@ -77,17 +77,18 @@ _MACHINERY = _words(
     """
 )
 
-# Layers that run code, another model or an arbitrary operation that the config chooses.
+# Layers that run code, another model or an arbitrary operation that the config chooses: by name,
+# the rule that they break, and what they do.
 UNSAFE_CLASSES = {
-    "Lambda": "runs Python code",
-    "__lambda__": "runs Python code",
-    "TFSMLayer": "loads and runs a SavedModel from a path",
-    "TorchModuleWrapper": "loads a pickle",
-    "FlaxLayer": "runs Python code",
-    "JaxLayer": "runs Python code",
-    "ModuleWrapper": "runs Python code",
-    "DenseFeatures": "may read files that the config names",
-    "SequenceFeatures": "may read files that the config names",
+    "Lambda": ("code-lambda", "runs Python code"),
+    "__lambda__": ("code-lambda", "runs Python code"),
+    "TFSMLayer": ("code-savedmodel", "loads and runs a SavedModel from a path"),
+    "TorchModuleWrapper": ("code-torch", "loads a pickle"),
+    "FlaxLayer": ("code-wrapped", "runs Python code"),
+    "JaxLayer": ("code-wrapped", "runs Python code"),
+    "ModuleWrapper": ("code-wrapped", "runs Python code"),
+    "DenseFeatures": ("config-files", "may read files that the config names"),
+    "SequenceFeatures": ("config-files", "may read files that the config names"),
 }
 
 # Forms that are data, not objects of a class.

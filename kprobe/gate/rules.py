@@ -69,6 +69,7 @@ _ALL = (
     Rule("names-operation", "has functions of tensors alone among its operations"),
     Rule("code-lambda", "holds no Python bytecode", kind="lambda"),
     Rule("code-torch", "holds no pickles", kind="torch"),
+    Rule("code-wrapped", "wraps no functions of other libraries"),
     Rule("code-savedmodel", "loads no other model", kind="savedmodel"),
     Rule("config-files", "reads no other files", kind="files"),
     Rule("config-pattern", "has patterns of names that are matched in little time"),

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.gate.refuse import hint_at_custom
+from kprobe.gate.tell import hint_at_custom
 
 if TYPE_CHECKING:
     from types import ModuleType

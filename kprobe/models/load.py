@@ -17,7 +17,8 @@ from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
 from kprobe.compat.late_reading import read_late
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.gate.refuse import check_safe, list_registered_names
+from kprobe.gate.refuse import check_safe
+from kprobe.gate.walk import list_registered_names
 from kprobe.hdf5 import open_for_reading, opens_plainly
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects

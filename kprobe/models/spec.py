@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.checks import check_switch
+from kprobe.checks import check_choice, check_switch
 from kprobe.errors import Hint, KprobeError, ModelError, Setting, merge_errors
+from kprobe.gate.rules import KINDS
 from kprobe.models.code import Code, describe_kind, find_code, is_model
 from kprobe.models.custom import CustomObjects, read_custom_objects
 from kprobe.saved_signature import SavedSignature
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from kprobe.models.custom import GivenObjects
 
 # What says how a model is read or made, and means nothing for one that stands ready in memory.
-_OF_LOADING = ("keras", "signature", "custom_objects", "unsafe", "arguments")
+_OF_LOADING = ("keras", "signature", "custom_objects", "allow", "unsafe", "arguments")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,13 @@ class ModelSpec:
             holds none for "serving_default" or the only one.
         custom_objects: Python files or modules whose classes and functions the model uses; or
             these classes and functions by name, as Keras takes them; or a sequence of both.
+        allow: What the file may hold that files mostly have no business with: kinds of
+            `kprobe.gate.rules.KINDS`, such as "lambda"; several with commas between, or a
+            sequence.
         unsafe: Whether the file may run code of its own.
         code: What `model` names if that is code, else None.
         custom: What `custom_objects` gives.
+        allowed: The kinds that `allow` gives.
     """
 
     model: str | os.PathLike[str] | Any
@@ -50,9 +55,11 @@ class ModelSpec:
     keras: int | None = None
     signature: str | None = None
     custom_objects: GivenObjects = ()
+    allow: str | Sequence[str] = ()
     unsafe: bool = False
     code: Code | None = field(init=False, default=None)
     custom: CustomObjects = field(init=False, default=CustomObjects())
+    allowed: frozenset[str] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         """Check what can be checked without opening anything.
@@ -64,6 +71,7 @@ class ModelSpec:
         errors: list[KprobeError] = [ModelError(fault) for fault in self._find_faults()]
         for name, read in (
             ("custom", lambda: read_custom_objects(self.custom_objects)),
+            ("allowed", lambda: _read_allowed(self.allow)),
             ("code", lambda: None if self.in_memory else find_code(self.model)),
         ):
             try:
@@ -166,3 +174,19 @@ class ModelSpec:
                 )
             )
         return errors
+
+
+def _read_allowed(given: str | Sequence[str]) -> frozenset[str]:
+    """Read the kinds that are allowed.
+
+    Raises:
+        ModelError: One isn't known.
+    """
+    parts = [given] if isinstance(given, str) or not isinstance(given, Sequence) else [*given]
+    kinds: list[str] = []
+    for part in parts:
+        kinds += [kind.strip() for kind in part.split(",")] if isinstance(part, str) else [part]
+    faults = [fault for kind in kinds for fault in check_choice("allow", kind, KINDS)]
+    if faults:
+        raise ModelError(*dict.fromkeys(faults))
+    return frozenset(kinds)

@@ -25,7 +25,8 @@ def test_a_lambda_is_refused(lambda_model, kprobe_light, folder):
     done = kprobe_light("dump", str(lambda_model), "--layers", "double")
     assert done.stderr == (
         "kprobe: layer 'double' has a Lambda, which runs Python code; "
-        "`--unsafe` opens it all the same: only for files you trust\n"
+        "`--allow lambda` opens it all the same, and so does `--unsafe`: only for files you "
+        "trust\n"
     )
     assert (done.returncode, done.stdout) == (4, "")
     assert not list(folder.glob("*.h5*"))
@@ -38,14 +39,15 @@ def test_python_refuses_it_too(lambda_model):
         kprobe.load_model(lambda_model)
 
 
-def test_unsafe_opens_it(lambda_model, kprobe_here):
+@pytest.mark.parametrize("opening", [["--unsafe"], ["--allow", "torch,lambda"]])
+def test_what_is_allowed_or_trusted_is_opened(opening, lambda_model, kprobe_here):
     np.save("x.npy", np.arange(8, dtype="float32").reshape(2, 4))
     done = kprobe_here(
         "dump",
         str(lambda_model),
         "--layers",
         "double",
-        "--unsafe",
+        *opening,
         "--input",
         "x.npy",
         "-o",
@@ -54,6 +56,16 @@ def test_unsafe_opens_it(lambda_model, kprobe_here):
     assert done.exit_code == 0, done.stderr
     with kprobe.open_dump("a.h5") as dump:
         np.testing.assert_array_equal(dump["double"], 2 * np.load("x.npy"))
+
+
+def test_nothing_else_is_allowed_along(lambda_model, kprobe_here, folder):
+    for allowed in ("torch", "files,savedmodel,operations"):
+        done = kprobe_here("dump", str(lambda_model), "--layers", "double", "--allow", allowed)
+        assert done.exit_code == 4
+        assert (
+            "layer 'double' has a Lambda, which runs Python code; `--allow lambda`" in done.stderr
+        )
+    assert not list(folder.glob("*.h5*"))
 
 
 def test_custom_objects_make_a_model_of_ones_own_safe(custom_model, kprobe_here, digits, folder):

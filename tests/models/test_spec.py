@@ -87,6 +87,11 @@ WRONG = {
     "a Keras as text": ({"keras": "3"}, "keras: expected 2 or 3, received '3'"),
     "a Keras as fraction": ({"keras": 3.0}, "keras: expected 2 or 3, received 3.0"),
     "a signature": ({"signature": 1}, "signature: expected a name, received 1"),
+    "allow": (
+        {"allow": "lambada"},
+        "allow: expected 'external', 'lambda', 'torch', 'savedmodel', 'files' or 'operations', "
+        "received 'lambada'; did you mean 'lambda'?",
+    ),
     "unsafe": ({"unsafe": "no"}, "unsafe: expected True or False, received 'no'"),
     "random weights": ({"random_weights": 1}, "random_weights: expected True or False, received 1"),
     "arguments": ({"arguments": ["n=3"]}, "arguments: expected values by keyword, received an "
@@ -146,10 +151,11 @@ def test_how_to_load_means_nothing_in_memory(digits_cnn):
             keras=3,
             signature="s",
             custom_objects={"Scale": abs},
+            allow="lambda",
             unsafe=True,
             arguments={"n": 3},
         )
-    names = ("keras", "signature", "custom_objects", "unsafe", "arguments")
+    names = ("keras", "signature", "custom_objects", "allow", "unsafe", "arguments")
     assert caught.value.lines == [
         f"{name}: says how a model is loaded or made, and this one is in memory; leave {name} out"
         for name in names
@@ -203,3 +209,16 @@ def test_custom_objects_are_recorded_by_where_they_are_from(tmp_path, monkeypatc
     assert files[0] == tmp_path / "mine.py"
     assert Path(inspect.getsourcefile(layer)) in files
     assert len(files) == len(set(files))
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ((), set()),
+        ("lambda", {"lambda"}),
+        ("lambda, torch", {"lambda", "torch"}),
+        (["files", "lambda,torch"], {"files", "lambda", "torch"}),
+    ],
+)
+def test_what_is_allowed_is_given_as_a_text_or_several(given, allowed):
+    assert ModelSpec(model="m.keras", allow=given).allowed == allowed

@@ -70,12 +70,19 @@ def ls(
 
 
 def _spell_loading(
-    *, custom_objects: Sequence[str], keras: int | None, unsafe: bool, **_others: Any
+    *,
+    custom_objects: Sequence[str],
+    keras: int | None,
+    allow: Sequence[str],
+    unsafe: bool,
+    **_others: Any,
 ) -> Iterator[str]:
     """Spell the options that a command needs to load the same file."""
     for given in custom_objects:
         yield from ("--custom-objects", given)
     if keras is not None:
         yield from ("--keras", str(keras))
+    for kind in allow:
+        yield from ("--allow", kind)
     if unsafe:
         yield "--unsafe"

@@ -9,6 +9,7 @@ import click
 
 from kprobe.cli.options.group import OptionGroup, declare
 from kprobe.cli.options.values import File
+from kprobe.gate.rules import KINDS
 
 model_argument = click.argument("model", type=File(), metavar="MODEL")
 
@@ -57,6 +58,13 @@ model_options = OptionGroup(
             metavar="FILE.py|MODULE",
             type=File(),
             help="Python code that defines the model's own classes and functions. Repeatable.",
+        ),
+        "allow": declare(
+            "--allow",
+            multiple=True,
+            metavar="KIND",
+            help=f"Open a model that holds this, and nothing else of the kind: {', '.join(KINDS)}. "
+            "Repeatable.",
         ),
         "unsafe": declare(
             "--unsafe", is_flag=True, help="Open a model that may run code of its own."

@@ -212,7 +212,7 @@ def _fit(settings: Mapping[str, Any], side: Any) -> dict[str, Any]:
     in_memory = not isinstance(side, str | os.PathLike)
     left_out = {*(() if is_code else ("arguments",))}
     if in_memory:
-        left_out |= {"keras", "signature", "custom_objects", "unsafe"}
+        left_out |= {"keras", "signature", "custom_objects", "allow", "unsafe"}
     return {name: value for name, value in settings.items() if name not in left_out}
 
 

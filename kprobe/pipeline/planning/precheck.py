@@ -46,7 +46,7 @@ def precheck(
     calls: list[LayerEntry] = []
     if isinstance(source, ModelFile):
         if not job.model.unsafe and not job.model.custom:
-            check_safe(source)
+            check_safe(source, allow=job.model.allowed)
         calls = list_layers(source, parameters=False)
     errors: list[KprobeError] = []
     output, spec = job.output, job.model

@@ -44,6 +44,7 @@ _KEPT = {
     "keras": "model",
     "signature": "model",
     "custom_objects": "model",
+    "allow": "model",
     "unsafe": "model",
     "weights": "model",
     "random_weights": "model",
