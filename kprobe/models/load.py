@@ -33,11 +33,14 @@ from kprobe.models.weights.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import ModuleType
 
     from kprobe.models.custom import CustomObjects, GivenObjects
+
+# What the libraries refuse in their safe mode, by themselves.
+_REFUSED_BY_KERAS = frozenset({"files", "lambda", "savedmodel", "torch"})
 
 
 def find_source(spec: ModelSpec) -> ModelFile | Code:
@@ -58,6 +61,7 @@ def load_source(
     keras: int | None = None,
     custom_objects: GivenObjects | CustomObjects = (),
     unsafe: bool = False,
+    allow: Collection[str] = (),
     signature: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     around: Callable[[], AbstractContextManager[Any]] | None = None,
@@ -72,6 +76,7 @@ def load_source(
         custom_objects: Python files or modules whose classes and functions the model uses; or
             these classes and functions by name; or a sequence of both.
         unsafe: Whether the file may run code of its own.
+        allow: The kinds of things that the file may hold besides, of `kprobe.gate.rules.KINDS`.
         signature: Which signature of a SavedModel; None for the Keras model in it, or where it
             holds none for "serving_default" or the only one.
         arguments: What the code is called with, by keyword.
@@ -99,7 +104,7 @@ def load_source(
         )
     if isinstance(source, Code):
         return _load_code(source, keras, custom, arguments or {}, around)
-    return _load_file(source, keras, custom, unsafe)
+    return _load_file(source, keras, custom, None if unsafe else frozenset(allow))
 
 
 def _load_code(
@@ -122,18 +127,21 @@ def _load_code(
     return model
 
 
-def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe: bool) -> Any:
+def _load_file(
+    file: ModelFile, keras: int | None, custom: CustomObjects, allow: frozenset[str] | None
+) -> Any:
+    """Load a file that may hold what is allowed; whatever it likes where `allow` is None."""
     major = keras or file.keras_major
     if file.saved is not None and major > 2:
         raise ModelError(
             f"{file.path}: Keras 3 doesn't load SavedModels",
             hint=Hint("leave ", Setting("keras", major), " out"),
         )
-    if not custom and not unsafe:
-        check_safe(file)
+    if not custom and allow is not None:
+        check_safe(file, allow=allow)
     if file.signature is not None:
-        if not unsafe:
-            check_safe(file)
+        if allow is not None:
+            check_safe(file, allow=allow)
         return _load_signature(file, file.signature)
     library = import_keras(major)
     names = list_registered_names(file)
@@ -147,8 +155,9 @@ def _load_file(file: ModelFile, keras: int | None, custom: CustomObjects, unsafe
         # What isn't found under its full name is looked for in the module that the file names.
         if name.rpartition(">")[2] in objects:
             objects.setdefault(name, objects[name.rpartition(">")[2]])
-    if not unsafe:
-        check_safe(file, registered=objects)
+    if allow is not None:
+        check_safe(file, objects, allow)
+    unsafe = allow is None or not _REFUSED_BY_KERAS.isdisjoint(allow)
     objects_of_saved = {} if file.saved is None else file.saved.keras
     saved = {number: found.name for number, found in objects_of_saved.items()}
     with names_kept(library, saved):

@@ -96,6 +96,7 @@ def load(
         keras=spec.keras,
         custom_objects=spec.custom,
         unsafe=spec.unsafe,
+        allow=spec.allowed,
         arguments=spec.arguments,
         around=recording_session,
     )
