@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from kprobe.addresses.grammar import split_known
 from kprobe.analysis.comparison.joining import join_rows
 from kprobe.analysis.patterns import LayerRows, read_patterns
 from kprobe.analysis.representations import LEAST_SAMPLES, Alikeness
-from kprobe.dumps.partial import FileKind, check_output, partial_path
+from kprobe.dumps.partial import FileKind, check_output, write_whole
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, InputError
@@ -25,6 +24,7 @@ from kprobe.naming import list_names
 from kprobe.tables import align
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     import pandas
@@ -139,22 +139,15 @@ class Similarity:
         import h5py
 
         check_place(path)
-        beside = partial_path(Path(path))
-        try:
-            # In memory first: where the disk is full, HDF5 fails in many ways.
-            content = io.BytesIO()
-            with h5py.File(content, "w") as file:
-                file.attrs["format"] = _KIND.format
-                file["similarity"] = self.values
-                file["a"], file["b"] = list(self.layers_a), list(self.layers_b)
-                file.attrs.update(method=self.method, samples=self.samples, batches=self.batches)
-                file.attrs.update(file_a=self.a, file_b=self.b)
-            beside.write_bytes(content.getbuffer())
-            beside.replace(path)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            reason = error.strerror or str(error)
-            raise DumpError(f"{os.fspath(path)}: can't be written: {reason}") from error
+        # In memory first: where the disk is full, HDF5 fails in many ways.
+        content = io.BytesIO()
+        with h5py.File(content, "w") as file:
+            file.attrs["format"] = _KIND.format
+            file["similarity"] = self.values
+            file["a"], file["b"] = list(self.layers_a), list(self.layers_b)
+            file.attrs.update(method=self.method, samples=self.samples, batches=self.batches)
+            file.attrs.update(file_a=self.a, file_b=self.b)
+        write_whole(Path(path), content.getvalue())
 
 
 def _write(value: float) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.files.lock import refuse_locked
+from kprobe.dumps.files.place import refuse_link, refuse_shared
 from kprobe.dumps.files.space import lack_of_space
 from kprobe.dumps.output import read_output
 from kprobe.errors import DumpError, Hint, Setting
@@ -43,14 +44,20 @@ def partial_path(path: Path) -> Path:
     return path.parent / f"{path.name}.partial"
 
 
+def list_places(path: Path) -> list[Path]:
+    """List the names that a dump of this name has, until it is complete and then."""
+    partial = partial_path(path)
+    return [path, partial, partial.with_name(f"{partial.name}.new")]
+
+
 def check_output(
     path: str | os.PathLike[str], *, overwrite: bool, resume: bool = False, kind: FileKind = DUMP
 ) -> None:
     """Check that a dump can have this name, before there is anything to write.
 
     Raises:
-        DumpError: There is something of that name that isn't a dump; a dump, or rows of one, which
-            mustn't be overwritten; or there is no directory for it.
+        DumpError: There is something of that name that isn't a dump, or a link; a dump, or rows of
+            one, which mustn't be overwritten; or there is no directory for it.
     """
     path = read_output(path)
     partial = partial_path(path)
@@ -95,11 +102,12 @@ def explained(path: Path) -> Iterator[None]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place, which has its name when it is whole.
 
-    Nobody else's file lies beside it under such a name, and no link is followed.
+    Nobody else's file lies beside it under such a name.
 
     Raises:
-        DumpError: The system refuses.
+        DumpError: The system refuses, or there is a link.
     """
+    refuse_link(path)
     beside = path.with_name(f".kprobe-{secrets.token_hex(8)}")
     with explained(path):
         try:
@@ -143,6 +151,7 @@ def is_complete(path: Path, kind: FileKind = DUMP) -> bool:
 
 def refuse_existing(path: Path, *, overwrite: bool, kind: FileKind = DUMP) -> None:
     """Refuse whatever has this name, except for a file of the kind that may be overwritten."""
+    refuse_link(path)
     status = _look_at(path)
     if status is None:
         return
@@ -191,7 +200,9 @@ def refuse_kept(partial: Path, *, overwrite: bool, kind: FileKind = DUMP) -> Non
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse a place for rows that opening would do something to: a pipe, a device."""
+    """Refuse a place for rows that opening would do something to: a link, a pipe, a device."""
+    refuse_link(path)
+    refuse_shared(path)
     status = _look_at(path)
     if status and not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise DumpError(
@@ -208,10 +219,7 @@ def _look_at(path: Path) -> os.stat_result | None:
     """
     try:
         return path.stat()
-    except FileNotFoundError:
-        # A link to nothing is something, too.
-        return path.lstat() if path.is_symlink() else None
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise explain(error, path) from error

@@ -72,7 +72,8 @@ def make_report(
     Raises:
         KprobeError: Whatever is wrong with the source, the samples or the output.
     """
-    path = check_place(output)
+    read = (source, *(dumps or ()), images)
+    path = check_place(output, [each for each in read if isinstance(each, str | os.PathLike)])
     if dumps is not None:
         contents = add_both_sides(_describe_comparison(source), dumps, samples, images)
     else:

@@ -5,7 +5,7 @@ import pytest
 from kprobe.dumps.partial import write_whole
 from kprobe.errors import DumpError
 from kprobe.reports.of_comparison import describe_comparison
-from kprobe.reports.page import write_page
+from kprobe.reports.page import MARK, write_page
 from kprobe.reports.place import check_place
 
 
@@ -57,3 +57,16 @@ def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path):
 def test_a_device_is_no_place():
     with pytest.raises(DumpError, match="is not replaced"):
         check_place("/dev/null")
+
+
+def test_a_page_takes_the_place_of_no_link_and_of_nothing_that_it_is_made_from(tmp_path):
+    page = tmp_path / "a.html"
+    write_whole(page, MARK.encode())
+    (tmp_path / "link.html").symlink_to(page)
+    with pytest.raises(DumpError, match=r"link.html: .* received a link"):
+        check_place(tmp_path / "link.html")
+    (tmp_path / "b.html").hardlink_to(page)
+    for read in (page, tmp_path):
+        with pytest.raises(DumpError, match=r"b.html.* is read, and isn't written over"):
+            check_place(tmp_path / "b.html", [read])
+    assert check_place(page, [tmp_path / "other"]) == page

@@ -107,7 +107,7 @@ def lock(path: Path, *, create: bool = False, wait: bool = False) -> LockedFile 
         OSError: It can't be opened.
         DumpError: Another process has it.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     for _ in range(_MOST_TRIES):
         try:
             file = os.open(path, flags, 0o666)

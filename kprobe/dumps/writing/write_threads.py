@@ -55,7 +55,7 @@ class WriteThreads:
         self.committed = committed
         self._file = file
         # An error of the disk is told once to each open file: to a commit, too, by one of its own.
-        behind = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        behind = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         self._behind: int | None = behind
         self._disk = WriteBehind(behind, os.fstat(file).st_size)
         self._path = path

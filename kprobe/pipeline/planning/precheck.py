@@ -16,6 +16,7 @@ from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.file import ModelFile
 from kprobe.models.listing import LayerEntry, list_layers
 from kprobe.models.weights.stored_weights import check_weights
+from kprobe.pipeline.planning.apart import check_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,6 +62,7 @@ def precheck(
 
     if output is not None:
         attempt(lambda: check_output(output.path, overwrite=output.overwrite, resume=output.resume))
+        attempt(lambda: check_apart(job))
     attempt(lambda: check_weights(source, spec.weights, random_weights=spec.random_weights))
     found = attempt(lambda: resolve(_list_paths(asked), calls)) is not None
     samples: Samples | None = attempt(lambda: _open(job, calls, opened))

@@ -59,6 +59,15 @@ def open_pictured(
     Raises:
         KprobeError: There is no such file, address or sample, or it can't be drawn as asked for.
     """
+    read = [path] if spec.overlay is None else [path, spec.overlay]
+    with _open(path, addresses, spec, apart) as pictured:
+        yield replace(pictured, read=read)
+
+
+@contextlib.contextmanager
+def _open(
+    path: str | os.PathLike[str], addresses: Iterable[str], spec: PlotSpec, apart: bool
+) -> Iterator[Pictured]:
     texts = [part for text in addresses for part in split_addresses(text)]
     if read_kind(path) == STATISTICS.format:
         yield _take_statistics(path, texts, spec)

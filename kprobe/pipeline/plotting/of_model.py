@@ -10,6 +10,7 @@ from kprobe.dumps.subjects import MOST_TOGETHER, check_size, is_drawn_together, 
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.pictures.kinds import choose_layout
 from kprobe.pictures.subject import Subject
+from kprobe.pipeline.planning.apart import list_read
 from kprobe.pipeline.plotting.of_file import find_form
 from kprobe.pipeline.plotting.pictured import Pictured
 from kprobe.pipeline.plotting.sample_images import SampleImages, add_image
@@ -223,4 +224,5 @@ def _picture(
         look=spec.look,
         lines=[told[0] if len(told) == 1 else f"{len(told)} samples"] if told else [],
         notes=left_out,
+        read=[*list_read(plan.job), *([] if spec.overlay is None else [spec.overlay])],
     )

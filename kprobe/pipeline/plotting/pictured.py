@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Sequence
 
     from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ class Pictured:
         look: What was asked for of their looks.
         lines: What is told of all of them.
         notes: What was left out, and why.
+        read: The files, folders and patterns that it is read from.
     """
 
     source: str
@@ -35,6 +37,7 @@ class Pictured:
     look: Look
     lines: Sequence[str] = ()
     notes: Sequence[str] = ()
+    read: Sequence[str | os.PathLike[str]] = ()
 
     def draw(self) -> Figure:
         """Draw all on one page: the only one as large as fits, several on a contact sheet.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kprobe.dumps.files.place import refuse_link, refuse_read
 from kprobe.dumps.output import read_output
 from kprobe.dumps.partial import explained, write_whole
 from kprobe.errors import DumpError, Hint, Setting
@@ -94,7 +95,7 @@ def write_pictures(pictured: Pictured, place: Destination) -> list[Path]:
 
     Raises:
         KprobeError: A tensor can't be drawn as asked for, or there is no matplotlib.
-        DumpError: A file is there already, or can't be written.
+        DumpError: A file is there already, is read, or can't be written.
     """
     from kprobe.pictures.draw import encode
 
@@ -107,6 +108,7 @@ def write_pictures(pictured: Pictured, place: Destination) -> list[Path]:
             taken.add(name.lower())
             paths.append(place.path / f"{name}.{place.form}")
     check_paths(paths, place)
+    refuse_read(paths, pictured.read)
     if place.folder:
         try:
             with explained(place.path):
@@ -128,8 +130,10 @@ def check_paths(paths: list[Path], place: Destination) -> None:
     """Check that files may be written.
 
     Raises:
-        DumpError: With all that are there already, and aren't to be replaced.
+        DumpError: With all that are there already, and aren't to be replaced; or one is a link.
     """
+    for path in paths:
+        refuse_link(path)
     there = [path for path in paths if os.path.lexists(path)]
     if wrong := [path for path in there if not path.is_file()]:
         raise DumpError(*(f"{path}: exists, and is no file that can be replaced" for path in wrong))

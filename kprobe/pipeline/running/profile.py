@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kprobe.compat.tensorflow_names import PROFILE
+from kprobe.dumps.files.place import refuse_link
 from kprobe.errors import InputError, KprobeError
 from kprobe.pipeline.running.forecast import time_batches
 
@@ -63,7 +64,8 @@ def profile(plan: Plan, folder: Path) -> list[LayerCost] | None:
 
     Raises:
         InputError: Nothing is computed.
-        KprobeError: Another profile is being made, or the folder can't be written.
+        KprobeError: Another profile is being made, or the folder can't be written, or has a link
+            where the profile is to be.
     """
     if plan.samples.rows == 0:
         raise InputError("weights alone aren't computed: there is nothing to profile")
@@ -71,6 +73,8 @@ def profile(plan: Plan, folder: Path) -> list[LayerCost] | None:
     before = set(folder.rglob("*.xplane.pb"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for inner in ("plugins", "plugins/profile"):  # where TensorFlow writes
+            refuse_link(folder / inner)
         tf.profiler.experimental.start(str(folder))
         try:
             time_batches(plan, _TIMES)

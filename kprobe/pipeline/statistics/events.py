@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kprobe.dumps.partial import explained
+from kprobe.dumps.partial import write_whole
 from kprobe.errors import DumpError
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def write_events(
         raise DumpError(f"{place}: expected a directory, received a file") from None
     except OSError as error:
         raise DumpError(f"{place}: can't be made: {error.strerror or error}") from error
-    with explained(path):
-        path.write_bytes(b"".join(map(_frame, events)))
+    write_whole(path, b"".join(map(_frame, events)))
     return path
 
 

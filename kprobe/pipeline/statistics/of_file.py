@@ -10,8 +10,9 @@ from kprobe.addresses.globs import compile_glob
 from kprobe.addresses.grammar import split_known
 from kprobe.analysis.statistics.stream import list_countable, read_statistics
 from kprobe.dumps.attributes import is_open_ended
+from kprobe.dumps.files.place import refuse_read
 from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.partial import check_output
+from kprobe.dumps.partial import check_output, list_places
 from kprobe.dumps.ragged_rows import RaggedRows
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, merge_errors
@@ -54,9 +55,11 @@ def gather_file(
 
     Raises:
         DumpError: There is no such file, it is neither, has a format newer than this version of
-            kprobe reads, or no such address; or it can't be read.
+            kprobe reads, or no such address; it can't be read, or is the output.
     """
     texts = list(addresses)
+    if output is not None:
+        refuse_read(list_places(output.path), [path])
     if read_kind(path) == STATISTICS.format:
         gathered = _choose_kept(path, texts)
     else:

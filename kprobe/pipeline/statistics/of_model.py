@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kprobe.dumps.partial import list_places
 from kprobe.errors import Hint, KprobeError, Setting, StoppedError, join_hints
+from kprobe.pipeline.planning.apart import check_apart
 from kprobe.pipeline.running.run import (
     add_what_is_kept,
     check_continued,
@@ -54,12 +56,14 @@ def gather_model(
     Raises:
         InputError: A sample can't be read.
         AddressError: A tensor turns out to have no row for each sample.
-        DumpError: The file can't be written, or what is there is of another run.
+        DumpError: The file can't be written or is read; or what is there is of another run.
         StoppedGatheringError: By Ctrl-C, or at the time limit, without an output.
         StoppedError: The same with one, which can be continued.
     """
     from kprobe.compat.eager_mode import eagerly  # TensorFlow's import waits until there is a plan
 
+    if output is not None:
+        check_apart(plan.job, list_places(output.path))
     sink = StatisticsSink(plan, output, by_sample=by_sample)
     if (done := sink.find_done()) is not None:
         return done

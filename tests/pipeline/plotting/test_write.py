@@ -86,13 +86,32 @@ def test_nothing_is_replaced_unasked(drawable):
     assert Path("a.png").read_bytes()[:4] == b"\x89PNG"
     Path("all").mkdir()
     Path("all/net.score.png").mkdir()
-    Path("all/net.conv.png").symlink_to("/dev/null")
+    Path("all/net.conv.png").mkdir()
     with pytest.raises(DumpError) as refused:
         write(drawable, ["conv", "score"], "all/", overwrite=True)
     assert [fault.partition(":")[0] for fault in refused.value.faults] == [
         "all/net.conv.png",
         "all/net.score.png",
     ]
+
+
+def test_nothing_is_drawn_through_a_link_or_over_what_is_drawn(drawable):
+    photo = Path("photo.png")
+    write(drawable, ["conv"], "photo.png")
+    before = photo.read_bytes()
+    Path("link.png").symlink_to("photo.png")
+    with pytest.raises(DumpError, match=r"^link.png: .* received a link, and none is written"):
+        write(drawable, ["conv"], "link.png", overwrite=True)
+    Path("other.png").hardlink_to(photo)
+    place = find_destination("other.png", None, overwrite=True)
+    overlaid = open_pictured(drawable, ["conv"], PlotSpec(overlay="photo.png"))
+    with overlaid as pictured, pytest.raises(DumpError) as refused:
+        write_pictures(pictured, place)
+    assert str(refused.value) == (
+        "other.png, the same file as photo.png, is read, and isn't written over; choose another "
+        "output"
+    )
+    assert photo.read_bytes() == before
 
 
 def test_a_place_that_can_not_be_written_has_a_line(drawable):

@@ -148,6 +148,10 @@ def test_what_cannot_be_profiled_is_said(ready, digits_cnn, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(KprobeError, match=r"no profile can be made in .*file: File exists"):
         profile(planned, tmp_path / "file")
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "planted" / "plugins").symlink_to(tmp_path)
+    with pytest.raises(KprobeError, match=r"planted/plugins: .* received a link"):
+        profile(planned, tmp_path / "planted")
     tf.profiler.experimental.start(str(tmp_path / "other"))
     try:
         with pytest.raises(KprobeError, match=r"no profile can be made in .*[Aa]nother profiler"):

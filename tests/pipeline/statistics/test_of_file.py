@@ -224,6 +224,8 @@ def test_what_a_weight_lacks_is_not_dead_and_a_dtype_is_that_of_the_tensor(tmp_p
         assert (bias.dead, bias.dead_channels, bias.zeros, bias.channels) == (None, None, 1, 2)
         assert [channel.dead for channel in report.by_channel["half:bias"]] == [None, None]
         (tmp_path / "s.h5").rename(tmp_path / "a.h5")
+    with pytest.raises(DumpError, match=r"a\.h5 is read, and isn't written over; choose another"):
+        kprobe.stats(tmp_path / "a.h5", overwrite=True, output=tmp_path / "a.h5")
 
 
 def test_channels_and_samples_meet_conditions_of_their_own(dump):
