@@ -66,14 +66,15 @@ def load_model(
             "serving_default" or the only one. custom_objects: the model's own classes and
             functions by name, as Keras takes them; or Python files or modules that define them.
             allow: what it may hold besides, such as "lambda" (see `kprobe help`). unsafe: whether
-            the file may run code of its own.
+            the file may run code of its own. max_model_bytes: how large the file may be, or all
+            files of a SavedModel, in bytes; None for any size.
 
     Returns:
         A `keras.Model` or `tf_keras.Model`, or a signature. What code leaves unbuilt stays so
         without `inputs`.
 
     Raises:
-        UnsafeModelError: The file would run code of its own.
+        UnsafeModelError: The file would run code of its own, or is larger than it may be.
         ModelCodeError: The code raised.
         ModelError: The model can't be loaded or made, or the weights don't fit it.
         InputError: The model can't be called on the first sample.

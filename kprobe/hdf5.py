@@ -22,7 +22,9 @@ class OpenForWritingError(KprobeError):
         )
 
 
-def open_for_reading(path: str | os.PathLike[str]) -> Any:
+def open_for_reading(
+    path: str | os.PathLike[str], *, shown: str | os.PathLike[str] | None = None
+) -> Any:
     """Open an HDF5 file for reading, whatever else has it open.
 
     HDF5 opens a file that is open in the process already only if both are to lock it in the same
@@ -31,6 +33,7 @@ def open_for_reading(path: str | os.PathLike[str]) -> Any:
 
     Args:
         path: The file.
+        shown: What messages call it; None for the path.
 
     Returns:
         The file, an `h5py.File`; closing it closes nothing that others have opened.
@@ -48,7 +51,7 @@ def open_for_reading(path: str | os.PathLike[str]) -> Any:
         except OSError as error:
             errors.append(error)
     if any(_MARKED in str(error) for error in errors):
-        raise OpenForWritingError(path) from errors[-1]
+        raise OpenForWritingError(shown or path) from errors[-1]
     raise errors[0]
 
 

@@ -35,6 +35,7 @@ class ModelSettings(TypedDict, total=False):
     custom_objects: GivenObjects
     allow: str | Sequence[str]
     unsafe: bool
+    max_model_bytes: int | None
 
 
 class FunctionSettings(ModelSettings, total=False):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LARGE_BYTES = 16 << 20
 # Larger `.keras` files aren't read as a whole. What Keras unpacks lies beside the model for as
 # long as it loads; where it can't write there, it reads from the archive.
-_WHOLE_BYTES = 256 << 20
+WHOLE_BYTES = 256 << 20
 
 
 @contextlib.contextmanager
@@ -50,7 +50,7 @@ def read_late(
         sufficient = IS_MEMORY_SUFFICIENT.find()
 
         def decide(model: Any) -> bool:
-            return path.stat().st_size < _WHOLE_BYTES and bool(sufficient(model))
+            return path.stat().st_size < WHOLE_BYTES and bool(sufficient(model))
 
         with IS_MEMORY_SUFFICIENT.patched(decide):
             yield

@@ -9,6 +9,7 @@ from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.tell import hint_at_custom
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
     from kprobe.models.file import ModelFile
@@ -29,9 +30,16 @@ _BEHIND = re.compile(
 _LONGEST = 300
 
 
-def describe_cause(error: Exception) -> str:
-    """Give the class of an error, the layer that it is about, and what is wrong with it."""
+def describe_cause(error: Exception, names: Mapping[str, str] | None = None) -> str:
+    """Give the class of an error, the layer that it is about, and what is wrong with it.
+
+    Args:
+        error: What a library raised.
+        names: What is called otherwise, by what the library calls it.
+    """
     text = " ".join(str(error).split())
+    for name, other in (names or {}).items():
+        text = text.replace(name, other)
     around, _, cause = text.rpartition(_CAUSE)
     layers = _LAYER.findall(around)
     said = _BEHIND.split(cause, maxsplit=1)[0]
@@ -42,15 +50,16 @@ def describe_cause(error: Exception) -> str:
     return f"{type(error).__name__}: {where}{said}"
 
 
-def explain_load(error: Exception, file: ModelFile, library: ModuleType) -> ModelError:
+def explain_load(error: Exception, file: ModelFile, library: ModuleType, given: str) -> ModelError:
     """Make an error for the user of what a library raised.
 
     Args:
         error: What it raised.
         file: What was to be loaded.
         library: keras or tf_keras.
+        given: Under which name the library was given it.
     """
-    cause = describe_cause(error)
+    cause = describe_cause(error, dict.fromkeys((given, file.name), str(file.path)))
     fault = f"{file.path} can't be loaded by {library.__name__} {library.__version__}: {cause}"
     if names := dict.fromkeys(_MISSING.findall(cause)):
         return ModelError(fault, hint=hint_at_custom([*names], "what is missing"))

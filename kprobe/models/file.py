@@ -8,18 +8,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from kprobe.architecture.keras_version import judge_version
+from kprobe.architecture.old_configs import adapt_config
 from kprobe.elsewhere import check_content, check_here
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
-from kprobe.models.legacy import adapt_config
+from kprobe.models.checked import (
+    SAVE_AGAIN,
+    check_opened,
+    check_unchanged,
+    open_model,
+    open_model_directory,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
+    from kprobe.gate.findings import Opened
+    from kprobe.gate.opened import OpenedFile
     from kprobe.models.saved_model import SavedModel
+    from kprobe.models.spec import ModelSpec
 
-# What is said of files that are damaged, made by something else, or of another kind.
-SAVE_AGAIN = "copy or save the model file again"
 NOT_BY_KERAS = "this isn't a model file that Keras wrote"
 _GIVE_SAVED = "give the file that `model.save(...)` wrote, .keras or .h5"
 
@@ -40,7 +50,7 @@ class ModelFile:
     """A model file's description of its model.
 
     Attributes:
-        path: The file.
+        opened: The file, or the directory, open: what is read of it is what was checked.
         format: "keras" for the zip archive, "h5" for HDF5, "json" for an architecture alone,
             whatever the file is called; "saved_model" for the directory; "graph" for a frozen
             graph.
@@ -55,7 +65,7 @@ class ModelFile:
         signature: The signature that is to be run as it is, not a Keras model; None for that.
     """
 
-    path: Path
+    opened: Opened
     format: Format
     keras_version: str | None
     keras_major: int
@@ -64,6 +74,16 @@ class ModelFile:
     backend: str | None = None
     saved: SavedModel | None = None
     signature: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file, as the user named it."""
+        return self.opened.path
+
+    @property
+    def name(self) -> str:
+        """A name under which libraries open what was checked."""
+        return self.opened.name
 
     @property
     def objects(self) -> dict[str, Any]:
@@ -78,47 +98,91 @@ class ModelFile:
         return None if self.saved is None else self.saved.unsafe_operations
 
 
-def read_model_file(path: str | os.PathLike[str]) -> ModelFile:
+def read_specified(spec: ModelSpec) -> ModelFile:
+    """Read the file of a model that is asked for: see `read_model_file`."""
+    allow = None if spec.unsafe else spec.allowed
+    return read_model_file(spec.model, allow=allow, max_model_bytes=spec.max_model_bytes)
+
+
+def read_model_file(
+    path: str | os.PathLike[str],
+    *,
+    allow: Container[str] | None = (),
+    max_model_bytes: int | None = None,
+) -> ModelFile:
     """Read a model's config and its Keras version from a file or a SavedModel directory.
 
-    The content decides which of them it is, not the file's name.
+    The content decides which of them it is, not the file's name. The gate looks at it first.
 
     Args:
         path: The model file, or the directory.
+        allow: Kinds of `kprobe.gate.rules.KINDS` that it may have; None for a file that the user
+            trusts, of which only damage counts.
+        max_model_bytes: How large it may be; None for any size.
 
     Returns:
         What the file says; its weights are left unread.
 
     Raises:
+        UnsafeModelError: It breaks a rule of the gate, whatever its config says.
         ModelError: If the file is missing, isn't a model, holds weights only, is a dump that
             kprobe wrote, or is damaged.
     """
+    opened, start = open_model_file(path)
+    check_opened(opened, allow=allow, max_model_bytes=max_model_bytes)
+    model_file = read_opened(opened, start)
+    check_unchanged(opened)
+    return model_file
+
+
+def open_model_file(path: str | os.PathLike[str]) -> tuple[Opened, bytes]:
+    """Open a model file, or a SavedModel directory, and read nothing but how it begins.
+
+    Args:
+        path: The model file, or the directory.
+
+    Returns:
+        It, open; and the first bytes of a file, none of a directory.
+
+    Raises:
+        ModelError: It is missing, or isn't a model, as far as its first bytes and its name tell.
+    """
     check_here(os.fspath(path), ModelError)
     path = Path(path)
-    if (path / _SAVED_MODEL).is_file():
-        return _read_saved_model(path)
-    start = _read_start(path)
-    check_content(path, start, ModelError)
-    if path.name == _SAVED_MODEL:
-        raise ModelError(
-            f"{path} is a part of a SavedModel", hint=f"give its directory, {path.parent}"
-        )
+    if _is_saved_model(path):
+        return open_model_directory(path), b""
+    opened = open_model(path)
+    start = opened.read(_START_BYTES)
+    _check_start(path, start)
+    return opened, start
+
+
+def read_opened(opened: Opened, start: bytes) -> ModelFile:
+    """Read what was checked: see `read_model_file`.
+
+    Args:
+        opened: The file, or the directory.
+        start: What the file begins with.
+    """
+    if isinstance(opened, OpenedDirectory):
+        return _read_saved_model(opened)
     if start.startswith(b"PK\x03\x04"):
-        return _read_archive(path)
+        return _read_archive(opened)
     if start.lstrip().startswith(b"{"):
-        return _read_json(path)
+        return _read_json(opened)
     # The import takes about 0.1 s, which a file that is no model shouldn't cost.
     import h5py
 
-    if h5py.is_hdf5(path):
-        return _read_hdf5(path)
+    if h5py.is_hdf5(opened.name):
+        return _read_hdf5(opened)
     # It takes 0.03 s, which other model files shouldn't cost.
     from kprobe.models.frozen_graph import read_frozen_graph
 
-    if saved := read_frozen_graph(path, start):
-        return ModelFile(path, "graph", None, 2, {}, saved=saved)
+    if saved := read_frozen_graph(opened, start):
+        return ModelFile(opened, "graph", None, 2, {}, saved=saved)
     raise ModelError(
-        f"{path} is not a model file: neither a .keras archive nor HDF5, nor a whole frozen graph",
+        f"{opened.path} is not a model file: neither a .keras archive nor HDF5, nor a whole "
+        "frozen graph",
         hint=_GIVE_SAVED,
     )
 
@@ -165,57 +229,69 @@ def choose_signature(model_file: ModelFile, name: str | None) -> ModelFile:
     return replace(model_file, signature=name or only)
 
 
-def _read_saved_model(path: Path) -> ModelFile:
+def _is_saved_model(path: Path) -> bool:
+    """Tell whether a directory is meant.
+
+    Raises:
+        ModelError: It is one, but no SavedModel; or it is a pipe.
+    """
+    try:
+        if (path / _SAVED_MODEL).is_file():
+            return True
+        is_directory, is_pipe = path.is_dir(), path.is_fifo()
+    except (OSError, ValueError):  # ValueError: a NUL byte in it; opening tells what is wrong
+        return False
+    if is_directory:
+        raise ModelError(
+            f"{path} is a directory without saved_model.pb; kprobe reads .keras and HDF5 "
+            "model files and SavedModel directories",
+            hint="save the model again as one file: `model.save('model.keras')`",
+        )
+    if is_pipe:  # it isn't opened: somebody waits for one who reads all of it
+        raise ModelError(
+            f"{path}: expected a model file, received a pipe",
+            hint="write what comes out of it to a file, and give that",
+        )
+    return False
+
+
+def _check_start(path: Path, start: bytes) -> None:
+    """Check that a file is one that may be a model, as far as its first bytes and its name tell."""
+    if not start:
+        raise ModelError(f"{path} is empty, not a model file", hint=SAVE_AGAIN)
+    check_content(path, start, ModelError)
+    if path.name == _SAVED_MODEL:
+        raise ModelError(
+            f"{path} is a part of a SavedModel", hint=f"give its directory, {path.parent}"
+        )
+
+
+def _read_saved_model(opened: OpenedDirectory) -> ModelFile:
     # It takes 0.03 s, which other model files shouldn't cost.
     from kprobe.models.saved_model import read_saved_model
 
-    saved = read_saved_model(path)
+    saved = read_saved_model(opened)
     if not saved.is_keras:
-        return ModelFile(path, "saved_model", None, 2, {}, saved=saved)
+        return ModelFile(opened, "saved_model", None, 2, {}, saved=saved)
     root = saved.keras[0]
     config = {"class_name": root.class_name, "config": root.config or {}}
-    return ModelFile(path, "saved_model", root.keras_version, 2, config, saved=saved)
+    return ModelFile(opened, "saved_model", root.keras_version, 2, config, saved=saved)
 
 
-def _read_start(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise ModelError(
-                f"{path} is a directory without saved_model.pb; kprobe reads .keras and HDF5 "
-                "model files and SavedModel directories",
-                hint="save the model again as one file: `model.save('model.keras')`",
-            )
-        if path.is_fifo():  # which nobody may ever write to
-            raise ModelError(
-                f"{path}: expected a model file, received a pipe",
-                hint="write what comes out of it to a file, and give that",
-            )
-        with path.open("rb") as file:
-            start = file.read(_START_BYTES)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file", hint="check the model's path") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelError(f"{path} can't be read: {reason}") from None
-    if not start:
-        raise ModelError(f"{path} is empty, not a model file", hint=SAVE_AGAIN)
-    return start
-
-
-def _read_json(path: Path) -> ModelFile:
-    with path.open("rb") as file:
-        content = file.read(MAX_CONFIG_BYTES + 1)
+def _read_json(opened: OpenedFile) -> ModelFile:
+    path, content = opened.path, opened.read(MAX_CONFIG_BYTES + 1)
     if len(content) > MAX_CONFIG_BYTES:
         raise ModelError(f"{path} takes more than {MAX_CONFIG_BYTES:,} bytes, which no config does")
     config = _parse_config(path, content)
-    return _describe(path, "json", _text(config.get("keras_version")), config)
+    return _describe(opened, "json", _text(config.get("keras_version")), config)
 
 
-def _read_archive(path: Path) -> ModelFile:
+def _read_archive(opened: OpenedFile) -> ModelFile:
     import zipfile
 
+    path = opened.path
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(opened.name) as archive:
             names = set(archive.namelist())
             if "config.json" not in names:
                 raise ModelError(
@@ -234,7 +310,7 @@ def _read_archive(path: Path) -> ModelFile:
             f"{path} is a truncated or damaged .keras file: {_first_line(error)}",
             hint=SAVE_AGAIN,
         ) from None
-    return _describe(path, "keras", version, config)
+    return _describe(opened, "keras", version, config)
 
 
 def _read_member(path: Path, archive: Any, name: str) -> bytes:
@@ -260,10 +336,10 @@ def _parse_version(path: Path, content: bytes) -> str | None:
     return version if isinstance(version, str) else None
 
 
-def _read_hdf5(path: Path) -> ModelFile:
-
+def _read_hdf5(opened: OpenedFile) -> ModelFile:
+    path = opened.path
     try:
-        with open_for_reading(path) as file:
+        with open_for_reading(opened.name, shown=path) as file:
             if _text(file.attrs.get("format")) == DUMP_FORMAT:
                 raise ModelError(
                     f"{path} is a dump of activations that kprobe wrote, not a model file",
@@ -282,7 +358,7 @@ def _read_hdf5(path: Path) -> ModelFile:
             f"{path} is a truncated or damaged HDF5 file: {_first_line(error)}",
             hint=SAVE_AGAIN,
         ) from None
-    model_file = _describe(path, "h5", version, _parse_config(path, (text or "").encode()))
+    model_file = _describe(opened, "h5", version, _parse_config(path, (text or "").encode()))
     if model_file.keras_major >= 3:
         return model_file
     try:
@@ -338,37 +414,10 @@ def _parse_config(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _describe(
-    path: Path, file_format: Format, version: str | None, config: dict[str, Any]
+    opened: Opened, file_format: Format, version: str | None, config: dict[str, Any]
 ) -> ModelFile:
-    head = (version or "").split(".")[0]
-    if head.isdecimal():
-        major = 3 if int(head) >= 3 else 2
-    else:
-        version = None
-        major = _judge_major(config, default=2 if file_format == "h5" else 3)
-    return ModelFile(path, file_format, version, major, config)
-
-
-def _judge_major(config: dict[str, Any], default: int) -> int:
-    """Tell the Keras that wrote a config by forms that only one of them uses.
-
-    `module` and `registered_name` don't tell: tf_keras 2.13 and later writes them too.
-    """
-    pending: list[Any] = [config]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, list):
-            pending.extend(item)
-        if not isinstance(item, dict):
-            continue
-        if "batch_input_shape" in item or str(item.get("module")).startswith("tf_keras"):
-            return 2
-        if item.get("class_name") in ("__keras_tensor__", "DTypePolicy") or (
-            "batch_shape" in item and "optional" in item
-        ):
-            return 3
-        pending.extend(item.values())
-    return default
+    version, major = judge_version(version, config, default=2 if file_format == "h5" else 3)
+    return ModelFile(opened, file_format, version, major, config)
 
 
 def _text(value: object) -> str | None:

@@ -11,7 +11,7 @@ from kprobe.gate.saved_model_proto import parse
 from kprobe.models.saved_model import MAX_BYTES, SavedModel
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from kprobe.gate.opened import OpenedFile
 
 # The one signature of a frozen graph: from its placeholders to what nothing in it takes.
 GRAPH = "graph"
@@ -23,11 +23,11 @@ _SCOPE = "kprobe"
 _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
-def read_frozen_graph(path: Path, start: bytes) -> SavedModel | None:
+def read_frozen_graph(opened: OpenedFile, start: bytes) -> SavedModel | None:
     """Read a frozen graph as a SavedModel with one signature, whose weights are in the graph.
 
     Args:
-        path: The file.
+        opened: The file.
         start: What it begins with.
 
     Returns:
@@ -36,11 +36,12 @@ def read_frozen_graph(path: Path, start: bytes) -> SavedModel | None:
     Raises:
         ModelError: It has variables without values, no inputs or no outputs.
     """
-    if not start.startswith(_FIRST) or path.stat().st_size > MAX_BYTES:
+    if not start.startswith(_FIRST) or opened.size > MAX_BYTES:
         return None
+    path = opened.path
     graph = parse("MetaGraphDef", b"")
     try:
-        graph.graph_def.MergeFromString(path.read_bytes())
+        graph.graph_def.MergeFromString(opened.read(opened.size))
     except (DecodeError, RecursionError):
         return None
     nodes = graph.graph_def.node
@@ -77,11 +78,11 @@ def _name(node: Any) -> str:
     return str(node.name.replace("/", "_"))
 
 
-def load_frozen_graph(path: Path, saved: SavedModel) -> Any:
+def load_frozen_graph(opened: OpenedFile, saved: SavedModel) -> Any:
     """Load a frozen graph.
 
     Args:
-        path: The file.
+        opened: The file.
         saved: What `read_frozen_graph` gave.
 
     Returns:
@@ -95,7 +96,7 @@ def load_frozen_graph(path: Path, saved: SavedModel) -> Any:
 
     from kprobe.compat.tensorflow_names import ARGUMENT_NAMES, POSITIONAL_ARGUMENTS
 
-    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    definition = tf.compat.v1.GraphDef.FromString(opened.read(opened.size))
     signature = saved.serving.signature_def[GRAPH]
     # What a node gives first goes by its name alone.
     fed = {
@@ -123,7 +124,7 @@ def load_frozen_graph(path: Path, saved: SavedModel) -> Any:
     except Exception as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"{path} can't be imported by tensorflow {tf.__version__}: {said}"
+            f"{opened.path} can't be imported by tensorflow {tf.__version__}: {said}"
         ) from error
     described = dict(zip(fed, specs, strict=True))
     function.graph.structured_input_signature = ((), described)

@@ -34,7 +34,7 @@ def name_as_in_file(model: Any, file: ModelFile) -> None:
             `kprobe.compat.kept_names` gives the names while Keras loads.
     """
     if file.format == "h5":
-        with open_for_reading(file.path) as root:
+        with open_for_reading(file.name, shown=file.path) as root:
             if "model_weights" in root:
                 name_by_position(model, root["model_weights"])
 

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 from kprobe.architecture.network import read_network
 from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
-from kprobe.compat.late_reading import read_late
+from kprobe.compat.late_reading import WHOLE_BYTES, read_late
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.opened import OpenedFile
 from kprobe.gate.refuse import check_safe
 from kprobe.gate.walk import list_registered_names
 from kprobe.hdf5 import open_for_reading, opens_plainly
+from kprobe.models.checked import check_unchanged
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.custom_import import find_aliases, find_custom_objects, find_lambda
 from kprobe.models.failed_load import describe_cause, explain_load
-from kprobe.models.file import ModelFile, choose_signature, read_model_file
+from kprobe.models.file import ModelFile, choose_signature, read_specified
 from kprobe.models.frozen_graph import load_frozen_graph
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
@@ -52,7 +54,9 @@ def find_source(spec: ModelSpec) -> ModelFile | Code:
     Raises:
         ModelError: The file isn't one of a model, or has no such signature.
     """
-    return spec.code or choose_signature(read_model_file(spec.model), spec.signature)
+    if spec.code is not None:
+        return spec.code
+    return choose_signature(read_specified(spec), spec.signature)
 
 
 def load_source(
@@ -87,7 +91,7 @@ def load_source(
         subclassed model may not be built, and is without the file's weights then.
 
     Raises:
-        UnsafeModelError: The file would run code of its own.
+        UnsafeModelError: The file would run code of its own, or was changed meanwhile.
         ModelCodeError: The code raised.
         ModelError: The file is missing, isn't a model, or needs classes that aren't there.
     """
@@ -98,13 +102,19 @@ def load_source(
                 model=source,
                 keras=keras,
                 signature=signature,
+                allow=tuple(allow),
+                unsafe=unsafe,
                 custom_objects=custom.parts,
                 arguments=arguments or {},
             )
         )
     if isinstance(source, Code):
         return _load_code(source, keras, custom, arguments or {}, around)
-    return _load_file(source, keras, custom, None if unsafe else frozenset(allow))
+    try:
+        return _load_file(source, keras, custom, None if unsafe else frozenset(allow))
+    finally:
+        # It goes before whatever a loader has found wrong with it.
+        check_unchanged(source.opened)
 
 
 def _load_code(
@@ -174,7 +184,7 @@ def _build_model(
     with (
         _named_for_loader(file) as name,
         _legacy_lambdas(library, unsafe),
-        read_late(library, file.path, file.format, file.keras_version, file.backend),
+        read_late(library, Path(file.name), file.format, file.keras_version, file.backend),
     ):
         try:
             if file.adapted and major < 3:
@@ -193,23 +203,24 @@ def _build_model(
                 # tf_keras can't build every subclassed model from its config.
                 with contextlib.suppress(ModelError):
                     return _make_architecture(file, library, objects, unsafe)
-            raise explain_load(error, file, library) from error
+            raise explain_load(error, file, library, name) from error
 
 
 def _load_signature(file: ModelFile, name: str) -> SavedSignature:
     import tensorflow as tf
 
-    if file.format == "graph" and file.saved is not None:
-        graph = load_frozen_graph(file.path, file.saved)
+    if file.saved is not None and isinstance(file.opened, OpenedFile):
+        graph = load_frozen_graph(file.opened, file.saved)
         return SavedSignature(name, graph, graph, sorted(graph.structured_outputs))
     tags = file.saved.tags if file.saved else None
     try:
-        loaded = tf.saved_model.load(str(file.path), tags=tags or None)
+        loaded = tf.saved_model.load(file.name, tags=tags or None)
         function = loaded.signatures[name]
     # What the loader raises on a damaged directory has no common class.
     except Exception as error:
+        cause = describe_cause(error, {file.name: str(file.path)})
         raise ModelError(
-            f"{file.path} can't be loaded by tensorflow {tf.__version__}: {describe_cause(error)}"
+            f"{file.path} can't be loaded by tensorflow {tf.__version__}: {cause}"
         ) from error
     # `tf.nest` sorts the keys of a dict, and so are the function's results.
     return SavedSignature(name, function, loaded, sorted(function.structured_outputs))
@@ -231,7 +242,7 @@ def _make_architecture(
                 )
             return library.models.model_from_json(json.dumps(config), custom_objects=objects)
         except Exception as error:
-            raise explain_load(error, file, library) from error
+            raise explain_load(error, file, library, file.name) from error
 
 
 def choose_keras(source: ModelFile | Code, keras: int | None) -> int | None:
@@ -272,26 +283,34 @@ def import_keras(major: int) -> ModuleType:
 
 @contextlib.contextmanager
 def _named_for_loader(file: ModelFile) -> Iterator[str]:
-    """Give the file under a name that ends as the loaders demand."""
-    endings = {"keras": (".keras",), "h5": (".h5", ".hdf5"), "saved_model": ("",)}[file.format]
-    # Keras 3 opens it as h5py does by default, which may be another way than it is open in.
-    opens = file.format != "h5" or opens_plainly(file.path)
-    if opens and str(file.path).endswith(endings):
-        yield str(file.path)
+    """Give what was checked under a name that ends as the loaders demand."""
+    if file.format == "saved_model":
+        yield file.name
         return
-    with tempfile.TemporaryDirectory() as directory:
-        link = Path(directory) / f"model{endings[0]}"
+    ending = {"keras": ".keras", "h5": ".h5"}[file.format]
+    # Keras 3 opens it as h5py does by default, which may be another way than it is open in.
+    opens = file.format != "h5" or opens_plainly(file.name)
+    with contextlib.ExitStack() as stack:
+        link = Path(stack.enter_context(_make_folder(file))) / f"model{ending}"
         if opens:
-            link.symlink_to(file.path.resolve())
+            link.symlink_to(Path(file.name).absolute())
         else:
-            shutil.copyfile(file.path, link)
+            shutil.copyfile(file.name, link)
         yield str(link)
+
+
+def _make_folder(file: ModelFile) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder for a link to a file, in which Keras 3 unpacks the weights of a large one."""
+    if file.format == "keras" and file.opened.size >= WHOLE_BYTES:
+        with contextlib.suppress(OSError):
+            return tempfile.TemporaryDirectory(dir=file.path.parent)
+    return tempfile.TemporaryDirectory()
 
 
 def _load_adapted(file: ModelFile, library: ModuleType, objects: dict[str, Any]) -> Any:
     """Load as `load_model_from_hdf5` of tf_keras does, with another config than the file's."""
     model = library.models.model_from_config(file.config, custom_objects=objects)
-    with open_for_reading(file.path) as root:
+    with open_for_reading(file.name, shown=file.path) as root:
         LOAD_OLD_WEIGHTS.find(library)(root["model_weights"], model)
     return model
 

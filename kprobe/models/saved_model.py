@@ -7,6 +7,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
@@ -17,7 +18,8 @@ from kprobe.gate.saved_model_proto import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+
+    from kprobe.gate.opened_directory import OpenedDirectory
 
 # protobuf's own limit.
 MAX_BYTES = 2**31 - 1
@@ -206,15 +208,16 @@ class SavedModel:
         return {"class_name": found.class_name, "name": found.name, "config": config}
 
 
-def read_saved_model(directory: Path) -> SavedModel:
+def read_saved_model(opened: OpenedDirectory) -> SavedModel:
     """Read a SavedModel.
 
     Args:
-        directory: Its directory.
+        opened: Its directory.
 
     Raises:
         ModelError: It is damaged.
     """
+    directory = Path(opened.name)
     try:
         graphs = list(parse("SavedModel", _read(directory / "saved_model.pb")).meta_graphs)
         if not graphs:
@@ -243,7 +246,7 @@ def read_saved_model(directory: Path) -> SavedModel:
     except (DecodeError, ValueError, RecursionError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise ModelError(
-            f"{directory} is a damaged SavedModel: {reason}",
+            f"{opened.path} is a damaged SavedModel: {reason}",
             hint="copy or save the model again",
         ) from None
     return SavedModel(graphs, serving, keras)

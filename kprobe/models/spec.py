@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.checks import check_choice, check_switch
+from kprobe.checks import check_choice, check_count, check_switch
 from kprobe.errors import Hint, KprobeError, ModelError, Setting, merge_errors
 from kprobe.gate.rules import KINDS
 from kprobe.models.code import Code, describe_kind, find_code, is_model
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from kprobe.models.custom import GivenObjects
 
 # What says how a model is read or made, and means nothing for one that stands ready in memory.
-_OF_LOADING = ("keras", "signature", "custom_objects", "allow", "unsafe", "arguments")
+_OF_LOADING = (
+    "keras",
+    "signature",
+    "custom_objects",
+    "allow",
+    "unsafe",
+    "max_model_bytes",
+    "arguments",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,7 @@ class ModelSpec:
             `kprobe.gate.rules.KINDS`, such as "lambda"; several with commas between, or a
             sequence.
         unsafe: Whether the file may run code of its own.
+        max_model_bytes: How large the file may be, or all files of a directory; None for any size.
         code: What `model` names if that is code, else None.
         custom: What `custom_objects` gives.
         allowed: The kinds that `allow` gives.
@@ -57,6 +66,7 @@ class ModelSpec:
     custom_objects: GivenObjects = ()
     allow: str | Sequence[str] = ()
     unsafe: bool = False
+    max_model_bytes: int | None = None
     code: Code | None = field(init=False, default=None)
     custom: CustomObjects = field(init=False, default=CustomObjects())
     allowed: frozenset[str] = field(init=False, default=frozenset())
@@ -121,6 +131,7 @@ class ModelSpec:
             faults.append(f"signature: expected a name, received {self.signature!r}")
         faults += check_switch("random_weights", self.random_weights)
         faults += check_switch("unsafe", self.unsafe)
+        faults += check_count("max_model_bytes", self.max_model_bytes)
         if not isinstance(self.arguments, Mapping):
             faults.append(
                 f"arguments: expected values by keyword, received {describe_kind(self.arguments)}"

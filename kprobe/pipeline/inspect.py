@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.addresses.resolve import find_nearest_classes, match_pattern, resolve
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import AddressError, Hint, KprobeError, Setting
-from kprobe.models.file import choose_signature, read_model_file
+from kprobe.models.file import choose_signature, read_model_file, read_specified
 from kprobe.models.listing import LayerEntry, find_partly_told, find_untold, list_layers
 from kprobe.models.spec import ModelSpec
 from kprobe.naming import join_nearest
@@ -37,19 +37,28 @@ def needs_loading(model: str, **settings: Any) -> bool:
     spec = ModelSpec(model=model, custom_objects=settings.get("custom_objects", ()))
     if spec.code is not None or not spec.custom:
         return spec.code is not None
-    return any(find_untold_layers(model))
+    return any(find_untold_layers(model, **settings))
 
 
-def find_untold_layers(model: str) -> tuple[list[str], list[str]]:
+def find_untold_layers(
+    model: str, *, inputs: Any = (), **settings: Any
+) -> tuple[list[str], list[str]]:
     """Find what a model file doesn't tell of its layers.
+
+    Args:
+        model: A model file, or code.
+        inputs: Samples, which the file tells nothing of.
+        **settings: As for `list_model`.
 
     Returns:
         The layers whose own layers it doesn't name, "" for the model; and those that may have more
         inside than it names.
     """
-    if ModelSpec(model=model).code is not None:
+    del inputs
+    spec = ModelSpec(model=model, **settings)
+    if spec.code is not None:
         return [], []
-    model_file = read_model_file(model)
+    model_file = read_specified(spec)
     untold = find_untold(model_file)
     return untold, [name for name in find_partly_told(model_file) if name not in untold]
 
@@ -92,7 +101,7 @@ def list_model(
     if needs_loading(model, **settings):
         calls = _list_traced_layers(model, inputs=inputs, **settings)
     else:
-        file = read_model_file(spec.model)
+        file = read_specified(spec)
         signatures = file.saved.signatures if file.saved and not file.saved.is_keras else {}
         if signatures and not (pattern or class_name or spec.signature):
             return signatures

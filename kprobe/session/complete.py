@@ -10,6 +10,7 @@ from kprobe.compat.eager_mode import eagerly
 from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import NODES_BY_DEPTH
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.opened import OpenedFile
 from kprobe.image_options import CHANNELS
 from kprobe.inputs.concatenated import list_parts
 from kprobe.inputs.images.rows import ImageRows
@@ -247,7 +248,8 @@ def _complete_file(
     with names_kept(library_of(model), {}):
         learn_signature(model, samples.peek(batch_size or 1))
         if own:
-            assign_weights(model, source.path, partial=spec.random_weights)
+            own_file = source.opened if isinstance(source.opened, OpenedFile) else source.path
+            assign_weights(model, own_file, partial=spec.random_weights)
     if holds_weights(source):
         name_as_in_file(model, source)
     settle_unnamed(model)

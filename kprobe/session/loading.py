@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from kprobe.models.weights.stored_weights import check_weights, list_weight_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from kprobe.engines.compute import Compute
+    from kprobe.gate.findings import Opened
     from kprobe.models.file import ModelFile
     from kprobe.models.spec import ModelSpec
 
@@ -77,7 +78,7 @@ def load(
         source = models.find_source(spec)
     check_weights(source, spec.weights, random_weights=spec.random_weights)
     if source is not None and not isinstance(source, Code):
-        digests["model_sha256"] = _start_hashing(source.path)
+        digests["model_sha256"] = _start_hashing(source.opened)
     if spec.weights is not None:
         digests["weights_sha256"] = _start_hashing(*list_weight_files(spec.weights))
     if source is None:
@@ -131,8 +132,10 @@ def _hash_weights(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _start_hashing(*paths: Path) -> Callable[[], str]:
+def _start_hashing(*files: Path | Opened) -> Callable[[], str]:
     """Hash a file, or several, while the model loads; what is returned waits for the digest."""
+    # What is open stays so as long as it is hashed.
+    paths = [file if isinstance(file, Path) else Path(file.name) for file in files]
     digests: list[str] = []
     errors: list[OSError] = []
 
@@ -149,7 +152,8 @@ def _start_hashing(*paths: Path) -> Callable[[], str]:
     def wait() -> str:
         thread.join()
         for error in errors:
-            raise ModelError(f"{error.filename or paths[0]}: can't be read: {error.strerror}")
+            said = error.filename if isinstance(files[0], Path) else files[0].path
+            raise ModelError(f"{said or paths[0]}: can't be read: {error.strerror}")
         return digests[0]
 
     return wait

@@ -66,7 +66,7 @@ def ls(
     listed = list_model(model, pattern, class_name, **loading)
     show_model(listed, as_json, None if loaded else [model, *_spell_loading(**loading)])
     if not loaded:
-        say_untold(*find_untold_layers(model))
+        say_untold(*find_untold_layers(model, **loading))
 
 
 def _spell_loading(

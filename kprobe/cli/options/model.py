@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kprobe.cli.options.group import OptionGroup, declare
-from kprobe.cli.options.values import File
+from kprobe.cli.options.values import File, Size
 from kprobe.gate.rules import KINDS
 
 model_argument = click.argument("model", type=File(), metavar="MODEL")
@@ -68,6 +68,13 @@ model_options = OptionGroup(
         ),
         "unsafe": declare(
             "--unsafe", is_flag=True, help="Open a model that may run code of its own."
+        ),
+        "max_model_bytes": declare(
+            "--max-model-bytes",
+            type=Size(),
+            metavar="SIZE",
+            help="Refuse a model file, or a directory of one, larger than, say, 2G. "
+            "[default: any size]",
         ),
         "weights": declare(
             "--weights",

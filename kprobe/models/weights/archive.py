@@ -13,18 +13,19 @@ from kprobe.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from kprobe.gate.findings import Opened
 
 # Above this a compressed weights member is not unpacked to a temporary file just to list it.
 MAX_UNPACKED_BYTES = 16 * 1024**3
 
 
 @contextmanager
-def open_weights_member(path: Path) -> Iterator[Any]:
+def open_weights_member(opened: Opened) -> Iterator[Any]:
     """Open the HDF5 member of a `.keras` archive, in place where it is stored uncompressed.
 
     Args:
-        path: The archive.
+        opened: The archive.
 
     Yields:
         A binary file that can seek.
@@ -34,21 +35,19 @@ def open_weights_member(path: Path) -> Iterator[Any]:
     """
     import zipfile
 
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(opened.name) as archive:
         try:
             member = archive.getinfo("model.weights.h5")
         except KeyError:
-            raise ModelError(f"{path} holds no model.weights.h5") from None
+            raise ModelError(f"{opened.path} holds no model.weights.h5") from None
         if member.compress_type == zipfile.ZIP_STORED:
-            with path.open("rb") as file:
-                file.seek(member.header_offset)
-                header = file.read(30)
-                name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-                start = member.header_offset + 30 + name_bytes + extra_bytes
-                yield _Section(file.fileno(), start, member.file_size)
+            header = os.pread(opened.descriptor, 30, member.header_offset)
+            name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
+            start = member.header_offset + 30 + name_bytes + extra_bytes
+            yield _Section(opened.descriptor, start, member.file_size)
             return
         if member.file_size > MAX_UNPACKED_BYTES:
-            raise ModelError(f"{path}: its weights unpack to {member.file_size:,} bytes")
+            raise ModelError(f"{opened.path}: its weights unpack to {member.file_size:,} bytes")
         import shutil
 
         with archive.open(member) as packed, tempfile.TemporaryFile() as unpacked:

@@ -18,6 +18,7 @@ from kprobe.compat.keras_names import (
     WEIGHT_STORE,
 )
 from kprobe.errors import KprobeError, ModelError
+from kprobe.gate.opened import OpenedFile
 from kprobe.models.code import is_model_of
 from kprobe.models.weights.assign_checkpoint import match_checkpoint
 from kprobe.models.weights.checkpoint import find_checkpoint
@@ -41,7 +42,7 @@ _AT_ONCE_BYTES = 128 << 20
 
 
 def assign_weights(
-    model: Any, path: str | os.PathLike[str], *, partial: bool = False
+    model: Any, path: str | os.PathLike[str] | OpenedFile, *, partial: bool = False
 ) -> Assignment:
     """Put the weights of a file into a model.
 
@@ -52,7 +53,8 @@ def assign_weights(
     Args:
         model: A built model of keras or tf_keras.
         path: A `.weights.h5`, `.weights.json`, `.keras` or old HDF5 file, of any Keras; or a
-            checkpoint of TensorFlow: its prefix, its index or its directory.
+            checkpoint of TensorFlow: its prefix, its index or its directory. A file that is open
+            was checked already.
         partial: Whether layers may be left as they are.
 
     Returns:
@@ -63,7 +65,7 @@ def assign_weights(
             code failed, whose error is the cause.
     """
     library = sys.modules["keras" if is_model_of("keras", model) else "tf_keras"]
-    if checkpoint := find_checkpoint(path):
+    if not isinstance(path, OpenedFile) and (checkpoint := find_checkpoint(path)):
         return _assign_checkpoint(model, checkpoint.read(), library, partial)
     with open_weights(path) as stored:
         assign = _assign_by_layer if stored.by_layer else _assign_by_place
@@ -73,7 +75,7 @@ def assign_weights(
             raise
         # What a layer's own code raises has no common class.
         except Exception as error:
-            raise _explain(error, f"{path}: its weights", "to the model") from error
+            raise _explain(error, f"{stored.path}: its weights", "to the model") from error
 
 
 def _explain(error: Exception, what: str, whom: str = "") -> ModelError:

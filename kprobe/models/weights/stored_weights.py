@@ -20,8 +20,10 @@ from kprobe.architecture.weight_groups import (
 )
 from kprobe.elsewhere import check_content
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.opened import OpenedFile
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
-from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_model_file
+from kprobe.models.checked import check_opened, open_model
+from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_opened
 from kprobe.models.weights.archive import open_weights_member
 from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.naming import can_be_layer, list_names
@@ -78,17 +80,22 @@ class StoredWeights:
     """An open weights file.
 
     Attributes:
-        path: The file.
+        opened: The file, open.
         root: The group that holds the weights.
         shards: The groups that hold the rest of them, where they are in several files.
         by_layer: Whether its groups bear the layers' names, as Keras's old HDF5 has it; else
             they lie where the layers lie in the model, as in `.keras` and `.weights.h5`.
     """
 
-    path: Path
+    opened: OpenedFile
     root: Any
     by_layer: bool
     shards: Sequence[Any] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file, as the user named it."""
+        return self.opened.path
 
     @property
     def version(self) -> str:
@@ -155,7 +162,8 @@ class StoredWeights:
         if noted:
             return {place: name_from_outside(place, noted) for place in noted}
         try:
-            network = read_network(read_model_file(self.path).config)
+            start = self.opened.read(_START_BYTES)
+            network = read_network(read_opened(self.opened, start).config)
         except ModelError:  # it holds weights only
             return {}
         return name_places(_list_tree(network)) if network else {}
@@ -204,44 +212,50 @@ class StoredWeights:
 
 
 @contextmanager
-def open_weights(path: str | os.PathLike[str]) -> Iterator[StoredWeights]:
+def open_weights(path: str | os.PathLike[str] | OpenedFile) -> Iterator[StoredWeights]:
     """Open the weights in a `.keras`, `.weights.h5` or old HDF5 file; the content decides which.
 
     Args:
         path: A weights file, or the file of a whole model; of several files the one that lists
-            them, `.weights.json`.
+            them, `.weights.json`. One that is open was checked already.
 
     Raises:
+        UnsafeModelError: It breaks a rule of the gate.
         ModelError: It is missing, damaged, or holds no weights.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"weights: there is no file {path}", hint="check the path")
     with ExitStack() as stack:
-        with _reading(path):
-            with path.open("rb") as file:
-                start = file.read(_START_BYTES)
-            check_content(path, start, ModelError)
-            if shards := list_shards(path):
-                roots = [stack.enter_context(open_for_reading(shard)) for shard in shards]
-                weights = StoredWeights(path, roots[0], by_layer=False, shards=roots[1:])
+        opened = path if isinstance(path, OpenedFile) else _open_checked(Path(path))
+        with _reading(opened.path):
+            start = opened.read(_START_BYTES)
+            if shards := list_shards(opened):
+                parts = [_open_checked(shard) for shard in shards]
+                roots = [stack.enter_context(_open_group(part)) for part in parts]
+                weights = StoredWeights(opened, roots[0], by_layer=False, shards=roots[1:])
             else:
-                weights = _find_weights(path, start, stack.enter_context(_open_hdf5(path, start)))
+                root = stack.enter_context(_open_hdf5(opened, start))
+                weights = _find_weights(opened, start, root)
         # What the block raises is its own.
         yield weights
 
 
-def list_shards(path: Path) -> list[Path]:
+def _open_checked(path: Path) -> OpenedFile:
+    if not path.is_file():
+        raise ModelError(f"weights: there is no file {path}", hint="check the path")
+    opened = open_model(path)
+    check_content(path, opened.read(_START_BYTES), ModelError)
+    check_opened(opened)
+    return opened
+
+
+def list_shards(opened: OpenedFile) -> list[Path]:
     """List the files that a `.weights.json` of Keras 3 says the weights are in; none of others.
 
     Raises:
         ModelError: One isn't there, or isn't beside it.
     """
-    with path.open("rb") as file:
-        if not file.read(_START_BYTES).lstrip().startswith(b"{"):
-            return []
-        file.seek(0)
-        content = file.read(MAX_CONFIG_BYTES + 1)
+    if not opened.read(_START_BYTES).lstrip().startswith(b"{"):
+        return []
+    path, content = opened.path, opened.read(MAX_CONFIG_BYTES + 1)
     try:
         places = json.loads(content)["weight_map"].values()
         names = dict.fromkeys(
@@ -266,35 +280,41 @@ def _is_beside(name: str) -> bool:
 
 
 @contextmanager
-def _open_hdf5(path: Path, start: bytes) -> Iterator[Any]:
+def _open_hdf5(opened: OpenedFile, start: bytes) -> Iterator[Any]:
     import h5py
 
     if start.startswith(_ZIP):
-        with open_weights_member(path) as stream, h5py.File(stream, "r") as file:
+        with open_weights_member(opened) as stream, h5py.File(stream, "r") as file:
             yield file
-    elif h5py.is_hdf5(path):
-        with open_for_reading(path) as file:
+    elif h5py.is_hdf5(opened.name):
+        with _open_group(opened) as file:
             yield file
     else:
         raise ModelError(
-            f"{path} holds no weights: neither HDF5 nor a .keras archive",
+            f"{opened.path} holds no weights: neither HDF5 nor a .keras archive",
             hint="give what `save_weights('w.weights.h5')` or `save('model.keras')` wrote, or a "
             "checkpoint of TensorFlow",
         )
 
 
-def _find_weights(path: Path, start: bytes, root: Any) -> StoredWeights:
+def _open_group(opened: OpenedFile) -> Any:
+    return open_for_reading(opened.name, shown=opened.path)
+
+
+def _find_weights(opened: OpenedFile, start: bytes, root: Any) -> StoredWeights:
     if root.attrs.get("format") == DUMP_FORMAT:
-        raise ModelError(f"{path} is a dump of activations that kprobe wrote: it holds no weights")
+        raise ModelError(
+            f"{opened.path} is a dump of activations that kprobe wrote: it holds no weights"
+        )
     named = {"layer_names", "layer_names0"}
     if named & set(root.attrs):
-        return StoredWeights(path, root, by_layer=True)
+        return StoredWeights(opened, root, by_layer=True)
     if "model_weights" in root:
-        return StoredWeights(path, root["model_weights"], by_layer=True)
-    weights = StoredWeights(path, root, by_layer=False)
+        return StoredWeights(opened, root["model_weights"], by_layer=True)
+    weights = StoredWeights(opened, root, by_layer=False)
     # A model may well have been saved before it had any.
     if not weights.groups and not start.startswith(_ZIP):
-        raise ModelError(f"{path} holds no weights")
+        raise ModelError(f"{opened.path} holds no weights")
     return weights
 
 
@@ -334,7 +354,7 @@ def list_weight_files(path: str | os.PathLike[str]) -> list[Path]:
     if checkpoint is not None:
         return checkpoint.list_files()
     path = Path(path)
-    return [path, *(list_shards(path) if path.is_file() else ())]
+    return [path, *(list_shards(open_model(path)) if path.is_file() else ())]
 
 
 def holds_weights(model_file: ModelFile) -> bool:
@@ -344,7 +364,7 @@ def holds_weights(model_file: ModelFile) -> bool:
     if model_file.format != "h5":
         return True
 
-    with open_for_reading(model_file.path) as file:
+    with open_for_reading(model_file.name, shown=model_file.path) as file:
         return "model_weights" in file
 
 

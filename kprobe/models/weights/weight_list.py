@@ -21,7 +21,7 @@ from kprobe.architecture.weight_groups import (
 from kprobe.errors import ModelError
 from kprobe.gate.allowed import LAYER_CLASSES
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
-from kprobe.models.file import SAVE_AGAIN
+from kprobe.models.checked import SAVE_AGAIN, check_unchanged
 from kprobe.models.weights.archive import open_weights_member
 from kprobe.naming import can_be_layer
 
@@ -93,6 +93,7 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
         The weights with their layers, shapes and dtypes, in the order of the file.
 
     Raises:
+        UnsafeModelError: The file was changed since it was checked.
         ModelError: If the weights are missing or damaged.
     """
     if model_file.saved is not None:
@@ -108,6 +109,7 @@ def list_weights(model_file: ModelFile, network: Network | None = None) -> Weigh
     except (ModelError, OpenForWritingError):
         raise
     except Exception as error:  # HDF5 and zip report damage in many types
+        check_unchanged(model_file.opened)
         raise ModelError(
             f"{model_file.path}: its weights are truncated or damaged: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}",
@@ -132,11 +134,11 @@ def _open_weights(model_file: ModelFile) -> Iterator[Any]:
     import h5py
 
     if model_file.format == "h5":
-        with open_for_reading(model_file.path) as file:
+        with open_for_reading(model_file.name, shown=model_file.path) as file:
             # Without the group the file has a config and no weights.
             yield file.get("model_weights")
         return
-    with open_weights_member(model_file.path) as stream, h5py.File(stream, "r") as file:
+    with open_weights_member(model_file.opened) as stream, h5py.File(stream, "r") as file:
         yield file
 
 

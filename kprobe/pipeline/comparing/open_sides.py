@@ -213,6 +213,7 @@ def _fit(settings: Mapping[str, Any], side: Any) -> dict[str, Any]:
     left_out = {*(() if is_code else ("arguments",))}
     if in_memory:
         left_out |= {"keras", "signature", "custom_objects", "allow", "unsafe"}
+        left_out |= {"max_model_bytes"}
     return {name: value for name, value in settings.items() if name not in left_out}
 
 

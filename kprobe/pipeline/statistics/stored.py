@@ -15,7 +15,7 @@ from kprobe.dumps.attributes import plain, set_attributes
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.partial import FileKind, partial_path
 from kprobe.dumps.writing.claim import claim
-from kprobe.errors import DumpError, KprobeError
+from kprobe.errors import DumpError, KprobeError, UnsafeModelError
 from kprobe.hdf5 import open_afresh
 from kprobe.models.file import read_model_file
 from kprobe.models.spec import ModelSpec
@@ -82,6 +82,8 @@ def is_readable(path: str, *, else_model: bool) -> bool:
         return False
     try:
         read_model_file(path)
+    except UnsafeModelError:
+        return False
     except KprobeError:
         return True  # so that what is said of it is that it is no dump
     return False

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from kprobe.errors import ModelError
+from kprobe.models.checked import open_model
 from kprobe.models.weights import archive
 from kprobe.models.weights.archive import open_weights_member
 
@@ -23,7 +24,8 @@ def write(path, name="model.weights.h5", compression=zipfile.ZIP_STORED):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_the_weights_are_read_as_a_file_of_their_own(tmp_path, compression):
-    with open_weights_member(write(tmp_path / "a.keras", compression=compression)) as file:
+    path = write(tmp_path / "a.keras", compression=compression)
+    with open_weights_member(open_model(path)) as file:
         assert file.seek(0, os.SEEK_END) == len(CONTENT)
         assert file.seek(-10, os.SEEK_END) == len(CONTENT) - 10
         assert file.read(20) == CONTENT[-10:]
@@ -34,7 +36,7 @@ def test_the_weights_are_read_as_a_file_of_their_own(tmp_path, compression):
 
 def test_an_archive_without_weights_is_said(tmp_path):
     path = write(tmp_path / "a.keras", name="weights.h5")
-    with pytest.raises(ModelError) as caught, open_weights_member(path):
+    with pytest.raises(ModelError) as caught, open_weights_member(open_model(path)):
         pass
     assert caught.value.faults == (f"{path} holds no model.weights.h5",)
 
@@ -42,10 +44,10 @@ def test_an_archive_without_weights_is_said(tmp_path):
 def test_what_unpacks_to_more_than_any_model_has_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", len(CONTENT) - 1)
     with open_weights_member(
-        write(tmp_path / "a.keras")
+        open_model(write(tmp_path / "a.keras"))
     ) as file:  # what isn't packed is what it is
         assert file.read(4) == CONTENT[:4]
     path = write(tmp_path / "b.keras", compression=zipfile.ZIP_DEFLATED)
-    with pytest.raises(ModelError) as caught, open_weights_member(path):
+    with pytest.raises(ModelError) as caught, open_weights_member(open_model(path)):
         pass
     assert caught.value.faults == (f"{path}: its weights unpack to {len(CONTENT):,} bytes",)
