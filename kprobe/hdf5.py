@@ -81,15 +81,28 @@ def open_afresh(path: str | os.PathLike[str]) -> Any:
     return file
 
 
-class _File(io.RawIOBase):
-    """A file that HDF5 reads by Python, and takes for no other that is open.
+class Section(io.RawIOBase):
+    """A part of an open file, which HDF5 reads by Python, as a file of its own.
 
-    It is closed when HDF5 forgets it, which is no fault, as it would be of `open`.
+    HDF5 takes it for no other that is open, and locks nothing. What lies behind the end of the file
+    reads as zeros, as HDF5 itself has it.
+
+    Args:
+        descriptor: The file, which stays open meanwhile. Its own position isn't moved.
+        start: Where the part begins, in bytes.
+        length: How long it is; None for all that is behind `start`, as it grows.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(self, descriptor: int, start: int = 0, length: int | None = None) -> None:
+        self._descriptor = descriptor
+        self._start = start
+        self._length = length
         self._place = 0
+
+    def __len__(self) -> int:
+        if self._length is None:
+            return max(0, os.fstat(self._descriptor).st_size - self._start)
+        return self._length
 
     def readable(self) -> bool:
         return True
@@ -99,7 +112,7 @@ class _File(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place}.get(whence)
-        self._place = offset + (os.fstat(self._file).st_size if start is None else start)
+        self._place = offset + (len(self) if start is None else start)
         return self._place
 
     def tell(self) -> int:
@@ -107,18 +120,36 @@ class _File(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         content = memoryview(buffer).cast("B")
+        wanted = content.nbytes
+        if self._length is not None:
+            wanted = max(0, min(wanted, self._length - self._place))
         done = 0
-        while done < content.nbytes:  # the system reads at most 2 GB
-            size = os.preadv(self._file, [content[done:]], self._place)
+        while done < wanted:  # the system reads at most 2 GB
+            part = content[done:wanted]
+            size = os.preadv(self._descriptor, [part], self._start + self._place)
             if not size:
                 break
             done += size
             self._place += size
+        if done < content.nbytes:  # HDF5 doesn't look at how much was read
+            content[done:] = bytes(content.nbytes - done)
         return done
+
+    def read_at(self, place: int, count: int) -> bytes:
+        """Read `count` bytes from `place` on, or as many as there are; nothing is moved."""
+        count = min(count, len(self) - place)
+        return os.pread(self._descriptor, count, self._start + place) if count > 0 else b""
+
+
+class _File(Section):
+    """A whole file, which is closed when HDF5 forgets it: no fault, as it would be of `open`."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def close(self) -> None:
         if not self.closed:
-            os.close(self._file)
+            os.close(self._descriptor)
         super().close()
 
 
