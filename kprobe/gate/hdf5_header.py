@@ -49,7 +49,9 @@ class StoredAttribute:
         if not self.datatype or self.datatype[0] & 0xF != _VARIABLE:
             return len(self.content)
         each = int.from_bytes(self.datatype[12:16], "little")  # the size of what there is many of
-        lengths = struct.unpack_from("<" + "I12x" * (len(self.content) // _DESCRIPTOR), self.content)
+        lengths = struct.unpack_from(
+            "<" + "I12x" * (len(self.content) // _DESCRIPTOR), self.content
+        )
         return len(self.content) + sum(lengths) * max(1, each)
 
 

@@ -50,8 +50,8 @@ _ALL = (
     Rule("archive-layout", "has its members one behind the other, and nothing else"),
     Rule("archive-members", "has the members that Keras writes, each once"),
     Rule("archive-compression", "has members that are stored or deflated, and not encrypted"),
-    Rule("archive-size", "unpacks to no more than it declares, and than is allowed"),
-    Rule("archive-damaged", "has the checksums that it declares", damage=True),
+    Rule("archive-size", "unpacks to what it declares, and to no more than is allowed"),
+    Rule("archive-damaged", "is whole, and has the checksums that it declares", damage=True),
     # HDF5.
     Rule("hdf5-layout", "begins with HDF5's own header"),
     Rule("hdf5-links", "has hard links alone, and each object once"),
@@ -61,7 +61,7 @@ _ALL = (
     Rule("hdf5-size", "declares no more values than it stores, and than is allowed"),
     Rule("hdf5-damaged", "can be read by HDF5", damage=True),
     # Configs.
-    Rule("config-json", "has a config of strict JSON, each key once", damage=True),
+    Rule("config-json", "has a config of strict JSON in UTF-8, each key once", damage=True),
     Rule("config-size", "has a config no larger and deeper than allowed"),
     Rule("names-class", "names classes of Keras's own that models are made of"),
     Rule("names-function", "names functions of Keras's own that models are made of"),

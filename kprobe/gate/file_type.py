@@ -1,0 +1,74 @@
+"""What a model file is: its first bytes say it, and its ending doesn't say otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from kprobe.gate.rules import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kprobe.gate.opened import OpenedFile
+
+FileType: TypeAlias = Literal["zip", "hdf5", "json", "tflite", "other"]
+
+_NAMES: dict[FileType, str] = {
+    "zip": "a zip archive",
+    "hdf5": "HDF5",
+    "json": "JSON",
+    "tflite": "a model of TensorFlow Lite",
+    "other": "something else",
+}
+# TensorFlow before 2.12 writes HDF5 also where a file is called `.keras`.
+_BY_ENDING: dict[str, tuple[FileType, ...]] = {
+    ".keras": ("zip", "hdf5"),
+    ".h5": ("hdf5",),
+    ".hdf5": ("hdf5",),
+    ".hdf": ("hdf5",),
+    ".json": ("json",),
+    ".tflite": ("tflite",),
+    # Messages of protocol buffers begin with nothing that tells them.
+    ".onnx": (),
+    ".pb": (),
+}
+_START_BYTES = 64
+
+
+def tell_type(start: bytes) -> FileType:
+    """Tell by its first bytes, 64 or all that it has, what a file is.
+
+    HDF5 with other bytes before its header, which HDF5's library would look for further on, isn't
+    taken for it.
+    """
+    if start.startswith(b"PK\3\4"):
+        return "zip"
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    if start[4:8] == b"TFL3":
+        return "tflite"
+    if start.lstrip(b" \t\r\n").startswith(b"{"):
+        return "json"
+    return "other"
+
+
+def find_type_faults(opened: OpenedFile) -> Iterator[Fault]:
+    """Find whether a file is another thing than its ending says.
+
+    With an ending that says nothing, the content decides. Where HDF5 or a protocol buffer is
+    expected, what isn't known by its first bytes is left to their readers.
+
+    Args:
+        opened: The file.
+
+    Yields:
+        That fault, if there is one.
+    """
+    ending = opened.path.suffix.lower()
+    expected = _BY_ENDING.get(ending)
+    received = tell_type(opened.read(_START_BYTES))
+    if expected is None or received in expected or (received == "other" and "zip" not in expected):
+        return
+    names = " or ".join(_NAMES[each] for each in expected) or "a protocol buffer"
+    what = _NAMES[received] if opened.size else "an empty file"
+    yield Fault("file-type", f"expected {names}, as {ending} says, received {what}")
