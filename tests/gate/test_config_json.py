@@ -7,43 +7,10 @@ import math
 import zipfile
 
 import pytest
+from gate.hostile.configs import MODEL, REFUSED
 
 from kprobe.gate import config_json
 from kprobe.gate.config_json import parse_config
-
-MODEL = '{"class_name": "Sequential", "config": {"name": "a", "layers": []}}'
-REFUSED = {
-    "a BOM": ("\ufeff" + MODEL, "isn't valid JSON: Unexpected UTF-8 BOM"),
-    "UTF-16": (MODEL.encode("utf-16-le"), "isn't valid JSON: Expecting property name"),
-    "no UTF-8": (b'{"a": "\xff"}', "isn't UTF-8: byte 7 is 0xff"),
-    "a surrogate in bytes": (b'{"a": "\xed\xa0\x80"}', "isn't UTF-8: byte 7 is 0xed"),
-    "an overlong code": (b'{"a": "\xc0\xaf"}', "isn't UTF-8: byte 7 is 0xc0"),
-    "half a character": (r'{"a": ["\ud83d"]}', "has half a character"),
-    "half a character in a key": (r'{"a": [{"\uDE00": 1}]}', "has half a character"),
-    "halves in the wrong order": (r'{"a": "\ude00\ud83d"}', "has half a character"),
-    "a key twice": ('{"a": 1, "a": 1}', "has the key 'a' twice"),
-    "a key twice, deep": ('{"a": [{"b": {"c": 1, "d": 2, "c": 3}}]}', "has the key 'c' twice"),
-    "a key in two spellings": (r'{"class_name": 1, "cl\u0061ss_name": 2}', "'class_name' twice"),
-    "NaN": ('{"a": NaN}', "has NaN for a number"),
-    "a long integer": ('{"a": 18446744073709551616}', "has an integer of 20 digits"),
-    "a negative one": ('{"a": -9223372036854775809}', "has an integer of 19 digits"),
-    "an endless integer": ('{"a": ' + "1" * 100_000 + "}", "has an integer of 100,000 digits"),
-    "more behind": (MODEL + "{}", "isn't valid JSON: Extra data"),
-    "a comment": ("{/* */}", "isn't valid JSON"),
-    "a comma too many": ('{"a": 1,}', "isn't valid JSON"),
-    "single quotes": ("{'a': 1}", "isn't valid JSON"),
-    "a raw line break": ('{"a": "\n"}', "isn't valid JSON: Invalid control character"),
-    "a raw NUL": ('{"a": "\0"}', "isn't valid JSON: Invalid control character"),
-    "a NUL behind": (MODEL + "\0", "isn't valid JSON: Extra data"),
-    "an unknown escape": (r'{"a": "\x41"}', "isn't valid JSON: Invalid \\escape"),
-    "an open text": ('{"a": "', "isn't valid JSON: Unterminated string"),
-    "an open bracket": ('{"a": [', "isn't valid JSON: Expecting value"),
-    "nothing": ("", "isn't valid JSON: Expecting value"),
-    "a list": ("[]", ": expected an object, received a list"),
-    "a text": ('"a"', ": expected an object, received a text"),
-    "a number": ("1", ": expected an object, received a number"),
-    "null": ("null", ": expected an object, received null"),
-}
 
 
 @pytest.mark.parametrize("name", REFUSED)
