@@ -126,7 +126,7 @@ def _find_directory(opened: OpenedFile) -> tuple[int, int, int]:
     """Give the number of members, and where the directory begins and ends."""
     place = opened.size - _END.size
     tail = opened.read(_END.size, max(place, 0))
-    if tail[:4] != b"PK\5\6" or tail[-2:] != b"\0\0":
+    if place < 0 or tail[:4] != b"PK\5\6" or tail[-2:] != b"\0\0":
         behind = opened.read(_MOST_BEHIND + _END.size, max(0, place - _MOST_BEHIND))
         found = behind.rfind(b"PK\5\6")
         if found >= 0:

@@ -69,6 +69,14 @@ def test_a_file_that_is_cut_while_it_is_read_is_told(tmp_path):
     assert [fault.rule for fault in find_archive_faults(opened)] == ["archive-damaged"]
 
 
+def test_an_archive_that_is_cut_anywhere_has_faults(tmp_path):
+    whole = write_zip(tmp_path / "a.keras", [Member("config.json", b"{}")]).read_bytes()
+    for content in (*(whole[:i] for i in range(len(whole))), b"PK\5\6\0\0", whole[-30:]):
+        (tmp_path / "b").write_bytes(content)
+        (fault,) = find_archive_faults(open_file(tmp_path / "b"))
+        assert fault.rule in ("archive-damaged", "archive-layout")
+
+
 def test_no_more_than_a_block_is_unpacked_at_a_time(tmp_path):
     import tracemalloc
 
