@@ -80,6 +80,7 @@ class Layer:
         wrapped: The layers that it calls, as far as its config has them: for wrappers.
         has_module: Whether the config says what module its class is of.
         is_implied: Whether it is an input that the config doesn't list; its dtype isn't known.
+        shared: What Keras numbers it as, where it stands in several places of a config.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Layer:
     wrapped: tuple[Layer, ...] = ()
     has_module: bool = True
     is_implied: bool = False
+    shared: int | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,11 @@ def read_network(entry: dict[str, Any]) -> Network | None:
     ):
         return _read_sequential(config["layers"], config)
     return None
+
+
+def read_layer(item: object) -> Layer | None:
+    """Read a layer by itself from its config; None if it isn't one."""
+    return _read_layer(item, "", sequential=False)
 
 
 def read_shape(value: object) -> Shape | None:
@@ -237,6 +244,7 @@ def _read_layer(item: object, place: str, *, sequential: bool) -> Layer | None:
         is_named=is_named,
         has_module=isinstance(item.get("module"), str),
         wrapped=() if network is not None else tuple(_read_wrapped(class_name, config)),
+        shared=shared if type(shared := item.get("shared_object_id")) is int else None,
     )
 
 

@@ -25,11 +25,13 @@ class NetworkShapes:
     Attributes:
         calls: The outputs of each call, by layer and number of the call.
         inner: The shapes inside each call of a nested model.
+        inputs: What each call takes in its first argument; None for an unknown shape.
         outputs: The network's own outputs.
     """
 
     calls: dict[tuple[str, int], Shapes]
     inner: dict[tuple[str, int], NetworkShapes]
+    inputs: dict[tuple[str, int], list[Shape | None]]
     outputs: Shapes | None
 
 
@@ -62,14 +64,16 @@ def _infer_network(
 ) -> NetworkShapes:
     inner: dict[tuple[str, int], NetworkShapes] = {}
     calls: dict[tuple[str, int], Shapes] = {}
+    taken: dict[tuple[str, int], list[Shape | None]] = {}
     if network.sequential:
         shape: Shapes | None = network.build_shape or given
         for layer in network.layers:
             before = _read_input_shape(layer) or (shape if isinstance(shape, tuple) else None)
+            taken[layer.name, 0] = [before]
             shape = _infer_call(layer, 0, [before], inner, known)
             if shape is not None:
                 calls[layer.name, 0] = shape
-        return NetworkShapes(calls, inner, shape)
+        return NetworkShapes(calls, inner, taken, shape)
 
     by_name = {layer.name: layer for layer in network.layers}
     offsets = _find_offsets(network)
@@ -82,6 +86,7 @@ def _infer_network(
             is_function = layer.class_name in _FUNCTIONS and call < len(layer.nodes)
             refs = [*find_refs(layer.nodes[call])] if is_function else layer.calls[call]
             inputs = [_find_shape(ref, by_name, offsets, calls, mentioned) for ref in refs]
+            taken[layer.name, call] = inputs
             if is_function:
                 made: Shapes | None = infer_operation(layer.config, layer.nodes[call], inputs)
             else:
@@ -101,7 +106,7 @@ def _infer_network(
     returned: Shapes | None = None
     if told and len(told) == len(outputs):
         returned = told[0] if len(told) == 1 else told
-    return NetworkShapes(calls, inner, returned)
+    return NetworkShapes(calls, inner, taken, returned)
 
 
 def _infer_call(
@@ -168,15 +173,21 @@ def _find_shape(
     calls: dict[tuple[str, int], Shapes],
     mentioned: dict[tuple[str, int], dict[int, Shape]],
 ) -> Shape | None:
-    if ref.shape is not None:
-        return ref.shape
     producer = by_name.get(ref.layer)
     if producer is None:
-        return None
+        return ref.shape
     call = ref.node - offsets[ref.layer]
     made = calls.get((ref.layer, call))
     if made is None:
-        return mentioned.get((ref.layer, call), {}).get(ref.tensor)
-    if isinstance(made, list):
-        return made[ref.tensor] if ref.tensor < len(made) else None
-    return made if ref.tensor == 0 else None
+        return ref.shape or mentioned.get((ref.layer, call), {}).get(ref.tensor)
+    own: Shape | None = made if isinstance(made, tuple) and ref.tensor == 0 else None
+    if isinstance(made, list) and ref.tensor < len(made):
+        own = made[ref.tensor]
+    return _complete(own, ref.shape)
+
+
+def _complete(own: Shape | None, told: Shape | None) -> Shape | None:
+    """Take what follows from the layers, and where it leaves a length open, what a file says."""
+    if own is None or told is None or len(own) != len(told):
+        return own or told
+    return tuple(b if a is None else a for a, b in zip(own, told, strict=True))

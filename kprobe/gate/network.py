@@ -7,11 +7,18 @@ layer that it is given. Nothing here recurses, and the work is linear in the con
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kprobe.gate.network_calls import find_call_faults
-from kprobe.gate.network_sizes import count_own_work, find_size_faults, show
+from kprobe.gate.network_sizes import (
+    count_own_work,
+    find_size_faults,
+    goes_by_step,
+    read_class,
+    show,
+)
+from kprobe.gate.network_steps import measure_steps
 from kprobe.gate.patterns import Patterns
 from kprobe.gate.rules import Fault
 
@@ -45,12 +52,11 @@ class NetworkLimits:
     objects: int = 300_000
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(NamedTuple):
     """Where something stands in a config.
 
     Attributes:
-        value: What stands there.
+        value: What stands there: a dict or a list.
         owner: The layer that it belongs to, such as "layer 'dense'"; "" for the model.
         path: How long the path of that layer's name is.
         is_layer: Whether it is a layer, or a list of layers.
@@ -67,11 +73,7 @@ class _Place:
 
 
 def find_network_faults(
-    config: dict[str, Any],
-    keras_major: int,
-    limits: NetworkLimits | None = None,
-    *,
-    steps: Mapping[int, int] | None = None,
+    config: dict[str, Any], keras_major: int, limits: NetworkLimits | None = None
 ) -> Iterator[Fault]:
     """Find what is wrong with the network that a config describes.
 
@@ -79,59 +81,117 @@ def find_network_faults(
         config: The config of a model, as parsed: `class_name`, `config` and so on.
         keras_major: 3 for the library `keras`, 2 for `tf_keras`.
         limits: How large it may be; None for the usual limits.
-        steps: How many steps the inputs of layers have, by the `id` of the layer's own config, as
-            far as that is known. Some layers make a call for each.
 
     Yields:
         Its faults: of references, cycles, sizes and patterns of names. After one of too much,
         no more is looked at.
     """
     limits = limits or NetworkLimits()
-    patterns = Patterns()
-    layers = objects = work = longest = 0
-    # Loaded with compile=False, this is never looked at.
-    root = {key: value for key, value in config.items() if key != "compile_config"}
-    pending = [_Place(root, is_layer=True)]
-    while pending:
-        place = pending.pop()
+    walk = _Walk(keras_major, limits, {})
+    faulty = False
+    for fault in walk.go(config):
+        faulty = True
+        yield fault
+    if walk.has_steps and not faulty:
+        # How long the inputs are follows from the layers, which had to be sound for that.
+        steps = measure_steps(config, keras_major)
+        yield from (f for f in _Walk(keras_major, limits, steps).go(config) if steps)
+
+
+class _Walk:
+    """One way through a config.
+
+    Args:
+        keras_major: 3 for the library `keras`, 2 for `tf_keras`.
+        limits: How large the model may be.
+        steps: How many steps the inputs of layers have, by the `id` of the layer's own config, as
+            far as that is known. Some layers make a call for each.
+    """
+
+    def __init__(self, keras_major: int, limits: NetworkLimits, steps: Mapping[int, int]) -> None:
+        self.has_steps = False
+        self._major = keras_major
+        self._limits = limits
+        self._steps = steps
+        self._patterns = Patterns()
+        self._layers = self._objects = self._work = self._longest = 0
+
+    def go(self, config: dict[str, Any]) -> Iterator[Fault]:
+        """Find the faults of a model's config."""
+        # Loaded with compile=False, this is never looked at.
+        root = {key: value for key, value in config.items() if key != "compile_config"}
+        pending = [_Place(root, is_layer=True)]
+        while pending:
+            place = pending.pop()
+            if isinstance(place.value, list):
+                pending.extend(
+                    place._replace(value=item)
+                    for item in reversed(place.value)
+                    if isinstance(item, dict | list)
+                )
+                continue
+            value = place.value
+            if value.get("class_name") == "__keras_tensor__":
+                continue
+            if "class_name" in value:
+                self._objects += 1
+                if place.is_layer or _is_known_layer(value):
+                    place = _enter(place)
+                    self._count_layer(place)
+                    yield from find_size_faults(value, place.owner)
+            if "policy_map" in value:
+                yield from self._patterns.find_faults(value, place.owner)
+            network = read_lists(value)
+            if network is not None:
+                faults, looks = find_call_faults(network, self._major, place.owner)
+                yield from faults
+                self._work += looks // _LOOKS_PER_CALL
+            fault = self._find_excess()
+            if fault is not None:
+                yield fault
+                return
+            pending.extend(reversed([*self._list_inside(place, network)]))
+        yield from self._patterns.judge_all(self._longest)
+
+    def _count_layer(self, place: _Place) -> None:
+        config = place.value.get("config")
+        own = count_own_work(place.value, self._steps.get(id(config)), self._major)
+        self._layers += 1
+        self._work += place.makes + max(place.calls, 1) * own
+        self._longest = max(self._longest, place.path)
+        kind = read_class(place.value)
+        if isinstance(config, dict) and goes_by_step(kind, config, self._major):
+            self.has_steps = True
+
+    def _find_excess(self) -> Fault | None:
+        for what, count, most in (
+            ("layers", self._layers, self._limits.layers),
+            ("calls of layers to build it", self._work, self._limits.calls),
+            ("objects in its config", self._objects, self._limits.objects),
+        ):
+            if count > most:
+                return Fault("network-size", f"expected at most {most:,} {what}, received more")
+        return None
+
+    def _list_inside(self, place: _Place, network: dict[str, Any] | None) -> Iterator[_Place]:
+        """List what is in an object or a dict, and how often Keras makes and calls it."""
         value = place.value
-        if isinstance(value, list):
-            pending.extend(replace(place, value=item) for item in reversed(value))
-            continue
-        if not isinstance(value, dict) or value.get("class_name") == "__keras_tensor__":
-            continue
-        if "class_name" in value:
-            objects += 1
-            if place.is_layer or _is_known_layer(value):
-                place = _enter(place)
-                layers += 1
-                own = count_own_work(value, _read_steps(value, steps), keras_major)
-                work += place.makes + max(place.calls, 1) * own
-                yield from find_size_faults(value, place.owner)
-        longest = max(longest, place.path)
-        yield from patterns.find_faults(value, place.owner)
-        network = read_lists(value)
+        within = place._replace(is_layer=False)
         if network is not None:
-            faults, looks = find_call_faults(network, keras_major, place.owner)
-            yield from faults
-            work += looks // _LOOKS_PER_CALL
-        fault = _find_excess(layers, work, objects, limits)
-        if fault is not None:
-            yield fault
-            return
-        pending.extend(reversed([*_list_inside(place, network, steps, keras_major)]))
-    yield from patterns.judge_all(longest)
-
-
-def _find_excess(layers: int, work: int, objects: int, limits: NetworkLimits) -> Fault | None:
-    for what, count, most in (
-        ("layers", layers, limits.layers),
-        ("calls of layers to build it", work, limits.calls),
-        ("objects in its config", objects, limits.objects),
-    ):
-        if count > most:
-            return Fault("network-size", f"expected at most {most:,} {what}, received more")
-    return None
+            yield from _list_layers(network, place)
+        elif "config" in value:
+            kind = read_class(value)
+            calls = place.calls * _CALLING.get(kind, 1)
+            if kind == "TimeDistributed":
+                calls *= max(self._steps.get(id(value["config"]), 1), 1)
+            within = within._replace(makes=place.makes * _MAKING.get(kind, 1), calls=calls)
+        for key, item in value.items():
+            if key == "config" and isinstance(item, dict):
+                for name, inner in item.items():
+                    if isinstance(inner, dict | list) and (network is None or name != "layers"):
+                        yield within._replace(value=inner, is_layer=name in _LAYER_KEYS)
+            elif isinstance(item, dict | list) and (network is None or key != "config"):
+                yield within._replace(value=item, is_layer=key in _LAYER_KEYS)
 
 
 def _is_known_layer(value: dict[str, Any]) -> bool:
@@ -160,37 +220,7 @@ def _enter(place: _Place) -> _Place:
     name = place.value.get("name") or (config.get("name") if isinstance(config, dict) else None)
     if not isinstance(name, str):
         return place
-    return replace(place, owner=f"layer {show(name)}", path=place.path + len(name) + 1)
-
-
-def _read_steps(value: dict[str, Any], steps: Mapping[int, int] | None) -> int | None:
-    return steps.get(id(value.get("config"))) if steps else None
-
-
-def _list_inside(
-    place: _Place,
-    network: dict[str, Any] | None,
-    steps: Mapping[int, int] | None,
-    keras_major: int,
-) -> Iterator[_Place]:
-    """List what is in an object or a dict, and how often Keras makes and calls it."""
-    value = place.value
-    within = place
-    if network is not None:
-        yield from _list_layers(network, place)
-    else:
-        kind = str(value.get("class_name")).rpartition(">")[2]
-        calls = place.calls * _CALLING.get(kind, 1)
-        if kind == "TimeDistributed" and keras_major >= 3:
-            calls *= max(_read_steps(value, steps) or 1, 1)
-        within = replace(place, makes=place.makes * _MAKING.get(kind, 1), calls=calls)
-    for key, item in value.items():
-        if key == "config" and isinstance(item, dict):
-            for name, inner in item.items():
-                if isinstance(inner, dict | list) and (network is None or name != "layers"):
-                    yield replace(within, value=inner, is_layer=name in _LAYER_KEYS)
-        elif isinstance(item, dict | list) and (network is None or key != "config"):
-            yield replace(within, value=item, is_layer=key in _LAYER_KEYS)
+    return place._replace(owner=f"layer {show(name)}", path=place.path + len(name) + 1)
 
 
 def _list_layers(network: dict[str, Any], place: _Place) -> Iterator[_Place]:
@@ -204,4 +234,5 @@ def _list_layers(network: dict[str, Any], place: _Place) -> Iterator[_Place]:
         else:
             # A Sequential is built anew with each layer that it is given.
             calls = place.makes * (len(layers) - position) + place.calls
-        yield replace(place, value=layer, is_layer=True, calls=calls)
+        if isinstance(layer, dict | list):
+            yield place._replace(value=layer, is_layer=True, calls=calls)

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from kprobe.gate.network_sizes import show
+from kprobe.gate.network_sizes import read_class, show
 from kprobe.gate.rules import Fault
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class _Layer:
         position: Where it stands among the layers.
         nodes: How often it is called, and with what.
         calls: How many calls of it can be referred to: an input layer has one by itself.
-        first: What the first of its calls may be counted as.
+        first: What the first of its calls is counted as.
+        slack: Whether they may be counted from one more: what Keras 3 writes of a nested model
+            differs between the arguments of calls and the outputs of models.
         tensors: How many tensors each call gives; None where that isn't certain.
     """
 
@@ -64,8 +66,16 @@ class _Layer:
     position: int
     nodes: list[list[_Ref]]
     calls: int
-    first: tuple[int, ...]
+    first: int
+    slack: bool
     tensors: int | None
+
+    def find_call(self, node: int) -> int | None:
+        """Give which of its calls is meant, from 0 on; None if there is no such call."""
+        call = node - self.first
+        if self.slack and call == self.calls > 0:
+            call -= 1
+        return call if 0 <= call < self.calls else None
 
 
 def find_call_faults(
@@ -100,25 +110,20 @@ def find_call_faults(
         if (layer := _read_layer(item, names[position] or "", position, keras_major))
     }
     ends = [*_find_refs([network.get("input_layers"), network.get("output_layers")], legacy=True)]
-    asked: dict[str, list[Any]] = {}
-    for ref in (*ends, *(r for la in layers.values() for node in la.nodes for r in node)):
-        if isinstance(ref.layer, str):
-            asked.setdefault(ref.layer, []).append(ref.node)
-    firsts = {name: _choose_first(la, asked.get(name, ())) for name, la in layers.items()}
     for layer in layers.values():
         for node in layer.nodes:
             for ref in node:
-                if wrong := _judge(ref, layers, firsts):
+                if wrong := _judge(ref, layers):
                     faults.append(Fault(_RULE, wrong, f"layer {show(layer.name)}"))
                     break
     faults += [
         Fault(_RULE, f"as an input or output, {wrong}", owner)
         for ref in ends
-        if (wrong := _judge(ref, layers, firsts))
+        if (wrong := _judge(ref, layers))
     ]
     if faults:
         return faults, 0
-    return _order_calls(layers, firsts)
+    return _order_calls(layers)
 
 
 def _read_names(items: list[Any]) -> list[str | None]:
@@ -132,7 +137,7 @@ def _read_names(items: list[Any]) -> list[str | None]:
 
 
 def _read_layer(item: Any, name: str, position: int, keras_major: int) -> _Layer:
-    kind = str(item.get("class_name")).rpartition(">")[2]
+    kind = read_class(item)
     nodes = item.get("inbound_nodes")
     read = [[*_find_node_refs(node)] for node in nodes] if isinstance(nodes, list) else []
     config = item.get("config")
@@ -141,14 +146,11 @@ def _read_layer(item: Any, name: str, position: int, keras_major: int) -> _Layer
     if isinstance(config, dict) and "output_layers" in config:
         tensors = sum(1 for _ in _find_refs(config["output_layers"], legacy=True))
     calls = len(read) + (kind == "InputLayer")
-    first: tuple[int, ...] = (0,)
-    if inner:
-        # The call that Keras makes of a model itself counts, or doesn't, which depends on the
-        # version. tf_keras has one rule, and waits without end for a call that it counts otherwise.
-        first = (1, 0)
-        if keras_major < 3 and kind in ("Functional", "Model", "Sequential"):
-            first = (1,) if starts_with_input(item) else (0,)
-    return _Layer(name, position, read, calls, first, tensors)
+    first, slack = 0, inner
+    if inner and keras_major < 3 and kind in ("Functional", "Model", "Sequential"):
+        # tf_keras has one rule, and waits without end for a call that is counted otherwise.
+        first, slack = int(starts_with_input(item)), False
+    return _Layer(name, position, read, calls, first, slack, tensors)
 
 
 def starts_with_input(item: dict[str, Any]) -> bool:
@@ -209,16 +211,7 @@ def _find_refs(value: Any, *, legacy: bool) -> Iterator[_Ref]:
             pending.extend(reversed(item))
 
 
-def _choose_first(layer: _Layer, asked: list[Any] | tuple[()]) -> int:
-    """Choose what a model's first call is counted as, where both are possible."""
-    numbers = [node for node in asked if type(node) is int]
-    for first in layer.first:
-        if all(first <= node < first + layer.calls for node in numbers):
-            return first
-    return layer.first[0]
-
-
-def _judge(ref: _Ref, layers: dict[str, _Layer], firsts: dict[str, int]) -> str | None:
+def _judge(ref: _Ref, layers: dict[str, _Layer]) -> str | None:
     """Say what is wrong with a reference."""
     if not isinstance(ref.layer, str):
         return "takes what isn't the name of a layer and two counts"
@@ -227,8 +220,7 @@ def _judge(ref: _Ref, layers: dict[str, _Layer], firsts: dict[str, int]) -> str 
         return f"takes the output of a layer {show(ref.layer)}, which isn't there"
     if type(ref.node) is not int or type(ref.tensor) is not int:
         return f"takes an output of layer {show(ref.layer)} that isn't told by two counts"
-    call = ref.node - firsts[ref.layer]
-    if not 0 <= call < layer.calls:
+    if layer.find_call(ref.node) is None:
         return (
             f"takes the output of call {ref.node} of layer {show(ref.layer)}, which has "
             f"{layer.calls} call{'' if layer.calls == 1 else 's'}"
@@ -239,7 +231,7 @@ def _judge(ref: _Ref, layers: dict[str, _Layer], firsts: dict[str, int]) -> str 
     return None
 
 
-def _order_calls(layers: dict[str, _Layer], firsts: dict[str, int]) -> tuple[list[Fault], int]:
+def _order_calls(layers: dict[str, _Layer]) -> tuple[list[Fault], int]:
     """Make the calls in an order that is possible.
 
     Returns:
@@ -251,7 +243,7 @@ def _order_calls(layers: dict[str, _Layer], firsts: dict[str, int]) -> tuple[lis
             # An input layer has its call by itself.
             refs = layer.nodes[call] if call < len(layer.nodes) else []
             before = [(layer.name, call - 1)] if call else []
-            others = [(ref.layer, ref.node - firsts[ref.layer]) for ref in refs]
+            others = [(ref.layer, layers[ref.layer].find_call(ref.node) or 0) for ref in refs]
             waits[layer.name, call] = [*before, *others]
     missing = {waiting: len(others) for waiting, others in waits.items()}
     users: dict[_Call, list[_Call]] = {}

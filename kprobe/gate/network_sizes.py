@@ -47,6 +47,20 @@ _FUNCTION_COUNTS = ("num_or_size_splits", "num")
 _UNROLLED = frozenset(["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"])
 
 
+def goes_by_step(kind: str, config: dict[str, Any], keras_major: int) -> bool:
+    """Tell whether a layer makes a call for each step of its input, rather than a loop."""
+    if kind == "TimeDistributed":
+        return keras_major >= 3
+    if kind in ("UpSampling1D", "UpSampling3D"):
+        return keras_major < 3
+    return kind in _UNROLLED and config.get("unroll") is True
+
+
+def read_class(item: dict[str, Any]) -> str:
+    """Give the name of an object's class, without the package that it is registered under."""
+    return str(item.get("class_name")).rpartition(">")[2]
+
+
 def show(text: object) -> str:
     """Give a text of a file for a message: in quotes, on one line, short."""
     shown = repr(text)
@@ -79,7 +93,7 @@ def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
                 text = f"expected a {show(key)} of at most {MAX_LENGTH:,}, received {number:.3g}"
                 yield Fault(_RULE, text, owner)
                 break
-    made = _count_made(str(layer.get("class_name")), config)
+    made = _count_made(read_class(layer), config)
     if made > MAX_MADE:
         text = f"makes {made:.2g} numbers that are no weights, more than {MAX_MADE:,}"
         yield Fault(_RULE, text, owner)
@@ -125,7 +139,7 @@ def count_own_work(layer: dict[str, Any], steps: int | None, keras_major: int) -
         steps: How many steps its input has, if that is known.
         keras_major: 3 for the library `keras`, 2 for `tf_keras`.
     """
-    kind = str(layer.get("class_name")).rpartition(">")[2]
+    kind = read_class(layer)
     config = layer.get("config")
     if not isinstance(config, dict):
         return 1
