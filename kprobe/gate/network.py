@@ -16,11 +16,11 @@ from kprobe.gate.network_sizes import (
     find_size_faults,
     goes_by_step,
     read_class,
-    show,
 )
 from kprobe.gate.network_steps import measure_steps
 from kprobe.gate.patterns import Patterns
 from kprobe.gate.rules import Fault
+from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,8 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from kprobe.gate.network_sizes import read_class, show
+from kprobe.gate.network_sizes import read_class
 from kprobe.gate.rules import Fault
+from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from kprobe.gate.rules import Fault
+from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,6 @@ MAX_LENGTH = 2**31 - 1
 MAX_MADE = 2**28
 # Of names and equations, which Keras goes through with regular expressions of its own.
 MAX_NAME = 1_000
-_SHOWN_NAME = 40
 _RULE = "network-size"
 # The arguments that are numbers but no sizes. Any other number of Keras's layers is one.
 # fmt: off
@@ -59,12 +59,6 @@ def goes_by_step(kind: str, config: dict[str, Any], keras_major: int) -> bool:
 def read_class(item: dict[str, Any]) -> str:
     """Give the name of an object's class, without the package that it is registered under."""
     return str(item.get("class_name")).rpartition(">")[2]
-
-
-def show(text: object) -> str:
-    """Give a text of a file for a message: in quotes, on one line, short."""
-    shown = repr(text)
-    return shown if len(shown) <= _SHOWN_NAME else f"{shown[: _SHOWN_NAME - 4]}...{shown[-1]}"
 
 
 def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:

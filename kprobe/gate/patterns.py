@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kprobe.gate.network_sizes import show
 from kprobe.gate.rules import Fault
+from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from kprobe.architecture.layer_weights import expect_weights, is_quantized
 from kprobe.architecture.network import read_layer, read_network
 from kprobe.architecture.network_shapes import infer_shapes
 from kprobe.architecture.weight_groups import OLD_CONTAINER, is_training, number_groups
-from kprobe.gate.network_sizes import show
 from kprobe.gate.rules import Fault
+from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
