@@ -5,7 +5,7 @@ All is listed with the module that it comes from. tf_keras imports the module th
 
 from __future__ import annotations
 
-import re
+from kprobe.gate.allowed import read_list
 
 
 def _words(text: str) -> frozenset[str]:
@@ -56,8 +56,18 @@ ACTIVATIONS = {
     ),
 }
 
-_TYPE_SPEC_MODULE = re.compile(r"(tensorflow\.python|keras|tf_keras)(\.[a-z0-9_]+)+\Z", re.ASCII)
-_TYPE_SPEC_NAME = re.compile(r"[A-Z][A-Za-z]*Spec\Z", re.ASCII)
+# The types of inputs, in the modules that had them since TensorFlow 2.0.
+_TYPE_SPECS = {
+    "tensorflow.python.data.ops.optional_ops": _words("OptionalSpec"),
+    "tensorflow.python.framework.indexed_slices": _words("IndexedSlicesSpec"),
+    "tensorflow.python.framework.sparse_tensor": _words("SparseTensorSpec"),
+    "tensorflow.python.framework.tensor": _words("TensorSpec"),
+    "tensorflow.python.framework.tensor_spec": _words("TensorSpec"),
+    "tensorflow.python.ops.ragged.ragged_tensor": _words("RaggedTensorSpec"),
+    "tensorflow.python.ops.ragged.row_partition": _words("RowPartitionSpec"),
+    "tensorflow.python.ops.structured.structured_tensor": _words("StructuredTensorSpec"),
+    "tensorflow.python.ops.tensor_array_ops": _words("TensorArraySpec"),
+}
 
 # The attributes that tf_keras itself lets `x.name` and `x.name(...)` in a functional model be,
 # from the end of tf_keras/src/layers/core/tf_op_layer.py.
@@ -101,58 +111,19 @@ CLASS_METHODS = frozenset(
     }
 )
 
-# TensorFlow's namespaces whose functions turn tensors into tensors and do nothing else.
-_TENSOR_NAMESPACES = _words(
+# The classes of feature columns, which `DenseFeatures` of TensorFlow 2 is made of.
+FEATURE_COLUMNS = _words(
     """
-    __operators__ audio bitwise dtypes image linalg math math.special nn quantization ragged
-    random sets signal sparse strings
-    """
-)
-# Among them: these take functions, or change the state of the process.
-_TENSOR_EXCEPTIONS = frozenset(
-    {
-        "ragged.map_flat_values",
-        "random.get_global_generator",
-        "random.set_global_generator",
-        "random.set_random_seed",
-        "random.set_seed",
-        "sparse.map_values",
-        "nn.dynamic_rnn",
-        "nn.raw_rnn",
-        "nn.static_rnn",
-        "nn.static_state_saving_rnn",
-        "nn.with_space_to_batch",
-    }
-)
-_TENSOR_FUNCTIONS = _words(
-    """
-    abs acos acosh add add_n approx_top_k argmax argmin argsort as_string asin asinh atan atan2
-    atanh batch_gather batch_to_space batch_to_space_nd bitcast boolean_mask
-    broadcast_dynamic_shape broadcast_static_shape broadcast_to cast ceil clip_by_global_norm
-    clip_by_norm clip_by_value complex concat constant conv convert_to_tensor cos cosh cumprod
-    cumsum debugging.check_numerics depth_to_space diag diag_part digamma div divide
-    dynamic_partition dynamic_stitch edit_distance eig eigvals einsum ensure_shape equal erf erfc
-    exp expand_dims expm1 extract_volume_patches eye fftnd fill fingerprint floor floordiv
-    floormod gather gather_nd greater greater_equal guarantee_const histogram_fixed_width
-    histogram_fixed_width_bins identity identity_n ifftnd imag invert_permutation irfftnd
-    is_finite is_inf is_nan less less_equal lgamma linspace log log1p log_sigmoid logical_and
-    logical_not logical_or logical_xor matmul matrix_band_part matrix_diag matrix_diag_part
-    matrix_square_root maximum meshgrid minimum mod multinomial multiply negative norm not_equal
-    one_hot ones ones_like pad parallel_stack pow random_index_shuffle random_normal
-    random_uniform range rank real realdiv reciprocal reduce_all reduce_any reduce_logsumexp
-    reduce_max reduce_mean reduce_min reduce_prod reduce_sum repeat
-    required_space_to_batch_paddings reshape reverse reverse_sequence reverse_v2 rfftnd rint roll
-    round rsqrt saturate_cast scalar_mul scatter_nd searchsorted segment_max segment_mean
-    segment_min segment_prod segment_sum sequence_mask shape shape_n sigmoid sign sin sinh size
-    slice softmax softplus softsign sort space_to_batch space_to_batch_nd space_to_depth split
-    sqrt square squared_difference squeeze stack stop_gradient strided_slice subtract tan tanh
-    tensor_scatter_nd_add tensor_scatter_nd_max tensor_scatter_nd_min tensor_scatter_nd_sub
-    tensor_scatter_nd_update tensordot tile to_float to_int32 to_int64 trace transpose truediv
-    truncatediv truncatemod unique unique_with_counts unravel_index unsorted_segment_max
-    unsorted_segment_mean unsorted_segment_min unsorted_segment_prod unsorted_segment_sqrt_n
-    unsorted_segment_sum unstack where where_v2 zeros zeros_like
+    BucketizedColumn CrossedColumn EmbeddingColumn HashedCategoricalColumn
+    IdentityCategoricalColumn IndicatorColumn NumericColumn SequenceCategoricalColumn
+    SequenceNumericColumn SharedEmbeddingColumn VocabularyFileCategoricalColumn
+    VocabularyListCategoricalColumn WeightedCategoricalColumn
     """
 )
+# What names files in them.
+FEATURE_FILES = ("ckpt_to_load_from", "vocabulary_file")
+
+_TENSOR_FUNCTIONS = frozenset(row[1] for row in read_list("tensor_functions"))
 # Operations that `TensorFlowOpLayer` (TensorFlow 2.0 to 2.3) wrapped in honest models.
 TENSOR_OPERATIONS = _words(
     """
@@ -182,20 +153,11 @@ def allows_activation(module: str, name: str) -> bool:
 
 def allows_type_spec(module: str, name: str) -> bool:
     """Tell whether a class describes the type of an input."""
-    return bool(_TYPE_SPEC_MODULE.match(module) and _TYPE_SPEC_NAME.match(name))
+    return name in _TYPE_SPECS.get(module, ())
 
 
 def allows_tensor_function(symbol: str) -> bool:
     """Tell whether a TensorFlow symbol only turns tensors into tensors, e.g. "math.add"."""
     for prefix in ("compat.v1.", "compat.v2."):
         symbol = symbol.removeprefix(prefix)
-    if symbol in _TENSOR_FUNCTIONS:
-        return True
-    namespace, _, name = symbol.rpartition(".")
-    return (
-        namespace in _TENSOR_NAMESPACES
-        and name.isidentifier()
-        # Classes begin with a capital; `random.Generator` has state.
-        and not name[0].isupper()
-        and symbol not in _TENSOR_EXCEPTIONS
-    )
+    return symbol in _TENSOR_FUNCTIONS

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.gate import allowed
 from kprobe.gate import allowed_tensorflow as tensorflow
+from kprobe.gate.judge_code import find_code, show_name
 from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.walk import (
     Item,
@@ -26,9 +27,8 @@ from kprobe.importing import is_of_library
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterator
 
-_LOOKUP_CLASSES = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
-# Of a name from the file no more is shown.
-_LONGEST = 60
+_FOREIGN = ", which is not Keras's own"
+_UNUSED = ", which models aren't made of"
 
 
 @dataclass(frozen=True)
@@ -77,129 +77,98 @@ def find_name_faults(
     return [*unsafe.values(), *(fault for fault in missing if fault.owner not in unsafe)]
 
 
-def show_name(name: object) -> str:
-    """Show a name of the file: in one line, what can't be seen escaped, no longer than fits."""
-    text = name if isinstance(name, str) else repr(name)
-    text = "".join(
-        each if each.isprintable() else repr(each)[1:-1] for each in text[: 2 * _LONGEST]
-    )
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
-
-
 def _judge(item: Item, registered: Container[str], allow: Collection[str]) -> Iterator[Fault]:
-    for rule, text in _find_unsafe(item.value):
+    for rule, text in find_code(item.value):
         yield Fault(rule, text, item.owner)
     yield from _judge_origin(item, registered, allow)
-
-
-def _find_unsafe(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Find what runs code or reads files, whichever module it claims to come from."""
-    for key, item in value.items():
-        # Lambda, and the cell wrappers of tf_keras, say so of a function kept as bytecode.
-        if key.endswith("_type") and item == "lambda":
-            yield "code-lambda", f"holds Python bytecode ({show_name(key)} 'lambda')"
-    names = {strip_package(value.get(key)) for key in ("class_name", "registered_name")}
-    for name, (rule, harm) in allowed.UNSAFE_CLASSES.items():
-        if name in names:
-            yield rule, f"has a {name}, which {harm}"
-            return
-    config = value.get("config")
-    config = config if isinstance(config, dict) else {}
-    fault = None
-    if names & {"TFOpLambda", "SlicingOpLambda"}:
-        fault = _judge_tensor_function(config.get("function"))
-    elif "TensorFlowOpLayer" in names:
-        fault = _judge_node(config.get("node_def"))
-    elif "ClassMethod" in names:
-        symbol, method = config.get("cls_symbol"), config.get("method_name")
-        if symbol != "RaggedTensor" or method not in tensorflow.CLASS_METHODS:
-            received = f"tf.{show_name(symbol)}.{show_name(method)}"
-            fault = f"expected a constructor of RaggedTensor, received {received}"
-    elif names & {"InstanceMethod", "InstanceProperty"}:
-        attribute = config.get("attr_name")
-        if attribute not in tensorflow.INSTANCE_ATTRIBUTES:
-            fault = f"uses the attribute {show_name(repr(attribute))} of its input"
-    elif names & _LOOKUP_CLASSES and isinstance(path := config.get("vocabulary"), str):
-        yield "config-files", f"reads its vocabulary from the file {show_name(repr(path))}"
-    if fault is not None:
-        yield "names-operation", fault
-
-
-def _judge_tensor_function(symbol: object) -> str | None:
-    if isinstance(symbol, str) and tensorflow.allows_tensor_function(symbol):
-        return None
-    received = f"tf.{show_name(symbol)}" if isinstance(symbol, str) else "one without a name"
-    return f"expected a function of tensors, received {received}"
-
-
-def _judge_node(node: object) -> str | None:
-    operation = node.get("op") if isinstance(node, dict) else None
-    if operation in tensorflow.TENSOR_OPERATIONS:
-        return None
-    received = f"the operation {show_name(operation)}" if operation else "one without a name"
-    return f"expected a function of tensors, received {received}"
 
 
 def _judge_origin(
     item: Item, registered: Container[str], allow: Collection[str]
 ) -> Iterator[Fault]:
     """Judge where an object comes from."""
-    value, owner, is_layer = item
+    value, owner, _ = item
     class_name, module = value.get("class_name"), value.get("module")
     if "class_name" not in value:
         return
     if not isinstance(class_name, str):
-        yield Fault(
-            "names-class", f"has a class name that isn't text: {show_name(class_name)}", owner
-        )
-        return
-    if class_name in allowed.DATA_FORMS:
-        return
-    if class_name == "function":
+        text = f"has a class name that isn't text: {show_name(class_name)}"
+        yield Fault("names-class", text, owner)
+    elif class_name == "function":
         yield from _judge_function(item, registered)
-        return
-    if class_name == "__typespec__":
+    elif class_name == "__typespec__":
         name = value.get("spec_name")
         if not tensorflow.allows_type_spec(str(module), str(name)):
             text = f"has an input type {show_name(name)} of module {show_name(module)}"
             yield Fault("names-class", text, owner)
-        return
-    key = find_lookup_name(value)
-    known = isinstance(key, str) and (key in registered or strip_package(key) in registered)
+    elif class_name not in allowed.DATA_FORMS and not _is_given(value, registered):
+        bare = strip_package(class_name) or ""
+        if bare in allowed.UNSAFE_CLASSES:
+            # What isn't allowed is a fault already.
+            rule, _ = allowed.UNSAFE_CLASSES[bare]
+            if RULES[rule].kind not in allow or bare == "__lambda__":
+                return
+        if module is None:
+            yield from _judge_without_module(item, class_name)
+        elif isinstance(module, str):
+            yield from _judge_class(item, module, class_name, registered)
+        else:
+            text = f"has a module name that isn't text: {show_name(module)}"
+            yield Fault("names-class", text, owner)
+
+
+def _is_given(value: dict[str, Any], registered: Container[str]) -> bool:
+    """Tell whether a class is the user's own, and looked up among what was given."""
     # Where a config says that it isn't registered, tf_keras imports the module all the same.
-    named = module is None or value.get("registered_name", key) is not None
-    if known and named:
-        return
-    bare = strip_package(class_name) or ""
-    if bare in allowed.UNSAFE_CLASSES and RULES[allowed.UNSAFE_CLASSES[bare][0]].kind not in allow:
-        return
-    own = strip_package(key) or bare
-    if module is None:
-        own_names = (*allowed.LAYER_CLASSES, *allowed.UNSAFE_CLASSES)
-        if is_layer and class_name not in own_names and not is_operation(value):
-            text = f"is of class {show_name(bare)}, which is not Keras's own"
-            yield MissingObject("names-custom", text, owner, own)
-        return
-    if not isinstance(module, str):
-        text = f"has a module name that isn't text: {show_name(module)}"
-        yield Fault("names-class", text, owner)
-        return
-    if allowed.allows_class(module, class_name) or (
-        tensorflow.allows_initializer(module, class_name)
-        and value.get("registered_name") in (None, class_name)
-    ):
-        return
+    if value.get("module") is not None and value.get("registered_name", "") is None:
+        return False
+    return _is_known(find_lookup_name(value), registered)
+
+
+def _is_known(name: object, registered: Container[str]) -> bool:
+    return isinstance(name, str) and (name in registered or strip_package(name) in registered)
+
+
+def _judge_without_module(item: Item, class_name: str) -> Iterator[Fault]:
+    """Judge a class by its name alone: Keras looks it up among its own and those given."""
+    value, owner, is_layer = item
+    if is_layer and not is_operation(value):
+        known = class_name in allowed.LAYER_CLASSES or class_name in allowed.UNSAFE_CLASSES
+        is_one = "is of class"
+    else:
+        known = class_name in allowed.CLASSES or class_name in tensorflow.FEATURE_COLUMNS
+        is_one = "names"
+    if not known:
+        own = strip_package(find_lookup_name(value)) or ""
+        text = f"{is_one} {show_name(strip_package(class_name))}{_FOREIGN}"
+        yield MissingObject("names-custom", text, owner, own)
+
+
+def _judge_class(
+    item: Item, module: str, class_name: str, registered: Container[str]
+) -> Iterator[Fault]:
+    value, owner, is_layer = item
+    own = value.get("registered_name")
     full = f"{show_name(module)}.{show_name(class_name)}"
-    if allowed.split_module(module) is not None:
-        yield Fault("names-class", f"names {full}, which models aren't made of", owner)
+    if allowed.allows_class(module, class_name, barred=True) or tensorflow.allows_initializer(
+        module, class_name
+    ):
+        # Under this name tf_keras looks, too.
+        if own is not None and strip_package(own) != class_name:
+            text = f"names {full} as {show_name(own)}{_UNUSED}"
+            yield Fault("names-class", text, owner)
         return
-    is_one = f"is of class {show_name(bare)} (module {show_name(module)})"
-    text = f"{is_one if is_layer else f'names {full}'}, which is not Keras's own"
+    if allowed.split_module(module) is not None:
+        yield Fault("names-class", f"names {full}{_UNUSED}", owner)
+        return
+    is_one = f"is of class {show_name(strip_package(class_name))} (module {show_name(module)})"
+    text = f"{is_one if is_layer else f'names {full}'}{_FOREIGN}"
     # Nothing of a model is in such libraries: there, the import or the call is what is wanted.
-    if known or is_of_library(module):
+    if _is_known(find_lookup_name(value), registered) or is_of_library(module):
         yield Fault("names-class", text, owner)
     else:
-        yield MissingObject("names-custom", text, owner, own, module)
+        name = strip_package(find_lookup_name(value)) or ""
+        yield MissingObject("names-custom", text, owner, name, module)
 
 
 def _judge_function(item: Item, registered: Container[str]) -> Iterator[Fault]:
@@ -209,28 +178,30 @@ def _judge_function(item: Item, registered: Container[str]) -> Iterator[Fault]:
     if not isinstance(name, str):
         yield Fault(rule, "holds a function that isn't a name", owner)
         return
-    if name in registered or strip_package(name) in registered:
+    if _is_known(name, registered):
         return
-    bare = strip_package(name) or ""
+    bare, own = strip_package(name) or "", value.get("registered_name")
     if module is None or module == "builtins":
         # Keras says `builtins` of every function. tf_keras then looks there after all.
         if hasattr(builtins, name) and not tensorflow.allows_tensor_function(name):
             yield Fault(rule, f"names Python's own function {show_name(name)}", owner)
         elif name not in allowed.FUNCTIONS:
-            text = f"uses the function {show_name(name)}, which is not Keras's own"
+            text = f"uses the function {show_name(name)}{_FOREIGN}"
             yield MissingObject("names-custom", text, owner, bare)
         return
     if not isinstance(module, str):
         yield Fault(rule, f"has a module name that isn't text: {show_name(module)}", owner)
         return
-    if allowed.allows_function(module, name):
-        return
     full = f"{show_name(module)}.{show_name(name)}"
-    if allowed.split_module(module) is not None:
-        yield Fault(rule, f"names the function {full}, which models aren't made of", owner)
+    if allowed.allows_function(module, name):
+        # Under this name the libraries look, too.
+        if own not in (None, "function", name):
+            yield Fault(rule, f"names the function {full} as {show_name(own)}{_UNUSED}", owner)
         return
-    text = f"names the function {full}, which is not Keras's own"
-    if is_of_library(module):
-        yield Fault(rule, text, owner)
+    if allowed.split_module(module) is not None:
+        yield Fault(rule, f"names the function {full}{_UNUSED}", owner)
+    elif is_of_library(module):
+        yield Fault(rule, f"names the function {full}{_FOREIGN}", owner)
     else:
+        text = f"names the function {full}{_FOREIGN}"
         yield MissingObject("names-custom", text, owner, bare, module)

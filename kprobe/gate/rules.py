@@ -63,6 +63,7 @@ _ALL = (
     # Configs.
     Rule("config-json", "has a config of strict JSON in UTF-8, each key once", damage=True),
     Rule("config-size", "has a config no larger and deeper than allowed"),
+    Rule("config-values", "has values in its config of the dtypes that Keras writes"),
     Rule("names-class", "names classes of Keras's own that models are made of"),
     Rule("names-function", "names functions of Keras's own that models are made of"),
     Rule("names-custom", "has no classes and functions of the user's own but those given"),

@@ -6,12 +6,55 @@ import inspect
 import sys
 
 import keras
+import list_names
 import pytest
 import tf_keras
 
 from kprobe.gate import allowed
+from kprobe.gate.allowed_tensorflow import allows_activation
 
 KERASES = pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+
+
+@pytest.fixture(scope="module")
+def installed():
+    return list_names.list_installed()
+
+
+def test_whatever_the_installed_keras_defines_is_listed_or_left_out_with_a_reason(installed):
+    listed, left_out = list_names.read_list("installed"), list_names.read_list("left_out")
+    unlisted = {
+        f"{kind} {name} {module}"
+        for (kind, name), modules in installed.items()
+        for module in modules - listed.get((kind, name), set())
+        if (kind, name) not in left_out
+    }
+    assert len(installed) > 1100
+    # Run tests/gate/list_names.py, and read what it adds.
+    assert unlisted == set()
+
+
+def test_whatever_is_listed_is_a_class_of_a_model_or_a_function_of_tensors():
+    """What an older Keras had, no installed one tells; what the installed ones have, they do."""
+    barred = {*list_names.read_list("left_out")}
+    roots = ("keras.src", "tf_keras.src", "keras", "tf_keras")
+    judged = 0
+    for listing in ("installed", "older"):
+        for (kind, name), modules in list_names.read_list(listing).items():
+            for module in modules:
+                for root in roots:
+                    place = sys.modules.get(f"{root}.{module}".rstrip("."))
+                    thing = vars(place).get(name) if place else None
+                    if thing is None:
+                        continue
+                    judged += 1
+                    is_own = thing.__module__.startswith(("keras.src.", "tf_keras.src."))
+                    assert is_own or allows_activation(thing.__module__, thing.__name__), name
+                    # `l1_l2` is a function in one Keras, and a class in the other.
+                    is_function = inspect.isfunction(thing) and (kind == "function" or name == "l1_l2")
+                    assert is_function or inspect.isclass(thing), name
+                    assert (kind, name) not in barred, name
+    assert judged > 2000
 
 
 def list_layers(k):

@@ -223,7 +223,7 @@ FAULTS = {
     ),
     "what an initializer's module imports": f" names tensorflow.python.ops.init_ops_v2.np{FOREIGN}",
     "an initializer that is registered as something else": (
-        f" names tensorflow.python.ops.init_ops_v2.Zeros{FOREIGN}"
+        f" names tensorflow.python.ops.init_ops_v2.Zeros as np{UNUSED}"
     ),
     "a lookalike of tensorflow": (
         f" names the function tensorflow_evil.python.ops.gen_nn_ops.relu{FOREIGN}"
@@ -265,7 +265,9 @@ HONEST = {
     "an activation as a function": dense(activation=function("relu")),
     "an activation of its module": dense(activation=function("relu", "keras.activations")),
     "a function of a submodule": dense(activation=function("gelu", "keras.src.ops.nn")),
-    "a function of Keras 2.12": dense(activation=function("mse", "keras.src.metrics.metrics")),
+    "a function of Keras 2.12": dense(
+        activation=function("mean_squared_error", "keras.src.metrics.metrics")
+    ),
     "an initializer": dense(
         kernel_initializer={"module": "keras.initializers", "class_name": "Zeros", "config": {}}
     ),
@@ -293,7 +295,9 @@ HONEST = {
     "a private class": layer("SeedGenerator", "keras.src.random.seed_generator", "SeedGenerator"),
     "tf.keras of older days": layer("Dense", "tensorflow.python.keras.layers.core", "Dense"),
     "an operation": layer("Mean", "keras.src.ops.numpy", "Mean"),
-    "a layer of an application": layer("LayerScale", "keras.src.applications.convnext", "L"),
+    "a layer of an application": layer(
+        "LayerScale", "keras.src.applications.convnext", "LayerScale"
+    ),
     "arithmetic": layer("TFOpLambda", function="__operators__.add"),
     "a function of tensors": layer("TFOpLambda", function="compat.v1.nn.relu"),
     "a reshape": layer("TFOpLambda", function="reshape"),
