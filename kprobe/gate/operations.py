@@ -8,24 +8,23 @@ read its own assets, as the loader has it do.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kprobe.gate.graph_types import HANDLES
 from kprobe.gate.rules import Fault
 from kprobe.gate.saved_model_proto import parse
 from kprobe.gate.shown import is_plain_name, show
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # The list of operations: what each of them does.
 _LIST = Path(__file__).with_name("operations.txt")
 _HARMLESS = ""
 _UNKNOWN = "isn't an operation that kprobe knows"
-# Values that aren't numbers or texts (tensorflow/core/framework/types.proto): handles of what
-# lies elsewhere, and objects of any class.
-HANDLES = {20: "resource", 21: "variant"}
 _RESTORING = {"RestoreV2", "Restore", "RestoreSlice"}
 _SAVING = {"SaveV2", "SaveSlices", "Save", "MergeV2Checkpoints"}
 _BY_ATTRIBUTES = {
@@ -87,22 +86,21 @@ def describe_harm(
     return None
 
 
-def find_operation_faults(graphs: Iterable[Any], rule: str) -> Iterator[Fault]:
-    """Find what the graphs of a SavedModel do besides turning tensors into tensors.
+def find_operation_faults(graph: Any, calls: Sequence[Call] | None = None) -> Iterator[Fault]:
+    """Find what a graph does besides turning tensors into tensors.
 
     Args:
-        graphs: Its graphs, as `kprobe.gate.saved_model_proto` has them.
-        rule: The rule of them.
+        graph: A graph with its functions, as `kprobe.gate.saved_model_proto` has them.
+        calls: What `find_calls` gives of it, where that is known.
 
     Yields:
         One for each type of operation.
     """
     told: set[str] = set()
-    for graph in graphs:
-        for text, owner, kind in _Reading(graph).find():
-            if kind not in told:
-                told.add(kind)
-                yield Fault(rule, text, owner)
+    for text, owner, kind in _Reading(graph, find_calls(graph) if calls is None else calls).find():
+        if kind not in told:
+            told.add(kind)
+            yield Fault("savedmodel-operations", text, owner)
 
 
 def find_unsafe_operations(graphs: Iterable[Any]) -> list[str]:
@@ -114,13 +112,55 @@ def find_unsafe_operations(graphs: Iterable[Any]) -> list[str]:
     Returns:
         A line for each type of operation.
     """
-    return [fault.text for fault in find_operation_faults(graphs, "savedmodel-operations")]
+    texts: dict[str, None] = {}
+    for graph in graphs:
+        for fault in find_operation_faults(graph):
+            texts[fault.text] = None
+    return [*texts]
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation that runs a function.
+
+    Attributes:
+        body: The function that the operation is in; "" for the graph itself.
+        node: The operation's name.
+        function: The function that it runs.
+    """
+
+    body: str
+    node: str
+    function: str
+
+
+def find_calls(graph: Any) -> list[Call]:
+    """Find the operations that run functions.
+
+    Args:
+        graph: A graph with its functions, as `kprobe.gate.saved_model_proto` has them.
+    """
+    functions = graph.graph_def.library.function
+    names = {function.signature.name for function in functions}
+    bodies = [("", graph.graph_def.node), *((f.signature.name, f.node_def) for f in functions)]
+    calls = []
+    for body, nodes in bodies:
+        for node in nodes:
+            if node.op in names:
+                calls.append(Call(body, node.name, node.op))
+            for value in node.attr.values():
+                # Asked first: most attributes have neither.
+                if value.HasField("func"):
+                    calls.append(Call(body, node.name, value.func.name))
+                elif value.HasField("list"):
+                    calls += [Call(body, node.name, each.name) for each in value.list.func]
+    return [call for call in calls if call.function]
 
 
 class _Reading:
     """One graph and its functions, and which parts of them save and restore variables."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, calls: Sequence[Call]) -> None:
         self._graph = graph
         self._nodes = {node.name: node for node in graph.graph_def.node}
         self._functions = {f.signature.name: f for f in graph.graph_def.library.function}
@@ -137,7 +177,9 @@ class _Reading:
             "saving": saving - restoring - used,  # never run
             "restoring": restoring - used,
         }
-        self._callers = self._find_callers()
+        self._callers: dict[str, list[Call]] = defaultdict(list)
+        for call in calls:
+            self._callers[call.function].append(call)
 
     def find(self) -> Iterator[tuple[str, str, str]]:
         """Give every harmful operation: what to say of it, the function it is in, its type."""
@@ -192,7 +234,7 @@ class _Reading:
         objects = self._graph.object_graph_def
         if filename not in arguments or name not in objects.concrete_functions:
             return False
-        if any(caller is not None for caller, _ in self._callers[name]):
+        if any(call.body for call in self._callers[name]):
             return False
         # What it captures stands behind its own arguments, of which it has none.
         bound = objects.concrete_functions[name].bound_inputs
@@ -215,24 +257,13 @@ class _Reading:
                 name
                 for name in found
                 if all(
-                    (node in self._parts[part]) if caller is None else caller in found
-                    for caller, node in self._callers[name]
+                    call.body in found if call.body else call.node in self._parts[part]
+                    for call in self._callers[name]
                 )
             }
             if left == found:
                 return found
             found = left
-
-    def _find_callers(self) -> dict[str, list[tuple[str | None, str]]]:
-        """Give, for each function, the nodes that name it, each with the function it is in."""
-        callers: dict[str, list[tuple[str | None, str]]] = defaultdict(list)
-        bodies: list[tuple[str | None, Iterable[Any]]] = [(None, self._graph.graph_def.node)]
-        bodies += [(name, function.node_def) for name, function in self._functions.items()]
-        for body, nodes in bodies:
-            for node in nodes:
-                for called in list_called(node, self._functions):
-                    callers[called].append((body, node.name))
-        return callers
 
     def _list_ends(self) -> list[str]:
         """List what is run of the graph, saving and restoring left aside."""
@@ -253,19 +284,3 @@ class _Reading:
                 found.add(name)
                 pending += [e.removeprefix("^").partition(":")[0] for e in self._nodes[name].input]
         return found
-
-
-def list_called(node: Any, functions: Container[str]) -> list[str]:
-    """List the functions that an operation runs, by their names.
-
-    Args:
-        node: The operation.
-        functions: The names of the functions of its graph.
-    """
-    called = [
-        function.name
-        for value in node.attr.values()
-        for function in (value.func, *value.list.func)
-        if function.name
-    ]
-    return [node.op, *called] if node.op in functions else called

@@ -81,7 +81,10 @@ _ALL = (
     Rule("weights-shapes", "has weights of the shapes that its config says"),
     # SavedModels and graphs.
     Rule("savedmodel-members", "has the files that TensorFlow writes, and no links"),
-    Rule("savedmodel-damaged", "is a whole SavedModel", damage=True),
+    Rule("savedmodel-damaged", "is a whole SavedModel or graph", damage=True),
+    Rule("savedmodel-size", "has graphs and constants no larger than allowed"),
+    Rule("savedmodel-functions", "has functions that are there, and none that runs itself"),
+    Rule("savedmodel-variables", "has variables whose values are in its files", damage=True),
     Rule("savedmodel-operations", "has operations on tensors alone", kind="operations"),
     # Converted models.
     Rule("tflite-layout", "has tables and buffers inside of the file"),

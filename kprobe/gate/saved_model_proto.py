@@ -3,7 +3,8 @@
 TensorFlow's own classes for them come only with all of TensorFlow. The names and numbers are those
 of tensorflow/core/protobuf/{saved_model,meta_graph,saver,saved_object_graph}.proto,
 tensorflow/core/protobuf/trackable_object_graph.proto,
-tensorflow/core/framework/{graph,node_def,attr_value,function,op_def,tensor_shape}.proto,
+tensorflow/core/framework/{graph,node_def,attr_value,function,op_def,tensor,tensor_shape}.proto,
+tensorflow/core/protobuf/tensor_bundle.proto,
 google/protobuf/any.proto and tf_keras/protobuf/saved_metadata.proto; what isn't listed is skipped.
 """
 
@@ -58,11 +59,30 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "s": (2, "bytes"),
         "type": (6, "int32"),
         "shape": (7, "TensorShapeProto"),
+        "tensor": (8, "TensorProto"),
         "func": (10, "NameAttrList"),
+    },
+    "TensorProto": {
+        "dtype": (1, "int32"),
+        "tensor_shape": (2, "TensorShapeProto"),
+        "tensor_content": (4, "bytes"),
+        "float_val": (5, "float*"),
+        "double_val": (6, "double*"),
+        "int_val": (7, "int32*"),
+        "string_val": (8, "bytes*"),
+        "scomplex_val": (9, "float*"),
+        "int64_val": (10, "int64*"),
+        "bool_val": (11, "bool*"),
+        "dcomplex_val": (12, "double*"),
+        "half_val": (13, "int32*"),
+        "uint32_val": (16, "uint32*"),
+        "uint64_val": (17, "uint64*"),
+        "float8_val": (18, "bytes"),
     },
     "ListValue": {"func": (9, "NameAttrList*")},
     "NameAttrList": {"name": (1, "string")},
-    "FunctionDefLibrary": {"function": (1, "FunctionDef*")},
+    "FunctionDefLibrary": {"function": (1, "FunctionDef*"), "gradient": (2, "GradientDef*")},
+    "GradientDef": {"function_name": (1, "string"), "gradient_func": (2, "string")},
     "FunctionDef": {"signature": (1, "OpDef"), "node_def": (3, "NodeDef*")},
     "OpDef": {"name": (1, "string"), "input_arg": (2, "ArgDef*")},
     "ArgDef": {"name": (1, "string")},
@@ -91,6 +111,17 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "full_name": (2, "string"),
         "checkpoint_key": (3, "string"),
     },
+    # A checkpoint's index.
+    "BundleHeaderProto": {"num_shards": (1, "int32"), "endianness": (2, "int32")},
+    "BundleEntryProto": {
+        "dtype": (1, "int32"),
+        "shape": (2, "TensorShapeProto"),
+        "shard_id": (3, "int32"),
+        "offset": (4, "int64"),
+        "size": (5, "int64"),
+        "slices": (7, "TensorSliceProto*"),
+    },
+    "TensorSliceProto": {},
     # tf_keras's
     "SavedMetadata": {"nodes": (1, "MetadataNode*")},
     "MetadataNode": {
@@ -101,7 +132,18 @@ SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
 }
 _SCALARS = {
     name: getattr(descriptor_pb2.FieldDescriptorProto, f"TYPE_{name.upper()}")
-    for name in ("string", "bytes", "bool", "int32", "int64")
+    for name in (
+        "string",
+        "bytes",
+        "bool",
+        "double",
+        "float",
+        "int32",
+        "int64",
+        "uint32",
+        "uint64",
+        "fixed32",
+    )
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kprobe.escaping import cut_middle, escape_hidden
+
 _LONGEST = 60
-_MARK = "..."
 
 
 def show(text: str | bytes, quote: str = "'") -> str:
@@ -14,13 +15,8 @@ def show(text: str | bytes, quote: str = "'") -> str:
         quote: What stands around it.
     """
     if isinstance(text, bytes):
-        text = text[: 4 * _LONGEST].decode("utf-8", "backslashreplace")
-    short = text if len(text) <= _LONGEST else text[: _LONGEST - len(_MARK)]
-    escaped = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in short.encode("utf-8", "backslashreplace").decode()
-    )
-    return f"{quote}{escaped}{_MARK if short != text else ''}{quote}"
+        text = text.decode("utf-8", "backslashreplace")
+    return f"{quote}{escape_hidden(cut_middle(text, _LONGEST))}{quote}"
 
 
 def is_plain_name(name: str) -> bool:

@@ -1,0 +1,196 @@
+"""Find graphs of TensorFlow that are small in a file and endless in memory: calls and constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kprobe.gate.graph_types import HANDLES, MAX_AXES, STRING, TYPES, count_values
+from kprobe.gate.operations import find_calls, read_operations
+from kprobe.gate.rules import Fault
+from kprobe.gate.shown import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from kprobe.gate.operations import Call
+
+# MobileNetV2 has 6,000 nodes, a BERT 50,000. All calls written out, they have twice as many.
+MAX_NODES = 500_000
+MAX_EXPANDED = 5_000_000
+# Of constants that a file doesn't hold value by value, in bytes: what is filled with one value,
+# and what an operation makes of a constant shape.
+MAX_FILLED = 2**29
+MAX_MADE = 2**32
+_COMPLEX = ("scomplex_val", "dcomplex_val")
+_CONSTANTS = {"Const", "HostConst"}
+# What makes a tensor of a shape that it is given, and at which place.
+_SHAPED = {
+    "BroadcastTo": 1,
+    "Empty": 0,
+    "Fill": 0,
+    "ParameterizedTruncatedNormal": 0,
+    "RandomStandardNormal": 0,
+    "RandomUniform": 0,
+    "RandomUniformInt": 0,
+    "StatelessRandomNormal": 0,
+    "StatelessRandomNormalV2": 0,
+    "StatelessRandomUniform": 0,
+    "StatelessRandomUniformV2": 0,
+    "TruncatedNormal": 0,
+}
+
+
+def find_graph_faults(graph: Any, calls: Sequence[Call] | None = None) -> Iterator[Fault]:
+    """Find what makes a graph larger in memory than it can be meant to be.
+
+    Args:
+        graph: A graph with its functions, as `kprobe.gate.saved_model_proto` has them.
+        calls: What `find_calls` gives of it, where that is known.
+    """
+    functions = graph.graph_def.library.function
+    nodes = len(graph.graph_def.node) + sum(len(function.node_def) for function in functions)
+    if nodes > MAX_NODES:
+        text = f"has {nodes:,} operations, above the limit of {MAX_NODES:,}"
+        yield Fault("savedmodel-size", text)
+        return
+    yield from _find_call_faults(graph, find_calls(graph) if calls is None else calls)
+    filled = 0
+    for owner, body in _list_bodies(graph):
+        for fault, size in _find_constant_faults(body):
+            filled += size
+            if fault is not None:
+                yield Fault(fault.rule, fault.text, owner)
+    if filled > MAX_FILLED:
+        text = f"has constants of {filled:,} bytes that its file doesn't hold, each one value"
+        yield Fault("savedmodel-size", text)
+
+
+def _list_bodies(graph: Any) -> Iterator[tuple[str, Any]]:
+    yield "", graph.graph_def.node
+    for function in graph.graph_def.library.function:
+        yield f"function {show(function.signature.name)}", function.node_def
+
+
+def _find_call_faults(graph: Any, found: Sequence[Call]) -> Iterator[Fault]:
+    """Find functions that aren't there, that run themselves, or that many others run often."""
+    library = graph.graph_def.library
+    names = {function.signature.name for function in library.function}
+    if len(names) < len(library.function) or "" in names:
+        yield Fault("savedmodel-functions", "has two functions of one name, or one without a name")
+        return
+    if hidden := next((name for name in names if name in read_operations()), None):
+        yield Fault("savedmodel-functions", f"has a function of an operation's name, {hidden}")
+    own = {function.signature.name: len(function.node_def) for function in library.function}
+    own[""] = len(graph.graph_def.node)
+    calls: dict[str, list[str]] = {name: [] for name in own}
+    for call in found:
+        calls[call.body].append(call.function)
+    for gradient in library.gradient:
+        calls[""] += [gradient.function_name, gradient.gradient_func]
+    for name, called in calls.items():
+        if missing := next((each for each in called if each not in names), None):
+            text = f"runs the function {show(missing)}, which isn't there"
+            yield Fault("savedmodel-functions", text, f"function {show(name)}" if name else "")
+            return
+    order = _sort_calls(calls)
+    if isinstance(order, str):
+        text = f"has the function {show(order)}, which runs itself"
+        yield Fault("savedmodel-functions", text)
+        return
+    sizes: dict[str, int] = {}
+    for name in order:
+        # No larger than needed: these numbers may be of millions of digits.
+        sizes[name] = min(own[name] + sum(sizes[each] for each in calls[name]), 2 * MAX_EXPANDED)
+    if max(sizes.values()) > MAX_EXPANDED:
+        text = (
+            f"runs more than {MAX_EXPANDED:,} operations, counted wherever its functions are called"
+        )
+        yield Fault("savedmodel-size", text)
+
+
+def _sort_calls(calls: Mapping[str, list[str]]) -> list[str] | str:
+    """Sort functions so that each stands behind what it runs; or name one that runs itself."""
+    order: list[str] = []
+    done: set[str] = set()
+    for first in calls:
+        path: dict[str, Iterator[str]] = {} if first in done else {first: iter(calls[first])}
+        while path:
+            name, left = next(reversed(path.items()))
+            called = next(left, None)
+            if called is None:
+                del path[name]
+                done.add(name)
+                order.append(name)
+            elif called in path:
+                return called
+            elif called not in done:
+                path[called] = iter(calls[called])
+    return order
+
+
+def _find_constant_faults(body: Iterable[Any]) -> Iterator[tuple[Fault | None, int]]:
+    """Give each constant's fault, if it has one, and how many bytes of it aren't in the file."""
+    shapes: dict[str, list[int]] = {}
+    shaped = []
+    for node in body:
+        if node.op in _CONSTANTS:
+            if "value" not in node.attr:
+                text = f"has the constant {show(node.name)} without a value"
+                yield Fault("savedmodel-damaged", text), 0
+                continue
+            tensor = node.attr["value"].tensor
+            yield _measure(node.name, tensor)
+            shapes[node.name] = _read_integers(tensor)
+        elif node.op in _SHAPED:
+            shaped.append(node)
+    for node in shaped:
+        place = _SHAPED[node.op]
+        source = node.input[place].partition(":")[0] if place < len(node.input) else ""
+        count = count_values(shapes.get(source, []))
+        if count > MAX_MADE:
+            text = f"makes {count:,} values at once in {show(node.name)}"
+            yield Fault("savedmodel-size", text), 0
+
+
+def _measure(name: str, tensor: Any) -> tuple[Fault | None, int]:
+    """Judge a constant, and count how many bytes of it aren't in the file."""
+    if tensor.dtype in HANDLES:
+        text = f"has the constant {show(name)} of type {HANDLES[tensor.dtype]}, not of values"
+        return Fault("savedmodel-operations", text), 0
+    if tensor.dtype not in TYPES:
+        text = f"has the constant {show(name)} of an unknown type, number {tensor.dtype}"
+        return Fault("savedmodel-damaged", text), 0
+    sizes = [dim.size for dim in tensor.tensor_shape.dim]
+    if tensor.tensor_shape.unknown_rank or min(sizes, default=0) < 0 or len(sizes) > MAX_AXES:
+        text = f"has the constant {show(name)} without a whole shape"
+        return Fault("savedmodel-damaged", text), 0
+    size, field = TYPES[tensor.dtype]
+    count = count_values(sizes)
+    stored = len(tensor.tensor_content)
+    if stored:
+        if tensor.dtype != STRING and stored != count * size:
+            text = f"has the constant {show(name)} of {stored:,} bytes, but of {count:,} values"
+            return Fault("savedmodel-damaged", text), 0
+        return None, 0
+    held = len(getattr(tensor, field)) // (2 if field in _COMPLEX else 1)
+    if held > count:
+        text = f"has the constant {show(name)} of {count:,} values, which holds {held:,}"
+        return Fault("savedmodel-damaged", text), 0
+    return None, (count - held) * size
+
+
+def _read_integers(tensor: Any) -> list[int]:
+    """Read a constant that may be a shape."""
+    if tensor.dtype not in (3, 9):
+        return []
+    size = TYPES[tensor.dtype][0]
+    content: bytes = tensor.tensor_content[: 8 * 256]
+    if content:
+        return [
+            max(int.from_bytes(content[at : at + size], "little", signed=True), 0)
+            for at in range(0, len(content), size)
+        ]
+    held: list[int] = [max(value, 0) for value in getattr(tensor, TYPES[tensor.dtype][1])[:256]]
+    count = count_values(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
+    filled: list[int] = held[-1:] * min(count - len(held), 256)
+    return held + filled
