@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.escaping import cut_middle
 from kprobe.gate.tell import hint_at_custom
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ _BEHIND = re.compile(
     r"|Make sure custom classes (and functions )?are decorated|Full object config:"
     r"|List of objects that could not be loaded:|Target variable: <)"
 )
-_LONGEST = 300
+# Characters of a cause, and of a layer's name: beside the file and what to do, a line has no more.
+_LONGEST, _LONGEST_NAME = 120, 40
+# Characters in which what is missing is looked for.
+_SEARCHED = 1000
 
 
 def describe_cause(error: Exception, names: Mapping[str, str] | None = None) -> str:
@@ -37,17 +41,19 @@ def describe_cause(error: Exception, names: Mapping[str, str] | None = None) -> 
         error: What a library raised.
         names: What is called otherwise, by what the library calls it.
     """
-    text = " ".join(str(error).split())
+    around, cause = _find_cause(error)
     for name, other in (names or {}).items():
-        text = text.replace(name, other)
-    around, _, cause = text.rpartition(_CAUSE)
+        cause = cause.replace(name, other)
     layers = _LAYER.findall(around)
-    said = _BEHIND.split(cause, maxsplit=1)[0]
-    if len(said) > _LONGEST:
-        # Where the cause isn't marked, it is at either end.
-        said = f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
-    where = f"layer {layers[-1]!r}: " if layers else ""
-    return f"{type(error).__name__}: {where}{said}"
+    where = f"layer {cut_middle(layers[-1], _LONGEST_NAME)!r}: " if layers else ""
+    # Where the cause isn't marked, it is at either end.
+    return f"{type(error).__name__}: {where}{cut_middle(cause, _LONGEST)}"
+
+
+def _find_cause(error: Exception) -> tuple[str, str]:
+    """Find what an error says around its cause, and the cause."""
+    around, _, cause = " ".join(str(error).split()).rpartition(_CAUSE)
+    return around, _BEHIND.split(cause, maxsplit=1)[0]
 
 
 def explain_load(error: Exception, file: ModelFile, library: ModuleType, given: str) -> ModelError:
@@ -61,7 +67,7 @@ def explain_load(error: Exception, file: ModelFile, library: ModuleType, given: 
     """
     cause = describe_cause(error, dict.fromkeys((given, file.name), str(file.path)))
     fault = f"{file.path} can't be loaded by {library.__name__} {library.__version__}: {cause}"
-    if names := dict.fromkeys(_MISSING.findall(cause)):
+    if names := dict.fromkeys(_MISSING.findall(_find_cause(error)[1][:_SEARCHED])):
         return ModelError(fault, hint=hint_at_custom([*names], "what is missing"))
     if isinstance(error, EOFError | ValueError) and any(
         sign in str(error) for sign in ("bad marshal data", "EOF read where object expected")

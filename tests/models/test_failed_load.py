@@ -51,6 +51,8 @@ CASES = [
      "Unknown activation function 'my_act' cannot be deserialized.", "my_act"),
     (keras, ".h5", "activation", "my_act", IDENTIFIER, "my_act"),
     (keras, ".keras", "activation", "my_act", IDENTIFIER, "my_act"),
+    (keras, ".keras", "activation", "my_" + "long_" * 18,
+     f"{IDENTIFIER[:-6]}my_long … {('my_' + 'long_' * 18)[-58:]}", "my_" + "long_" * 18),
     (keras, ".keras", "future", 3,
      "Unrecognized keyword arguments passed to Conv2D: {'future': 3}", None),
     (tf_keras, ".h5", "future", 3, "('Keyword argument not understood:', 'future')", None),
@@ -84,7 +86,19 @@ def test_a_long_message_keeps_both_ends():
     text = describe_cause(ValueError("begin " + "x" * 5000 + " end"))
     assert text.startswith("ValueError: begin xxx")
     assert text.endswith("xxx end")
-    assert len(text) < 350
+    assert len(text) < 140
+
+
+def test_what_fails_is_one_line_with_its_cause_though_keras_tells_a_screenful(tmp_path):
+    name = "l" * 150
+    said = f"<class 'Dense'> could not be made using config={{'name': '{name}', {'x' * 5000}"
+    error = TypeError(
+        f"{said}.\n\nException encountered: Unknown activation: 'my_act'. {'y' * 5000}"
+    )
+    text = describe_cause(error)
+    assert text.startswith("TypeError: layer 'llll")
+    assert "': Unknown activation: 'my_act'. yyy" in text
+    assert len(text) < 190
 
 
 @pytest.mark.parametrize(
@@ -97,4 +111,4 @@ def test_a_long_message_keeps_both_ends():
     ],
 )
 def test_no_message_takes_long(text):
-    assert len(describe_cause(TypeError(text))) < 700
+    assert len(describe_cause(TypeError(text))) < 140
