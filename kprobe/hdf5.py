@@ -105,20 +105,25 @@ class Section(io.RawIOBase):
         return self._length
 
     def readable(self) -> bool:
+        """Tell that it can be read."""
         return True
 
     def seekable(self) -> bool:
+        """Tell that it can be read anywhere."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a place in the part."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place}.get(whence)
         self._place = offset + (len(self) if start is None else start)
         return self._place
 
     def tell(self) -> int:
+        """Tell the place in the part."""
         return self._place
 
     def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer, and tell how many bytes of it are the file's."""
         content = memoryview(buffer).cast("B")
         wanted = content.nbytes
         if self._length is not None:
@@ -137,7 +142,8 @@ class Section(io.RawIOBase):
 
     def read_at(self, place: int, count: int) -> bytes:
         """Read `count` bytes from `place` on, or as many as there are; nothing is moved."""
-        count = min(count, len(self) - place)
+        if self._length is not None:
+            count = min(count, self._length - place)
         return os.pread(self._descriptor, count, self._start + place) if count > 0 else b""
 
 

@@ -1,14 +1,14 @@
 """The attributes of an object of HDF5 as they are stored, before HDF5 makes values of them.
 
-A text of any length is stored as its length and its place, and many may name one place: a few KB of
-them can become gigabytes. How long they are HDF5 tells only by reading them, so it is looked up
-here. The structures, and their names, are those of the "HDF5 File Format Specification", version 3.
+How long texts are HDF5 tells only by reading them, so it must be looked up. The structures, and
+their names, are those of the "HDF5 File Format Specification", version 3.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 _ATTRIBUTE, _CONTINUATION, _ATTRIBUTE_INFO = 0x0C, 0x10, 0x15
 _UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF
 _SHARED = 3  # the flags of an attribute whose type or shape lies elsewhere
-_VARIABLE = 9  # the class of types whose values are of any length
-_DESCRIPTOR = 16  # bytes: how long a value is (4), and where (12)
 # Honest headers and lists of attributes are far below these, in bytes, parts and records.
 _MOST_BYTES, _MOST_PARTS, _MOST_RECORDS = 16 << 20, 4096, 65_536
 
@@ -43,16 +41,6 @@ class StoredAttribute:
     name: bytes
     datatype: bytes
     content: bytes
-
-    def count_bytes(self) -> int:
-        """Count the bytes of its values, those that lie elsewhere too."""
-        if not self.datatype or self.datatype[0] & 0xF != _VARIABLE:
-            return len(self.content)
-        each = int.from_bytes(self.datatype[12:16], "little")  # the size of what there is many of
-        lengths = struct.unpack_from(
-            "<" + "I12x" * (len(self.content) // _DESCRIPTOR), self.content
-        )
-        return len(self.content) + sum(lengths) * max(1, each)
 
 
 def read_attributes(file: Section, address: int) -> Iterator[StoredAttribute]:
@@ -93,7 +81,7 @@ def _read_messages(file: Section, address: int) -> Iterator[tuple[int, bytes]]:
         parts = [(address + 16, struct.unpack_from("<I", start, 8)[0])]
         layout, margin = "<HHxxxx", 0
     head = struct.calcsize(layout)
-    seen = set()
+    seen: set[int] = set()
     for place, size in parts:  # which grows meanwhile
         if place in seen or size > _MOST_BYTES or len(seen) > _MOST_PARTS:
             raise UnreadableError("its header goes on too long")
@@ -122,8 +110,17 @@ def _parse_attribute(message: bytes) -> StoredAttribute:
     for size in sizes:
         parts.append(message[at : at + size])
         at += (size + 7) // 8 * 8 if version == 1 else size
-    name, datatype, _ = parts
-    return StoredAttribute(name.split(b"\0")[0], datatype, message[at:])
+    name, datatype, shape = parts
+    # What follows fills the message up.
+    size = _count_values(shape) * int.from_bytes(datatype[4:8], "little")
+    return StoredAttribute(name.split(b"\0")[0], datatype, message[at : at + size])
+
+
+def _count_values(shape: bytes) -> int:
+    version, rank, _, kind = struct.unpack_from("<BBBB", shape)
+    if version == 2 and kind == 2:  # one that has no values
+        return 0
+    return prod(struct.unpack_from(f"<{rank}Q", shape, 8 if version == 1 else 4))
 
 
 def _read_dense(file: Section, info: bytes) -> Iterator[bytes]:
@@ -209,8 +206,8 @@ class _Heap:
     def _locate(self, offset: int) -> int:
         """Find where in the file an offset of the heap is: blocks grow from row to row."""
         if not self._rows:
-            return self._root + offset
-        row, first, size = 0, 0, self._least
+            return int(self._root) + offset
+        row, first, size = 0, 0, int(self._least)
         while offset >= first + self._across * size:
             first += self._across * size
             size *= 2 if row else 1
@@ -218,6 +215,6 @@ class _Heap:
             if size > self._most or row >= self._rows:
                 raise UnreadableError("its attributes take too much")
         column = (offset - first) // size
-        at = self._root + 13 + self._offset_bytes + 8 * (row * self._across + column)
+        at = int(self._root) + 13 + self._offset_bytes + 8 * (row * self._across + column)
         block = int.from_bytes(self._file.read_at(at, 8), "little")
         return block + offset - first - column * size

@@ -16,10 +16,9 @@ _BARE = (1, 2)  # bytes
 @cache
 def _list_known() -> dict[bytes, tuple[Any, str]]:
     """Give the types that numbers are stored as, and their names, by what HDF5 encodes them as."""
-    known = {}
+    known: dict[bytes, tuple[Any, str]] = {}
     for code in _NUMBERS:
-        for order in "<>":
-            dtype = np.dtype(code).newbyteorder(order)
+        for dtype in (np.dtype(code).newbyteorder("<"), np.dtype(code).newbyteorder(">")):
             stored = h5t.py_create(dtype, logical=True)
             known.setdefault(stored.encode(), (stored, np.dtype(code).name))
     return known

@@ -53,12 +53,12 @@ _ALL = (
     Rule("archive-size", "unpacks to what it declares, and to no more than is allowed"),
     Rule("archive-damaged", "is whole, and has the checksums that it declares", damage=True),
     # HDF5.
-    Rule("hdf5-layout", "begins with HDF5's own header"),
+    Rule("hdf5-layout", "is HDF5 from its first byte to its last, as Keras writes it"),
     Rule("hdf5-links", "has hard links alone, and each object once"),
-    Rule("hdf5-external", "has all its values in itself", kind="external"),
+    Rule("hdf5-external", "has all its values in itself"),
     Rule("hdf5-types", "has numbers and texts, of the kinds that Keras writes"),
     Rule("hdf5-filters", "is compressed by gzip, lzf, shuffle and fletcher32 alone"),
-    Rule("hdf5-size", "declares no more values than it stores, and than is allowed"),
+    Rule("hdf5-size", "declares no more than it stores, and has names and texts of bounded size"),
     Rule("hdf5-damaged", "can be read by HDF5", damage=True),
     # Configs.
     Rule("config-json", "has a config of strict JSON in UTF-8, each key once", damage=True),
