@@ -136,11 +136,12 @@ class _Walk:
             if "class_name" in value:
                 self._objects += 1
                 if place.is_layer or _is_known_layer(value):
-                    place = _enter(place)
+                    place = place if value is root else _enter(place)
                     self._count_layer(place)
                     yield from find_size_faults(value, place.owner)
-            if "policy_map" in value:
-                yield from self._patterns.find_faults(value, place.owner)
+            for holder in (value, value.get("config")):
+                if isinstance(holder, dict) and "policy_map" in holder:
+                    yield from self._patterns.find_faults(holder, place.owner)
             network = read_lists(value)
             if network is not None:
                 faults, looks = find_call_faults(network, self._major, place.owner)

@@ -118,7 +118,7 @@ def find_call_faults(
                     faults.append(Fault(_RULE, wrong, f"layer {show(layer.name)}"))
                     break
     faults += [
-        Fault(_RULE, f"as an input or output, {wrong}", owner)
+        Fault(_RULE, f"for its inputs or outputs, {wrong}", owner)
         for ref in ends
         if (wrong := _judge(ref, layers))
     ]
@@ -165,7 +165,7 @@ def starts_with_input(item: dict[str, Any]) -> bool:
             layers = config.get("layers")
         first = layers[0] if isinstance(layers, list) and layers else None
         if not isinstance(first, dict):
-            return not layers
+            return layers == []
         own = first.get("config")
         if first.get("class_name") == "InputLayer":
             return True

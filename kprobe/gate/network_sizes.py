@@ -71,26 +71,30 @@ def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
     config = layer.get("config")
     name = layer.get("name")
     if isinstance(name, str) and len(name) > MAX_NAME:
-        yield Fault(_RULE, f"has a name of {len(name):,} characters, more than {MAX_NAME:,}", owner)
+        yield _tell_long("name", name, owner)
     if not isinstance(config, dict):
         return
     for key in ("name", "equation", "pattern", "subscripts"):
         text = config.get(key)
         if isinstance(text, str) and len(text) > MAX_NAME:
-            text = f"has a {key} of {len(text):,} characters, more than {MAX_NAME:,}"
-            yield Fault(_RULE, text, owner)
+            yield _tell_long(key, text, owner)
     for key, value in config.items():
         if key in _NO_SIZES:
             continue
         for number in _list_numbers(value):
             if abs(number) > MAX_LENGTH:
-                text = f"expected a {show(key)} of at most {MAX_LENGTH:,}, received {number:.3g}"
+                text = f"expected {show(key)} of at most {MAX_LENGTH:,}, received {number:.3g}"
                 yield Fault(_RULE, text, owner)
                 break
     made = _count_made(read_class(layer), config)
     if made > MAX_MADE:
         text = f"makes {made:.2g} numbers that are no weights, more than {MAX_MADE:,}"
         yield Fault(_RULE, text, owner)
+
+
+def _tell_long(key: str, text: str, owner: str) -> Fault:
+    most = f"{MAX_NAME:,} characters, received {len(text):,}"
+    return Fault(_RULE, f"expected {show(key)} of at most {most}", owner)
 
 
 def _list_numbers(value: Any) -> Iterator[int]:

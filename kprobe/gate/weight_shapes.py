@@ -16,6 +16,7 @@ from kprobe.architecture.network_shapes import infer_shapes
 from kprobe.architecture.weight_groups import OLD_CONTAINER, is_training, number_groups
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ MAX_SURPLUS = 2**24
 MAX_VALUES = 2**32
 # Quantized, a number takes as little as a fourth of what it takes to count it.
 _PACKED = 4
-_SHOWN = 3
+_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -261,13 +262,8 @@ def _compare(name: str, expected: Sequence[_Expected], held: Sequence[Shape]) ->
         if fitting is None:
             if len(held) > len(wanted) and any(one.may_be_packed for one in expected):
                 return
-            there = ", ".join(_write(other) for other in held[:_SHOWN])
-            more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
-            yield Fault(
-                _RULE,
-                f"expected weights of shape {_write(shape)}, received {there}{more}",
-                f"layer {show(name)}",
-            )
+            text = f"expected weights of shapes {_list(wanted)}, received {_list(held)}"
+            yield Fault(_RULE, text, f"layer {show(name)}")
             return
         del left[fitting]
 
@@ -276,6 +272,10 @@ def _fits(expected: Shape, shape: Shape) -> bool:
     return len(expected) == len(shape) and all(
         a is None or a == b for a, b in zip(expected, shape, strict=True)
     )
+
+
+def _list(shapes: Sequence[Shape]) -> str:
+    return list_names([_write(shape) for shape in shapes], _SHOWN)
 
 
 def _write(shape: Shape) -> str:
