@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, Setting, UnsafeModelError, join_hints
+from kprobe.escaping import cut_middle
 from kprobe.gate.judge_names import MissingObject
 from kprobe.gate.rules import RULES
 from kprobe.gate.walk import LAYER
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from kprobe.gate.rules import Fault
 
+# Layers that a line names, and characters of what it names: a refusal is read at a glance.
+_NAMED, _LONGEST = 4, 60
+# Classes, and modules of them, that a hint names.
+_HINTED = 3
 _UNSAFE = Setting("unsafe", True)
 _TRUST = ": only for files you trust"
 UNSAFE_HINT = Hint("`", _UNSAFE, f"` opens it all the same{_TRUST}")
@@ -69,24 +74,26 @@ def hint_at_custom(
         modules: The modules that they are said to be of, as far as that is told. Those that are
             there are named.
     """
-    python = ", ".join(f'"{name}": {name if name.isidentifier() else "..."}' for name in names)
+    python = [f'"{name}": {name if name.isidentifier() else "..."}' for name in names[:_HINTED]]
+    python += ["..."] * (len(names) > _HINTED or not names)
     there = dict.fromkeys(
         module if module is not None and is_importable(module) else "FILE.py" for module in modules
     )
-    objects = Setting("custom_objects", tuple(there) or "FILE.py", f"{{{python or '...'}}}")
+    given = tuple(there)[:_HINTED] or "FILE.py"
+    objects = Setting("custom_objects", given, f"{{{', '.join(python)}}}")
     return Hint(f"give {what} with `", objects, "`")
 
 
 def _name_owners(owners: Sequence[str], text: str) -> str:
     """Say a fault of those that have it."""
     is_listed = text.startswith("expected ")
-    owners = [*dict.fromkeys(owner for owner in owners if owner)]
+    owners = [*dict.fromkeys(cut_middle(owner, _LONGEST) for owner in owners if owner)]
     if not owners:
         return text
     if len(owners) == 1:
         return f"{owners[0]}{':' if is_listed else ''} {text}"
     layers = [owner.removeprefix(LAYER) for owner in owners if owner.startswith(LAYER)]
     others = [owner for owner in owners if not owner.startswith(LAYER)]
-    shown = f"{LAYER.strip()}{'s' * (len(layers) > 1)} {list_names(layers)}"
+    shown = f"{LAYER.strip()}{'s' * (len(layers) > 1)} {list_names(layers, _NAMED)}"
     named = " and ".join([*others, shown])
     return f"{named}: {text}" if is_listed else f"{named}: each {text}"
