@@ -5,26 +5,28 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from kprobe.escaping import escape_hidden
+from kprobe.escaping import cut_middle, escape_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 # More rows nobody reads in a notebook, nor more characters in a cell.
 _MOST_ROWS, _LONGEST = 60, 200
+# One name of a megabyte would make a megabyte of each line.
+_WIDEST = 500
 
 
 def align(
     header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str]
 ) -> list[str]:
-    """Give a table as lines, two spaces between its columns.
+    """Give a table as lines, two spaces between its columns; very long cells lose their middle.
 
     Args:
         header: The titles of the columns.
         rows: The cells.
         numbers: The titles of those columns that are aligned at the right.
     """
-    table = [header, *([escape_hidden(cell) for cell in row] for row in rows)]
+    table = [header, *([_fit(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     lines = []
     for row in table:
@@ -34,6 +36,10 @@ def align(
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def _fit(cell: str) -> str:
+    return cut_middle(escape_hidden(cut_middle(cell, _WIDEST)), _WIDEST)
 
 
 def format_shape(shape: Sequence[int | None] | None) -> str:

@@ -16,6 +16,16 @@ def test_numbers_are_aligned_at_the_right_and_nothing_trails():
     ]
 
 
+def test_no_cell_moves_the_cursor_or_makes_each_line_long():
+    rows = [["\x1b[2J\u202e", "1"], ["\x1b" * 10_000, "2"], [f"{'x' * 10**6}.", "3"]]
+    header, *lines = align(["name", "number"], rows, set())
+    assert lines[0].split() == ["\\x1b[2J\\u202e", "1"]
+    assert all(line.isprintable() and len(line) <= 510 for line in lines)
+    assert header.endswith("  number")
+    assert lines[2].split()[0].startswith("xxx")
+    assert lines[2].split()[-2].endswith("x.")
+
+
 HOSTILE = [
     "<script>alert(1)</script>",
     "</td></table>",
