@@ -23,6 +23,7 @@ from kprobe.version import __version__ as __version__
 if TYPE_CHECKING:
     from kprobe.api import activations as activations
     from kprobe.api import cam as cam
+    from kprobe.api import check as check
     from kprobe.api import diff as diff
     from kprobe.api import dump as dump
     from kprobe.api import function as function
@@ -44,6 +45,7 @@ _HOMES = {
     "Preprocessing": "kprobe.preprocessing",
     "activations": "kprobe.api",
     "cam": "kprobe.api",
+    "check": "kprobe.api",
     "diff": "kprobe.api",
     "dump": "kprobe.api",
     "function": "kprobe.api",
@@ -61,6 +63,7 @@ __all__ = [
     "Preprocessing",
     "activations",
     "cam",
+    "check",
     "diff",
     "dump",
     "function",

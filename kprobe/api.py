@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from kprobe.analysis.representations import Method
     from kprobe.analysis.similarity import Similarity
     from kprobe.dumps.reader import Dump
+    from kprobe.models.custom import GivenObjects
+    from kprobe.pipeline.checking import CheckResult
     from kprobe.pipeline.function import Function
     from kprobe.pipeline.running.run import Receipt
     from kprobe.pipeline.statistics.report import StatsResult
@@ -92,6 +94,42 @@ def load_model(
         with contextlib.ExitStack() as opened:
             build_model(loaded, samples, opened)
     return loaded.model
+
+
+def check(
+    model: str | os.PathLike[str],
+    *,
+    custom_objects: GivenObjects = (),
+    allow: str | Sequence[str] = (),
+    max_model_bytes: int | None = None,
+) -> CheckResult:
+    """Check a stranger's model file by all rules of the gate, before anything is loaded.
+
+    TensorFlow isn't imported, and nothing of the file is run: `kprobe help safety` tells what is
+    promised.
+
+    Args:
+        model: A model file of any kind that `kprobe.load_model` takes, a SavedModel directory, a
+            `.tflite` or an `.onnx` file.
+        custom_objects: The model's own classes and functions that aren't faults: by name, as Keras
+            takes them; or Python files that define them, their modules, or their names alone, of
+            which nothing is run.
+        allow: What isn't a fault, such as "lambda" or "savedmodel".
+        max_model_bytes: How large the file may be; None for any size.
+
+    Returns:
+        A record, which is true where the file is accepted. `reasons` says why it isn't, the rest
+        what is inside. A file that isn't there, can't be read or is no model isn't accepted.
+
+    Raises:
+        KprobeError: A setting that can't be.
+    """
+    from kprobe.pipeline.checking import check_models
+
+    (result,) = check_models(
+        [model], custom_objects=custom_objects, allow=allow, max_model_bytes=max_model_bytes
+    )
+    return result
 
 
 @spelling_out(FunctionSettings, ModelSpec, Selection, SampleSpec, Compute)

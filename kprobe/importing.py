@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
@@ -39,6 +40,41 @@ def is_importable(module: str) -> bool:
     with looking_beside(module), contextlib.suppress(ImportError, ValueError):
         return importlib.util.find_spec(module.partition(".")[0]) is not None
     return False
+
+
+def list_defined_names(path: str) -> set[str]:
+    """List the names that a file of Python defines at its top level, without running it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Those of classes, functions, and what is assigned or imported there, also where that
+        depends on something.
+
+    Raises:
+        KprobeError: It can't be read, or isn't Python.
+    """
+    try:
+        tree = ast.parse(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise KprobeError(f"{path}: can't be read: {error.strerror}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise KprobeError(f"{path}: isn't Python: {error}") from None
+    return set(_list_defined(tree))
+
+
+def _list_defined(node: ast.AST) -> Iterator[str]:
+    for each in ast.iter_child_nodes(node):
+        if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield each.name
+        elif isinstance(each, ast.alias):
+            yield each.asname or each.name.partition(".")[0]
+        elif isinstance(each, ast.Name):
+            if isinstance(each.ctx, ast.Store):
+                yield each.id
+        else:
+            yield from _list_defined(each)
 
 
 def import_source(source: str) -> ModuleType:

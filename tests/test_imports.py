@@ -54,6 +54,7 @@ LIGHT = {
     "help of stats": command("stats", "--help"),
     "a fault in --config": command("dump", "--config", __file__),
     "ls": command("ls", MODEL),
+    "check": command("check", MODEL),
     "a misspelt layer": command("dump", MODEL, "--layers", "sema"),
     "help of report": command("report", "--help"),
     "help of plot": command("plot", "--help"),

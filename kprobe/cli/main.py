@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (
     "dump",
+    "check",
     "ls",
     "find",
     "show",

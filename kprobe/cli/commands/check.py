@@ -1,0 +1,74 @@
+"""`kprobe check`: what the gate says of model files, before anything is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kprobe.cli.command_class import Command
+from kprobe.cli.options.as_json import json_option
+from kprobe.cli.options.model import model_options
+from kprobe.cli.options.progress import quiet_option
+from kprobe.cli.options.values import File
+from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.rendering.checked import show_checked
+from kprobe.cli.rendering.printing import print_json
+from kprobe.cli.rendering.sarif import write_sarif
+from kprobe.errors import UnsafeModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def _check(_ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageError]:
+    ways = {"as_json": "--json", "as_sarif": "--sarif", "quiet": "--quiet"}
+    given = [flag for name, flag in ways.items() if options.get(name)]
+    if len(given) > 1:
+        received = "both" if len(given) == 2 else "all of them"
+        yield click.UsageError(f"Expected one of {' and '.join(given)}, received {received}.")
+
+
+@click.command(
+    cls=Command,
+    check=_check,
+    epilog="For example: kprobe check model.keras && kprobe ls model.keras",
+)
+@click.argument("models", type=File(), metavar="MODEL...", nargs=-1, required=True)
+@model_options.only("custom_objects", "allow", "max_model_bytes").saying(
+    custom_objects="The model's own classes and functions that aren't faults: a Python file that "
+    "defines them, their module, or their names. Nothing of it is run. Repeatable.",
+    allow="What isn't a fault: see `kprobe dump --help`. Repeatable.",
+)
+@json_option("Print a JSON array, an object for each file.")
+@click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code scanning.")
+@quiet_option("Print nothing; the exit code tells.")
+@verbose_option
+@click.pass_context
+def check(
+    ctx: click.Context,
+    /,
+    models: Sequence[str],
+    as_json: bool,
+    as_sarif: bool,
+    quiet: bool,
+    verbose: bool,
+    **settings: Any,
+) -> None:
+    """Check model files by all rules of the gate; nothing is loaded, and TensorFlow isn't imported.
+
+    Of one file it prints the verdict, the reasons, and what is inside; of several a table. MODEL is
+    a file of any kind that kprobe opens, a SavedModel directory, a .tflite or an .onnx file. The
+    exit code is 0 where all are accepted, else 4. `kprobe help safety` lists the rules.
+    """
+    from kprobe.pipeline.checking import check_models
+
+    results = check_models(models, **settings)
+    if as_json:
+        print_json([result.to_json() for result in results])
+    elif as_sarif:
+        print_json(write_sarif(results))
+    elif not quiet:
+        show_checked(results, verbose)
+    if not all(results):
+        ctx.exit(UnsafeModelError.exit_code)

@@ -1,0 +1,135 @@
+"""kprobe check: the verdict for people, for programs and for code scanning."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from kprobe.gate.rules import RULES
+from kprobe.pipeline.checking import CheckResult, Reason
+
+ROOT = Path(__file__).parents[3]
+DIGITS, ROI = "sample_models/digits_cnn.keras", "sample_models/shapes_roi.keras"
+PAGE = (ROOT / "kprobe" / "help" / "safety.md").read_text()
+CUSTOM = "layer 'ROI' is of class ROI (module roi_layer), which is not Keras's own"
+
+
+def test_one_file_is_told_in_a_few_lines(kprobe_here):
+    done = kprobe_here("check", DIGITS)
+    assert (done.exit_code, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{DIGITS}: accepted"
+    assert re.fullmatch(r"format:  keras, Keras 3\.\d+\.\d+", lines[1])
+    assert "size:    103.6 kB" in lines
+    assert lines[-1] == "runs:    nothing of its own"
+
+
+def test_a_refusal_tells_the_rule_and_what_opens_it(kprobe_here):
+    done = kprobe_here("check", ROI)
+    assert (done.exit_code, done.stderr) == (4, "")
+    lines = done.stdout.splitlines()
+    assert lines[:3] == [
+        f"{ROI}: refused",
+        f"  {CUSTOM} [names-custom]",
+        "  `--custom-objects FILE.py` opens it: only with code and files that you trust",
+    ]
+    assert lines[-1] == f"runs:    {CUSTOM}"
+    opened = kprobe_here("check", ROI, "--custom-objects", "sample_models/roi_layer.py")
+    assert (opened.exit_code, opened.stdout.splitlines()[0]) == (0, f"{ROI}: accepted")
+
+
+def test_several_files_are_a_table_in_their_order(kprobe_here):
+    done = kprobe_here("check", DIGITS, ROI, "missing.h5", DIGITS)
+    assert (done.exit_code, done.stderr) == (4, "")
+    header, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert header == ["verdict", "file", "format", "keras", "layers", "size", "reason"]
+    assert [row[:2] for row in rows] == [
+        ["accepted", DIGITS],
+        ["refused", ROI],
+        ["unreadable", "missing.h5"],
+    ]
+    assert " ".join(rows[2][2:]) == "no such file [file-type]"
+    assert kprobe_here("check", DIGITS, "sample_models/siamese.keras").exit_code == 0
+
+
+def test_quiet_leaves_it_to_the_exit_code(kprobe_here):
+    for path, code in ((DIGITS, 0), (ROI, 4), ("missing.h5", 4)):
+        done = kprobe_here("check", "-q", path)
+        assert (done.exit_code, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_json_has_all_that_is_documented(kprobe_here):
+    done = kprobe_here("check", DIGITS, ROI, "--json")
+    assert done.exit_code == 4
+    accepted, refused = json.loads(done.stdout)
+    table = PAGE.partition("| field | holds |")[2].partition("\n\n")[0]
+    documented = re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))
+    assert [*accepted] == [*refused] == documented
+    assert documented == [
+        "path",
+        "verdict",
+        *(f.name for f in fields(CheckResult) if f.name != "path"),
+    ]
+    assert (accepted["path"], accepted["verdict"], accepted["accepted"]) == (
+        DIGITS,
+        "accepted",
+        True,
+    )
+    (reason,) = refused["reasons"]
+    assert [*reason] == [field.name for field in fields(Reason)]
+    told = re.search(r"^\| `reasons` \| (.*) \|$", table, re.MULTILINE)[1]
+    assert {name for name in reason if f"`{name}`" in told} == reason.keys()
+
+
+def test_names_from_a_file_move_no_cursor(kprobe_here, custom_model):
+    hostile = custom_model.with_name("\x1b[2J\u202emodel.keras")
+    shutil.copy(custom_model, hostile)
+    for paths in ([hostile.name], [hostile.name, DIGITS]):
+        done = kprobe_here("check", *paths)
+        assert done.exit_code == 4
+        assert "\\x1b[2J\\u202emodel.keras" in done.stdout
+        assert done.stdout.replace("\n", "").isprintable()
+
+
+def test_ways_to_tell_exclude_each_other(kprobe_here):
+    done = kprobe_here("check", DIGITS, "--json", "--sarif")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "kprobe: expected one of --json and --sarif, received both\n",
+    )
+
+
+def test_the_page_lists_the_rules_as_they_are():
+    header, _, *rows = PAGE[PAGE.index("| rule |") :].partition("\n\n")[0].splitlines()
+    assert header == "| rule | a file that is opened | or else |"
+    assert rows == [
+        f"| `{rule.name}` | {rule.promise} | {f'`--allow {rule.kind}` ' if rule.kind else ''}|"
+        for rule in RULES.values()
+    ]
+
+
+def test_the_hook_for_commits_takes_models_and_no_weights():
+    text = (ROOT / ".pre-commit-hooks.yaml").read_text()
+    hook = dict(re.findall(r"^[- ] (\w+): (.*)$", text, re.MULTILINE))
+    assert hook["entry"] == "kprobe check"
+
+    def takes(path):
+        return bool(re.search(hook["files"], path)) and not re.search(hook["exclude"], path)
+
+    models = ["a.keras", "b/c.h5", "saved_model.pb", "d/saved_model.pb", "e.tflite", "f.onnx"]
+    assert all(map(takes, models))
+    assert not any(map(takes, ["a.weights.h5", "b.npz", "c.py", "notsaved_model.pb", "h5", "d.pb"]))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--sarif"], ["--json"]])
+def test_a_model_that_no_flag_opens_is_hinted_at_nothing(kprobe_here, arguments):
+    Path("text.keras").write_text("no model")
+    done = kprobe_here("check", "text.keras", *arguments)
+    assert done.exit_code == 4
+    if not arguments:
+        assert "opens it" not in done.stdout

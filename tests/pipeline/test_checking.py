@@ -1,0 +1,156 @@
+"""kprobe.check: which files are accepted, why not, and what is inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import kprobe
+from kprobe.gate.rules import KINDS, RULES
+
+SAMPLES = Path(__file__).parents[2] / "sample_models"
+ROI = SAMPLES / "shapes_roi.keras"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def lambda_model(folder):
+    """digits_cnn.keras, of which relu1 is bytecode, or what looks like it."""
+    path = folder / "lambda.keras"
+    with zipfile.ZipFile(SAMPLES / "digits_cnn.keras") as source, zipfile.ZipFile(path, "w") as to:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                layers = {each["config"]["name"]: each for each in config["config"]["layers"]}
+                code = {
+                    "class_name": "__lambda__",
+                    "config": {"code": "4wAAAAA=", "defaults": None},
+                }
+                layers["relu1"] |= {"class_name": "Lambda", "module": "keras.layers"}
+                layers["relu1"]["config"] = {"name": "relu1", "trainable": True, "function": code}
+                content = json.dumps(config).encode()
+            to.writestr(name, content)
+    return path
+
+
+def test_an_honest_file_is_accepted_and_told_of():
+    result = kprobe.check(SAMPLES / "digits_cnn.keras")
+    assert result
+    assert (result.verdict, result.reasons, result.would_run) == ("accepted", (), ())
+    assert result.path == str(SAMPLES / "digits_cnn.keras")
+    assert result.size == (SAMPLES / "digits_cnn.keras").stat().st_size
+    assert result.format == "keras"
+    assert result.keras_version.startswith("3.")
+    assert kprobe.check(SAMPLES / "shapes_rpn.h5").format == "h5"
+
+
+def test_each_reason_names_its_rule_and_what_has_it(lambda_model):
+    result = kprobe.check(lambda_model)
+    assert not result
+    (reason,) = result.reasons
+    assert (reason.rule, reason.owner) == ("code-lambda", "layer 'relu1'")
+    assert (reason.damage, reason.allow) == (False, RULES["code-lambda"].kind)
+    assert result.lines == [f"layer 'relu1' {reason.text} [code-lambda]"]
+    assert result.would_run == (f"layer 'relu1' {reason.text}",)
+
+
+def test_what_is_allowed_is_accepted_and_still_told(lambda_model):
+    result = kprobe.check(lambda_model, allow="lambda")
+    assert result
+    assert len(result.would_run) == 1
+    others = [kind for kind in KINDS if kind != "lambda"]
+    assert not kprobe.check(lambda_model, allow=others)
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        ("ROI", True),
+        ("roi_layer", True),
+        (str(SAMPLES / "roi_layer.py"), True),
+        ({"ROI": print}, True),
+        (["Scale", {"ROI": print}], True),
+        ("RO", False),
+        ("roi", False),
+        ("roi_layer.inner", False),
+        ({"Scale": print}, False),
+    ],
+)
+def test_own_classes_are_taken_at_their_word(given, accepted):
+    result = kprobe.check(ROI, custom_objects=given)
+    assert result.accepted == accepted
+    assert [reason.rule for reason in result.reasons] == ([] if accepted else ["names-custom"])
+    assert len(result.would_run) == 1
+
+
+def test_code_that_defines_own_classes_is_not_run(folder):
+    marker = folder / "marker"
+    begin = f"open({str(marker)!r}, 'w')\n"
+    for number, text in enumerate(
+        [
+            "class ROI: pass",
+            "if x:\n    ROI = 3",
+            "from mine import Box as ROI",
+            "try:\n    import ROI.sub\nexcept E:\n    pass",
+            "def ROI(): pass",
+        ]
+    ):
+        (folder / f"mine{number}.py").write_text(begin + text)
+        assert kprobe.check(ROI, custom_objects=f"mine{number}.py"), text
+    for text in ("class Other:\n    ROI = 1", "def f():\n    ROI = 1", "print(ROI)", "ROI.x = 1"):
+        (folder / "not.py").write_text(begin + text)
+        assert not kprobe.check(ROI, custom_objects="not.py"), text
+    assert not marker.exists()
+
+
+def test_code_that_is_none_is_a_mistake(folder):
+    (folder / "broken.py").write_text("class (")
+    for name, fault in (("missing.py", "No such file"), ("broken.py", "isn't Python")):
+        with pytest.raises(kprobe.KprobeError, match=fault):
+            kprobe.check(ROI, custom_objects=name)
+    with pytest.raises(kprobe.KprobeError, match="allow"):
+        kprobe.check(ROI, allow="everything")
+
+
+def test_what_is_no_model_is_not_accepted(folder):
+    (folder / "empty.h5").touch()
+    (folder / "text.keras").write_text("not a model")
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe.h5")
+    Path("broken.keras").write_bytes((SAMPLES / "digits_cnn.keras").read_bytes()[:5000])
+    given = ["missing.h5", "empty.h5", "text.keras", "folder", "pipe.h5", "broken.keras", "a\0b"]
+    given += ["https://example.org/model.keras", "build.py:make", "/dev/null", "-"]
+    for path in given:
+        result = kprobe.check(path)
+        assert (result.path, result.verdict) == (path, "unreadable"), result
+        (reason,) = result.reasons
+        assert reason.damage
+        assert not reason.text.startswith(path)
+    assert kprobe.check("-").reasons[0].text.startswith("expected a file, received stdin")
+
+
+def test_a_saved_model_is_told_by_its_directory_or_its_main_file(folder):
+    # The smallest there is: a graph without anything.
+    (folder / "saved").mkdir()
+    (folder / "saved" / "saved_model.pb").write_bytes(b"\x08\x01\x12\x04\x0a\x02\x22\x00")
+    one, other = kprobe.check("saved"), kprobe.check("saved/saved_model.pb")
+    assert (one.path, other.path) == ("saved", "saved/saved_model.pb")
+    assert one.verdict == other.verdict
+    assert one.reasons == other.reasons
+    assert one.format == other.format == "saved_model"
+
+
+def test_a_result_is_what_json_can_hold(lambda_model):
+    told = json.loads(json.dumps(kprobe.check(lambda_model).to_json()))
+    assert told["verdict"] == "refused"
+    assert told["reasons"][0]["rule"] == "code-lambda"
