@@ -81,7 +81,7 @@ class ModelSpec:
         errors: list[KprobeError] = [ModelError(fault) for fault in self._find_faults()]
         for name, read in (
             ("custom", lambda: read_custom_objects(self.custom_objects)),
-            ("allowed", lambda: _read_allowed(self.allow)),
+            ("allowed", lambda: read_kinds(self.allow)),
             ("code", lambda: None if self.in_memory else find_code(self.model)),
         ):
             try:
@@ -187,7 +187,7 @@ class ModelSpec:
         return errors
 
 
-def _read_allowed(given: str | Sequence[str]) -> frozenset[str]:
+def read_kinds(given: str | Sequence[str]) -> frozenset[str]:
     """Read the kinds that are allowed.
 
     Raises:

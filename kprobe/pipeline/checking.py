@@ -143,7 +143,9 @@ def check_models(
         names |= list_defined_names(source) if source.endswith(".py") else {source}
     allowed = _Allowed(read_kinds(allow), frozenset(names))
     limits = Limits(max_model_bytes=max_model_bytes)
-    return [_check(path, allowed, limits) for path in dict.fromkeys(map(os.fspath, paths))]
+    return [
+        _check(path, allowed, limits) for path in dict.fromkeys(os.fspath(path) for path in paths)
+    ]
 
 
 def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:

@@ -51,7 +51,9 @@ def test_whatever_is_listed_is_a_class_of_a_model_or_a_function_of_tensors():
                     is_own = thing.__module__.startswith(("keras.src.", "tf_keras.src."))
                     assert is_own or allows_activation(thing.__module__, thing.__name__), name
                     # `l1_l2` is a function in one Keras, and a class in the other.
-                    is_function = inspect.isfunction(thing) and (kind == "function" or name == "l1_l2")
+                    is_function = inspect.isfunction(thing) and (
+                        kind == "function" or name == "l1_l2"
+                    )
                     assert is_function or inspect.isclass(thing), name
                     assert (kind, name) not in barred, name
     assert judged > 2000
