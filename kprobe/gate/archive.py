@@ -95,6 +95,15 @@ def read_member(opened: OpenedFile, member: ArchiveMember) -> bytes:
     return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size or 1)
 
 
+def unpack_member(opened: OpenedFile, member: ArchiveMember) -> Iterator[bytes | memoryview]:
+    """Unpack a member of an archive in which no faults were found, block by block.
+
+    Each is overwritten by the next.
+    """
+    blocks = _read_blocks(opened, member)
+    yield from blocks if member.method == STORED else _unpack_blocks(blocks)
+
+
 def _find_name_faults(members: Sequence[ArchiveMember]) -> Iterator[Fault]:
     names: set[str] = set()
     folders: set[str] = set()

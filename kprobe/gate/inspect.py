@@ -1,16 +1,55 @@
-"""Inspect a file by all rules of the gate but those of names, the cheapest first."""
+"""Inspect a file by all rules of the gate but those of names, the cheapest first.
+
+Each step is taken only if those before it found nothing: what reads a config may believe that it is
+JSON, what reads weights that they lie in the file.
+"""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from kprobe.gate.findings import Findings, Limits
+from kprobe.architecture.keras_version import judge_version
+from kprobe.architecture.network import read_network
+from kprobe.architecture.old_configs import adapt_config
+from kprobe.errors import ModelError
+from kprobe.gate.archive import (
+    CONFIG,
+    LIMITS,
+    METADATA,
+    WEIGHTS,
+    find_archive_faults,
+    read_member,
+    unpack_member,
+)
+from kprobe.gate.archive_layout import STORED, read_members
+from kprobe.gate.config_json import MAX_BYTES, parse_config
+from kprobe.gate.file_type import find_type_faults, tell_type
+from kprobe.gate.findings import MOST_FAULTS, Findings, Limits
+from kprobe.gate.hdf5_structure import find_hdf5_faults
+from kprobe.gate.network import find_network_faults
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import Fault
+from kprobe.gate.weight_shapes import find_weight_faults
+from kprobe.hdf5 import Section
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kprobe.architecture.network import Network
+    from kprobe.gate.archive_layout import ArchiveMember
     from kprobe.gate.findings import Opened
+    from kprobe.gate.hdf5_datasets import StoredDataset
+    from kprobe.gate.opened import OpenedFile
+
+_START_BYTES = 64
+# A metadata.json has a version and a date.
+_METADATA_BYTES = 1 << 20
+# What a model is trained with lies beside its weights.
+_TRAINING = ("optimizer", "optimizer_weights", "_optimizer")
 
 
 def inspect(opened: Opened, limits: Limits | None = None) -> Findings:
@@ -23,14 +62,177 @@ def inspect(opened: Opened, limits: Limits | None = None) -> Findings:
     Returns:
         What it finds: the faults of the first step that finds any.
     """
-    limits = limits or Limits()
-    most = limits.max_model_bytes
+    inspection = _Inspection(opened.size)
+    most = limits.max_model_bytes if limits else None
     if most is not None and opened.size > most:
-        fault = Fault("file-size", f"takes {opened.size:,} bytes, above the limit of {most:,}")
-        return Findings((fault,), opened.size)
-    if isinstance(opened, OpenedDirectory):
-        return Findings((), opened.size, "saved_model")
-    if opened.read(64).lstrip().startswith(b"{"):
-        json.loads(opened.read(opened.size))
-        return Findings((), opened.size, "json")
-    return Findings((), opened.size)
+        text = f"takes {opened.size:,} bytes, above the limit of {most:,}"
+        inspection.take([Fault("file-size", text)])
+    elif isinstance(opened, OpenedDirectory):
+        inspection.look_at_saved_model(opened)
+    elif inspection.take(find_type_faults(opened)):
+        inspection.look_at_file(opened)
+    return inspection.found
+
+
+class _Inspection:
+    """The steps, and what they found so far."""
+
+    def __init__(self, size: int) -> None:
+        self.found = Findings(size=size)
+
+    def take(self, faults: Iterable[Fault]) -> bool:
+        """Note faults, and tell whether there are none."""
+        found = tuple(islice(faults, MOST_FAULTS))
+        self.found = replace(self.found, faults=(*self.found.faults, *found))
+        return not found
+
+    def note(self, **facts: Any) -> None:
+        self.found = replace(self.found, **facts)
+
+    def look_at_saved_model(self, directory: OpenedDirectory) -> None:
+        from kprobe.gate.saved_model import find_saved_model_faults
+
+        self.note(format="saved_model")
+        self.take(find_saved_model_faults(directory))
+
+    def look_at_file(self, opened: OpenedFile) -> None:
+        """Take the steps for the kind of file that the first bytes tell."""
+        start = opened.read(_START_BYTES)
+        kind = tell_type(start)
+        if kind == "zip":
+            self._look_at_archive(opened)
+        elif kind == "hdf5":
+            self.note(format="h5")
+            self._look_at_hdf5(opened)
+        elif kind == "json":
+            self._look_at_json(opened)
+        elif start.startswith(b"\x0a"):  # a graph's definition begins with a node
+            from kprobe.gate.saved_model import find_frozen_graph_faults
+
+            self.note(format="graph")
+            self.take(find_frozen_graph_faults(opened))
+
+    def _look_at_json(self, opened: OpenedFile) -> None:
+        config, faults = parse_config(opened.read(MAX_BYTES + 1))
+        if not self.take(faults) or config is None:
+            return
+        if "weight_map" in config and "class_name" not in config:
+            return  # where the weights of a model are
+        self.note(format="json")
+        version = config.get("keras_version")
+        self._look_at_config(config, version, 3, None)
+
+    def _look_at_archive(self, opened: OpenedFile) -> None:
+        members = read_members(opened, LIMITS.members)
+        if isinstance(members, Fault):
+            self.take([members])
+            return
+        by_name = {member.name: member for member in members}
+        if CONFIG not in by_name:
+            # What numpy saves, say, is no danger.
+            text = f"is not a model file: a zip archive without {CONFIG}"
+            self.take([Fault("file-type", text)])
+            return
+        self.note(format="keras")
+        if not self.take(find_archive_faults(opened)):
+            return
+        config, faults = parse_config(read_member(opened, by_name[CONFIG]), CONFIG)
+        version = None
+        if METADATA in by_name:
+            content = read_member(opened, by_name[METADATA])
+            metadata, more = parse_config(content, METADATA, _METADATA_BYTES)
+            faults += more
+            version = (metadata or {}).get("keras_version")
+        if not self.take(faults) or config is None:
+            return
+        datasets: list[StoredDataset] = []
+        if WEIGHTS in by_name:
+            with _open_member(opened, by_name[WEIGHTS]) as section:
+                if not self.take(find_hdf5_faults(section, datasets)):
+                    return
+        self._look_at_config(config, version, 3, datasets)
+
+    def _look_at_hdf5(self, opened: OpenedFile) -> None:
+        datasets: list[StoredDataset] = []
+        section = Section(opened.descriptor, 0, opened.size)
+        if not self.take(find_hdf5_faults(section, datasets)):
+            return
+        text, version = _read_attributes(section)
+        self._note_weights(datasets)
+        if text is None:
+            return  # weights alone
+        config, faults = parse_config(text)
+        if self.take(faults) and config is not None:
+            self._look_at_config(config, version, 2, datasets)
+
+    def _look_at_config(
+        self,
+        config: dict[str, Any],
+        version: Any,
+        default: int,
+        datasets: list[StoredDataset] | None,
+    ) -> None:
+        """Look at a config, and at the weights that it says.
+
+        Args:
+            config: The config.
+            version: What the file says of the version that wrote it.
+            default: The library where nothing tells it.
+            datasets: The file's; None for an architecture without weights.
+        """
+        told = version if isinstance(version, str) else None
+        told, major = judge_version(told, config, default)
+        self.note(keras_version=told)
+        self._note_weights(datasets or [])
+        if not isinstance(config.get("config"), dict | list) or "class_name" not in config:
+            return  # it is none of a model, as is told where it is read
+        if not self.take(find_network_faults(config, major)):
+            return
+        try:
+            new = adapt_config(config, told) if major < 3 else config
+        except ModelError:
+            return  # of Keras 1, and of no use: so, too, is told where it is read
+        network = read_network(new)
+        self.note(layers=None if network is None else _count_layers(network))
+        shapes = {each.path: each.shape for each in datasets or ()}
+        if datasets is None or shapes:
+            self.take(find_weight_faults(new, major, shapes, version=told))
+
+    def _note_weights(self, datasets: list[StoredDataset]) -> None:
+        own = [each for each in datasets if each.path.split("/")[0] not in _TRAINING]
+        self.note(weights=len(own), weight_bytes=sum(each.unpacked for each in own))
+
+
+def _count_layers(network: Network) -> int:
+    count, pending = 0, [network]
+    while pending:
+        layers = pending.pop().layers
+        count += len(layers)
+        pending += [layer.network for layer in layers if layer.network is not None]
+    return count
+
+
+@contextmanager
+def _open_member(opened: OpenedFile, member: ArchiveMember) -> Iterator[Section]:
+    """Give a member as a file: where it lies if it is stored, else unpacked on the disk."""
+    if member.method == STORED:
+        yield Section(opened.descriptor, member.offset, member.size)
+        return
+    with tempfile.TemporaryFile() as unpacked:
+        for block in unpack_member(opened, member):
+            unpacked.write(block)
+        unpacked.flush()
+        yield Section(unpacked.fileno(), 0, member.size)
+
+
+def _read_attributes(section: Section) -> tuple[bytes | None, Any]:
+    """Give the config of an HDF5 file in which no faults were found, and the version it tells."""
+    import h5py
+
+    with h5py.File(section, "r") as file:
+        config, version = file.attrs.get("model_config"), file.attrs.get("keras_version")
+    if isinstance(config, str):
+        config = config.encode("utf-8", "surrogateescape")
+    if isinstance(version, bytes):
+        version = version.decode("utf-8", "replace")
+    return config if isinstance(config, bytes) else None, version

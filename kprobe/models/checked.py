@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # What is said of files that are damaged, made by something else, or of another kind.
 SAVE_AGAIN = "copy or save the model file again"
 _Kind = TypeVar("_Kind", OpenedFile, OpenedDirectory)
+GIVE_SAVED = "give the file that `model.save(...)` wrote, .keras or .h5"
 # Within this time file systems may give two changes the same time: the coarsest has 2 s.
 _TICK_NS = 4 * 10**9
 # What HDF5 files begin with, and archives, which have one in them.
@@ -62,7 +63,7 @@ def _open(path: Path, opens: Callable[[Path], _Kind | Fault]) -> _Kind:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(f"{path} can't be read: {reason}") from None
     if isinstance(opened, Fault):
-        raise _make_error(path, opened)
+        raise make_error(path, opened)
     return opened
 
 
@@ -122,7 +123,7 @@ def check_opened(
         _known.add(opened, findings)
     for fault in findings.faults:
         if not _is_allowed(fault.rule, allow):
-            raise _make_error(opened.path, fault)
+            raise make_error(opened.path, fault)
     return findings
 
 
@@ -151,13 +152,16 @@ def check_unchanged(opened: Opened) -> None:
         UnsafeModelError: It isn't.
     """
     if fault := opened.find_change():
-        raise _make_error(opened.path, fault)
+        raise make_error(opened.path, fault)
 
 
-def _make_error(path: Path, fault: Fault) -> KprobeError:
+def make_error(path: Path, fault: Fault) -> KprobeError:
+    """Make the error that says how a file breaks a rule."""
     text = f"{path}: {fault.owner}: {fault.text}" if fault.owner else f"{path}: {fault.text}"
     if fault.rule == "file-kind":
         return ModelError(text)
+    if fault.rule == "file-type":
+        return ModelError(text, hint=f"{GIVE_SAVED}, with its ending")
     if RULES[fault.rule].damage:
         return ModelError(text, hint=SAVE_AGAIN)
     if fault.rule == "file-size":

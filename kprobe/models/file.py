@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +11,16 @@ from kprobe.architecture.keras_version import judge_version
 from kprobe.architecture.old_configs import adapt_config
 from kprobe.elsewhere import check_content, check_here
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.archive import CONFIG, METADATA, list_members, read_member
+from kprobe.gate.config_json import MAX_BYTES, parse_config
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.checked import (
+    GIVE_SAVED,
     SAVE_AGAIN,
     check_opened,
     check_unchanged,
+    make_error,
     open_model,
     open_model_directory,
 )
@@ -30,14 +33,8 @@ if TYPE_CHECKING:
     from kprobe.models.saved_model import SavedModel
     from kprobe.models.spec import ModelSpec
 
-NOT_BY_KERAS = "this isn't a model file that Keras wrote"
-_GIVE_SAVED = "give the file that `model.save(...)` wrote, .keras or .h5"
 
 Format: TypeAlias = Literal["keras", "h5", "json", "saved_model", "graph"]
-
-# A config larger than this is a zip bomb or a mistake; real ones stay under a few MB.
-MAX_CONFIG_BYTES = 256 * 1024**2
-MAX_METADATA_BYTES = 1024**2
 
 DUMP_FORMAT = "kprobe dump"
 _SAVED_MODEL = "saved_model.pb"
@@ -183,7 +180,7 @@ def read_opened(opened: Opened, start: bytes) -> ModelFile:
     raise ModelError(
         f"{opened.path} is not a model file: neither a .keras archive nor HDF5, nor a whole "
         "frozen graph",
-        hint=_GIVE_SAVED,
+        hint=GIVE_SAVED,
     )
 
 
@@ -279,61 +276,22 @@ def _read_saved_model(opened: OpenedDirectory) -> ModelFile:
 
 
 def _read_json(opened: OpenedFile) -> ModelFile:
-    path, content = opened.path, opened.read(MAX_CONFIG_BYTES + 1)
-    if len(content) > MAX_CONFIG_BYTES:
-        raise ModelError(f"{path} takes more than {MAX_CONFIG_BYTES:,} bytes, which no config does")
-    config = _parse_config(path, content)
+    config = _parse_config(opened, opened.read(MAX_BYTES + 1))
     return _describe(opened, "json", _text(config.get("keras_version")), config)
 
 
 def _read_archive(opened: OpenedFile) -> ModelFile:
-    import zipfile
-
-    path = opened.path
-    try:
-        with zipfile.ZipFile(opened.name) as archive:
-            names = set(archive.namelist())
-            if "config.json" not in names:
-                raise ModelError(
-                    f"{path} is not a model file: a zip archive without config.json",
-                    hint=_GIVE_SAVED,
-                )
-            config = _parse_config(path, _read_member(path, archive, "config.json"))
-            version = None
-            if "metadata.json" in names:
-                version = _parse_version(path, _read_member(path, archive, "metadata.json"))
-    except ModelError:
-        raise
-    # zlib.error, RuntimeError (encrypted) and NotImplementedError (an odd compression) among them.
-    except Exception as error:
+    members = list_members(opened)
+    if CONFIG not in members:
         raise ModelError(
-            f"{path} is a truncated or damaged .keras file: {_first_line(error)}",
-            hint=SAVE_AGAIN,
-        ) from None
-    return _describe(opened, "keras", version, config)
-
-
-def _read_member(path: Path, archive: Any, name: str) -> bytes:
-    limit = MAX_CONFIG_BYTES if name == "config.json" else MAX_METADATA_BYTES
-    declared = archive.getinfo(name).file_size
-    with archive.open(name) as member:
-        # The declared size may lie, so that what is read is capped as well.
-        content: bytes = member.read(limit + 1) if declared <= limit else b""
-    if declared > limit or len(content) > limit:
-        raise ModelError(
-            f"{path}: {name} takes {declared:,} bytes, above the limit of {limit:,}",
-            hint=NOT_BY_KERAS,
+            f"{opened.path} is not a model file: a zip archive without {CONFIG}", hint=GIVE_SAVED
         )
-    return content
-
-
-def _parse_version(path: Path, content: bytes) -> str | None:
-    try:
-        metadata = json.loads(content)
-    except (ValueError, RecursionError):
-        raise ModelError(f"{path}: its metadata.json is not valid JSON", hint=SAVE_AGAIN) from None
-    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-    return version if isinstance(version, str) else None
+    config = _parse_config(opened, read_member(opened, members[CONFIG]))
+    version = None
+    if METADATA in members:
+        metadata, _ = parse_config(read_member(opened, members[METADATA]), METADATA)
+        version = _text((metadata or {}).get("keras_version"))
+    return _describe(opened, "keras", version, config)
 
 
 def _read_hdf5(opened: OpenedFile) -> ModelFile:
@@ -358,16 +316,11 @@ def _read_hdf5(opened: OpenedFile) -> ModelFile:
             f"{path} is a truncated or damaged HDF5 file: {_first_line(error)}",
             hint=SAVE_AGAIN,
         ) from None
-    model_file = _describe(opened, "h5", version, _parse_config(path, (text or "").encode()))
+    written = (text or "").encode("utf-8", "surrogateescape")
+    model_file = _describe(opened, "h5", version, _parse_config(opened, written))
     if model_file.keras_major >= 3:
         return model_file
-    try:
-        config = adapt_config(model_file.config, model_file.keras_version)
-    except RecursionError:
-        raise ModelError(
-            f"{path}: its models are nested too deeply",
-            hint=NOT_BY_KERAS,
-        ) from None
+    config = adapt_config(model_file.config, model_file.keras_version)
     adapted = config != model_file.config
     return replace(model_file, config=config, adapted=adapted, backend=backend)
 
@@ -385,30 +338,21 @@ def _refuse_without_config(path: Path, file: Any) -> None:
         )
     raise ModelError(
         f"{path} is not a model file: HDF5 without model_config",
-        hint=_GIVE_SAVED,
+        hint=GIVE_SAVED,
     )
 
 
-def _parse_config(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        config = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path}: its model config is not valid JSON: {_first_line(error)}",
-            hint=SAVE_AGAIN,
-        ) from None
-    if (
-        not isinstance(config, dict)
-        or not isinstance(config.get("class_name"), str)
-        or not isinstance(config.get("config"), dict | list)
+def _parse_config(opened: OpenedFile, content: bytes) -> dict[str, Any]:
+    config, faults = parse_config(content)
+    if config is None:
+        raise make_error(opened.path, faults[0])
+    if not isinstance(config.get("class_name"), str) or not isinstance(
+        config.get("config"), dict | list
     ):
-        received = (
-            "an object without valid ones" if isinstance(config, dict) else type(config).__name__
-        )
         raise ModelError(
-            f"{path}: its model config: expected an object with the class_name and config of a "
-            f"Keras model, received {received}",
-            hint=_GIVE_SAVED,
+            f"{opened.path}: its model config: expected an object with the class_name and config "
+            "of a Keras model, received an object without valid ones",
+            hint=GIVE_SAVED,
         )
     return config
 

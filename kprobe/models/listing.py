@@ -13,7 +13,7 @@ from kprobe.architecture.network_shapes import infer_shapes
 from kprobe.architecture.shapes import LEAF_CLASSES
 from kprobe.errors import ModelError
 from kprobe.gate.allowed import LAYER_CLASSES
-from kprobe.models.file import NOT_BY_KERAS, choose_signature
+from kprobe.models.file import choose_signature
 from kprobe.models.weights.weight_list import list_weights
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # Models in models, each called twice, double with every level: 40 lines of config could ask for
 # a listing of 10^12 lines. Real models stay under 10^4.
 MAX_ENTRIES = 200_000
+
+_NOT_BY_KERAS = "this isn't a model file that Keras wrote"
 
 _Steps = tuple[tuple[str, int | None], ...]
 
@@ -81,7 +83,7 @@ def list_layers(model_file: ModelFile, *, parameters: bool = True) -> list[Layer
     except RecursionError:
         raise ModelError(
             f"{model_file.path}: its models are nested too deeply",
-            hint=NOT_BY_KERAS,
+            hint=_NOT_BY_KERAS,
         ) from None
 
 
@@ -149,7 +151,7 @@ def _list_model(model_file: ModelFile, parameters: bool) -> list[LayerEntry]:
             raise ModelError(
                 f"{model_file.path}: its nested models expand to more than "
                 f"{MAX_ENTRIES:,} layer calls",
-                hint=NOT_BY_KERAS,
+                hint=_NOT_BY_KERAS,
             )
     return entries
 

@@ -7,10 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from kprobe.errors import ModelError
-from kprobe.models import file as file_module
+from kprobe.errors import ModelError, UnsafeModelError
 from kprobe.models.file import read_model_file
-from kprobe.models.listing import list_layers
 
 PLAIN = {"class_name": "Sequential", "config": {"name": "s", "layers": []}}
 
@@ -31,11 +29,13 @@ def test_the_version_in_the_file_chooses_the_keras(saved, name, file_format, maj
     assert model.config["class_name"] == "Functional"
 
 
-def test_the_content_counts_not_the_name(saved, tmp_path):
-    shutil.copy(saved / "k3_plain.keras", tmp_path / "a.h5")
-    shutil.copy(saved / "k2_plain.h5", tmp_path / "b.keras")
-    assert read_model_file(tmp_path / "a.h5").format == "keras"
+def test_the_content_counts_where_the_name_says_nothing_else(saved, tmp_path):
+    shutil.copy(saved / "k3_plain.keras", tmp_path / "a")
+    shutil.copy(saved / "k2_plain.h5", tmp_path / "b.keras")  # as TensorFlow 2.11 writes it
+    assert read_model_file(tmp_path / "a").format == "keras"
     assert read_model_file(str(tmp_path / "b.keras")).format == "h5"
+    shutil.copy(saved / "k3_plain.keras", tmp_path / "a.h5")
+    assert "expected HDF5, as .h5 says, received a zip archive" in refusal(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize("name", ["big", "plain"])
@@ -83,21 +83,29 @@ def test_a_part_of_a_savedmodel_is_told_as_such(tmp_path):
     [
         (b"", "is empty"),
         (b"rubbish that is no model at all", "neither a .keras archive nor HDF5"),
-        (b"PK\x03\x04 and then nothing", "truncated or damaged .keras"),
+        (b"PK\x03\x04 and then nothing", "is cut short or damaged"),
     ],
 )
 def test_what_is_not_a_model_is_refused(tmp_path, content, message):
-    path = tmp_path / "model.h5"
+    path = tmp_path / "model"
     path.write_bytes(content)
     assert message in refusal(path)
 
 
-@pytest.mark.parametrize("name", ["k2_big.h5", "k3_big.keras"])
-def test_a_truncated_model_is_said_to_be_damaged(saved, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("k2_big.h5", "ends after 39,984 of 79,968 bytes; copy or save"),
+        ("k3_big.keras", "is cut short or damaged: there is no directory at its end; copy or save"),
+    ],
+)
+def test_a_truncated_model_is_said_to_be_damaged(saved, tmp_path, name, message):
     whole = (saved / name).read_bytes()
     path = tmp_path / name
     path.write_bytes(whole[: len(whole) // 2])
-    assert "truncated or damaged" in refusal(path)
+    assert message.replace("39,984 of 79,968", f"{len(whole) // 2:,} of {len(whole):,}") in (
+        refusal(path)
+    )
 
 
 def test_archives_and_hdf5_files_of_other_kinds_are_refused(tmp_path):
@@ -122,11 +130,10 @@ def test_a_dump_is_said_to_be_a_dump(tmp_path):
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("{", "its model config is not valid JSON"),
-        ("[" * 100_000, "its model config is not valid JSON"),
-        ("[]", "class_name and config of a Keras model, received list"),
+        ("{", "that isn't valid JSON"),
+        ("[]", "expected an object, received a list"),
         ('{"class_name": 3}', "class_name and config of a Keras model, received an object without"),
-        ("3", "class_name and config of a Keras model, received int"),
+        ("3", "expected an object, received a number"),
     ],
 )
 def test_a_corrupt_config_is_refused(write_h5, write_keras, config, expected):
@@ -134,27 +141,22 @@ def test_a_corrupt_config_is_refused(write_h5, write_keras, config, expected):
     assert expected in refusal(write_keras(config))
 
 
-def test_a_zip_bomb_is_refused_unread(write_keras, monkeypatch):
-    monkeypatch.setattr(file_module, "MAX_CONFIG_BYTES", 10_000)
-    path = write_keras(b" " * 10_001, compression=zipfile.ZIP_DEFLATED)
-    assert "config.json takes 10,001 bytes, above the limit of 10,000" in refusal(path)
-
-
-def test_an_endless_architecture_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(file_module, "MAX_CONFIG_BYTES", 10_000)
+def test_an_endless_architecture_is_refused_unread(tmp_path):
     path = tmp_path / "model.json"
-    path.write_text(json.dumps(PLAIN) + " " * 10_000)
-    assert "model.json takes more than 10,000 bytes, which no config does" in refusal(path)
+    with path.open("wb") as file:
+        file.write(json.dumps(PLAIN).encode())
+        file.truncate(1 << 32)  # a hole
+    with pytest.raises(UnsafeModelError, match="above the limit of"):
+        read_model_file(path)
 
 
 def test_models_deep_within_each_other_are_refused(write_h5):
     around = '{"class_name": "Sequential", "config": {"name": "s", "layers": ['
-    for depth, said in ((200, "its models are nested too deeply"), (9000, "is not valid JSON")):
+    for depth in (200, 9000):
         text = around * depth + "]}}" * depth
         for path in (write_h5(text), write_h5(text, version="1.2.2")):
-            with pytest.raises(ModelError) as caught:
-                list_layers(read_model_file(path))
-            assert said in str(caught.value)
+            with pytest.raises(UnsafeModelError, match="levels deep, above the limit of"):
+                read_model_file(path)
 
 
 def test_a_compressed_archive_is_read(write_keras):

@@ -20,10 +20,11 @@ from kprobe.architecture.weight_groups import (
 )
 from kprobe.elsewhere import check_content
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.config_json import MAX_BYTES
 from kprobe.gate.opened import OpenedFile
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.checked import check_opened, open_model
-from kprobe.models.file import DUMP_FORMAT, MAX_CONFIG_BYTES, ModelFile, read_opened
+from kprobe.models.file import DUMP_FORMAT, ModelFile, read_opened
 from kprobe.models.weights.archive import open_weights_member
 from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.naming import can_be_layer, list_names
@@ -255,7 +256,7 @@ def list_shards(opened: OpenedFile) -> list[Path]:
     """
     if not opened.read(_START_BYTES).lstrip().startswith(b"{"):
         return []
-    path, content = opened.path, opened.read(MAX_CONFIG_BYTES + 1)
+    path, content = opened.path, opened.read(MAX_BYTES)
     try:
         places = json.loads(content)["weight_map"].values()
         names = dict.fromkeys(
