@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kprobe.gate.archive_layout import STORED, ArchiveMember, read_members
+from kprobe.gate.config_json import MAX_BYTES
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
 from kprobe.naming import list_names
@@ -22,6 +23,9 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # What layers keep in files of their own, such as vocabularies; folders are named by some tools.
 _ASSETS = "assets/"
 _KERAS = (METADATA, CONFIG, WEIGHTS)
+
+# These are read in one go.
+_JSON_BYTES = {CONFIG: MAX_BYTES, METADATA: 1 << 20}
 
 _BLOCK = 1 << 18  # bytes: what is read and unpacked at a time fits the cache
 
@@ -67,6 +71,10 @@ def find_archive_faults(opened: OpenedFile, limits: ArchiveLimits = LIMITS) -> I
     members = read_members(opened, limits.members)
     if isinstance(members, Fault):
         yield members
+        return
+    if all(member.name != CONFIG for member in members):
+        # What numpy saves, say: no danger.
+        yield Fault("file-type", f"is not a model file: a zip archive without {CONFIG}")
         return
     faults = [*_find_name_faults(members), *_find_size_faults(members, limits)]
     yield from faults
@@ -129,8 +137,6 @@ def _find_name_faults(members: Sequence[ArchiveMember]) -> Iterator[Fault]:
         )
     for name in sorted(folders & names)[:1]:
         yield Fault("archive-members", f"has {show(name)} as a file and as a folder")
-    if CONFIG not in names:
-        yield Fault("archive-members", f"has no {CONFIG}")
 
 
 def _is_plain(part: str) -> bool:
@@ -155,6 +161,9 @@ def _find_kind_fault(member: ArchiveMember) -> Fault | None:
 
 def _find_size_faults(members: Sequence[ArchiveMember], limits: ArchiveLimits) -> Iterator[Fault]:
     for member in members:
+        if member.size > (most := _JSON_BYTES.get(member.name, member.size)):
+            text = f"has a {member.name} of {member.size:,} bytes, above the limit of {most:,}"
+            yield Fault("config-size", text)
         if member.size > max(limits.small, limits.expansion * member.packed):
             yield Fault(
                 "archive-size",

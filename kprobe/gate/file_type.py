@@ -33,21 +33,20 @@ _BY_ENDING: dict[str, tuple[FileType, ...]] = {
     ".pb": (),
 }
 _START_BYTES = 64
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# Where HDF5's library looks for its header, and then at twice that, and so on.
+_FIRST_BLOCK = 512
 
 
 def tell_type(start: bytes) -> FileType:
-    """Tell by its first bytes, 64 or all that it has, what a file is.
-
-    HDF5 with other bytes before its header, which HDF5's library would look for further on, isn't
-    taken for it.
-    """
+    """Tell by its first bytes, 64 or all that it has, what a file is."""
     if start.startswith(b"PK\3\4"):
         return "zip"
-    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+    if start.startswith(_HDF5):
         return "hdf5"
     if start[4:8] == b"TFL3":
         return "tflite"
-    if start.lstrip(b" \t\r\n").startswith(b"{"):
+    if start.lstrip().startswith(b"{"):
         return "json"
     return "other"
 
@@ -62,13 +61,25 @@ def find_type_faults(opened: OpenedFile) -> Iterator[Fault]:
         opened: The file.
 
     Yields:
-        That fault, if there is one.
+        That fault, if there is one; or that HDF5 comes behind other bytes, as its library allows.
     """
     ending = opened.path.suffix.lower()
     expected = _BY_ENDING.get(ending)
     received = tell_type(opened.read(_START_BYTES))
+    if received == "other" and (behind := _find_hdf5(opened)):
+        yield Fault("hdf5-layout", f"has {behind:,} other bytes before HDF5's own header")
+        return
     if expected is None or received in expected or (received == "other" and "zip" not in expected):
         return
     names = " or ".join(_NAMES[each] for each in expected) or "a protocol buffer"
     what = _NAMES[received] if opened.size else "an empty file"
     yield Fault("file-type", f"expected {names}, as {ending} says, received {what}")
+
+
+def _find_hdf5(opened: OpenedFile) -> int | None:
+    place = _FIRST_BLOCK
+    while place < opened.size:
+        if opened.read(len(_HDF5), place) == _HDF5:
+            return place
+        place *= 2
+    return None

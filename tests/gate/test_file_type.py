@@ -12,7 +12,7 @@ CONTENTS = {
     "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(60),
     "json": b' \n{"class_name": "Sequential"}',
     "tflite": b"\x1c\0\0\0TFL3" + bytes(56),
-    "other": bytes(512) + b"\x89HDF\r\n\x1a\n",
+    "other": bytes(600),
 }
 ACCEPTED = {
     ".keras": {"zip", "hdf5"},
@@ -46,6 +46,16 @@ def test_the_ending_says_no_other_thing(tmp_path, ending):
             accepted.add(name)
         assert [fault.rule for fault in faults] in ([], ["file-type"])
     assert accepted == ACCEPTED[ending]
+
+
+@pytest.mark.parametrize("before", [512, 1024, 1 << 20])
+def test_hdf5_behind_other_bytes_is_told_whatever_the_ending(tmp_path, before):
+    for ending in ACCEPTED:
+        path = tmp_path / f"model{ending}"
+        path.write_bytes(bytes(before) + CONTENTS["hdf5"])
+        (fault,) = find_type_faults(open_file(path))
+        assert fault.rule == "hdf5-layout"
+        assert fault.text == f"has {before:,} other bytes before HDF5's own header"
 
 
 def test_an_empty_file_is_called_so(tmp_path):

@@ -316,9 +316,11 @@ CASES = (
     _members("assets-as-a-file", Member("assets", b"x")),
     _members("folder-with-bytes", Member("assets/a/", b"x")),
     Case("archive-without-config", lambda folder, marker: write_zip(
-        folder / "model.keras", read_sample()[2:]), "archive-members"),
+        folder / "model.keras", read_sample()[2:]), "file-type"),
     Case("archive-empty", lambda folder, marker: write_zip(folder / "model.keras", [
-        Member("assets/a")]), "archive-members"),
+        Member("assets/a")]), "file-type"),
+    Case("archive-of-numpy", lambda folder, marker: write_zip(folder / "model.keras", [
+        Member("arr_0.npy", b"x")]), "file-type"),
     _like("link", "assets/vocabulary.txt", 0o120777 << 16),
     _like("device", "assets/vocabulary.txt", 0o020666 << 16),
     _like("pipe", "assets/vocabulary.txt", 0o010666 << 16),
