@@ -51,7 +51,7 @@ def find_index_faults(content: bytes, shards: Sequence[int]) -> Iterator[Fault]:
             raise _DamagedError("it has no header")
         header = parse("BundleHeaderProto", value)
         if header.num_shards != len(shards) or header.endianness:
-            text = f"has {len(shards)} files of variables, and an index of {header.num_shards}"
+            text = f"has an index of {header.num_shards} files of variables, not of {len(shards)}"
             yield Fault(_RULE, text)
             return
         for count, (key, value) in enumerate(entries):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kprobe.gate.calls import find_circle, find_largest
 from kprobe.gate.graph_types import HANDLES, MAX_AXES, STRING, TYPES, count_values
 from kprobe.gate.operations import find_calls, read_operations
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kprobe.gate.operations import Call
 
@@ -92,40 +93,15 @@ def _find_call_faults(graph: Any, found: Sequence[Call]) -> Iterator[Fault]:
             text = f"runs the function {show(missing)}, which isn't there"
             yield Fault("savedmodel-functions", text, f"function {show(name)}" if name else "")
             return
-    order = _sort_calls(calls)
-    if isinstance(order, str):
-        text = f"has the function {show(order)}, which runs itself"
+    if (circle := find_circle(calls)) is not None:
+        text = f"has the function {show(circle)}, which runs itself"
         yield Fault("savedmodel-functions", text)
         return
-    sizes: dict[str, int] = {}
-    for name in order:
-        # No larger than needed: these numbers may be of millions of digits.
-        sizes[name] = min(own[name] + sum(sizes[each] for each in calls[name]), 2 * MAX_EXPANDED)
-    if max(sizes.values()) > MAX_EXPANDED:
+    if find_largest(calls, own, MAX_EXPANDED) > MAX_EXPANDED:
         text = (
             f"runs more than {MAX_EXPANDED:,} operations, counted wherever its functions are called"
         )
         yield Fault("savedmodel-size", text)
-
-
-def _sort_calls(calls: Mapping[str, list[str]]) -> list[str] | str:
-    """Sort functions so that each stands behind what it runs; or name one that runs itself."""
-    order: list[str] = []
-    done: set[str] = set()
-    for first in calls:
-        path: dict[str, Iterator[str]] = {} if first in done else {first: iter(calls[first])}
-        while path:
-            name, left = next(reversed(path.items()))
-            called = next(left, None)
-            if called is None:
-                del path[name]
-                done.add(name)
-                order.append(name)
-            elif called in path:
-                return called
-            elif called not in done:
-                path[called] = iter(calls[called])
-    return order
 
 
 def _find_constant_faults(body: Iterable[Any]) -> Iterator[tuple[Fault | None, int]]:

@@ -97,10 +97,10 @@ def find_operation_faults(graph: Any, calls: Sequence[Call] | None = None) -> It
         One for each type of operation.
     """
     told: set[str] = set()
-    for text, owner, kind in _Reading(graph, find_calls(graph) if calls is None else calls).find():
+    for text, kind in _Reading(graph, find_calls(graph) if calls is None else calls).find():
         if kind not in told:
             told.add(kind)
-            yield Fault("savedmodel-operations", text, owner)
+            yield Fault("savedmodel-operations", text)
 
 
 def find_unsafe_operations(graphs: Iterable[Any]) -> list[str]:
@@ -181,21 +181,21 @@ class _Reading:
         for call in calls:
             self._callers[call.function].append(call)
 
-    def find(self) -> Iterator[tuple[str, str, str]]:
-        """Give every harmful operation: what to say of it, the function it is in, its type."""
+    def find(self) -> Iterator[tuple[str, str]]:
+        """Give every harmful operation: what to say of it, and its type."""
         for asset in self._assets:
             if not is_plain_name(asset.filename):
                 text = f"the graph reads {show(asset.filename)}, outside of its assets"
-                yield text, "", "asset"
+                yield text, "asset"
         bodies: list[tuple[Any, Iterable[Any]]] = [(None, self._graph.graph_def.node)]
         bodies += [(function, function.node_def) for function in self._functions.values()]
         for function, nodes in bodies:
             for node in nodes:
                 harm = self._judge(node)
                 if harm is not None and not self._is_loaders_own(node, function):
-                    where = f"{show(node.op, '')} ({show(node.name, '')})"
-                    owner = f"function {show(function.signature.name)}" if function else ""
-                    yield f"the graph has the operation {where}, which {harm}", owner, node.op
+                    inside = f" in the function {show(function.signature.name)}" if function else ""
+                    where = f"{show(node.op, '')} ({show(node.name, '')}{inside})"
+                    yield f"the graph has the operation {where}, which {harm}", node.op
 
     def _judge(self, node: Any) -> str | None:
         # What bears a function's name is a call of it, unless it is an operation, too.

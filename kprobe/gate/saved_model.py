@@ -113,7 +113,9 @@ def _judge_member(member: Member) -> Fault | None:
             return Fault("savedmodel-members", text)
         if name in _FOLDERS or _OWN.match(name):
             return None
-        return Fault("savedmodel-members", f"has the directory {show(name)}, which isn't a part")
+        return Fault(
+            "savedmodel-members", f"has the directory {show(name)}, which isn't a part of it"
+        )
     if not stat.S_ISREG(member.mode):
         text = f"has {show(name)}: expected a regular file, received {describe_mode(member.mode)}"
         return Fault("savedmodel-members", text)
@@ -126,7 +128,7 @@ def _judge_member(member: Member) -> Fault | None:
         return Fault("savedmodel-size", text)
     if _DATA.fullmatch(name) or _OWN.match(name) or _BESIDE.fullmatch(name):
         return None
-    return Fault("savedmodel-members", f"has the file {show(name)}, which isn't a part of one")
+    return Fault("savedmodel-members", f"has the file {show(name)}, which isn't a part of it")
 
 
 def _find_variable_faults(directory: OpenedDirectory) -> Iterator[Fault]:

@@ -121,6 +121,14 @@ def test_refusing_imports_no_tensorflow_and_unsafe_opens(save, tmp_path):
     np.testing.assert_array_equal(kprobe.function(model, "y")(ROWS)["y"], ROWS)
 
 
+def test_the_function_that_an_operation_is_in_is_named(save):
+    path = save(HARMFUL["WriteFile"])
+    with pytest.raises(
+        UnsafeModelError, match=r"WriteFile \(WriteFile in the function '__inf\w+'\)"
+    ):
+        check(path)
+
+
 @pytest.mark.parametrize(
     ("operation", "attrs", "harm"),
     [
