@@ -64,7 +64,7 @@ def find_index_faults(content: bytes, shards: Sequence[int]) -> Iterator[Fault]:
                 return
     except (_DamagedError, DecodeError, RecursionError) as error:
         reason = str(error) if isinstance(error, _DamagedError) else "an entry can't be read"
-        yield Fault(_RULE, f"has a damaged variables.index: {reason}")
+        yield Fault(_RULE, f"has a damaged index of its variables: {reason}")
         return
     if held > sum(shards):
         text = f"has variables of {held:,} bytes in files of {sum(shards):,}"

@@ -177,6 +177,7 @@ class _Reading:
             "saving": saving - restoring - used,  # never run
             "restoring": restoring - used,
         }
+        self._only: dict[str, set[str]] = {}
         self._callers: dict[str, list[Call]] = defaultdict(list)
         for call in calls:
             self._callers[call.function].append(call)
@@ -234,7 +235,7 @@ class _Reading:
         objects = self._graph.object_graph_def
         if filename not in arguments or name not in objects.concrete_functions:
             return False
-        if any(call.body for call in self._callers[name]):
+        if any(call.body for call in self._callers.get(name, ())):
             return False
         # What it captures stands behind its own arguments, of which it has none.
         bound = objects.concrete_functions[name].bound_inputs
@@ -247,23 +248,26 @@ class _Reading:
 
     def _find_functions(self, part: str) -> set[str]:
         """Find the functions that only one part of the graph runs."""
-        found = {
-            name
-            for name, callers in self._callers.items()
-            if callers and name not in self._graph.object_graph_def.concrete_functions
-        }
-        while True:
-            left = {
-                name
-                for name in found
-                if all(
-                    call.body in found if call.body else call.node in self._parts[part]
-                    for call in self._callers[name]
-                )
-            }
-            if left == found:
-                return found
-            found = left
+        if part not in self._only:
+            concrete = self._graph.object_graph_def.concrete_functions
+            # What anything else runs, and all that these run in turn.
+            others = {name for name in self._functions if name not in self._callers}
+            others.update(concrete)
+            for name, calls in self._callers.items():
+                if any(not call.body and call.node not in self._parts[part] for call in calls):
+                    others.add(name)
+            called = defaultdict(list)
+            for name, calls in self._callers.items():
+                for call in calls:
+                    called[call.body].append(name)
+            pending = [*others]
+            while pending:
+                for name in called.get(pending.pop(), ()):
+                    if name not in others:
+                        others.add(name)
+                        pending.append(name)
+            self._only[part] = set(self._callers) - others
+        return self._only[part]
 
     def _list_ends(self) -> list[str]:
         """List what is run of the graph, saving and restoring left aside."""

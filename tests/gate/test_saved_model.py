@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
-from gate.hostile.saved_models import CASES, make_model, write
+from gate.hostile.saved_models import CASES, describe, make_index, make_model, write
 
 import kprobe
-from kprobe.gate.opened import open_file
+from kprobe.gate.checkpoint_index import find_index_faults
+from kprobe.gate.opened import adopt_file, open_file
 from kprobe.gate.opened_directory import open_directory
 from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.saved_model import find_frozen_graph_faults, find_saved_model_faults
@@ -56,6 +58,25 @@ def test_operations_that_are_allowed_are_left_out_and_nothing_else(tmp_path):
     assert find(path, ("operations",)) == []
     (path / "setup.py").touch()
     assert [fault.rule for fault in find(path, ("operations",))] == ["savedmodel-members"]
+
+
+def test_changed_bytes_give_faults_or_nothing_and_never_another_error():
+    chance = random.Random(0)
+    graph = make_model()[1].graph_def.SerializeToString(deterministic=True)
+    index = make_index([(0, b"", b"\x08\1"), (0, b"w", describe()), (1, b"x", describe())])
+    refused = 0
+    for whole in (graph, index):
+        for _ in range(500):
+            content = bytearray(whole)
+            for _ in range(chance.randrange(1, 4)):
+                content[chance.randrange(len(content))] = chance.randrange(256)
+            if whole is index:
+                refused += bool([*find_index_faults(bytes(content), [24])])
+                continue
+            descriptor = os.memfd_create("graph")
+            os.write(descriptor, content)
+            refused += bool([*find_frozen_graph_faults(adopt_file(descriptor, "graph.pb"))])
+    assert refused > 500
 
 
 def test_a_directory_is_the_one_that_was_opened(tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.elsewhere import check_here
 from kprobe.errors import ModelError
+from kprobe.gate.checkpoint_index import MAX_INDEX_BYTES, find_index_faults
 from kprobe.gate.saved_model_proto import parse
 from kprobe.naming import list_names
 
@@ -67,9 +68,19 @@ class Checkpoint:
         Raises:
             ModelError: It is damaged.
         """
+        index, *data = self.list_files()
+        with index.open("rb") as file:
+            content = file.read(MAX_INDEX_BYTES)
+        # TensorFlow makes room for what the index declares before it looks.
+        fault = next(find_index_faults(content, [path.stat().st_size for path in data]), None)
+        if fault is not None:
+            said = f"{fault.owner} {fault.text}".strip()
+            raise ModelError(
+                f"{self.prefix} is a damaged checkpoint: {said}",
+                hint="copy or save it again",
+            )
         import tensorflow as tf
 
-        self.list_files()
         try:
             reader = tf.train.load_checkpoint(str(self.prefix))
             shapes = reader.get_variable_to_shape_map()
