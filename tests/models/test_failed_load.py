@@ -16,7 +16,6 @@ from kprobe.models.load import load_source
 
 # NumPy says so of every model that Keras 3 saves.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-MINE = {"class_name": "Mine", "config": {}}
 
 
 def change(path, key, value, version=None):
@@ -44,9 +43,6 @@ ACTIVATION = "Unknown activation function: 'my_act'."
 IDENTIFIER = "Could not interpret activation function identifier: my_act"
 CASES = [
     (tf_keras, ".h5", "activation", "my_act", ACTIVATION, "my_act"),
-    (tf_keras, ".h5", "kernel_initializer", MINE, "Unknown initializer: 'Mine'.", "Mine"),
-    (tf_keras, ".h5", "kernel_regularizer", MINE, "Unknown regularizer: 'Mine'.", "Mine"),
-    (tf_keras, ".h5", "kernel_constraint", MINE, "Unknown constraint: 'Mine'.", "Mine"),
     (tf_keras, ".keras", "activation", "my_act",
      "Unknown activation function 'my_act' cannot be deserialized.", "my_act"),
     (keras, ".h5", "activation", "my_act", IDENTIFIER, "my_act"),
