@@ -213,9 +213,14 @@ class SampleError(InputError):
 
 
 class ModelError(KprobeError):
-    """A model that can't be read, loaded or traced."""
+    """A model that can't be read, loaded or traced.
+
+    Attributes:
+        rule: The rule of the gate that its file breaks; None for what the gate doesn't judge.
+    """
 
     told = 6
+    rule: str | None = None
 
 
 class NonFiniteError(KprobeError):

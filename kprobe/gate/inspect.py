@@ -106,6 +106,16 @@ class _Inspection:
             self._look_at_hdf5(opened)
         elif kind == "json":
             self._look_at_json(opened)
+        elif kind == "tflite" or opened.path.suffix.lower() == ".tflite":
+            from kprobe.gate.tflite import find_tflite_faults
+
+            self.note(format="tflite")
+            self.take(find_tflite_faults(opened))
+        elif opened.path.suffix.lower() == ".onnx":
+            from kprobe.gate.onnx import find_onnx_faults
+
+            self.note(format="onnx")
+            self.take(find_onnx_faults(opened))
         elif start.startswith(b"\x0a"):  # a graph's definition begins with a node
             from kprobe.gate.saved_model import find_frozen_graph_faults
 
@@ -128,14 +138,9 @@ class _Inspection:
             self.take([members])
             return
         by_name = {member.name: member for member in members}
-        if CONFIG not in by_name:
-            # What numpy saves, say, is no danger.
-            text = f"is not a model file: a zip archive without {CONFIG}"
-            self.take([Fault("file-type", text)])
-            return
-        self.note(format="keras")
         if not self.take(find_archive_faults(opened)):
             return
+        self.note(format="keras")
         config, faults = parse_config(read_member(opened, by_name[CONFIG]), CONFIG)
         version = None
         if METADATA in by_name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import weakref
@@ -74,7 +75,14 @@ def open_file(path: str | os.PathLike[str]) -> OpenedFile | Fault:
     """
     # A pipe that nobody writes to must not be waited for, and a terminal not become ours.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    return adopt_file(os.open(path, flags), path)
+    try:
+        return adopt_file(os.open(path, flags), path)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        # Sockets can't be opened, nor devices that aren't there.
+        mode = Path(path).stat().st_mode
+        return Fault("file-kind", f"expected a regular file, received {describe_mode(mode)}")
 
 
 def adopt_file(descriptor: int, path: str | os.PathLike[str]) -> OpenedFile | Fault:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from kprobe.errors import Hint, KprobeError, ModelError, Setting, UnsafeModelError
+from kprobe.errors import Hint, ModelError, Setting, UnsafeModelError
 from kprobe.gate.apart import InspectorError, begin
 from kprobe.gate.findings import Limits
 from kprobe.gate.opened import Identity, OpenedFile, identify, open_file
@@ -155,11 +155,17 @@ def check_unchanged(opened: Opened) -> None:
         raise make_error(opened.path, fault)
 
 
-def make_error(path: Path, fault: Fault) -> KprobeError:
+def make_error(path: Path, fault: Fault) -> ModelError:
     """Make the error that says how a file breaks a rule."""
+    error = _choose_error(path, fault)
+    error.rule = fault.rule
+    return error
+
+
+def _choose_error(path: Path, fault: Fault) -> ModelError:
     text = f"{path}: {fault.owner}: {fault.text}" if fault.owner else f"{path}: {fault.text}"
     if fault.rule == "file-kind":
-        return ModelError(text)
+        return ModelError(text, hint="write what is in it to a file, and give that")
     if fault.rule == "file-type":
         return ModelError(text, hint=f"{GIVE_SAVED}, with its ending")
     if RULES[fault.rule].damage:

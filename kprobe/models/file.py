@@ -14,6 +14,7 @@ from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.archive import CONFIG, METADATA, list_members, read_member
 from kprobe.gate.config_json import MAX_BYTES, parse_config
 from kprobe.gate.opened_directory import OpenedDirectory
+from kprobe.gate.rules import Fault
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.checked import (
     GIVE_SAVED,
@@ -245,10 +246,7 @@ def _is_saved_model(path: Path) -> bool:
             hint="save the model again as one file: `model.save('model.keras')`",
         )
     if is_pipe:  # it isn't opened: somebody waits for one who reads all of it
-        raise ModelError(
-            f"{path}: expected a model file, received a pipe",
-            hint="write what comes out of it to a file, and give that",
-        )
+        raise make_error(path, Fault("file-kind", "expected a regular file, received a pipe"))
     return False
 
 

@@ -168,7 +168,8 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
         if fault := opened.find_change():
             faults.append(fault)
     except KprobeError as error:
-        faults.append(_make_fault(text, "file-type", error.faults[0]))
+        rule = error.rule if isinstance(error, ModelError) else None
+        faults.append(_make_fault(text, rule or "file-type", error.faults[0]))
     except InspectorError as error:
         faults.append(_make_fault(text, "file-parser", f"can't be checked: {error}"))
     return CheckResult(

@@ -171,5 +171,5 @@ def test_a_version_that_is_no_version_counts_as_none(write_h5):
 def test_a_pipe_is_refused_unopened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     # Opened, it would wait for somebody to write.
-    with pytest.raises(ModelError, match="expected a model file, received a pipe"):
+    with pytest.raises(ModelError, match="expected a regular file, received a pipe"):
         read_model_file(tmp_path / "pipe")
