@@ -1,0 +1,15 @@
+"""The collection: all files that the gate is tried on."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+
+def read_cases():
+    """Give the cases of all modules in `hostile/` that have some."""
+    cases = []
+    for path in sorted((Path(__file__).parent / "hostile").glob("*.py")):
+        module = importlib.import_module(f"gate.hostile.{path.stem}")
+        cases += getattr(module, "CASES", ())
+    return cases

@@ -1,0 +1,87 @@
+"""Every file that somebody could send is refused for its fault, in one line; honest ones aren't.
+
+Nothing of it runs, nothing but it is read, and TensorFlow isn't imported for it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from collection import read_cases
+
+from kprobe.errors import ModelError, UnsafeModelError
+from kprobe.gate.rules import RULES
+
+RUNNER = Path(__file__).with_name("run_collection.py")
+CASES = read_cases()
+HOSTILE = [case for case in CASES if case.rule is not None]
+# What happens between two looks at a file; and what a file does that no other rule is broken by,
+# of which none is known.
+WITHOUT_A_FILE = {"file-changed", "file-parser"}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, light_python):
+    folder = tmp_path_factory.mktemp("collection")
+    done = light_python.run(RUNNER, folder)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "results.json").read_text())
+    shutil.rmtree(folder)
+    return results
+
+
+def test_the_collection_is_large_and_its_names_are_unique():
+    assert len(HOSTILE) >= 200
+    assert [name for name, count in Counter(case.name for case in CASES).items() if count > 1] == []
+
+
+def test_every_rule_has_a_file_that_breaks_it():
+    assert {case.rule for case in HOSTILE} == {*RULES} - WITHOUT_A_FILE
+
+
+@pytest.mark.parametrize(
+    "advisory",
+    [
+        *("CVE-2024-3660", "CVE-2025-1550", "CVE-2025-8747", "CVE-2025-9905", "CVE-2025-9906"),
+        *("CVE-2025-12058", "CVE-2025-12060", "CVE-2025-12638", "CVE-2025-49655", "CVE-2026-0897"),
+        *("CVE-2026-1462", "CVE-2026-1669"),
+    ],
+)
+def test_the_public_advisories_are_in_it(advisory):
+    assert any(advisory in case.source for case in HOSTILE)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_file_is_judged_by_the_rule_that_it_is_to_break(case, results):
+    result = results[case.name]
+    checked = result["checked"]
+    assert checked["broke"] is None, checked
+    (told,) = json.loads(checked["out"])
+    assert {reason["rule"] for reason in told["reasons"]} == {case.rule} - {None}, told["reasons"]
+    assert told["accepted"] == (case.rule is None)
+    assert (checked["code"], checked["err"]) == (0 if case.rule is None else 4, "")
+    assert (result["marker"], result["others"], result["tensorflow"]) == (False, [], False)
+
+
+@pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
+def test_each_refusal_is_one_line(case, results):
+    opened = results[case.name]["opened"]
+    # Converted models are compared, but not dumped.
+    is_converted = results[case.name]["path"].endswith((".tflite", ".onnx"))
+    code = UnsafeModelError.exit_code
+    if is_converted or RULES[case.rule].damage:
+        code = ModelError.exit_code
+    assert (opened["broke"], opened["code"], opened["out"]) == (None, code, ""), opened
+    (line,) = opened["err"].splitlines()
+    assert line.startswith("kprobe: ")
+    assert len(line) < 300
+    assert line.isprintable()
+    assert results[case.name]["left"] == []
+
+
+def test_all_of_it_takes_little_memory(results):
+    assert results[""]["bytes"] < 2e9

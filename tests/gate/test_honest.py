@@ -1,0 +1,87 @@
+"""Honest models are accepted, all of them, without any opt-in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+import tf_keras
+from gate import save_honest
+
+from kprobe.pipeline.checking import check_models
+
+KERASES = pytest.mark.parametrize(("tag", "k"), [("k3", keras), ("k2", tf_keras)])
+OLD = Path(__file__).parents[1] / "models" / "old"
+# Their layers run Python that is kept in the file.
+LAMBDAS = {"keras-2.2.4-lambdas.h5", "tf-2.15.1-lambdas.h5"}
+
+
+def check_accepted(paths):
+    paths = [path for path in paths if path.suffix in (".keras", ".h5")]
+    results = check_models(paths)
+    assert [(result.path, result.lines) for result in results if not result.accepted] == []
+    return results
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory, warm_python):
+    folder = tmp_path_factory.mktemp("honest")
+    done = warm_python.run(save_honest.__file__, folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_every_layer_of_both_kerases_is_accepted(honest):
+    results = check_accepted(honest.iterdir())
+    assert len(results) == 14
+
+
+@KERASES
+def test_no_layer_is_left_out(honest, tag, k):
+    covered = json.loads((honest / "covered.json").read_text())[tag]
+    left = {*save_honest.list_layers(k)} - {*covered} - save_honest.NOT_ALONE
+    assert left == ({"SpectralNormalization"} if k is tf_keras else set())
+
+
+def test_models_of_the_other_tests_are_accepted(saved, samples):
+    check_accepted(path for path in saved.iterdir() if "tower" not in path.name)
+    check_accepted(path for path in samples.iterdir() if path.name != "shapes_roi.keras")
+
+
+def test_files_of_old_versions_are_accepted():
+    results = check_accepted(path for path in OLD.iterdir() if path.name not in LAMBDAS)
+    assert len(results) > 15
+
+
+FAMILIES = [
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "InceptionResNetV2"),
+    *("InceptionV3", "MobileNet", "MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50"),
+    *("ResNet50V2", "VGG16", "Xception", "RegNetX002", "ResNetRS50"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+@KERASES
+def test_every_family_of_applications_is_accepted(tmp_path, tag, k, name):
+    make = getattr(k.applications, name, None)
+    if make is None:
+        pytest.skip("this Keras has no such family")
+    k.backend.clear_session()
+    model = make(weights=None)
+    for suffix in ("keras", "h5"):
+        model.save(tmp_path / f"model.{suffix}")
+    check_accepted(tmp_path.iterdir())
+
+
+@KERASES
+def test_no_family_of_applications_is_left_out(tag, k):
+    """A family is what is made in one module."""
+    modules = {
+        name: make.__module__
+        for name, make in vars(k.applications).items()
+        if name[0].isupper() and callable(make)
+    }
+    assert {*modules.values()} == {modules[name] for name in FAMILIES if name in modules}
