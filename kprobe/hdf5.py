@@ -147,6 +147,19 @@ class Section(io.RawIOBase):
         return os.pread(self._descriptor, count, self._start + place) if count > 0 else b""
 
 
+def read_beside(file: Any, path: str | os.PathLike[str]) -> Section:
+    """Give the bytes of a file that is open in HDF5.
+
+    Args:
+        file: The open file, an `h5py.File`, which stays open meanwhile.
+        path: Its path.
+    """
+    try:
+        return Section(file.id.get_vfd_handle())
+    except (RuntimeError, ValueError, NotImplementedError):
+        return _File(path)  # HDF5 itself reads it by Python
+
+
 class _File(Section):
     """A whole file, which is closed when HDF5 forgets it: no fault, as it would be of `open`."""
 

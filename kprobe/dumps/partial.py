@@ -15,6 +15,7 @@ from kprobe.dumps.files.lock import refuse_locked
 from kprobe.dumps.files.place import refuse_link, refuse_shared
 from kprobe.dumps.files.space import lack_of_space
 from kprobe.dumps.output import read_output
+from kprobe.dumps.soundness import open_sound
 from kprobe.errors import DumpError, Hint, Setting
 from kprobe.hdf5 import OpenForWritingError, open_afresh
 
@@ -128,7 +129,7 @@ def is_dump(path: Path, kind: FileKind = DUMP) -> bool:
         OpenForWritingError: That can't be told, since it is open for writing elsewhere.
     """
     try:
-        with open_afresh(path) as file:
+        with open_sound(path) as file:
             found = file.attrs.get("format")
             return isinstance(found, str) and found == kind.format
     except OpenForWritingError:

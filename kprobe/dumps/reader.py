@@ -14,7 +14,7 @@ from kprobe.closing import Closing
 from kprobe.dumps.attributes import plain
 from kprobe.dumps.create import FORMAT, FORMAT_VERSION
 from kprobe.dumps.ragged_rows import RaggedRows
-from kprobe.dumps.soundness import check_samples, find_columns
+from kprobe.dumps.soundness import Soundness
 from kprobe.elsewhere import check_here
 from kprobe.errors import DumpError
 from kprobe.hdf5 import open_afresh
@@ -66,7 +66,7 @@ class Dump(Closing, Mapping[str, Any]):
         columns: The names of the columns, which are as many as there are different tensors.
     """
 
-    def __init__(self, path: Path, file: Any) -> None:
+    def __init__(self, path: Path, file: Any, soundness: Soundness) -> None:
         self.path = path
         self._file = file
         self.attrs = {name: plain(value) for name, value in file.attrs.items()}
@@ -79,8 +79,8 @@ class Dump(Closing, Mapping[str, Any]):
         self.rows = len(file[self._names])
         if not 0 <= self.committed <= self.rows:
             raise ValueError(f"{self.committed} of {self.rows} rows are committed")
-        check_samples(file, self._names, self.rows)
-        addresses_of = find_columns(file, self.committed)
+        soundness.check_samples(self._names, self.rows)
+        addresses_of = soundness.find_columns(self.committed)
         self.columns = list(addresses_of)
         # A dataset's own name, an alias perhaps, counts after the addresses of all others.
         exact = {a: name for name, own in addresses_of.items() for a in own if a != name}
@@ -362,8 +362,9 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
             hint="`kprobe dump` makes a dump of a model" if path.suffix == ".keras" else None,
         ) from error
     try:
+        soundness = Soundness(file, path)
         _check_format(path, file.attrs)
-        return Dump(path, file)
+        return Dump(path, file, soundness)
     except (LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
         file.close()
         raise DumpError(f"{path}: expected a dump, received a damaged one: {error}") from error

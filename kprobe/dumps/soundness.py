@@ -2,86 +2,201 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
+import numpy as np
+from h5py import h5, h5a, h5d, h5g, h5l, h5o, h5p
 
 from kprobe.dumps.attributes import plain
+from kprobe.gate.hdf5_datasets import (
+    DUMP_FILTERS,
+    UNPACKED,
+    UNPACKED_RATIO,
+    BrokenRuleError,
+    measure_dataset,
+)
+from kprobe.gate.hdf5_header import read_attributes
+from kprobe.gate.hdf5_texts import Heaps
+from kprobe.hdf5 import open_afresh, read_beside
 from kprobe.ragged_layout import is_ragged
+
+if TYPE_CHECKING:
+    import os
+
+    from kprobe.gate.hdf5_datasets import StoredDataset
 
 # The kinds of dtypes that are read of each sample.
 _KINDS = {"sample": "S", "sample_name": "S", "reason": "S", "valid": "bui", "label": "iu"}
-# Of each kind of numbers the bytes of the widest that models compute. Texts lie in groups.
-_WIDEST = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
+# Bytes of an attribute, some of which are JSON, and of all of them: those of the widest dumps take
+# a tenth of it.
+_LARGEST, _MOST = 16 << 20, 256 << 20
 
 
-def check_samples(file: Any, names: str, rows: int) -> None:
-    """Check what is known of samples.
-
-    Args:
-        file: The file.
-        names: The dataset of their names.
-        rows: How many there are.
-
-    Raises:
-        ValueError: Something has another shape, or is of another kind.
-    """
-    for name in (names, "reason", "valid", "label"):
-        known = file.get(name)
-        if known is None:
-            continue
-        if not _holds_values(file, name) or known.shape != (rows,):
-            raise ValueError(f"{name} isn't a dataset of {rows} samples")
-        if known.dtype.kind not in _KINDS[name]:
-            raise ValueError(f"{name} is of {known.dtype}")
-
-
-def find_columns(file: Any, committed: int) -> dict[str, list[str]]:
-    """Find the columns, each with its addresses.
-
-    Values that lie in other files aren't read: what is made of a dump, such as a report, is sent to
-    others, and would have in it whatever a stranger's file points to.
+class Soundness:
+    """What is checked of an open file, before it is read.
 
     Args:
-        file: The file.
-        committed: How many rows each of them has at least.
+        file: The file, an `h5py.File`.
+        path: Its path.
 
     Raises:
-        ValueError: A column isn't what it should be.
+        ValueError: What is said of the whole file isn't stored as it should be, or takes too much.
     """
-    found = {}
-    for name in file:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            continue
-        column = file[name]
-        if "addresses" not in column.attrs:
-            continue
-        addresses = plain(column.attrs["addresses"])
-        if not isinstance(addresses, list) or not addresses:
-            raise ValueError(f"the addresses of {name} aren't a list")
-        if not all(isinstance(address, str) for address in addresses):
-            raise ValueError(f"the addresses of {name} aren't texts")
-        found[name] = addresses
-        ragged = is_ragged(column)
-        parts = [f"{name}/{part}" for part in column] if ragged else [name]
-        if not all(_holds_values(file, part) for part in parts):
-            raise ValueError(f"{name} has its values elsewhere, or none")
-        if ragged:
-            continue
-        kind, size = column.dtype.kind, column.dtype.itemsize
-        if size > _WIDEST.get(kind, 0):
+
+    def __init__(self, file: Any, path: str | os.PathLike[str]) -> None:
+        self._file = file
+        self._bytes = read_beside(file, path)
+        self._heaps = Heaps(self._bytes)
+        self._said = 0
+        # What is written to in this process is nobody else's, and isn't on the disk yet.
+        self._is_foreign = file.mode == "r"
+        self.check_attributes(file.id)
+
+    def check_attributes(self, thing: Any) -> set[bytes]:
+        """Check that the attributes of an object are no larger than a dump's, and name them.
+
+        Raises:
+            ValueError: They are, or can't be read.
+        """
+        if not self._is_foreign:
+            names: set[bytes] = set()
+            h5a.iterate(thing, names.add)
+            return names
+        sizes = {
+            attribute.name: self._heaps.measure(attribute)
+            for attribute in read_attributes(self._bytes, h5o.get_info(thing).addr)
+        }
+        self._said += sum(sizes.values())
+        if max(sizes.values(), default=0) > _LARGEST or self._said > _MOST:
+            raise ValueError("its attributes take more bytes than those of any dump")
+        return set(sizes)
+
+    def check_samples(self, names: str, rows: int) -> None:
+        """Check what is known of samples.
+
+        Args:
+            names: The dataset of their names.
+            rows: How many there are.
+
+        Raises:
+            ValueError: Something has another shape, is of another kind, or isn't in the file.
+        """
+        for name in (names, "reason", "valid", "label"):
+            known = self._measure(name)
+            if known is None:
+                continue
+            if known.shape != (rows,):
+                raise ValueError(f"{name} isn't a dataset of {rows} samples")
+            if known.dtype == "str" or np.dtype(known.dtype).kind not in _KINDS[name]:
+                raise ValueError(f"{name} is of {known.dtype}")
+            # It may be read at once.
+            _check_unpacked(name, known.unpacked, known.stored)
+
+    def find_columns(self, committed: int) -> dict[str, list[str]]:
+        """Find the columns, each with its addresses.
+
+        Values that lie in other files aren't read: what is made of a dump, such as a report, is
+        sent to others, and would have in it whatever a stranger's file points to.
+
+        Args:
+            committed: How many rows each of them has at least.
+
+        Raises:
+            ValueError: A column isn't what it should be.
+        """
+        found = {}
+        for name in _list_objects(self._file["/"].id):
+            column = self._file[name]
+            if b"addresses" not in self.check_attributes(column.id):
+                continue
+            addresses = plain(column.attrs["addresses"])
+            if not isinstance(addresses, list) or not addresses:
+                raise ValueError(f"the addresses of {name} aren't a list")
+            if not all(isinstance(address, str) for address in addresses):
+                raise ValueError(f"the addresses of {name} aren't texts")
+            found[name] = addresses
+            if is_ragged(column):
+                for part in ("values", "offsets", "shapes"):
+                    self._measure_there(f"{name}/{part}")
+                continue
+            by_sample = column.attrs.get("layout") != "weight"
+            self._check_column(column.id, name, committed if by_sample else None)
+        return found
+
+    def _check_column(self, dataset: Any, name: str, committed: int | None) -> None:
+        column = self._measure_open(dataset, name)
+        if column is None:
+            raise ValueError(f"{name} is neither values nor rows of several shapes")
+        if column.dtype == "str" or column.dtype[0] in "SV":
             raise ValueError(f"{name} is of {column.dtype}")
-        by_sample = column.attrs.get("layout") != "weight"
-        if by_sample and (not column.shape or column.shape[0] < committed):
+        if committed is not None and (not column.shape or column.shape[0] < committed):
             raise ValueError(f"{name} has shape {column.shape}, and {committed} rows are committed")
-    return found
+
+    def _measure_there(self, path: str) -> StoredDataset:
+        measured = self._measure(path)
+        if measured is None:
+            raise ValueError(f"{path} has its values elsewhere, or none")
+        return measured
+
+    def _measure(self, path: str) -> StoredDataset | None:
+        """Measure a dataset; None where there is none."""
+        place = path.encode()
+        parent, _, last = place.rpartition(b"/")
+        group = h5g.open(self._file.id, parent) if parent else self._file.id
+        if not group.links.exists(last) or group.links.get_info(last).type != h5l.TYPE_HARD:
+            return None
+        return self._measure_open(h5o.open(group, last), path)
+
+    def _measure_open(self, dataset: Any, path: str) -> StoredDataset | None:
+        if not isinstance(dataset, h5d.DatasetID):
+            return None
+        messages = h5o.get_info(dataset).hdr.mesg.present
+        try:
+            measured = measure_dataset(dataset, path, messages, DUMP_FILTERS)
+        except BrokenRuleError as error:
+            raise ValueError(f"{path} {error}") from None
+        _check_unpacked(path, measured.block, measured.stored)
+        return measured
 
 
-def _holds_values(file: Any, name: str) -> bool:
-    """Tell whether there is a dataset whose values lie in the file itself."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        return False
-    dataset = file[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        return False
-    return dataset.external is None and not dataset.is_virtual
+def open_sound(path: str | os.PathLike[str]) -> Any:
+    """Open an HDF5 file whose own attributes can be read, whoever wrote it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        As `kprobe.hdf5.open_afresh`.
+
+    Raises:
+        OSError: As for `open_afresh`.
+        OpenForWritingError: As for `open_afresh`.
+        ValueError: They are damaged, or larger than those of any dump.
+    """
+    file = open_afresh(path)
+    try:
+        Soundness(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _list_objects(group: Any) -> list[str]:
+    """List what lies in a group itself, in the order in which it was put there."""
+    order = group.get_create_plist().get_link_creation_order()
+    tracked = bool(order & h5p.CRT_ORDER_INDEXED)
+    found: list[tuple[int, str]] = []
+
+    def note(name: bytes, info: Any) -> None:
+        if info.type == h5l.TYPE_HARD:
+            found.append((info.corder if tracked else 0, name.decode()))
+
+    # In the order in which they lie: sorting those of a damaged group ends the process.
+    group.links.iterate(note, info=True, order=h5.ITER_NATIVE)
+    return [name for _, name in sorted(found)]
+
+
+def _check_unpacked(name: str, unpacked: int, stored: int) -> None:
+    if unpacked > max(stored, UNPACKED + UNPACKED_RATIO * stored):
+        raise ValueError(f"{name} unpacks to {unpacked:,} bytes at once")

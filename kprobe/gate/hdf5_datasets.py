@@ -14,11 +14,13 @@ from kprobe.gate.hdf5_types import describe_type, name_type
 OWN_FILTERS = frozenset({h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, 32000})
 # LZ4, Bitshuffle and Zstd of `hdf5plugin`, by the numbers that the HDF Group registered.
 DUMP_FILTERS = OWN_FILTERS | {32004, 32008, 32015}
+# What packed values may unpack to: some bytes, and so much for each byte that is stored.
+UNPACKED, UNPACKED_RATIO = 256 << 20, 32
 # Messages of an object header that say where values are, or how they are packed.
 EXTERNAL, PACKED = 1 << 0x07, 1 << 0x0B
 
 
-class BrokenRuleError(Exception):
+class BrokenRuleError(ValueError):
     """A rule that an object breaks.
 
     Args:
@@ -42,6 +44,7 @@ class StoredDataset:
             for numbers of two bytes that numpy doesn't know, as bfloat16.
         stored: The bytes that its values take in the file.
         unpacked: The bytes that they take when they are read.
+        block: The bytes that one of the blocks takes that are read as a whole; 0 without blocks.
     """
 
     path: str
@@ -49,6 +52,7 @@ class StoredDataset:
     dtype: str
     stored: int
     unpacked: int
+    block: int = 0
 
 
 def measure_dataset(
@@ -85,12 +89,13 @@ def measure_dataset(
     shape = space.get_simple_extent_dims()
     width = 16 if dtype == "str" else stored_type.get_size()  # texts are told by their places
     stored = dataset.get_storage_size()
-    unpacked = prod(shape) * width
+    unpacked, block = prod(shape) * width, 0
     if chunk:
-        unpacked = _count_chunks(dataset, shape, chunk) * prod(chunk) * width
+        block = prod(chunk) * width
+        unpacked = _count_chunks(dataset, shape, chunk) * block
     if stored != unpacked and not packed:
         raise BrokenRuleError("hdf5-size", f"declares {unpacked:,} bytes, and stores {stored:,}")
-    return StoredDataset(path, shape, dtype, stored, unpacked)
+    return StoredDataset(path, shape, dtype, stored, unpacked, block)
 
 
 def check_inside(settings: Any) -> None:

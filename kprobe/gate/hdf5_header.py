@@ -24,7 +24,7 @@ _SHARED = 3  # the flags of an attribute whose type or shape lies elsewhere
 _MOST_BYTES, _MOST_PARTS, _MOST_RECORDS = 16 << 20, 4096, 65_536
 
 
-class UnreadableError(Exception):
+class UnreadableError(ValueError):
     """Attributes that are stored in another way than HDF5 stores few and small ones."""
 
 
@@ -63,6 +63,8 @@ def read_attributes(file: Section, address: int) -> Iterator[StoredAttribute]:
             elif kind == _ATTRIBUTE_INFO:
                 for record in _read_dense(file, content):
                     yield _parse_attribute(record)
+    except UnreadableError:
+        raise
     except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise UnreadableError(str(error)) from None
 

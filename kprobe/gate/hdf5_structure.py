@@ -17,6 +17,8 @@ from h5py import h5, h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s
 from kprobe.gate.hdf5_datasets import (
     EXTERNAL,
     OWN_FILTERS,
+    UNPACKED,
+    UNPACKED_RATIO,
     BrokenRuleError,
     StoredDataset,
     measure_dataset,
@@ -40,8 +42,6 @@ MOST_OBJECTS, MOST_ATTRIBUTES, DEEPEST = 100_000, 256, 200
 LONGEST_NAME, LONGEST_PATH = 1024, 2048
 # Bytes of an attribute: no config is larger.
 LARGEST_ATTRIBUTE = 256 << 20
-# What packed values may unpack to: some bytes, and so much for each byte of the file.
-UNPACKED, UNPACKED_RATIO = 256 << 20, 32
 # The messages that headers of groups and datasets of plain values have: shape, links, type, fill
 # values, a link, layout, a group's settings, filters, attributes, comments, times, continuations, a
 # table of symbols, and where many attributes are. Values outside are found by what has them.

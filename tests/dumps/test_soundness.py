@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from gate.hostile.hdf5 import point_at_long, stop_heap
 
 import kprobe
 from kprobe.dumps.contents import Column, Contents
@@ -55,7 +56,61 @@ def be_virtual(file):
     file.create_virtual_dataset("a", layout).attrs.update(attrs)
 
 
+def lie_elsewhere_in_part(file):
+    """Make a column of rows of several shapes, whose values lie in another file."""
+    attrs = {key: file["a"].attrs[key] for key in ("addresses", "dtype")}
+    del file["a"]
+    group = file.create_group("a")
+    group.attrs.update({**attrs, "layout": "ragged"})
+    group["offsets"], group["shapes"] = np.arange(4), np.ones((3, 1), np.int64)
+    group["values"] = h5py.ExternalLink("other.h5", "a")
+
+
+def put_filtered(number):
+    def change(file):
+        settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        settings.set_chunk((3, 4))
+        settings.set_filter(number, h5py.h5z.FLAG_OPTIONAL)
+        attrs = {"addresses": ["net/a"]}
+        del file["a"]
+        space = h5py.h5s.create_simple((3, 4))
+        made = h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F32LE, space, dcpl=settings)
+        made.write_direct_chunk((0, 0), bytes(48))
+        file["a"].attrs.update(attrs)
+
+    return change
+
+
+def put_unwritten(**options):
+    def change(file):
+        attrs = {"addresses": ["net/a"]}
+        del file["a"]
+        file.create_dataset("a", (3, 1 << 40), "f4", **options).attrs.update(attrs)
+
+    return change
+
+
+def put_bomb(name, shape, kind, packed):
+    """Put a dataset there of one block, which unpacks to far more than it takes."""
+
+    def change(file):
+        attrs = {"addresses": ["net/a"]} if name == "a" else {}
+        del file[name]
+        dataset = file.create_dataset(name, shape, kind, chunks=shape, compression="gzip")
+        dataset.id.write_direct_chunk((0,) * len(shape), packed)
+        dataset.attrs.update(attrs)
+
+    return change
+
+
 DAMAGED = {
+    "values of several shapes in another file": lie_elsewhere_in_part,
+    "a packing that no dump has": put_filtered(511),
+    "values that were never written": put_unwritten(),
+    "blocks that were never written": put_unwritten(chunks=(3, 100)),
+    "a block of gigabytes": put_bomb("a", (3, 1 << 28), "f4", b"x" * 1000),
+    "names of gigabytes": put_bomb("sample_name", (3,), "S1000000000", b"x" * 1000),
+    "more JSON than any dump has": lambda file: file.attrs.__setitem__("graph", "[" * (17 << 20)),
     "fewer rows than are committed": lambda file: put(file, "a", np.ones((2, 4), "f4")),
     "a number for all rows": lambda file: put(file, "a", np.float32(1)),
     "records": lambda file: put(file, "a", np.zeros((3, 4), [("x", "f4"), ("y", "i4")])),
@@ -77,6 +132,50 @@ def test_what_no_dump_has_is_damage(fault, path):
         DAMAGED[fault](file)
     with pytest.raises(DumpError, match="expected a dump, received a damaged one: "):
         kprobe.open_dump(path)
+
+
+def test_texts_that_lie_in_one_place_are_counted_each(path):
+    with h5py.File(path) as file:
+        values = {name: (thing[()], dict(thing.attrs)) for name, thing in file.items()}
+        attrs = dict(file.attrs)
+    # In HDF5's oldest format, which has no checksums.
+    with h5py.File(path, "w") as file:
+        file.attrs.update({**attrs, "long": "x" * 500_000})
+        for name, (value, told) in values.items():
+            file[name] = value
+            if "addresses" in told:
+                file[name].attrs["addresses"] = ["y" * 9] * 1000
+    assert len(kprobe.open_dump(path)) == 1
+    content = bytearray(path.read_bytes())
+    point_at_long(content)  # 500 MB of addresses, in a file of 600 KB
+    path.write_bytes(content)
+    with pytest.raises(DumpError, match="take more bytes than those of any dump"):
+        kprobe.open_dump(path)
+
+
+def test_texts_without_end_are_damage(path):
+    content = bytearray(path.read_bytes())
+    stop_heap(content)
+    path.write_bytes(content)
+    with pytest.raises(DumpError, match="a damaged one: a heap of texts is damaged"):
+        kprobe.open_dump(path)
+
+
+@pytest.mark.parametrize("number", [32004, 32008, 32015])
+def test_a_dump_may_be_packed_as_hdf5plugin_does(number, path):
+    with h5py.File(path, "r+") as file:
+        put_filtered(number)(file)
+    with kprobe.open_dump(path) as dump:
+        assert dump["net/a"].shape == (3, 4)
+
+
+def test_a_dump_may_be_packed_tightly(path):
+    with h5py.File(path, "r+") as file:
+        put(file, "a", np.ones((3, 1 << 20), "f4"), chunks=(1, 1 << 20), compression="gzip")
+        put(file, "sample_name", np.full(3, b"one", "S10000"), compression="gzip")
+    with kprobe.open_dump(path) as dump:
+        assert (dump["net/a"][1] == 1).all()
+        assert dump.sample[0] == "one"
 
 
 @pytest.mark.parametrize(

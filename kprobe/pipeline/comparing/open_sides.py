@@ -12,6 +12,7 @@ from kprobe.dumps.attributes import read_json
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.reader import Dump, open_dump
+from kprobe.dumps.soundness import open_sound
 from kprobe.errors import (
     AddressError,
     DumpError,
@@ -21,7 +22,6 @@ from kprobe.errors import (
     ModelError,
     Setting,
 )
-from kprobe.hdf5 import open_afresh
 from kprobe.image_options import ImageOptions
 from kprobe.models.code import find_code
 from kprobe.models.spec import ModelSpec
@@ -185,10 +185,10 @@ def _is_dump(side: Any) -> bool:
         # What a run that was stopped has left of it is told by who opens it.
         return path.with_name(f"{path.name}.partial").is_file()
     try:
-        with open_afresh(path) as file:
+        with open_sound(path) as file:
             kind = file.attrs.get("format")
             return isinstance(kind, str) and kind == FORMAT
-    except (OSError, KprobeError):
+    except (OSError, ValueError, KprobeError):
         return False
 
 

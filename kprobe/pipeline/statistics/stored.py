@@ -14,9 +14,9 @@ from kprobe.analysis.statistics.accumulate import Statistics
 from kprobe.dumps.attributes import plain, set_attributes
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.partial import FileKind, partial_path
+from kprobe.dumps.soundness import open_sound
 from kprobe.dumps.writing.claim import claim
 from kprobe.errors import DumpError, KprobeError, UnsafeModelError
-from kprobe.hdf5 import open_afresh
 from kprobe.models.file import read_model_file
 from kprobe.models.spec import ModelSpec
 from kprobe.pipeline.statistics.gathered import Gathered
@@ -62,7 +62,7 @@ def read_kind(path: str | os.PathLike[str]) -> str | None:
     try:
         if not Path(path).is_file():
             return None
-        with open_afresh(path) as file:
+        with open_sound(path) as file:
             kind = file.attrs.get("format")
     except Exception:  # HDF5 reports damage in many types
         return None
@@ -165,7 +165,7 @@ def read_gathered(
         hint = f"{partial} holds what was gathered of them" if partial.is_file() else None
         raise DumpError(f"{path}: expected statistics, received no file", hint=hint)
     try:
-        with open_afresh(path) as file:
+        with open_sound(path) as file:
             version = int(file.attrs["format_version"])
             if version > STATISTICS_VERSION:
                 raise DumpError(

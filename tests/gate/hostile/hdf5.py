@@ -321,7 +321,7 @@ def _say_in_values(file: Any, _folder: Path) -> None:
     file["extra"] = ["y" * 9] * 3000
 
 
-def _point_at_long(content: bytearray) -> None:
+def point_at_long(content: bytearray) -> None:
     """Let all texts of nine bytes lie where the one of 500,000 lies."""
     place = content.index(b"x" * 500_000) - 16
     collection = content.rindex(b"GCOL", 0, place)
@@ -341,7 +341,7 @@ def _have_many_groups(file: Any, _folder: Path) -> None:
         file.create_group(f"extra{number}")
 
 
-def _stop_heap(content: bytearray) -> None:
+def stop_heap(content: bytearray) -> None:
     """Let the last part of a heap of texts, which is free, take no bytes: its end is never met."""
     heap = content.index(b"GCOL")
     at = heap + 16
@@ -351,7 +351,7 @@ def _stop_heap(content: bytearray) -> None:
     content[at + 8 : at + 16] = bytes(8)
 
 
-def _break_index(content: bytearray) -> None:
+def break_index(content: bytearray) -> None:
     """Break the checksum of the names of a group with many of them."""
     content[content.index(b"BTLF") + 10] ^= 0xFF
 
@@ -568,9 +568,9 @@ _SIZES = (
     _case("overlapping", _put_late(30), "hdf5-size", patch=_overlap),
     _case("behind-the-end", _put_late(1), "hdf5-damaged", patch=_lie_behind),
     _case("less-than-its-shape", _put_late(0), "hdf5-size", patch=_declare_less),
-    _case("one-text-3000-times", _say_often, "hdf5-size", patch=_point_at_long),
-    _case("one-text-of-200-groups", _say_everywhere, "hdf5-size", patch=_point_at_long),
-    _case("one-text-as-3000-values", _say_in_values, "hdf5-size", patch=_point_at_long),
+    _case("one-text-3000-times", _say_often, "hdf5-size", patch=point_at_long),
+    _case("one-text-of-200-groups", _say_everywhere, "hdf5-size", patch=point_at_long),
+    _case("one-text-as-3000-values", _say_in_values, "hdf5-size", patch=point_at_long),
     _case("attributes", _add(_have_many_attributes), "hdf5-size"),
     _case("deep", _add(_nest), "hdf5-size"),
     _case("long-name", _add(lambda file: file.create_group("n" * 2000)), "hdf5-size"),
@@ -592,13 +592,13 @@ _LAYOUTS = (
     _case("unknown-version", _nothing, "hdf5-layout", patch=_write(8, b"\x07")),
     Case("hdf5-short-addresses", _make_with(lambda made: made.set_sizes(4, 4)), "hdf5-layout"),
     _case(
-        "heap-without-end", _nothing, "hdf5-damaged", patch=_stop_heap, source="hangs HDF5 1.14.6"
+        "heap-without-end", _nothing, "hdf5-damaged", patch=stop_heap, source="hangs HDF5 1.14.6"
     ),
     _case(
         "broken-index",
         _have_many_groups,
         "hdf5-damaged",
-        patch=_break_index,
+        patch=break_index,
         source="ends the process in HDF5 1.14.6",
         track_order=True,
     ),
