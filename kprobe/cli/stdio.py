@@ -50,8 +50,7 @@ def hold_back_noise(verbose: bool = False) -> None:
     global _own_stdout
     if sys.stdout is not None and _own_stdout is None:
         _own_stdout, sys.stdout = sys.stdout, sys.stderr
-    if verbose:
-        _show_log()
+    _show_log()
     if verbose or _held:
         return
     # TensorFlow's C++ reads it once, at import: 3 leaves only fatal errors.
@@ -71,13 +70,16 @@ def hold_back_noise(verbose: bool = False) -> None:
 
 
 def _show_log() -> None:
-    """Show what kprobe's own modules say about how they go about it."""
+    """Show what kprobe's own modules say about how they go about it: much of it with -v alone."""
     import logging
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("kprobe: %(message)s"))
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            # Wherever stderr leads meanwhile.
+            print(f"kprobe: {record.getMessage()}", file=sys.stderr)
+
     log = logging.getLogger("kprobe")
-    log.handlers, log.propagate = [handler], False
+    log.handlers, log.propagate = [Handler()], False
     log.setLevel(logging.INFO)
 
 

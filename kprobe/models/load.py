@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.opened import OpenedFile
 from kprobe.gate.refuse import check_safe
 from kprobe.gate.walk import list_registered_names
+from kprobe.gate.would_run import list_what_runs
 from kprobe.hdf5 import open_for_reading, opens_plainly
 from kprobe.models.checked import check_unchanged
 from kprobe.models.code import Code, is_model_of, make_model
@@ -35,11 +37,15 @@ from kprobe.models.weights.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Container, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import ModuleType
 
     from kprobe.models.custom import CustomObjects, GivenObjects
+
+_log = logging.getLogger(__name__)
+# Above all levels that the command line switches off.
+_SAID = logging.CRITICAL + 10
 
 # What the libraries refuse in their safe mode, by themselves.
 _REFUSED_BY_KERAS = frozenset({"files", "lambda", "savedmodel", "torch"})
@@ -152,6 +158,8 @@ def _load_file(
     if file.signature is not None:
         if allow is not None:
             check_safe(file, allow=allow)
+        else:
+            _say_what_runs(file)
         return _load_signature(file, file.signature)
     library = import_keras(major)
     names = list_registered_names(file)
@@ -167,6 +175,8 @@ def _load_file(
             objects.setdefault(name, objects[name.rpartition(">")[2]])
     if allow is not None:
         check_safe(file, objects, allow)
+    else:
+        _say_what_runs(file, objects)
     unsafe = allow is None or not _REFUSED_BY_KERAS.isdisjoint(allow)
     objects_of_saved = {} if file.saved is None else file.saved.keras
     saved = {number: found.name for number, found in objects_of_saved.items()}
@@ -174,6 +184,12 @@ def _load_file(
         model = _build_model(file, library, major, objects, unsafe)
     settle_unnamed(model)
     return model
+
+
+def _say_what_runs(file: ModelFile, registered: Container[str] = ()) -> None:
+    """Say on stderr what a file runs that is trusted whatever it holds."""
+    for line in list_what_runs(file, registered):
+        _log.log(_SAID, "%s: %s", file.path, line)
 
 
 def _build_model(

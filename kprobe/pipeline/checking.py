@@ -13,6 +13,7 @@ from kprobe.gate.findings import Findings, Limits
 from kprobe.gate.judge_names import MissingObject, find_name_faults
 from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.tell import describe_faults
+from kprobe.gate.would_run import find_bytecode
 from kprobe.importing import list_defined_names
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.file import open_model_file, read_opened
@@ -165,6 +166,7 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
             found = replace(found, format=file.format, keras_version=file.keras_version)
             faults = _judge_names(file, allowed)
             running += _judge_names(file, _Allowed((), frozenset()))
+            running += find_bytecode(file.objects)
         if fault := opened.find_change():
             faults.append(fault)
     except KprobeError as error:

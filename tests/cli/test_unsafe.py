@@ -54,6 +54,12 @@ def test_what_is_allowed_or_trusted_is_opened(opening, lambda_model, kprobe_here
         "a.h5",
     )
     assert done.exit_code == 0, done.stderr
+    lines = [
+        f"kprobe: {lambda_model}: layer 'double' has a Lambda, which runs Python code\n",
+        f"kprobe: {lambda_model}: layer 'double' holds bytecode: names nothing\n",
+    ]
+    for line in lines:
+        assert (line in done.stderr) == (opening == ["--unsafe"])
     with kprobe.open_dump("a.h5") as dump:
         np.testing.assert_array_equal(dump["double"], 2 * np.load("x.npy"))
 

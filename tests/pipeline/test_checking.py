@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import marshal
 import os
 import zipfile
 from pathlib import Path
@@ -14,6 +16,10 @@ from kprobe.gate.rules import KINDS, RULES
 
 SAMPLES = Path(__file__).parents[2] / "sample_models"
 ROI = SAMPLES / "shapes_roi.keras"
+# lambda x: __import__('os').system('touch m')
+BYTECODE = base64.b64encode(
+    marshal.dumps((lambda x: __import__("os").system("touch m")).__code__)  # never run
+).decode()
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +40,7 @@ def lambda_model(folder):
                 layers = {each["config"]["name"]: each for each in config["config"]["layers"]}
                 code = {
                     "class_name": "__lambda__",
-                    "config": {"code": "4wAAAAA=", "defaults": None},
+                    "config": {"code": BYTECODE, "defaults": None},
                 }
                 layers["relu1"] |= {"class_name": "Lambda", "module": "keras.layers"}
                 layers["relu1"]["config"] = {"name": "relu1", "trainable": True, "function": code}
@@ -61,13 +67,17 @@ def test_each_reason_names_its_rule_and_what_has_it(lambda_model):
     assert (reason.rule, reason.owner) == ("code-lambda", "layer 'relu1'")
     assert (reason.damage, reason.allow) == (False, RULES["code-lambda"].kind)
     assert result.lines == [f"layer 'relu1' {reason.text} [code-lambda]"]
-    assert result.would_run == (f"layer 'relu1' {reason.text}",)
+    assert result.would_run == (
+        f"layer 'relu1' {reason.text}",
+        "layer 'relu1' holds bytecode: names __import__, system and holds the texts 'os', "
+        "'touch m'",
+    )
 
 
 def test_what_is_allowed_is_accepted_and_still_told(lambda_model):
     result = kprobe.check(lambda_model, allow="lambda")
     assert result
-    assert len(result.would_run) == 1
+    assert len(result.would_run) == 2
     others = [kind for kind in KINDS if kind != "lambda"]
     assert not kprobe.check(lambda_model, allow=others)
 
