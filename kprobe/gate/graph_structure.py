@@ -132,7 +132,7 @@ def _measure(name: str, tensor: Any) -> tuple[Fault | None, int]:
     """Judge a constant, and count how many bytes of it aren't in the file."""
     if tensor.dtype in HANDLES:
         text = f"has the constant {show(name)} of type {HANDLES[tensor.dtype]}, not of values"
-        return Fault("savedmodel-operations", text), 0
+        return Fault("savedmodel-damaged", text), 0
     if tensor.dtype not in TYPES:
         text = f"has the constant {show(name)} of an unknown type, number {tensor.dtype}"
         return Fault("savedmodel-damaged", text), 0

@@ -98,7 +98,7 @@ class _Inspection:
     def look_at_file(self, opened: OpenedFile) -> None:
         """Take the steps for the kind of file that the first bytes tell."""
         start = opened.read(_START_BYTES)
-        kind = tell_type(start)
+        kind, ending = tell_type(start), opened.path.suffix.lower()
         if kind == "zip":
             self._look_at_archive(opened)
         elif kind == "hdf5":
@@ -106,17 +106,18 @@ class _Inspection:
             self._look_at_hdf5(opened)
         elif kind == "json":
             self._look_at_json(opened)
-        elif kind == "tflite" or opened.path.suffix.lower() == ".tflite":
+        elif kind == "tflite" or ending == ".tflite":
             from kprobe.gate.tflite import find_tflite_faults
 
             self.note(format="tflite")
             self.take(find_tflite_faults(opened))
-        elif opened.path.suffix.lower() == ".onnx":
+        elif ending == ".onnx":
             from kprobe.gate.onnx import find_onnx_faults
 
             self.note(format="onnx")
             self.take(find_onnx_faults(opened))
-        elif start.startswith(b"\x0a"):  # a graph's definition begins with a node
+        # A graph's definition begins with a node.
+        elif start.startswith(b"\x0a") or ending == ".pbtxt":
             from kprobe.gate.saved_model import find_frozen_graph_faults
 
             self.note(format="graph")

@@ -28,7 +28,7 @@ MAX_EXPANDED = 5_000_000
 MAX_MADE = 2**32
 # Of graphs in operations of graphs: loops and branches.
 MAX_DEPTH = 16
-_LIST = Path(__file__).with_name("onnx_operations.txt")
+_LIST = Path(__file__).parent / "lists" / "onnx_operations.txt"
 _DEFAULT = "ai.onnx"
 # What makes a tensor of a shape that it is given, and at which place.
 _SHAPED = {"ConstantOfShape": 0, "Expand": 1}

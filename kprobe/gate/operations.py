@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # The list of operations: what each of them does.
-_LIST = Path(__file__).with_name("operations.txt")
+_LIST = Path(__file__).parent / "lists" / "operations.txt"
 _HARMLESS = ""
 _UNKNOWN = "isn't an operation that kprobe knows"
 _RESTORING = {"RestoreV2", "Restore", "RestoreSlice"}

@@ -87,11 +87,11 @@ _ALL = (
     Rule("savedmodel-variables", "has variables whose values are in its files", damage=True),
     Rule("savedmodel-operations", "has operations on tensors alone", kind="operations"),
     # Converted models.
-    Rule("tflite-layout", "has tables and buffers inside of the file"),
+    Rule("tflite-layout", "has tables and buffers inside of the file", damage=True),
     Rule("tflite-size", "has tensors no larger than allowed"),
     Rule("tflite-external", "has all its values in itself", kind="external"),
     Rule("tflite-operations", "has TensorFlow Lite's own operations alone", kind="operations"),
-    Rule("onnx-layout", "is a whole ONNX model"),
+    Rule("onnx-layout", "is a whole ONNX model", damage=True),
     Rule("onnx-size", "runs no more operations, and makes no more values, than allowed"),
     Rule("onnx-external", "has all its values in itself", kind="external"),
     Rule("onnx-operations", "has ONNX's own operations alone", kind="operations"),

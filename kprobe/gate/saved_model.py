@@ -162,6 +162,7 @@ def _find_content_faults(opened: OpenedFile, allow: Container[str]) -> Iterator[
             if not is_plain_name(asset.filename):
                 text = f"reads {show(asset.filename)}, outside of its assets"
                 yield Fault("savedmodel-members", text)
+                return
     yield from _find_faults_of_graphs(saved.meta_graphs, allow)
     for graph in saved.meta_graphs:
         yield from _find_object_faults(graph)
@@ -174,7 +175,7 @@ def _find_faults_of_graphs(graphs: Any, allow: Container[str]) -> Iterator[Fault
         calls = find_calls(graph)
         found = [*find_graph_faults(graph, calls)]
         # What runs itself may be without an end for who follows it.
-        if not found or all(RULES[fault.rule].kind for fault in found):
+        if not found:
             found += find_operation_faults(graph, calls)
         for fault in found:
             kind = RULES[fault.rule].kind

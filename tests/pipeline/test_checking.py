@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from gate.hostile.converted import PLAIN, external, make_model, pack
 
 import kprobe
 from kprobe.gate.rules import KINDS, RULES
@@ -164,3 +165,20 @@ def test_a_result_is_what_json_can_hold(lambda_model):
     told = json.loads(json.dumps(kprobe.check(lambda_model).to_json()))
     assert told["verdict"] == "refused"
     assert told["reasons"][0]["rule"] == "code-lambda"
+
+
+def test_converted_models_are_judged_by_rules_of_their_own(folder):
+    for name, content, kind, rule in (
+        ("a.tflite", pack(make_model()), "tflite", None),
+        ("b.tflite", pack(make_model())[:-40], "tflite", "tflite-layout"),
+        ("c.tflite", b"no such model", "tflite", "tflite-layout"),
+        ("d.onnx", PLAIN, "onnx", None),
+        ("e.onnx", external("weights.bin"), "onnx", "onnx-external"),
+        ("f.onnx", PLAIN[:-1], "onnx", "onnx-layout"),
+        ("g.pbtxt", b"node {}", "graph", "savedmodel-damaged"),
+    ):
+        (folder / name).write_bytes(content)
+        result = kprobe.check(name)
+        assert [reason.rule for reason in result.reasons] == [rule] * (rule is not None), name
+        assert (result.format, result.accepted) == (kind, rule is None), name
+    assert kprobe.check("e.onnx", allow="external")

@@ -414,7 +414,7 @@ CASES: tuple[Case, ...] = (
     case("constant-too-long", "damaged", of_graph(fill(2, values=[1.0] * 9))),
     case("constant-negative", "damaged", of_graph(fill(-5))),
     case("constant-of-no-type", "damaged", of_graph(fill(dtype=99))),
-    case("constant-handle", "operations", of_graph(fill(dtype=RESOURCE))),
+    case("constant-handle", "damaged", of_graph(fill(dtype=RESOURCE))),
     case("fill-bomb", "size", of_graph(make_at_once), "shape bomb"),
     case("lost-child", "damaged", refer(lose_child)),
     case("lost-function", "functions", refer(lose_function)),
