@@ -24,12 +24,14 @@ class Limits:
         wall_seconds: How long it may take.
         memory_bytes: How much memory it may take.
         max_model_bytes: How large the file may be; None for any size.
+        allow: Kinds of faults, of `kprobe.gate.rules.KINDS`, behind which it goes on.
     """
 
     cpu_seconds: float = 10
     wall_seconds: float = 60
     memory_bytes: int = 2 * 10**9
     max_model_bytes: int | None = None
+    allow: tuple[str, ...] = ()
 
     def fit(self, size: int) -> Limits:
         """Give the limits for a file of `size` bytes.

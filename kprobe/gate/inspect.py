@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kprobe.architecture.keras_version import judge_version
@@ -32,12 +31,12 @@ from kprobe.gate.findings import MOST_FAULTS, Findings, Limits
 from kprobe.gate.hdf5_structure import find_hdf5_faults
 from kprobe.gate.network import find_network_faults
 from kprobe.gate.opened_directory import OpenedDirectory
-from kprobe.gate.rules import Fault
+from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.weight_shapes import find_weight_faults
 from kprobe.hdf5 import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from kprobe.architecture.network import Network
     from kprobe.gate.archive_layout import ArchiveMember
@@ -62,8 +61,9 @@ def inspect(opened: Opened, limits: Limits | None = None) -> Findings:
     Returns:
         What it finds: the faults of the first step that finds any.
     """
-    inspection = _Inspection(opened.size)
-    most = limits.max_model_bytes if limits else None
+    limits = limits or Limits()
+    inspection = _Inspection(opened.size, limits.allow)
+    most = limits.max_model_bytes
     if most is not None and opened.size > most:
         text = f"takes {opened.size:,} bytes, above the limit of {most:,}"
         inspection.take([Fault("file-size", text)])
@@ -77,13 +77,22 @@ def inspect(opened: Opened, limits: Limits | None = None) -> Findings:
 class _Inspection:
     """The steps, and what they found so far."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, allow: Container[str]) -> None:
         self.found = Findings(size=size)
+        self._allow = allow
 
     def take(self, faults: Iterable[Fault]) -> bool:
-        """Note faults, and tell whether there are none."""
-        found = tuple(islice(faults, MOST_FAULTS))
-        self.found = replace(self.found, faults=(*self.found.faults, *found))
+        """Note faults, and tell whether there are none but those that are allowed."""
+        allowed: list[Fault] = []
+        found: list[Fault] = []
+        for fault in faults:
+            # Many that are allowed must not hide one that isn't.
+            noted = allowed if RULES[fault.rule].kind in self._allow else found
+            if len(noted) < MOST_FAULTS:
+                noted.append(fault)
+            if len(found) == MOST_FAULTS:
+                break
+        self.found = replace(self.found, faults=(*self.found.faults, *allowed, *found))
         return not found
 
     def note(self, **facts: Any) -> None:

@@ -13,7 +13,7 @@ from kprobe.gate.apart import InspectorError, begin
 from kprobe.gate.findings import Limits
 from kprobe.gate.opened import Identity, OpenedFile, identify, open_file
 from kprobe.gate.opened_directory import OpenedDirectory, open_directory
-from kprobe.gate.rules import RULES, Fault
+from kprobe.gate.rules import KINDS, RULES, Fault
 from kprobe.gate.tell import UNSAFE_HINT
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def check_opened(
     """
     findings = _known.find(opened) if max_model_bytes is None else None
     if findings is None:
-        findings = _inspect(opened, Limits(max_model_bytes=max_model_bytes))
+        kinds = tuple(kind for kind in KINDS if allow is None or kind in allow)
+        findings = _inspect(opened, Limits(max_model_bytes=max_model_bytes, allow=kinds))
         _known.add(opened, findings)
     for fault in findings.faults:
         if not _is_allowed(fault.rule, allow):

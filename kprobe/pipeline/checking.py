@@ -143,7 +143,7 @@ def check_models(
     for source in custom.sources:
         names |= list_defined_names(source) if source.endswith(".py") else {source}
     allowed = _Allowed(read_kinds(allow), frozenset(names))
-    limits = Limits(max_model_bytes=max_model_bytes)
+    limits = Limits(max_model_bytes=max_model_bytes, allow=tuple(allowed.kinds))
     return [
         _check(path, allowed, limits) for path in dict.fromkeys(os.fspath(path) for path in paths)
     ]
