@@ -220,8 +220,8 @@ def dump(
             random: how many random samples. seed:
             where randomness starts. limit: at most how many samples. preprocessing, images: a
             `Preprocessing`, an `ImageOptions`, or several by input name. labels_from_folders,
-            on_error, exact, training, stateful, eager, precision, batch_size, streams, threads,
-            device, audit, fail_on: as `kprobe.inputs.spec.SampleSpec` and
+            on_error, follow_links, exact, training, stateful, eager, precision, batch_size,
+            streams, threads, device, audit, fail_on: as `kprobe.inputs.spec.SampleSpec` and
             `kprobe.engines.compute.Compute` have them. dtype, overwrite, resume, stop_after (in
             seconds), max_bytes: as `kprobe.dumps.output.OutputSpec` has them.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any, Literal, get_args
 
+from kprobe.checks import check_count
 from kprobe.errors import Hint, InputError, Setting
 
 Fit = Literal["stretch", "crop", "pad"]
@@ -28,6 +29,8 @@ class ImageOptions:
             shrinks.
         channels: 1 for grey, 3 for RGB, 4 for RGBA; None for the model's own. Where the model
             doesn't say what it takes, those of the images if all have the same, else 3.
+        max_pixels: How many pixels an image may have to be decoded; None for 89,478,485, which
+            are 256 MB in RGB.
 
     Raises:
         InputError: A value that there isn't.
@@ -37,6 +40,7 @@ class ImageOptions:
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
     channels: int | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can't be meant."""
@@ -57,6 +61,7 @@ class ImageOptions:
         ):
             if value not in known:
                 faults.append(f"{name}: expected one of {known}, received {value!r}")
+        faults += check_count("max_pixels", self.max_pixels)
         if faults:
             raise InputError(*faults)
 

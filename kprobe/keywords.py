@@ -62,6 +62,7 @@ class BatchSettings(ModelSettings, total=False):
     preprocessing: Preprocessing | Mapping[str, Preprocessing]
     images: ImageOptions | Mapping[str, ImageOptions]
     on_error: Literal["stop", "skip"]
+    follow_links: bool
     exact: bool
     training: bool
     stateful: bool

@@ -38,6 +38,7 @@ PROMISES = {
     "engines/test_nonfinite.py": "NaN and infinity are where the layers put them",
     "engines/test_number_formats.py": "layers of any number format are as plain Keras has them",
     "engines/test_stateful.py": "state is carried on from batch to batch, or isn't",
+    "gate/test_hostile_inputs.py": "samples of strangers are refused in a line, or read right",
     "inputs/test_any_names.py": "whatever the inputs' names and order, each gets its own",
     "inputs/test_broken_files.py": "every fault of a file of samples gets its own words",
     "inputs/test_identity.py": "every row has a name, and every source says what it is",

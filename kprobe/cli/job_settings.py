@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _PREPROCESSING = ("preprocess", "scale", "mean", "std")
-_IMAGES = ("resize", "fit", "interpolation", "channels")
+_IMAGES = ("resize", "fit", "interpolation", "channels", "max_pixels")
 
 
 def find_layer_faults(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import h5py
@@ -39,6 +40,7 @@ from kprobe.inputs.images.finding import (
 )
 from kprobe.inputs.images.header import find_kind
 from kprobe.inputs.images.rows import Images
+from kprobe.inputs.images.walking import Links, walk
 from kprobe.inputs.locating import Location
 from kprobe.inputs.python.datasets import is_saved, open_saved
 from kprobe.inputs.python.generated import open_callable
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from kprobe.inputs.sources.source import Source, Unfitted
 
 _TEXTS = {".txt", ".csv", ".tsv"}
+_PATIENCE = 10.0  # seconds in which a pipe must be opened for writing, too
 EXPECTED = "expected a file of arrays, records or images"
 _FOREIGN = {
     b"\x80": "a pickle, which is never loaded",
@@ -60,12 +63,15 @@ _FOREIGN = {
 }
 
 
-def open_location(location: Location, *, keep_all: bool = False) -> Source | Unfitted | Container:
+def open_location(
+    location: Location, *, keep_all: bool = False, follow_links: bool = False
+) -> Source | Unfitted | Container:
     """Open an array, or a file of several.
 
     Args:
         location: Where it is. Its key is looked at where it tells a text from a list of images.
         keep_all: Whether files that are called images and hold none keep their rows.
+        follow_links: Whether links in a folder that lead out of it are followed.
 
     Raises:
         InputError: If there is nothing to read, or nothing that can be samples.
@@ -78,20 +84,21 @@ def open_location(location: Location, *, keep_all: bool = False) -> Source | Unf
         return open_callable(str(path), location.function)
     try:
         if is_glob(path):
-            return _open_pattern(location, keep_all=keep_all)
+            return _open_pattern(location, keep_all=keep_all, follow_links=follow_links)
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             if is_saved(path):
+                _check_saved(path, follow_links=follow_links)
                 facts = {"source": location.source, "mtime": status.st_mtime}
                 return open_saved(path, location.label, facts)
-            return Images(find_in_folder(path, keep_all=keep_all))
+            return Images(find_in_folder(path, keep_all=keep_all, follow_links=follow_links))
         identity = {
             "source": location.source,
             "bytes": status.st_size,
             "mtime": status.st_mtime,
         }
         if not stat.S_ISREG(status.st_mode):  # a pipe, such as bash's <(command) gives
-            stream = cast("BufferedIOBase", path.open("rb"))
+            stream = _open_pipe(path)
             return NpyStream(lambda: stream, location.label, {"source": location.source})
         if location.key is not None and path.suffix.lower() == ".txt":
             return TextFile(path, location.label, identity)
@@ -105,10 +112,12 @@ def open_location(location: Location, *, keep_all: bool = False) -> Source | Unf
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
-def _open_pattern(location: Location, *, keep_all: bool) -> Unfitted | Container:
+def _open_pattern(
+    location: Location, *, keep_all: bool, follow_links: bool
+) -> Unfitted | Container:
     """Open the files that fit a pattern, one after another."""
     pattern = cast("Path", location.path)
-    paths = find_glob(pattern)
+    paths = find_glob(pattern, follow_links=follow_links)
     kinds = {path: find_kind_of(path) for path in paths}
     called = [path for path in paths if path.suffix.lower() in IMAGE_EXTENSIONS]
     if called or any(kinds.values()):
@@ -125,6 +134,18 @@ def _open_pattern(location: Location, *, keep_all: bool) -> Unfitted | Container
         for part in opened:
             part.close()
         raise
+
+
+def _check_saved(folder: Path, *, follow_links: bool) -> None:
+    """Check that all of a saved dataset lies in its folder, as TensorFlow reads it.
+
+    Raises:
+        InputError: It doesn't.
+    """
+    links = Links(folder, follow=follow_links)
+    for name in walk(folder, links):
+        links.lead_out(str(folder / name))
+    links.check()
 
 
 def _holds_samples(path: Path) -> bool:
@@ -175,6 +196,37 @@ def _open_stdin() -> Source:
         )
     stream = cast("BufferedIOBase", sys.stdin.buffer)
     return NpyStream(lambda: stream, "stdin", {"source": "-"}, closes=False)
+
+
+def _open_pipe(path: Path) -> BufferedIOBase:
+    """Open what isn't a regular file; a pipe waits for who writes to it, and not for ever.
+
+    Raises:
+        InputError: Nobody does.
+        OSError: The system refuses.
+    """
+    opened: list[BufferedIOBase | OSError] = []
+
+    def wait() -> None:
+        try:
+            opened.append(cast("BufferedIOBase", path.open("rb")))
+        except OSError as error:
+            opened.append(error)
+
+    waiting = threading.Thread(target=wait, name="kprobe-pipe", daemon=True)
+    waiting.start()
+    waiting.join(_PATIENCE)
+    if not opened:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # lets the thread go on
+        waiting.join()
+        (stream,) = opened
+        if not isinstance(stream, OSError):
+            stream.close()
+        raise InputError(f"{path}: expected a .npy array, received a pipe that nobody writes to")
+    (stream,) = opened
+    if isinstance(stream, OSError):
+        raise stream
+    return stream
 
 
 def _suggest_file(path: Path) -> str | None:

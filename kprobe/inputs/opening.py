@@ -57,7 +57,14 @@ def open_samples(
         raise InputError("expected samples, received none", hint="give some")
     names = {given.name for given in fed if given.name is not None}
     skip = spec.on_error == "skip"
-    pairing = Pairing(inputs, faults, named_only=names, images=spec.images, keep_all=skip)
+    pairing = Pairing(
+        inputs,
+        faults,
+        named_only=names,
+        images=spec.images,
+        keep_all=skip,
+        follow_links=spec.follow_links,
+    )
     try:
         for given in (*fed, *spec.given):
             pairing.add(given)

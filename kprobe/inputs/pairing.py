@@ -43,6 +43,7 @@ class Pairing:
         named_only: Collection[str] = (),
         images: Mapping[str, ImageOptions] | None = None,
         keep_all: bool = False,
+        follow_links: bool = False,
     ) -> None:
         """Begin without sources.
 
@@ -52,9 +53,11 @@ class Pairing:
             named_only: The inputs that only a source with their name is for.
             images: How images become rows, by input; under "" for all inputs.
             keep_all: Whether files that are called images and hold none keep their rows.
+            follow_links: Whether links in a folder that lead out of it are followed.
         """
         self._images = images or {}
         self._keep_all = keep_all
+        self._follow_links = follow_links
         self.faults = faults
         self._says = inputs is not None
         self._inputs = {model_input.name: model_input for model_input in inputs or ()}
@@ -133,7 +136,9 @@ class Pairing:
                 raise InputError(f"{location.text}: standard input feeds one input only")
             self._stdin_taken = True
         try:
-            opened = open_location(location, keep_all=self._keep_all)
+            opened = open_location(
+                location, keep_all=self._keep_all, follow_links=self._follow_links
+            )
         except InputError as error:
             if error.remedy is None and location.written:
                 raise InputError(*error.faults, hint=self._suggest_texts(location.name)) from None

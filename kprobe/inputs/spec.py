@@ -44,6 +44,8 @@ class SampleSpec:
             images lie in.
         on_error: What becomes of a sample that can't be read: "stop" ends the run; "skip" keeps
             its row, without values, and continues.
+        follow_links: Whether links in a folder of samples, or among files that fit a pattern, are
+            followed where they lead out of it.
         given: What `inputs` say, each thing told apart.
 
     Raises:
@@ -59,6 +61,7 @@ class SampleSpec:
     images: Mapping[str, ImageOptions] | Any = field(default_factory=dict)
     labels_from_folders: bool = False
     on_error: OnError = "stop"
+    follow_links: bool = False
     given: tuple[Given, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,7 @@ class SampleSpec:
             *check_count("seed", self.seed, least=0, optional=False),
             *check_count("limit", self.limit),
             *check_switch("labels_from_folders", self.labels_from_folders),
+            *check_switch("follow_links", self.follow_links),
             *check_choice("on_error", self.on_error, get_args(OnError)),
         ]
         faults += _check_each("images", self.images, ImageOptions)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kprobe.errors import InputError, KprobeError
+from kprobe.gate.opened import open_file
+from kprobe.gate.rules import Fault
+from kprobe.inputs.images.bounds import MOST_PIXELS
+from kprobe.inputs.images.pillow import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +39,16 @@ def read_photo(path: Path, most: int | None = None) -> Colours:
     except ImportError as error:
         raise KprobeError("images need Pillow", hint="pip install 'kprobe[plot]'") from error
     try:
-        with Image.open(path) as image:
+        opened = open_file(path)
+        if isinstance(opened, Fault):
+            raise InputError(opened.text)
+        # Not of any format that Pillow knows: some run programs.
+        with (
+            os.fdopen(os.dup(opened.descriptor), "rb") as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
+            if image.width * image.height > MOST_PIXELS:
+                raise InputError(f"{image.width:,} x {image.height:,} pixels are too many")
             if most is not None:
                 image.draft(None, (most, most))  # a JPEG is decoded smaller, which is faster
                 image.thumbnail((most, most))

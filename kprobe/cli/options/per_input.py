@@ -91,6 +91,18 @@ class ImageSize(Name):
         return size
 
 
+class Count(Name):
+    """A number of things."""
+
+    expected = "a number of 1 or more"
+
+    def parse(self, text: str) -> int:
+        """Read the number."""
+        if (number := int(text)) < 1:
+            raise ValueError
+        return number
+
+
 class Sizes(Name):
     """The sizes of an array."""
 

@@ -8,6 +8,7 @@ import click
 
 from kprobe.cli.options.group import OptionGroup, declare
 from kprobe.cli.options.per_input import (
+    Count,
     Divisors,
     Factor,
     ImageSize,
@@ -79,6 +80,13 @@ sample_options = OptionGroup(
             type=OneOf("channels", CHANNELS),
             help="Read images as grey, RGB or RGBA. [default: the model's]",
         ),
+        "max_pixels": declare(
+            "--max-pixels",
+            multiple=True,
+            metavar="N",
+            type=Count("number"),
+            help="Refuse an image of more pixels than this. [default: 89478485]",
+        ),
         "labels_from_folders": declare(
             "--labels-from-folders",
             is_flag=True,
@@ -119,6 +127,11 @@ sample_options = OptionGroup(
             show_default=True,
             help="What to do at a sample that can't be read. With skip its row stays, without "
             "values: the datasets valid and reason tell, and the exit code is 3.",
+        ),
+        "follow_links": declare(
+            "--follow-links",
+            is_flag=True,
+            help="Follow links in a folder of samples also where they lead out of it.",
         ),
     },
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-import sys
 import threading
+from array import array
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.formats.encoded import EncodedRows, Texts
-from kprobe.inputs.formats.lines import UTF8_MARK
+from kprobe.inputs.formats.lines import MOST_IN_LINE, UTF8_MARK, too_long
 from kprobe.inputs.sources.container import FileContainer
 from kprobe.inputs.sources.value_rows import Values
 from kprobe.naming import list_names
@@ -79,12 +79,12 @@ class CsvFile(FileContainer):
 
     def _find_records(self) -> npt.NDArray[np.int64]:
         """Give where each record begins, and where the last one ends, in bytes."""
-        begins = []
+        begins = array("q")
         with self._path.open("rb") as file:
             # One that has line breaks in it is several lines.
-            lines = _Decoded(file)
+            lines = _Decoded(file, self.label)
             records = csv.reader(lines, delimiter=self._delimiter, strict=True)
-            with _telling(self.label, records), _cells_of_any_length():
+            with _telling(self.label, records), _long_cells():
                 next(records)
                 begin = lines.place
                 for cells in records:
@@ -105,9 +105,9 @@ def _read_names(path: Path, label: str) -> tuple[str, list[str]]:
     fault = None
     for delimiter in _DELIMITERS:
         with path.open("rb") as file:
-            records = csv.reader(_Decoded(file), delimiter=delimiter, strict=True)
+            records = csv.reader(_Decoded(file, label), delimiter=delimiter, strict=True)
             try:
-                with _telling(label, records), _cells_of_any_length():
+                with _telling(label, records), _long_cells():
                     found[delimiter] = next(records, [])
             except InputError as error:
                 fault = fault or error
@@ -131,10 +131,13 @@ def _telling(label: str, records: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _cells_of_any_length() -> Iterator[None]:
-    """Read cells beyond Python's limit of 131,072 characters, which is one for the process."""
+def _long_cells() -> Iterator[None]:
+    """Read cells beyond Python's limit of 131,072 characters, which is one for the process.
+
+    Line breaks may be in them, so a cell may be longer than a line.
+    """
     with _limit:
-        before = csv.field_size_limit(sys.maxsize)
+        before = csv.field_size_limit(MOST_IN_LINE)
         try:
             yield
         finally:
@@ -144,12 +147,15 @@ def _cells_of_any_length() -> Iterator[None]:
 class _Decoded:
     """The lines of a file, and how far it was read, in bytes."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, label: str) -> None:
         self._file = file
+        self._label = label
         self.place = 0
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._file:
+        for number, line in enumerate(iter(lambda: self._file.readline(MOST_IN_LINE + 1), b""), 1):
+            if len(line) > MOST_IN_LINE:
+                raise too_long(self._label, number)
             content = line.removeprefix(UTF8_MARK) if not self.place else line
             self.place += len(line)
             yield content.decode()
@@ -170,7 +176,7 @@ class _Records:
         begin, end = int(self._begins[start]), int(self._begins[stop])
         text = os.pread(self._file.fileno(), end - begin, begin).decode(errors="replace")
         records = csv.reader(io.StringIO(text, newline="\n"), delimiter=self._delimiter)
-        with _cells_of_any_length():
+        with _long_cells():
             return [cells for cells in records if cells]
 
     def close(self) -> None:

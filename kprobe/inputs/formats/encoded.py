@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from kprobe.compat.tensorflow_names import TENSOR_PROTO
 from kprobe.errors import InputError
+from kprobe.inputs.images.bounds import find_excess, keep_first_frame
 from kprobe.inputs.images.files import explain_content
 from kprobe.inputs.images.header import find_kind, read_header
 from kprobe.inputs.images.rows import Images
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16  # rows
 _SHOWN = 16  # bytes
+_MOST_VALUES = 8  # of a serialized tensor, for each of its bytes: half of one takes a byte at least
 _LARGEST = 1 << 24  # pixels; four letters read as a number are more
 
 
@@ -113,19 +115,16 @@ class _Encoded:
         self.identity = encoded.identity
         self.close = encoded.close
 
-    def items(self, start: int) -> tf.data.Dataset:
-        """Give the bytes of each image."""
+    def contents(self, start: int, most: int | None) -> tf.data.Dataset:
+        """Give the bytes of each image; nothing of what mustn't be decoded."""
         import tensorflow as tf
 
         def fetch() -> Iterator[bytes]:
             for first in range(start, self.rows, _AT_ONCE):
-                yield from self._encoded.fetch(first, min(first + _AT_ONCE, self.rows))
+                for content in self._encoded.fetch(first, min(first + _AT_ONCE, self.rows)):
+                    yield b"" if find_excess(content, most) else keep_first_frame(content)
 
         return tf.data.Dataset.from_generator(fetch, output_signature=tf.TensorSpec((), tf.string))
-
-    def read_item(self, item: tf.Tensor) -> tf.Tensor:
-        """Give the bytes, which have been read already."""
-        return item
 
     def headers(self) -> Iterator[ImageHeader]:
         """Read the headers of all images."""
@@ -134,9 +133,9 @@ class _Encoded:
             if size is not None:
                 yield size
 
-    def explain(self, row: int) -> str:
+    def explain(self, row: int, most: int | None) -> str:
         """Tell why an image couldn't be decoded."""
-        return explain_content(self._encoded.fetch(row, row + 1)[0])
+        return explain_content(self._encoded.fetch(row, row + 1)[0], most)
 
 
 class _ParsedRows(Values):
@@ -199,6 +198,10 @@ def _parse_tensor(content: bytes) -> npt.NDArray[Any] | None:
     try:
         proto = TENSOR_PROTO.find().FromString(content)
         if not proto.dtype or not proto.HasField("tensor_shape"):
+            return None
+        sizes = [axis.size for axis in proto.tensor_shape.dim]
+        # One value may stand for all; they would be as many as the shape says.
+        if min(sizes, default=1) < 0 or math.prod(sizes) > _MOST_VALUES * len(content):
             return None
         array: npt.NDArray[Any] = tf.make_ndarray(proto)
     except (DecodeError, TypeError, ValueError):

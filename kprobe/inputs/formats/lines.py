@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEY = "text"
 _BLOCK = 1 << 20  # bytes
+# A line, or a row of a table: a file may be a hole of many gigabytes.
+MOST_IN_LINE = 16 << 20  # bytes
 UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -87,15 +89,19 @@ def _check_text(file: Any, label: str) -> int:
         The bytes of the mark that it begins with.
 
     Raises:
-        InputError: It isn't.
+        InputError: It isn't, or a line is too long.
     """
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
     start = file.read(len(UTF8_MARK))
     if start.startswith(_UTF16_MARKS):
         raise InputError(f"{label}: expected text in UTF-8, received UTF-16")
     file.seek(0)
+    length = 0
     while True:
         block = file.read(_BLOCK)
+        length = len(block) - block.rfind(b"\n") - 1 + (0 if b"\n" in block else length)
+        if length > MOST_IN_LINE:
+            raise too_long(label, line + block.count(b"\n"))
         try:
             decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
@@ -107,6 +113,13 @@ def _check_text(file: Any, label: str) -> int:
         if not block:
             return len(start) if start == UTF8_MARK else 0
         line += block.count(b"\n")
+
+
+def too_long(label: str, line: int) -> InputError:
+    """Return the error that a line has too many bytes."""
+    return InputError(
+        f"{label}: expected {MOST_IN_LINE:,} bytes a line at most, line {line:,} has more"
+    )
 
 
 def _find_lines(file: Any, start: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -107,7 +107,12 @@ class NpyStream(Source):
             self._stream.close()
 
     def _take(self, count: int) -> npt.NDArray[Any]:
-        rows = np.empty((count, *self.shape), self._header.dtype)
+        try:
+            rows = np.empty((count, *self.shape), self._header.dtype)
+        except (MemoryError, ValueError):
+            raise InputError(
+                f"{self.label}: {count} rows of shape {self.shape} don't fit memory"
+            ) from None
         rest = as_bytes(rows)
         missing = self._fill(rest)
         if missing:

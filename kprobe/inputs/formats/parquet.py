@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from kprobe.inputs.sources.source import Unfitted
 
 MAGIC = b"PAR1"
+_NUMBER_BYTES = 8
+# What memory may hold of a row group, whatever it has in the file, and for each of its bytes there.
+_HELD = 256 << 20
+_HELD_FOR_EACH = 64
 
 
 class ParquetFile(FileContainer):
@@ -72,14 +76,15 @@ class ParquetFile(FileContainer):
             field, kind = "bytes", kind.field("bytes").type  # as Hugging Face's images are stored
         label = f"{self.label}:{key}"
         identity = self._identify(key)
-        column = _Column(self._path, key, field, label)
+        is_text = types.is_string(kind) or types.is_large_string(kind)
+        is_bytes = is_text or types.is_binary(kind) or types.is_large_binary(kind)
+        column = _Column(self._path, key, field, label, is_bytes=is_bytes)
         inner = kind
         while types.is_list(inner) or types.is_large_list(inner) or types.is_fixed_size_list(inner):
             inner = inner.value_type
         if types.is_integer(inner) or types.is_floating(inner) or types.is_boolean(inner):
             return _Numbers(column, label, identity, np.dtype(inner.to_pandas_dtype()))
-        is_text = types.is_string(kind) or types.is_large_string(kind)
-        if is_text or types.is_binary(kind) or types.is_large_binary(kind):
+        if is_bytes:
             return _BinaryCells(column, label, identity, is_text=is_text)
         column.close()
         raise InputError(
@@ -91,10 +96,14 @@ class ParquetFile(FileContainer):
 class _Column:
     """The cells of a column, of which one row group is in memory at a time."""
 
-    def __init__(self, path: Path, key: str, field: str | None, label: str) -> None:
+    def __init__(
+        self, path: Path, key: str, field: str | None, label: str, *, is_bytes: bool
+    ) -> None:
         from pyarrow import parquet
 
-        self._file = parquet.ParquetFile(path)
+        # Texts as numbers of those that differ: a page tells that one stands in a million rows.
+        leaves = [key if field is None else f"{key}.{field}"] if is_bytes else None
+        self._file = parquet.ParquetFile(path, read_dictionary=leaves)
         self._key = key
         self._field = field
         self._label = label
@@ -123,6 +132,7 @@ class _Column:
 
         with self._lock:
             if self._loaded[0] != group:
+                self._check_size(group)
                 try:
                     column = self._file.read_row_group(group, [self._key]).column(0)
                 except (pa.ArrowException, OSError) as error:
@@ -130,8 +140,33 @@ class _Column:
                 chunk = column.combine_chunks()
                 if isinstance(chunk, pa.ChunkedArray):
                     chunk = pa.concat_arrays(chunk.chunks)
+                rows = self._begins[group + 1] - self._begins[group]
+                if len(chunk) != rows:
+                    raise InputError(
+                        f"{self._label}: is damaged: expected {rows:,} rows in row group {group}, "
+                        f"received {len(chunk):,}"
+                    )
                 self._loaded = group, chunk if self._field is None else chunk.field(self._field)
             return self._loaded[1]
+
+    def _check_size(self, group: int) -> None:
+        """Check that a row group fits memory: few bytes may say that a number stands for many rows.
+
+        Raises:
+            InputError: It doesn't.
+        """
+        told = self._file.metadata.row_group(group)
+        columns = (told.column(number) for number in range(told.num_columns))
+        own = [c for c in columns if c.path_in_schema.split(".")[0] == self._key.split(".")[0]]
+        stored = sum(column.total_compressed_size for column in own)
+        values = max((column.num_values for column in own), default=0)
+        most = max(_HELD, _HELD_FOR_EACH * stored)
+        if values * _NUMBER_BYTES > most:
+            raise InputError(
+                f"{self._label}: expected {most // _NUMBER_BYTES:,} values in a row group at most, "
+                f"of {stored:,} bytes in the file, received {values:,}",
+                hint="write smaller row groups",
+            )
 
 
 class _Numbers(Values):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.inputs.formats.npy_header import check_plain
+from kprobe.inputs.formats.npz import NpzFile
 from kprobe.inputs.sources.source import Source, hash_rows
 
 if TYPE_CHECKING:
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
 # The arrays of each format, as scipy/sparse/_matrix_io.py writes them beside format and shape.
 _COMPRESSED = ("data", "indices", "indptr")
 _PARTS = {"csr": _COMPRESSED, "csc": _COMPRESSED, "coo": ("data", "row", "col")}
+_SHOWN = 20  # characters
+# Rows of zeros cost no bytes in the file, and a sample each.
+_MOST_EMPTY = 1 << 20
+_ROWS_FOR_EACH = 1000
 
 
 def is_sparse(keys: Collection[str]) -> bool:
@@ -38,22 +41,23 @@ def open_sparse(path: Path, label: str, identity: dict[str, Any]) -> SparseRows:
     Raises:
         InputError: It can't be read, is of another format or of more axes than two.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            kind = np.asarray(archive["format"]).item()
-            kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else str(kind)
-            parts = _PARTS.get(kind, ())
-            missing = [name for name in parts if name not in archive]
-            if not parts or missing:
-                raise InputError(
-                    f"{label}: expected a sparse matrix in the format csr, csc or coo, "
-                    f"received {kind!r}" + (f" without {', '.join(missing)}" if missing else ""),
-                    hint="scipy.sparse.save_npz(file, matrix.tocsr())",
-                )
-            shape = tuple(int(size) for size in archive["shape"])
-            arrays = {name: archive[name] for name in parts}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, TypeError) as error:
-        raise InputError(f"{label}: can't be read: {error}") from None
+    archive = NpzFile(path, label, identity)
+    told = archive.read_whole("format")
+    kind = told.item() if told.size == 1 and told.dtype.kind in "SU" else ""
+    kind = kind.decode("ascii", "replace") if isinstance(kind, bytes) else kind
+    parts = _PARTS.get(kind, ())
+    missing = [name for name in parts if name not in archive.keys()]  # noqa: SIM118 (no dict)
+    if not parts or missing:
+        raise InputError(
+            f"{label}: expected a sparse matrix in the format csr, csc or coo, "
+            f"received {kind[:_SHOWN]!r}" + (f" without {', '.join(missing)}" if missing else ""),
+            hint="scipy.sparse.save_npz(file, matrix.tocsr())",
+        )
+    sizes = archive.read_whole("shape")
+    if sizes.dtype.kind not in "iu" or sizes.ndim != 1 or (sizes < 0).any():
+        raise InputError(f"{label}: expected a sparse matrix, received a damaged one (shape)")
+    shape = tuple(map(int, sizes))
+    arrays = {name: archive.read_whole(name) for name in parts}
     return SparseRows(kind, arrays, shape, label, identity)
 
 
@@ -112,7 +116,12 @@ class SparseRows(Source):
         self.dtype = self._values.dtype.newbyteorder("=")
         order = np.argsort(row_of, kind="stable")
         self._values, self._columns = self._values[order], self._columns[order]
-        self._begins = np.searchsorted(row_of[order], np.arange(self.rows + 1))
+        self._row_of = row_of[order]
+        if self.rows > _MOST_EMPTY + _ROWS_FOR_EACH * len(self._values):
+            raise InputError(
+                f"{label}: expected values in its rows, received {len(self._values):,} for "
+                f"{self.rows:,} rows"
+            )
 
     def identity(self) -> dict[str, Any]:
         """Tell the file's name, size and time, or what is held in memory."""
@@ -121,7 +130,7 @@ class SparseRows(Source):
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Fill rows start to stop with what is stored; what is stored twice is added, as scipy."""
         rows = np.zeros((stop - start, *self.shape), self.dtype)
-        begins = self._begins[start : stop + 1]
+        begins = np.searchsorted(self._row_of, np.arange(start, stop + 1))
         entries = slice(begins[0], begins[-1])
         numbers = np.repeat(np.arange(stop - start), np.diff(begins))
         np.add.at(rows, (numbers, self._columns[entries]), self._values[entries])
@@ -140,12 +149,16 @@ def _list_entries(
     if kind == "coo":
         rows, columns = arrays["row"], arrays["col"]
     else:
-        counts = np.diff(arrays["indptr"])
-        if len(counts) != shape[kind == "csc"] or (counts < 0).any():
+        ends, inner = arrays["indptr"], arrays["indices"]
+        fits = ends.dtype.kind in "iu" and ends.ndim == 1 == inner.ndim and ends.size > 0
+        counts: npt.NDArray[np.int64] = np.diff(ends.astype(np.int64) if fits else np.zeros(1, int))
+        fits = fits and len(counts) == shape[kind == "csc"] and bool((counts >= 0).all())
+        if not fits or ends[0] != 0 or ends[-1] != len(inner):
             raise InputError(f"{label}: expected a sparse matrix, received a damaged one (indptr)")
-        outer, inner = np.repeat(np.arange(len(counts)), counts), arrays["indices"]
+        outer = np.repeat(np.arange(len(counts)), counts)
         rows, columns = (outer, inner) if kind == "csr" else (inner, outer)
     fits = values.ndim == rows.ndim == 1 and values.shape == rows.shape == columns.shape
+    fits = fits and rows.dtype.kind in "iu" and columns.dtype.kind in "iu"
     for numbers, size in ((rows, shape[0]), (columns, shape[1])):
         fits = fits and (not numbers.size or 0 <= numbers.min() <= numbers.max() < size)
     if not fits:

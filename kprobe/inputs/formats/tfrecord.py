@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import os
 import struct
 import threading
 import zlib
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 # A record is its length, a checksum of that, the data, and a checksum of those (record_writer.h).
 _HEAD = struct.Struct("<QI")
 _TAIL = 4  # bytes
+_HELD = 64 << 20  # bytes of a record of a small compressed file
 
 _KINDS: dict[str, np.dtype[Any]] = {
     "float_list": np.dtype(np.float32),
@@ -204,11 +207,11 @@ def _index(
     path: Path, label: str, *, compressed: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Find where the data of every record begin, and how long they are."""
-    places: list[int] = []
-    lengths: list[int] = []
+    places, lengths = array("q"), array("q")
     place = 0
+    stored = path.stat().st_size
     with gzip.open(path) if compressed else path.open("rb") as file:
-        size = None if compressed else path.stat().st_size
+        size = None if compressed else stored
         while True:
             try:
                 file.seek(place)
@@ -225,6 +228,13 @@ def _index(
                 raise InputError(
                     f"{label}: expected a TFRecord file, and record {len(places)} is damaged or "
                     "cut short"
+                )
+            # Few bytes unpack to many zeros.
+            if compressed and (length > max(_HELD, 16 * stored) or len(places) > stored):
+                raise InputError(
+                    f"{label}: expected records that fit {stored:,} compressed bytes, received "
+                    + (f"one of {length:,}" if length > _HELD else f"more than {len(places):,}"),
+                    hint="unpack the file",
                 )
             places.append(place + _HEAD.size)
             lengths.append(length)
@@ -244,10 +254,18 @@ def _parse(record: bytes) -> Any:
 
 
 def _compute_crc32c(content: bytes) -> int:
-    """Compute the checksum of a few bytes (RFC 3720, appendix B.4), bit by bit."""
-    crc = 0xFFFFFFFF
+    """Compute the checksum of a few bytes (RFC 3720, appendix B.4)."""
+    table, crc = _make_table(), 0xFFFFFFFF
     for byte in content:
-        crc ^= byte
+        crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+@functools.cache
+def _make_table() -> tuple[int, ...]:
+    table = []
+    for crc in range(256):
         for _ in range(8):
             crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
+        table.append(crc)
+    return tuple(table)

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 
 from kprobe.elsewhere import check_content, check_here
 from kprobe.errors import Hint, InputError, Setting
+from kprobe.gate.opened import open_file
+from kprobe.gate.rules import Fault
 from kprobe.inputs.images.files import EXPECTED, NAMED, ImageFiles
-from kprobe.inputs.images.header import PILLOW_KINDS, TENSORFLOW_KINDS, read_kind
+from kprobe.inputs.images.header import PILLOW_KINDS, TENSORFLOW_KINDS, find_kind
 from kprobe.inputs.images.pillow import INSTALL, has_pillow
+from kprobe.inputs.images.walking import Links, find_files, find_fixed, walk
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _START_BYTES = 64
+_LIST_BYTES = 256 << 20
 # fmt: off
 IMAGE_EXTENSIONS = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff",
@@ -29,7 +33,9 @@ IMAGE_EXTENSIONS = {
 # fmt: on
 
 
-def find_in_folder(folder: Path, *, keep_all: bool = False) -> ImageFiles:
+def find_in_folder(
+    folder: Path, *, keep_all: bool = False, follow_links: bool = False
+) -> ImageFiles:
     """Find the images of a folder and of all folders in it, sorted by path.
 
     Files and folders whose names begin with a full stop aren't looked at. Others are images if
@@ -38,21 +44,26 @@ def find_in_folder(folder: Path, *, keep_all: bool = False) -> ImageFiles:
     Args:
         folder: The folder.
         keep_all: Whether to keep those that are called images and can't be decoded.
+        follow_links: Whether links that lead out of the folder are followed.
 
     Raises:
-        InputError: There are none, or images of kinds that aren't decoded.
+        InputError: There are none, images of kinds that aren't decoded, or links that lead out.
     """
     kinds: dict[str, str | None] = {}
-    for name in _walk(folder):
+    links = Links(folder, follow=follow_links)
+    for name in walk(folder, links):
         extension = Path(name).suffix.lower()
         if extension and extension not in IMAGE_EXTENSIONS:
             continue
         path = folder / name
+        if links.lead_out(str(path)):
+            continue
         if path.exists() and not path.is_file():  # a pipe, say, which nobody may ever write into
             continue
         kind = find_kind_of(path)
         if kind or extension:
             kinds[name] = kind
+    links.check()
     names = sorted(kinds, key=lambda name: name.split("/"))
     ordered = {name: kinds[name] for name in names}
     return _choose(folder, ordered, str(folder), "folder", keep_all=keep_all)
@@ -61,10 +72,10 @@ def find_in_folder(folder: Path, *, keep_all: bool = False) -> ImageFiles:
 def find_kind_of(path: Path) -> str | None:
     """Name the kind of an image by its content; None for a file that is none or can't be read."""
     try:
-        with path.open("rb") as file:
-            return read_kind(file)
+        opened = open_file(path)
     except OSError:
         return None
+    return None if isinstance(opened, Fault) else find_kind(opened.read(_START_BYTES))
 
 
 def _choose(
@@ -118,17 +129,16 @@ def is_glob(path: Path) -> bool:
     return glob.has_magic(str(path)) and not os.path.lexists(path)
 
 
-def find_glob(pattern: Path) -> list[Path]:
+def find_glob(pattern: Path, *, follow_links: bool = False) -> list[Path]:
     """Find the files that fit a pattern with `*`, `?`, `[...]` and `**`, sorted.
 
     The extensions of images are found in capitals, too, as in a folder.
 
     Raises:
-        InputError: There are none.
+        InputError: There are none, or links that lead out of where the pattern begins and aren't
+            to be followed.
     """
-    text = _ignore_case(str(pattern))
-    found = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
-    files = sorted(path for path in found if path.is_file())
+    files = find_files(_ignore_case(str(pattern)), follow_links=follow_links)
     if not files:
         raise InputError(
             f"{pattern}: expected files, received a pattern that none fits",
@@ -175,6 +185,11 @@ def read_list(path: Path) -> ImageFiles:
     Raises:
         InputError: It isn't text, no path is in it, or addresses of the web alone.
     """
+    if (size := path.stat().st_size) > _LIST_BYTES:
+        raise InputError(
+            f"{path}: expected a list of image files, {_LIST_BYTES:,} bytes at most, received "
+            f"{size:,}"
+        )
     try:
         lines = path.read_text().splitlines()
     except UnicodeDecodeError as error:
@@ -187,29 +202,3 @@ def read_list(path: Path) -> ImageFiles:
     if all("://" in name for name in names):
         check_here(names[0], InputError)
     return ImageFiles(path.parent, names, str(path), "list")
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    """Yield the files in a folder and below, links followed, but none round in a circle."""
-    seen = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(parent)  # noqa: PTH116 (a text, as os.walk gives it)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = Path(parent).relative_to(folder).as_posix()
-        for name in files:
-            if not name.startswith("."):
-                yield name if prefix == "." else f"{prefix}/{name}"
-
-
-def find_fixed(pattern: Path) -> Path:
-    """Give the folder of a pattern in which nothing varies: names of its files begin there."""
-    fixed = []
-    for part in pattern.parent.parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return Path(*fixed)

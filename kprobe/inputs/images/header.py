@@ -34,6 +34,9 @@ PILLOW_KINDS = ("WebP", "TIFF", "JPEG 2000", "AVIF")
 
 # Start-of-frame markers; the three between them are tables (ISO/IEC 10918-1, table B.1).
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+# Those that no length follows, and those behind which there are pixels or nothing.
+_ALONE = {0x01, *range(0xD0, 0xD8)}
+_PIXELS = {0xD8, 0xD9, 0xDA}
 # Channels by a PNG's colour type (ISO/IEC 15948, table 11.1): grey, RGB, palette, grey and RGB
 # with alpha. Grey with alpha has no channels of its own among those that images are made into.
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
@@ -97,10 +100,23 @@ def _read_jpeg_frame(file: BufferedIOBase) -> tuple[int, int, int]:
     """Give height, width and the number of components."""
     file.seek(2)
     while True:
-        marker, length = struct.unpack(">HH", file.read(4))
-        if marker & 0xFF in _FRAMES:
+        # As libjpeg does: what lies between two segments is passed over.
+        marker = _find_marker(file)
+        if marker in _ALONE:
+            continue
+        (length,) = struct.unpack(">H", file.read(2))
+        if marker in _FRAMES:
             height, width, components = struct.unpack(">xHHB", file.read(6))
             return height, width, components
-        if marker >> 8 != 0xFF or length < 2:
+        if marker in _PIXELS or length < 2:
             raise struct.error
         file.seek(length - 2, 1)
+
+
+def _find_marker(file: BufferedIOBase) -> int:
+    before = 0
+    while byte := file.read(1):
+        if before == 0xFF and byte[0] not in (0, 0xFF):
+            return byte[0]
+        before = byte[0]
+    raise struct.error

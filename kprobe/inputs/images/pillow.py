@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ INSTALL = "pip install 'kprobe[images]'"
 
 # As Pillow calls them: others that it knows run programs, or can't be told by their first bytes.
 _FORMATS = ("WEBP", "TIFF", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", *_FORMATS)  # of all images that are samples
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # Channels by Pillow's mode, where they aren't those of RGB: as of a PNG, `kprobe.inputs.images`.
 _CHANNELS = {"1": 1, "L": 1, "LA": 4, "La": 4, "RGBA": 4, "RGBa": 4}
@@ -117,7 +119,9 @@ def explain_undecoded(content: bytes, kind: str) -> str:
 def _open(file: Any) -> Any:
     from PIL import Image
 
-    return Image.open(file, formats=_FORMATS)
+    with warnings.catch_warnings():  # of many pixels, which are counted by ourselves
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file, formats=_FORMATS)
 
 
 def _keep_upper_bits(image: Any) -> Any:

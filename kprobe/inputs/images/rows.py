@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from kprobe.errors import InputError
 from kprobe.image_options import ImageForm, ImageOptions, choose_form, choose_own_form
+from kprobe.inputs.images.bounds import MOST_PIXELS
 from kprobe.inputs.sources.fallible import FallibleSource
 from kprobe.inputs.sources.source import Unfitted
 from kprobe.inputs.sources.uneven import as_rows, find_common_shape, fits_sizes
@@ -43,17 +45,19 @@ class EncodedImages(Protocol):
     def identity(self) -> dict[str, Any]:
         """Tell what is read from what, as `Source.identity`."""
 
-    def items(self, start: int) -> tf.data.Dataset:
-        """Give a scalar string for each from one on: what `read_item` takes."""
+    def contents(self, start: int, most: int | None) -> tf.data.Dataset:
+        """Give a scalar string for each from one on: its bytes, or none where it isn't read.
 
-    def read_item(self, item: tf.Tensor) -> tf.Tensor:
-        """Give the bytes of one, in a graph of TensorFlow; or an error."""
+        Args:
+            start: The first.
+            most: How many pixels may be decoded; None for the usual limit.
+        """
 
     def headers(self) -> Iterator[ImageHeader]:
         """Read the header of every image that has one."""
 
-    def explain(self, row: int) -> str:
-        """Tell why an image couldn't be decoded."""
+    def explain(self, row: int, most: int | None) -> str:
+        """Tell why an image couldn't be decoded, which may have so many pixels."""
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -82,6 +86,7 @@ class Images(Unfitted):
             InputError: The input takes no images, or none can be read.
         """
         headers = None
+        most = options.max_pixels
         if model_input is not None and model_input.dtype == "string":
             of_list = f"{self.label}:text gives the lines" if self.images.kind == "list" else None
             raise InputError(
@@ -93,20 +98,25 @@ class Images(Unfitted):
             form = choose_form(model_input.name, model_input.shape, options, usual=usual)
         else:
             if options.channels is None:
-                headers = self._read_headers()
+                headers = self._read_headers(most)
             form = choose_own_form(options, _find_channels(headers or ()))
         if form.size is not None:
             shape = form.shape(*form.size)
         else:
-            headers = headers or self._read_headers()
+            headers = headers or self._read_headers(most)
+            headers = {h for h in headers if math.prod(h.size) <= (most or MOST_PIXELS)}
+            if not headers:
+                raise self._refuse(most)
             shape = find_common_shape([form.shape(*size) for size in {h.size for h in headers}])
-        return ImageRows(self.images, self.label, form, shape)
+        sizes = {header.size for header in headers or ()} if form.size is None else {form.size}
+        row_bytes = form.channels * max(map(math.prod, sizes))
+        return ImageRows(self.images, self.label, form, shape, row_bytes=row_bytes, most=most)
 
     def close(self) -> None:
         """Close what they are read from."""
         self.images.close()
 
-    def _read_headers(self) -> set[ImageHeader]:
+    def _read_headers(self, most: int | None) -> set[ImageHeader]:
         """Read the headers of all images.
 
         Raises:
@@ -114,11 +124,12 @@ class Images(Unfitted):
         """
         found = set(self.images.headers())
         if not found:
-            name = self.names(0, 1)[0].decode()
-            raise InputError(
-                f"{self.label}: no image can be read; {name}: {self.images.explain(0)}"
-            )
+            raise self._refuse(most)
         return found
+
+    def _refuse(self, most: int | None) -> InputError:
+        name, reason = self.names(0, 1)[0].decode(), self.images.explain(0, most)
+        return InputError(f"{self.label}: no image can be read; {name}: {reason}")
 
 
 class ImageRows(FallibleSource):
@@ -129,10 +140,19 @@ class ImageRows(FallibleSource):
         label: What messages call them.
         form: What they are made into.
         shape: The shape of a row, -1 for the sizes in which they differ.
+        row_bytes: The bytes of the largest row.
+        most: How many pixels an image may have; None for the usual limit.
     """
 
     def __init__(
-        self, images: EncodedImages, label: str, form: ImageForm, shape: tuple[int, ...]
+        self,
+        images: EncodedImages,
+        label: str,
+        form: ImageForm,
+        shape: tuple[int, ...],
+        *,
+        row_bytes: int,
+        most: int | None,
     ) -> None:
         self.images = images
         self.label = label
@@ -141,6 +161,8 @@ class ImageRows(FallibleSource):
         self.shape = shape
         self.dtype = np.dtype(np.uint8)
         self._form = form
+        self._row_bytes = row_bytes
+        self._most = most
         self._decoded: Iterator[npt.NDArray[Any] | None] = iter(())
         self._position = -1  # the row that comes next
 
@@ -164,7 +186,9 @@ class ImageRows(FallibleSource):
         if start != self._position:
             from kprobe.inputs.images.decoding import decode_all
 
-            self._decoded = decode_all(self.images.items(start), self.images.read_item, self._form)
+            self._decoded = decode_all(
+                self.images.contents(start, self._most), self._form, self._row_bytes
+            )
             self._position = start
         images: list[npt.NDArray[Any]] = []
         faults: dict[int, str] = {}
@@ -173,7 +197,7 @@ class ImageRows(FallibleSource):
             image = next(self._decoded)
             self._position = row + 1
             if image is None:
-                faults[row] = self.images.explain(row)
+                faults[row] = self.images.explain(row, self._most)
             elif not fits_sizes(image.shape, self.shape):
                 faults[row] = f"expected an image of shape {self.shape}, received {image.shape}"
             images.append(blank if row in faults or image is None else image)

@@ -33,6 +33,7 @@ _KEPT = {
     "images": "samples",
     "labels_from_folders": "samples",
     "on_error": "samples",
+    "follow_links": "samples",
     "fail_on": "compute",
     "batch_size": "compute",
     "streams": "compute",

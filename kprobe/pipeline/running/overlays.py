@@ -14,8 +14,8 @@ import numpy as np
 
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError, Hint, InputError, Setting
-from kprobe.inputs.images.finding import find_fixed
 from kprobe.inputs.images.pillow import check_pillow
+from kprobe.inputs.images.walking import find_fixed
 from kprobe.naming import list_names
 from kprobe.pictures.colour import Scale
 from kprobe.pictures.overlay import overlay
