@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kprobe.errors import ModelError
+from kprobe.errors import ModelError, UnsafeModelError
 from kprobe.models.file import read_model_file
 from kprobe.models.listing import list_layers
 from kprobe.models.weights.weight_list import list_weights
@@ -191,8 +191,11 @@ def test_models_that_double_without_end_are_refused(write_h5):
                 "output_layers": [["x", 0, 0]],
             },
         }
+    path = write_h5(entry)
+    with pytest.raises(UnsafeModelError, match="at most 100,000 calls of layers to build it"):
+        read_model_file(path)
     with pytest.raises(ModelError, match="expand to more than 200,000 layer calls"):
-        listing(write_h5(entry))
+        list_layers(read_model_file(path, allow=None))
 
 
 def test_listing_and_checking_import_no_tensorflow(saved):

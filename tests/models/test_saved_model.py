@@ -407,13 +407,10 @@ def test_an_input_without_an_axis_of_samples_is_said(tmp_path):
         kprobe.dump(tmp_path / "m", "output_0", output=tmp_path / "a.h5")
 
 
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [(b"\xff\xff", "is a damaged SavedModel"), (b"", "is a damaged SavedModel: it holds no graph")],
-)
-def test_a_damaged_directory_is_said(tmp_path, content, fault):
+@pytest.mark.parametrize("content", [b"\xff\xff", b""], ids=["no message", "no graph"])
+def test_a_damaged_directory_is_said(tmp_path, content):
     (tmp_path / "saved_model.pb").write_bytes(content)
-    with pytest.raises(ModelError, match=fault):
+    with pytest.raises(ModelError, match=r"has a saved_model\.pb that isn't a whole SavedModel"):
         read_model_file(tmp_path)
 
 

@@ -9,7 +9,7 @@ import keras
 import pytest
 import tf_keras
 
-from kprobe.errors import ModelError
+from kprobe.errors import ModelError, UnsafeModelError
 from kprobe.models.file import read_model_file
 from kprobe.models.weights.weight_list import list_weights
 
@@ -95,5 +95,8 @@ def test_weights_that_are_named_and_not_there_are_damage(tmp_path):
     make_model(keras).save(tmp_path / "model.h5")
     with h5py.File(tmp_path / "model.h5", "a") as file:
         del file["model_weights/first/first/kernel"]
-    with pytest.raises(ModelError, match=r"model\.h5: its weights are truncated or damaged: "):
+    with pytest.raises(UnsafeModelError, match=r"model\.h5: layer 'first': expected weights of"):
         list_file(tmp_path / "model.h5")
+    trusted = read_model_file(tmp_path / "model.h5", allow=None)
+    with pytest.raises(ModelError, match=r"model\.h5: its weights are truncated or damaged: "):
+        list_weights(trusted)
