@@ -268,6 +268,9 @@ CASES = (
     *_both("torch", _torch, "code-torch", "CVE-2025-49655"),
     *_both("saved-model", _of_class("TFSMLayer", "keras.layers", filepath="marker"),
            "code-savedmodel", "CVE-2026-1462"),
+    *(Case(f"advisory-{name.lower()}", _keras(_of_class(name, "keras.layers", call_fn=_function(
+           "system", "os"), params={})), "code-wrapped", "CVE-2025-1550's kin")
+      for name in ("JaxLayer", "FlaxLayer")),
     # Operations that a config chooses.
     _old("operation", _operation, "names-operation", "TensorFlow's SECURITY.md"),
     _old("tensor-function", lambda marker: {"class_name": "TFOpLambda", "config": {
