@@ -108,13 +108,19 @@ class _Inspector:
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
+        self._number: int | None = None
         self._lock = threading.Lock()
 
     def start(self) -> socket.socket:
         """Start it if there is none, without waiting until it is ready."""
         with self._lock:
+            if self._socket is not None and _number(self._socket) != self._number:
+                # Programs that become daemons close all that is open, and open other things.
+                self._socket.detach()
+                self._socket = None
             if self._socket is None:
                 self._socket = _start_process()
+                self._number = _number(self._socket)
             return self._socket
 
     def ask(self, opened: Opened, limits: Limits) -> socket.socket:
@@ -153,10 +159,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_inspector.renew_lock)
 
 
+def _number(opened: socket.socket) -> int | None:
+    """Give what tells a socket from what else may have its descriptor; None for a closed one."""
+    try:
+        return os.fstat(opened.fileno()).st_ino
+    except OSError:
+        return None
+
+
 def _start_process() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     home = str(Path(__file__).resolve().parents[2])
-    places = [place for place in [*sys.path, home] if Path(place).is_absolute()]
+    places = [
+        place for place in [*sys.path, home] if isinstance(place, str) and Path(place).is_absolute()
+    ]
     with theirs:
         try:
             # Its program is this module's. Lists of processes tell by the number whose it is.

@@ -6,7 +6,6 @@ JSON, what reads weights that they lie in the file.
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -233,6 +232,8 @@ def _open_member(opened: OpenedFile, member: ArchiveMember) -> Iterator[Section]
     if member.method == STORED:
         yield Section(opened.descriptor, member.offset, member.size)
         return
+    import tempfile  # takes long to import, and few archives are packed
+
     with tempfile.TemporaryFile() as unpacked:
         for block in unpack_member(opened, member):
             unpacked.write(block)
