@@ -39,6 +39,8 @@ PROMISES = {
     "engines/test_number_formats.py": "layers of any number format are as plain Keras has them",
     "engines/test_stateful.py": "state is carried on from batch to batch, or isn't",
     "gate/test_hostile_inputs.py": "samples of strangers are refused in a line, or read right",
+    "gate/test_fuzzing.py": "whatever bytes a file has, the gate answers",
+    "gate/test_honest.py": "honest models are accepted",
     "inputs/test_any_names.py": "whatever the inputs' names and order, each gets its own",
     "inputs/test_broken_files.py": "every fault of a file of samples gets its own words",
     "inputs/test_identity.py": "every row has a name, and every source says what it is",
