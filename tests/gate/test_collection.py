@@ -61,7 +61,8 @@ def test_each_file_is_judged_by_the_rule_that_it_is_to_break(case, results):
     checked = result["checked"]
     assert checked["broke"] is None, checked
     (told,) = json.loads(checked["out"])
-    assert {reason["rule"] for reason in told["reasons"]} == {case.rule} - {None}, told["reasons"]
+    # What is behind the first fault may break other rules, too.
+    assert [reason["rule"] for reason in told["reasons"]][:1] == ([case.rule] if case.rule else [])
     assert told["accepted"] == (case.rule is None)
     assert (checked["code"], checked["err"]) == (0 if case.rule is None else 4, "")
     assert (result["marker"], result["others"], result["tensorflow"]) == (False, [], False)
