@@ -40,6 +40,7 @@ PROMISES = {
     "gate/test_collection.py": "each hostile file is refused for its fault, and nothing runs",
     "gate/test_fuzzing.py": "whatever bytes a file has, the gate answers",
     "gate/test_honest.py": "honest models are accepted",
+    "gate/test_hostile_inputs.py": "samples of strangers are refused in a line, or read right",
     "inputs/test_any_names.py": "whatever the inputs' names and order, each gets its own",
     "inputs/test_broken_files.py": "every fault of a file of samples gets its own words",
     "inputs/test_identity.py": "every row has a name, and every source says what it is",
