@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kprobe.gate.archive_layout import STORED, ArchiveMember, read_members
+from kprobe.gate.checksum import compute_crc32
 from kprobe.gate.config_json import MAX_BYTES
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
@@ -180,6 +181,10 @@ def _find_size_faults(members: Sequence[ArchiveMember], limits: ArchiveLimits) -
 def _find_content_faults(opened: OpenedFile, member: ArchiveMember) -> Iterator[Fault]:
     """Unpack a member block by block, and find how it differs from what is said of it."""
     name = show(member.name)
+    if member.method == STORED and member.packed == member.size:
+        if compute_crc32(opened.descriptor, member.offset, member.size) != member.checksum:
+            yield Fault("archive-damaged", f"has a damaged member, {name}: its checksum differs")
+        return
     size = checksum = 0
     blocks = _read_blocks(opened, member)
     try:
