@@ -25,6 +25,8 @@ _MESSAGE_BYTES = 1 << 16
 _NUMBER_BYTES = 8
 # What is unpacked to a file has to end somewhere: see `kprobe.models.weights.archive`.
 _FILE_BYTES = 16 << 30
+# What it takes to begin with, code and libraries included.
+_USUAL_BYTES = 1 << 30
 
 
 def serve() -> None:
@@ -88,11 +90,19 @@ def _inspect(descriptor: int, request: dict[str, Any], limits: Limits) -> Findin
         return Findings((fault,))
 
 
+def _measure_memory() -> int:
+    """Measure how much memory this process may use so far, in bytes, libraries included."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:  # a container without /proc
+        return _USUAL_BYTES
+    return pages * resource.getpagesize()
+
+
 def _bind(limits: Limits) -> None:
     """Bind this process to its limits."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
     bounds = {
-        resource.RLIMIT_AS: pages * resource.getpagesize() + limits.memory_bytes,
+        resource.RLIMIT_AS: _measure_memory() + limits.memory_bytes,
         # A byte and not none: a program that takes cores asks for those that are bound to none.
         resource.RLIMIT_CORE: 1,
         resource.RLIMIT_FSIZE: _FILE_BYTES,
