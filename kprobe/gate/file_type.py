@@ -54,8 +54,8 @@ def tell_type(start: bytes) -> FileType:
 def find_type_faults(opened: OpenedFile) -> Iterator[Fault]:
     """Find whether a file is another thing than its ending says.
 
-    With an ending that says nothing, the content decides. Where HDF5 or a protocol buffer is
-    expected, what isn't known by its first bytes is left to their readers.
+    With an ending that says nothing, the content decides; what isn't known by its first bytes is
+    left to what reads it.
 
     Args:
         opened: The file.
@@ -69,7 +69,7 @@ def find_type_faults(opened: OpenedFile) -> Iterator[Fault]:
     if received == "other" and (behind := _find_hdf5(opened)):
         yield Fault("hdf5-layout", f"has {behind:,} other bytes before HDF5's own header")
         return
-    if expected is None or received in expected or (received == "other" and "zip" not in expected):
+    if expected is None or received in (expected or ("other",)):
         return
     names = " or ".join(_NAMES[each] for each in expected) or "a protocol buffer"
     what = _NAMES[received] if opened.size else "an empty file"

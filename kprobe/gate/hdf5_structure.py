@@ -103,7 +103,7 @@ def _judge_beginning(file: Section) -> Fault | None:
             start, more, end = struct.unpack_from("<QQQ", head, 12)
         else:
             return Fault("hdf5-layout", f"has version {version} of HDF5's header")
-    except struct.error:
+    except (struct.error, IndexError):
         return Fault("hdf5-damaged", f"ends after {len(file):,} bytes")
     if sizes != b"\x08\x08" or start or more != _UNDEFINED:
         return Fault("hdf5-layout", "has a header of HDF5 as Keras writes none")

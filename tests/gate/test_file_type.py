@@ -16,10 +16,10 @@ CONTENTS = {
 }
 ACCEPTED = {
     ".keras": {"zip", "hdf5"},
-    ".h5": {"hdf5", "other"},
-    ".HDF5": {"hdf5", "other"},
-    ".json": {"json", "other"},
-    ".tflite": {"tflite", "other"},
+    ".h5": {"hdf5"},
+    ".HDF5": {"hdf5"},
+    ".json": {"json"},
+    ".tflite": {"tflite"},
     ".onnx": {"other"},
     ".pb": {"other"},
     ".bin": {*CONTENTS},

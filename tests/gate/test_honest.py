@@ -71,6 +71,7 @@ FAMILIES = [
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras 3, saving HDF5
 @pytest.mark.parametrize("name", FAMILIES)
 @KERASES
 def test_every_family_of_applications_is_accepted(tmp_path, tag, k, name):
