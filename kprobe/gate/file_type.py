@@ -27,10 +27,10 @@ _BY_ENDING: dict[str, tuple[FileType, ...]] = {
     ".hdf5": ("hdf5",),
     ".hdf": ("hdf5",),
     ".json": ("json",),
-    ".tflite": ("tflite",),
+    ".tflite": ("tflite", "other"),  # it tells best what is wrong with its beginning
     # Messages of protocol buffers begin with nothing that tells them.
-    ".onnx": (),
-    ".pb": (),
+    ".onnx": ("other",),
+    ".pb": ("other",),
 }
 _START_BYTES = 64
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -69,11 +69,13 @@ def find_type_faults(opened: OpenedFile) -> Iterator[Fault]:
     if received == "other" and (behind := _find_hdf5(opened)):
         yield Fault("hdf5-layout", f"has {behind:,} other bytes before HDF5's own header")
         return
-    if expected is None or received in (expected or ("other",)):
+    if expected is None or received in expected:
         return
-    names = " or ".join(_NAMES[each] for each in expected) or "a protocol buffer"
+    names = " or ".join(_NAMES[each] for each in expected if each != "other")
     what = _NAMES[received] if opened.size else "an empty file"
-    yield Fault("file-type", f"expected {names}, as {ending} says, received {what}")
+    yield Fault(
+        "file-type", f"expected {names or 'a protocol buffer'}, as {ending} says, received {what}"
+    )
 
 
 def _find_hdf5(opened: OpenedFile) -> int | None:

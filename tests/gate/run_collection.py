@@ -31,7 +31,8 @@ class Watch:
         libc = ctypes.CDLL(None, use_errno=True)
         self._descriptor = libc.inotify_init1(os.O_NONBLOCK)
         self._folders = {}
-        self._but = but
+        # Whoever names a link means what it leads to.
+        self._but = {but, but.resolve()}
         for place, names, _ in os.walk(folder):
             names[:] = [name for name in names if Path(place, name) != but]
             number = libc.inotify_add_watch(self._descriptor, place.encode(), _OPENED)
@@ -48,7 +49,7 @@ class Watch:
                     name = events[_EVENT.size : _EVENT.size + length].rstrip(b"\0").decode()
                     events = events[_EVENT.size + length :]
                     path = self._folders[number] / name
-                    if path != self._but and not kind & _IS_FOLDER:
+                    if path not in self._but and not kind & _IS_FOLDER:
                         opened.add(str(path))
         except BlockingIOError:
             return sorted(opened)
@@ -76,7 +77,6 @@ def look_at(case, folder: Path):
         found["opened"] = run("dump", str(path), "--layers", "x", *case.arguments)
     return {
         **found,
-        "path": str(path),
         "marker": marker.exists(),
         "others": watch.end(),
         "left": [each.name for each in (folder / "here").iterdir()],

@@ -19,7 +19,7 @@ ACCEPTED = {
     ".h5": {"hdf5"},
     ".HDF5": {"hdf5"},
     ".json": {"json"},
-    ".tflite": {"tflite"},
+    ".tflite": {"tflite", "other"},
     ".onnx": {"other"},
     ".pb": {"other"},
     ".bin": {*CONTENTS},

@@ -9,7 +9,6 @@ import base64
 import io
 import json
 import marshal
-import os
 import pathlib
 import pickle
 
@@ -169,11 +168,6 @@ def _vocabulary(class_name):
     return lambda marker: _layer(class_name, vocabulary=_secret(marker))
 
 
-def _pipe(folder, marker):
-    os.mkfifo(folder / "model.keras")
-    return folder / "model.keras"
-
-
 def _feature(marker):
     column = {
         "class_name": "VocabularyFileCategoricalColumn",
@@ -280,9 +274,4 @@ CASES = (
     Case("advisory-dtype-of-a-gigabyte", _keras(_initializer("Constant", "keras.initializers", {
         "value": {"class_name": "__numpy__", "config": {"value": [""], "dtype": "S999999999"}}})),
         "config-values", "CVE-2026-0897's kin"),
-    # No files.
-    Case("file-pipe", _pipe, "file-kind", "hangs who opens it"),
-    Case("file-device", lambda folder, marker: pathlib.Path("/dev/zero"), "file-kind", "endless"),
-    Case("file-larger-than-allowed", lambda folder, marker: write_keras(folder), "file-size",
-         arguments=("--max-model-bytes", "1000")),
 )  # fmt: skip
