@@ -70,6 +70,7 @@ class Dump(Closing, Mapping[str, Any]):
         self.path = path
         self._file = file
         self.attrs = {name: plain(value) for name, value in file.attrs.items()}
+        soundness.check_facts("committed", "complete", "started", "finished")
         self.committed = int(file["committed"][()])
         self.complete = bool(file["complete"][()])
         self.started = float(file["started"][()])

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from h5py import h5, h5a, h5d, h5g, h5l, h5o, h5p
+from h5py import h5, h5d, h5g, h5l, h5o, h5p
 
 from kprobe.dumps.attributes import plain
 from kprobe.gate.hdf5_datasets import (
     DUMP_FILTERS,
-    UNPACKED,
-    UNPACKED_RATIO,
     BrokenRuleError,
+    check_unpacked,
     measure_dataset,
 )
-from kprobe.gate.hdf5_header import read_attributes
-from kprobe.gate.hdf5_texts import Heaps
-from kprobe.hdf5 import open_afresh, read_beside
+from kprobe.gate.hdf5_texts import AttributeSizes
+from kprobe.hdf5 import open_afresh
 from kprobe.ragged_layout import is_ragged
 
 if TYPE_CHECKING:
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
 
 # The kinds of dtypes that are read of each sample.
 _KINDS = {"sample": "S", "sample_name": "S", "reason": "S", "valid": "bui", "label": "iu"}
-# Bytes of an attribute, some of which are JSON, and of all of them: those of the widest dumps take
-# a tenth of it.
-_LARGEST, _MOST = 16 << 20, 256 << 20
 
 
 class Soundness:
@@ -45,31 +40,19 @@ class Soundness:
 
     def __init__(self, file: Any, path: str | os.PathLike[str]) -> None:
         self._file = file
-        self._bytes = read_beside(file, path)
-        self._heaps = Heaps(self._bytes)
-        self._said = 0
-        # What is written to in this process is nobody else's, and isn't on the disk yet.
-        self._is_foreign = file.mode == "r"
-        self.check_attributes(file.id)
+        self._attributes = AttributeSizes(file, path)
+        self._attributes.check(file.id)
 
-    def check_attributes(self, thing: Any) -> set[bytes]:
-        """Check that the attributes of an object are no larger than a dump's, and name them.
+    def check_facts(self, *names: str) -> None:
+        """Check single numbers that are there.
 
         Raises:
-            ValueError: They are, or can't be read.
+            ValueError: One isn't, or isn't a single number.
         """
-        if not self._is_foreign:
-            names: set[bytes] = set()
-            h5a.iterate(thing, names.add)
-            return names
-        sizes = {
-            attribute.name: self._heaps.measure(attribute)
-            for attribute in read_attributes(self._bytes, h5o.get_info(thing).addr)
-        }
-        self._said += sum(sizes.values())
-        if max(sizes.values(), default=0) > _LARGEST or self._said > _MOST:
-            raise ValueError("its attributes take more bytes than those of any dump")
-        return set(sizes)
+        for name in names:
+            known = self._measure_there(name)
+            if known.shape or np.dtype(known.dtype).kind not in "biuf":
+                raise ValueError(f"{name} isn't a number")
 
     def check_samples(self, names: str, rows: int) -> None:
         """Check what is known of samples.
@@ -82,15 +65,13 @@ class Soundness:
             ValueError: Something has another shape, is of another kind, or isn't in the file.
         """
         for name in (names, "reason", "valid", "label"):
-            known = self._measure(name)
+            known = self.measure(name)
             if known is None:
                 continue
             if known.shape != (rows,):
                 raise ValueError(f"{name} isn't a dataset of {rows} samples")
             if known.dtype == "str" or np.dtype(known.dtype).kind not in _KINDS[name]:
                 raise ValueError(f"{name} is of {known.dtype}")
-            # It may be read at once.
-            _check_unpacked(name, known.unpacked, known.stored)
 
     def find_columns(self, committed: int) -> dict[str, list[str]]:
         """Find the columns, each with its addresses.
@@ -107,7 +88,7 @@ class Soundness:
         found = {}
         for name in _list_objects(self._file["/"].id):
             column = self._file[name]
-            if b"addresses" not in self.check_attributes(column.id):
+            if b"addresses" not in self._attributes.check(column.id):
                 continue
             addresses = plain(column.attrs["addresses"])
             if not isinstance(addresses, list) or not addresses:
@@ -132,6 +113,20 @@ class Soundness:
         if committed is not None and (not column.shape or column.shape[0] < committed):
             raise ValueError(f"{name} has shape {column.shape}, and {committed} rows are committed")
 
+    def measure(self, path: str) -> StoredDataset | None:
+        """Measure a dataset that may be read at once; None where there is none.
+
+        Raises:
+            ValueError: What is there is something else, or isn't in the file.
+        """
+        parent, _, last = path.rpartition("/")
+        group = h5g.open(self._file.id, parent.encode()) if parent else self._file.id
+        if not group.links.exists(last.encode()):
+            return None
+        measured = self._measure_there(path)
+        check_unpacked(path, measured.unpacked, measured.stored)
+        return measured
+
     def _measure_there(self, path: str) -> StoredDataset:
         measured = self._measure(path)
         if measured is None:
@@ -155,7 +150,7 @@ class Soundness:
             measured = measure_dataset(dataset, path, messages, DUMP_FILTERS)
         except BrokenRuleError as error:
             raise ValueError(f"{path} {error}") from None
-        _check_unpacked(path, measured.block, measured.stored)
+        check_unpacked(path, measured.block, measured.stored)
         return measured
 
 
@@ -195,8 +190,3 @@ def _list_objects(group: Any) -> list[str]:
     # In the order in which they lie: sorting those of a damaged group ends the process.
     group.links.iterate(note, info=True, order=h5.ITER_NATIVE)
     return [name for _, name in sorted(found)]
-
-
-def _check_unpacked(name: str, unpacked: int, stored: int) -> None:
-    if unpacked > max(stored, UNPACKED + UNPACKED_RATIO * stored):
-        raise ValueError(f"{name} unpacks to {unpacked:,} bytes at once")

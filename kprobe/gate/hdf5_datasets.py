@@ -132,6 +132,16 @@ def check_filters(settings: Any, allowed: frozenset[int]) -> int:
     return count
 
 
+def check_unpacked(name: str, unpacked: int, stored: int) -> None:
+    """Check that what is read at once doesn't unpack to far more bytes than are stored.
+
+    Raises:
+        ValueError: It does.
+    """
+    if unpacked > max(stored, UNPACKED + UNPACKED_RATIO * stored):
+        raise ValueError(f"{name} unpacks to {unpacked:,} bytes at once")
+
+
 def _count_chunks(dataset: Any, shape: tuple[int, ...], chunk: tuple[int, ...]) -> int:
     needed = prod(-(-size // across) for size, across in zip(shape, chunk, strict=True))
     if (count := dataset.get_num_chunks()) != needed:

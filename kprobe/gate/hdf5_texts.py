@@ -7,14 +7,22 @@ of them can become gigabytes. Nor does HDF5 1.14.6 return from a heap that has a
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kprobe.gate.hdf5_header import UnreadableError
+from h5py import h5a, h5o
+
+from kprobe.gate.hdf5_header import UnreadableError, read_attributes
+from kprobe.hdf5 import read_beside
 
 if TYPE_CHECKING:
+    import os
+
     from kprobe.gate.hdf5_header import StoredAttribute
     from kprobe.hdf5 import Section
 
+# Bytes of an attribute, some of which are JSON, and of all of them: those of the widest dumps take
+# a tenth of it.
+_LARGEST, _MOST = 16 << 20, 256 << 20
 _VARIABLE = 9  # the class of types whose values are of any length
 
 
@@ -87,3 +95,41 @@ class Heaps:
             at += taken
         self._sizes[address] = sizes
         return sizes
+
+
+class AttributeSizes:
+    """The sizes of the attributes of an open file, which are checked before they are read.
+
+    Args:
+        file: The file, an `h5py.File`.
+        path: Its path.
+    """
+
+    def __init__(self, file: Any, path: str | os.PathLike[str]) -> None:
+        self._bytes = read_beside(file, path)
+        self._heaps = Heaps(self._bytes)
+        self._said = 0
+        # What is written to in this process is nobody else's, and isn't on the disk yet.
+        self._is_foreign = file.mode == "r"
+
+    def check(self, thing: Any) -> set[bytes]:
+        """Check that the attributes of an object are no larger than a dump's, and name them.
+
+        Args:
+            thing: The object, an `h5py.h5g.GroupID` or `h5py.h5d.DatasetID`.
+
+        Raises:
+            ValueError: They are, or can't be read.
+        """
+        if not self._is_foreign:
+            names: set[bytes] = set()
+            h5a.iterate(thing, names.add)
+            return names
+        sizes = {
+            attribute.name: self._heaps.measure(attribute)
+            for attribute in read_attributes(self._bytes, h5o.get_info(thing).addr)
+        }
+        self._said += sum(sizes.values())
+        if max(sizes.values(), default=0) > _LARGEST or self._said > _MOST:
+            raise ValueError("its attributes take more bytes than those of any dump")
+        return set(sizes)

@@ -64,7 +64,11 @@ _FOREIGN = {
 
 
 def open_location(
-    location: Location, *, keep_all: bool = False, follow_links: bool = False
+    location: Location,
+    *,
+    keep_all: bool = False,
+    follow_links: bool = False,
+    external: bool = False,
 ) -> Source | Unfitted | Container:
     """Open an array, or a file of several.
 
@@ -72,6 +76,7 @@ def open_location(
         location: Where it is. Its key is looked at where it tells a text from a list of images.
         keep_all: Whether files that are called images and hold none keep their rows.
         follow_links: Whether links in a folder that lead out of it are followed.
+        external: Whether values may lie in other files that an HDF5 file names.
 
     Raises:
         InputError: If there is nothing to read, or nothing that can be samples.
@@ -84,7 +89,9 @@ def open_location(
         return open_callable(str(path), location.function)
     try:
         if is_glob(path):
-            return _open_pattern(location, keep_all=keep_all, follow_links=follow_links)
+            return _open_pattern(
+                location, keep_all=keep_all, follow_links=follow_links, external=external
+            )
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             if is_saved(path):
@@ -102,7 +109,7 @@ def open_location(
             return NpyStream(lambda: stream, location.label, {"source": location.source})
         if location.key is not None and path.suffix.lower() == ".txt":
             return TextFile(path, location.label, identity)
-        return _open_file(path, location.label, identity)
+        return _open_file(path, location.label, identity, external=external)
     except FileNotFoundError:
         raise InputError(
             f"{path}: {EXPECTED}, received a path where there is no file",
@@ -113,7 +120,7 @@ def open_location(
 
 
 def _open_pattern(
-    location: Location, *, keep_all: bool, follow_links: bool
+    location: Location, *, keep_all: bool, follow_links: bool, external: bool
 ) -> Unfitted | Container:
     """Open the files that fit a pattern, one after another."""
     pattern = cast("Path", location.path)
@@ -128,7 +135,7 @@ def _open_pattern(
     opened: list[Source | Unfitted | Container] = []
     try:
         locations = (Location(str(path), None, path, location.key) for path in paths)
-        opened.extend(map(open_location, locations))
+        opened.extend(open_location(each, external=external) for each in locations)
         return join(opened, str(pattern))
     except BaseException:
         for part in opened:
@@ -159,7 +166,9 @@ def _holds_samples(path: Path) -> bool:
     return True
 
 
-def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unfitted | Container:
+def _open_file(
+    path: Path, label: str, identity: dict[str, Any], *, external: bool
+) -> Source | Unfitted | Container:
     with path.open("rb") as file:
         start = file.read(64)
     check_content(path, start, InputError)
@@ -169,7 +178,7 @@ def _open_file(path: Path, label: str, identity: dict[str, Any]) -> Source | Unf
         archive = NpzFile(path, label, identity)
         return open_sparse(path, label, identity) if is_sparse(archive.keys()) else archive
     if h5py.is_hdf5(path):
-        return Hdf5File(path, label, identity)
+        return Hdf5File(path, label, identity, external=external)
     if path.suffix.lower() == ".txt":
         return Images(read_list(path))
     if path.suffix.lower() in (".csv", ".tsv"):

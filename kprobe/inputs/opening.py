@@ -64,6 +64,7 @@ def open_samples(
         images=spec.images,
         keep_all=skip,
         follow_links=spec.follow_links,
+        external="external" in spec.allowed,
     )
     try:
         for given in (*fed, *spec.given):

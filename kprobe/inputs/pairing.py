@@ -44,6 +44,7 @@ class Pairing:
         images: Mapping[str, ImageOptions] | None = None,
         keep_all: bool = False,
         follow_links: bool = False,
+        external: bool = False,
     ) -> None:
         """Begin without sources.
 
@@ -54,10 +55,12 @@ class Pairing:
             images: How images become rows, by input; under "" for all inputs.
             keep_all: Whether files that are called images and hold none keep their rows.
             follow_links: Whether links in a folder that lead out of it are followed.
+            external: Whether values may lie in other files that an HDF5 file names.
         """
         self._images = images or {}
         self._keep_all = keep_all
         self._follow_links = follow_links
+        self._external = external
         self.faults = faults
         self._says = inputs is not None
         self._inputs = {model_input.name: model_input for model_input in inputs or ()}
@@ -137,7 +140,10 @@ class Pairing:
             self._stdin_taken = True
         try:
             opened = open_location(
-                location, keep_all=self._keep_all, follow_links=self._follow_links
+                location,
+                keep_all=self._keep_all,
+                follow_links=self._follow_links,
+                external=self._external,
             )
         except InputError as error:
             if error.remedy is None and location.written:

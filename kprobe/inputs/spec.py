@@ -8,7 +8,8 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
 
 from kprobe.checks import check_choice, check_count, check_switch
-from kprobe.errors import Hint, InputError, Setting
+from kprobe.errors import Hint, InputError, ModelError, Setting
+from kprobe.gate.kinds import read_kinds
 from kprobe.image_options import ImageOptions
 from kprobe.preprocessing import Preprocessing
 
@@ -46,7 +47,11 @@ class SampleSpec:
             its row, without values, and continues.
         follow_links: Whether links in a folder of samples, or among files that fit a pattern, are
             followed where they lead out of it.
+        allow: What files may hold that they mostly have no business with, as for the model:
+            "external" lets HDF5 name other files that values lie in; the other kinds say nothing of
+            samples.
         given: What `inputs` say, each thing told apart.
+        allowed: The kinds that `allow` gives.
 
     Raises:
         InputError: With a line for everything that can't be meant.
@@ -62,7 +67,9 @@ class SampleSpec:
     labels_from_folders: bool = False
     on_error: OnError = "stop"
     follow_links: bool = False
+    allow: str | Sequence[str] = ()
     given: tuple[Given, ...] = field(init=False, repr=False)
+    allowed: frozenset[str] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         """Check all of it."""
@@ -92,6 +99,10 @@ class SampleSpec:
             hint = error.remedy
             given = ()
         object.__setattr__(self, "given", given)
+        try:
+            object.__setattr__(self, "allowed", read_kinds(self.allow))
+        except ModelError as error:
+            faults += error.faults
         if given and self.random is not None:
             texts = ", ".join(each.describe() for each in given)
             faults.append(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kprobe.checks import check_choice, check_count, check_switch
+from kprobe.checks import check_count, check_switch
 from kprobe.errors import Hint, KprobeError, ModelError, Setting, merge_errors
-from kprobe.gate.rules import KINDS
+from kprobe.gate.kinds import read_kinds
 from kprobe.models.code import Code, describe_kind, find_code, is_model
 from kprobe.models.custom import CustomObjects, read_custom_objects
 from kprobe.saved_signature import SavedSignature
@@ -147,6 +147,8 @@ class ModelSpec:
     def _find_misfits(self) -> list[ModelError]:
         """Find what doesn't go with the kind of model."""
         given = {name: value for name in _OF_LOADING if (value := getattr(self, name))}
+        if self.allowed <= {"external"}:  # which samples may be meant by, too
+            given.pop("allow", None)
         if self.in_memory:
             errors = [
                 ModelError(
@@ -185,19 +187,3 @@ class ModelSpec:
                 )
             )
         return errors
-
-
-def read_kinds(given: str | Sequence[str]) -> frozenset[str]:
-    """Read the kinds that are allowed.
-
-    Raises:
-        ModelError: One isn't known.
-    """
-    parts = [given] if isinstance(given, str) or not isinstance(given, Sequence) else [*given]
-    kinds: list[str] = []
-    for part in parts:
-        kinds += [kind.strip() for kind in part.split(",")] if isinstance(part, str) else [part]
-    faults = [fault for kind in kinds for fault in check_choice("allow", kind, KINDS)]
-    if faults:
-        raise ModelError(*dict.fromkeys(faults))
-    return frozenset(kinds)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import re
 import struct
 import zipfile
 
@@ -12,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from gate.hostile.hdf5 import CASES, make_file
+from watching import Watch
 
 from kprobe.gate.hdf5_structure import MOST_OBJECTS, find_hdf5_faults
 from kprobe.gate.rules import RULES
@@ -71,27 +70,6 @@ def test_what_is_found_is_what_h5py_reads(case, tmp_path):
     assert len(expected) >= 2
 
 
-class Watch:
-    """What is opened of the files of a directory, as the system tells it (inotify)."""
-
-    OPENED = 0x20
-
-    def __init__(self, directory):
-        self._system = ctypes.CDLL(None, use_errno=True)
-        self._descriptor = self._system.inotify_init1(os.O_NONBLOCK)
-        self._system.inotify_add_watch(self._descriptor, os.fsencode(directory), self.OPENED)
-
-    def names(self):
-        try:
-            told = os.read(self._descriptor, 65_536)
-        except BlockingIOError:
-            return set()
-        return {name.decode() for name in re.findall(rb"[\w.-]+\.(?:h5|bin)", told)}
-
-    def close(self):
-        os.close(self._descriptor)
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -105,17 +83,16 @@ class Watch:
 def test_no_other_file_is_opened(name, tmp_path):
     case = next(case for case in CASES if case.name == f"hdf5-{name}")
     path = case.make(tmp_path, tmp_path / "marker")
-    watch = Watch(tmp_path)
-    assert inspect(path)[0]
-    assert watch.names() == {"model.h5"}
-    # The watch sees what h5py does.
-    with h5py.File(path) as file:
-        place = file.get("model_weights/dense/dense/bias:0")
-        if place is not None:
-            assert place.shape is not None
-            place[()]
-    assert watch.names() - {"model.h5"}
-    watch.close()
+    with Watch(tmp_path) as watch:
+        assert inspect(path)[0]
+        assert watch.names() == {"model.h5"}
+        # The watch sees what h5py does.
+        with h5py.File(path) as file:
+            place = file.get("model_weights/dense/dense/bias:0")
+            if place is not None:
+                assert place.shape is not None
+                place[()]
+        assert watch.names() - {"model.h5"}
 
 
 def test_a_large_file_is_read_in_parts(tmp_path):

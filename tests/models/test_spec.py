@@ -89,7 +89,7 @@ WRONG = {
     "a signature": ({"signature": 1}, "signature: expected a name, received 1"),
     "allow": (
         {"allow": "lambada"},
-        "allow: expected 'external', 'lambda', 'torch', 'savedmodel', 'files' or 'operations', "
+        "allow: expected 'lambda', 'torch', 'savedmodel', 'files', 'operations' or 'external', "
         "received 'lambada'; did you mean 'lambda'?",
     ),
     "unsafe": ({"unsafe": "no"}, "unsafe: expected True or False, received 'no'"),
@@ -160,6 +160,10 @@ def test_how_to_load_means_nothing_in_memory(digits_cnn):
         f"{name}: says how a model is loaded or made, and this one is in memory; leave {name} out"
         for name in names
     ]
+
+
+def test_values_in_other_files_may_be_allowed_for_samples_alone(digits_cnn):
+    assert ModelSpec(model=digits_cnn, allow="external").allowed == {"external"}
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ model_options = OptionGroup(
             multiple=True,
             metavar="KIND",
             help=f"Open a model that holds this, and nothing else of the kind: {', '.join(KINDS)}. "
-            "Repeatable.",
+            "With external also samples in HDF5 whose values lie in other files. Repeatable.",
         ),
         "unsafe": declare(
             "--unsafe", is_flag=True, help="Open a model that may run code of its own."

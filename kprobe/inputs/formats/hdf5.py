@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from kprobe.errors import InputError
+from kprobe.errors import Hint, InputError, Setting
+from kprobe.gate.hdf5_datasets import BrokenRuleError
+from kprobe.gate.hdf5_texts import AttributeSizes
 from kprobe.hdf5 import open_for_reading
+from kprobe.inputs.formats.hdf5_inside import check_values, find_inside, lies_inside
 from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.formats.ragged_group import RaggedRows
 from kprobe.inputs.sources.container import FileContainer
@@ -18,6 +22,7 @@ from kprobe.inputs.sources.source import Source
 from kprobe.ragged_layout import is_ragged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _CACHE_LIMIT = 512 << 20  # bytes
@@ -30,13 +35,17 @@ class Hdf5File(FileContainer):
         path: The file.
         label: What messages call it.
         identity: What its sources are to report of it; "source" gets the dataset's path appended.
+        external: Whether values may lie in other files that it names.
 
     Raises:
         InputError: If the file can't be opened.
     """
 
-    def __init__(self, path: Path, label: str, identity: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, label: str, identity: dict[str, Any], *, external: bool = False
+    ) -> None:
         super().__init__(path, label, identity)
+        self._external = external
         self._keys: list[str] | None = None
         with self._open_file():
             pass
@@ -46,7 +55,11 @@ class Hdf5File(FileContainer):
         if self._keys is None:
             found: list[str] = []
 
-            def note(name: str, thing: object) -> None:
+            def note(name: str, thing: Any) -> None:
+                _check_layout(thing, sizes)
+                if not self._external and not lies_inside(thing):
+                    found.append(name)  # what it is says who opens it
+                    return
                 if is_ragged(thing):
                     found.append(name)
                 if not isinstance(thing, h5py.Dataset) or not thing.shape or thing.is_scale:
@@ -54,7 +67,8 @@ class Hdf5File(FileContainer):
                 if not is_ragged(thing.parent):
                     found.append(name)
 
-            with self._open_file() as file:
+            with self._open_file() as file, self._explained(""):
+                sizes = AttributeSizes(file, self._path)
                 file.visititems(note)
             self._keys = found
         return self._keys
@@ -64,19 +78,48 @@ class Hdf5File(FileContainer):
         key = key.strip("/")
         file = self._open_file()
         try:
-            thing = file.get(key) if key else file
+            with self._explained(key):
+                thing = self._find(file, key)
             if is_ragged(thing):
                 return RaggedRows(file, thing, f"{self.label}:{key}", self._identify(f"/{key}"))
             if not isinstance(thing, h5py.Dataset):
                 kind = "no dataset" if thing is None else "a group, no dataset, at"
                 raise self.refuse(f"{kind} '/{key}'", key)
             label = f"{self.label}:{key}"
+            with self._explained(key):
+                check_values(thing, external=self._external)
             _check_dataset(thing, label, self._path.parent)
             identity = self._identify(f"/{key}")
             return _Hdf5Rows(file, thing, label, identity)
         except BaseException:
             file.close()
             raise
+
+    def _find(self, file: h5py.File, key: str) -> Any:
+        """Find what a key leads to, with the parts that it is read by; None for nothing."""
+        thing = file.get(key) if self._external and key else find_inside(file, key)
+        if thing is None:
+            return None
+        _check_layout(thing, AttributeSizes(file, self._path))
+        if is_ragged(thing):
+            for name in ("values", "offsets", "shapes"):
+                part = thing.get(name) if self._external else find_inside(file, f"{key}/{name}")
+                if isinstance(part, h5py.Dataset):
+                    check_values(part, external=self._external)
+        return thing
+
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        """Say what of the file is refused, and by what it would be allowed."""
+        label = f"{self.label}:{key}" if key else self.label
+        try:
+            yield
+        except BrokenRuleError as error:
+            outside = error.rule in ("hdf5-links", "hdf5-external")
+            hint = Hint("allow that with ", Setting("allow", "external")) if outside else None
+            raise InputError(f"{label}: {error}", hint=hint) from None
+        except (ValueError, OSError, RuntimeError) as error:
+            raise InputError(f"{label}: can't be read: {error}") from None
 
     def _open_file(self) -> h5py.File:
         try:
@@ -118,6 +161,12 @@ class _Hdf5Rows(Source):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _check_layout(thing: Any, sizes: AttributeSizes) -> None:
+    """Check what tells rows of several shapes, before it is read."""
+    if isinstance(thing, h5py.Group) and h5py.h5a.exists(thing.id, b"layout"):
+        sizes.check(thing.id)
 
 
 def _check_dataset(dataset: h5py.Dataset, label: str, folder: Path) -> None:
