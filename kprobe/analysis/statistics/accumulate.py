@@ -21,6 +21,7 @@ from kprobe.analysis.statistics.distribution import (
 )
 from kprobe.analysis.statistics.moments import LARGEST, LEAST, Moments
 from kprobe.analysis.statistics.sketch import RELATIVE_ERROR, Sketch
+from kprobe.analysis.statistics.soundness import check_arrays, check_samples
 from kprobe.analysis.statistics.summary import (
     ChannelSummary,
     SampleSummary,
@@ -93,9 +94,8 @@ class Statistics:
         self.by_sample = by_sample
         self.detail = detail
         self.channel_axis = _find_axis(self.shape, channel_axis)
-        channels = 1 if self.channel_axis is None else self.shape[self.channel_axis]
         self.rows = 0
-        self.moments = Moments(channels)
+        self.moments = Moments(_count_channels(self.shape, self.channel_axis))
         self.extremes = Extremes()
         self._whole = self.dtype.startswith(("bool", "int", "uint"))
         self.sketch = Sketch(wide=self.dtype in _WIDE)
@@ -243,26 +243,23 @@ class Statistics:
             TypeError: Settings aren't what was written.
             ValueError: An array isn't what was written.
         """
+        shape = tuple(int(size) for size in settings["shape"])
+        # Before there is room for as many channels as the settings say.
+        check_arrays(arrays, _count_channels(shape, _find_axis(shape, settings["channel_axis"])))
         statistics = cls(**settings)
-        statistics.rows, statistics.first_nan, statistics.first_inf = (
-            int(number) for number in arrays["state"]
-        )
+        statistics.rows, statistics.first_nan, statistics.first_inf = arrays["state"].tolist()
         statistics.moments.floats[...] = arrays["floats"]
         statistics.moments.counts[...] = arrays["counts"]
         floats = statistics.moments.floats
         statistics.extremes.values[:] = [floats[LEAST].min(), floats[LARGEST].max()]
         statistics.extremes.counts[:] = arrays["at_extremes"]
-        keys = np.asarray(arrays["sketch_keys"])
+        keys = arrays["sketch_keys"]
         own = statistics.sketch.keys.dtype
-        if keys.dtype.kind != "u" or keys.max(initial=0) > np.iinfo(own).max:
+        if keys.max(initial=0) > np.iinfo(own).max:
             raise ValueError(f"expected sketch_keys of {own}, received {keys.dtype}")
-        statistics.sketch.add_counts(keys.astype(own), np.asarray(arrays["sketch_counts"]))
-        if (
-            statistics.moments.counts.min(initial=0) < 0
-            or statistics.sketch.counts.min(initial=0) < 0
-        ):
-            raise ValueError("a count is negative")
+        statistics.sketch.add_counts(keys.astype(own), arrays["sketch_counts"])
         if statistics.by_sample:
+            check_samples(arrays)
             rows = np.array(arrays["sample_rows"])
             samples = Moments(len(rows))
             samples.floats[...] = arrays["sample_floats"]
@@ -351,3 +348,7 @@ def _find_axis(shape: tuple[int, ...], axis: int | None) -> int | None:
     if axis is None or not -len(shape) <= axis < len(shape) or shape[axis] < 1:
         return None
     return axis % len(shape)
+
+
+def _count_channels(shape: tuple[int, ...], axis: int | None) -> int:
+    return 1 if axis is None else shape[axis]

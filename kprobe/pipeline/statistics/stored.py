@@ -14,9 +14,10 @@ from kprobe.analysis.statistics.accumulate import Statistics
 from kprobe.dumps.attributes import plain, set_attributes
 from kprobe.dumps.create import FORMAT
 from kprobe.dumps.partial import FileKind, partial_path
-from kprobe.dumps.soundness import open_sound
+from kprobe.dumps.soundness import Soundness, open_sound
 from kprobe.dumps.writing.claim import claim
 from kprobe.errors import DumpError, KprobeError, UnsafeModelError
+from kprobe.hdf5 import open_afresh
 from kprobe.models.file import read_model_file
 from kprobe.models.spec import ModelSpec
 from kprobe.pipeline.statistics.gathered import Gathered
@@ -44,6 +45,7 @@ _ARRAYS = (
     "sample_floats",
     "sample_counts",
 )
+_MOST_JSON = 64 << 20  # bytes, of 400,000 tensors
 _OPEN_ENDED = -1  # the number of samples that nobody knows
 # What reading raises that meets damage.
 _OF_DAMAGE = (
@@ -165,7 +167,8 @@ def read_gathered(
         hint = f"{partial} holds what was gathered of them" if partial.is_file() else None
         raise DumpError(f"{path}: expected statistics, received no file", hint=hint)
     try:
-        with open_sound(path) as file:
+        with open_afresh(path) as file:
+            soundness = Soundness(file, path)
             version = int(file.attrs["format_version"])
             if version > STATISTICS_VERSION:
                 raise DumpError(
@@ -173,12 +176,28 @@ def read_gathered(
                     f"received format {version}",
                     hint="it needs a newer version of kprobe",
                 )
+            _check_stored(soundness)
             return _read(file, choose)
     except _OF_DAMAGE as error:
         reason = str(error)
         raise DumpError(
             f"{path}: expected statistics, received a damaged file: {reason}"
         ) from error
+
+
+def _check_stored(soundness: Soundness) -> None:
+    """Check that all that is read lies in the file, and takes no more than it stores.
+
+    Raises:
+        ValueError: It doesn't.
+    """
+    soundness.check_facts("committed", "total", "left_out")
+    for name in ("named", "names", "about", "sizes", *(f"arrays/{name}" for name in _ARRAYS)):
+        measured = soundness.measure(name)
+        if measured is None:
+            raise ValueError(f"it has no {name}")
+        if name == "about" and measured.unpacked > _MOST_JSON:
+            raise ValueError(f"{name} takes {measured.unpacked:,} bytes")
 
 
 def _read(file: Any, choose: Callable[[list[str]], Collection[str]] | None) -> Gathered:

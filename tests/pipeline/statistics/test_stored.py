@@ -127,9 +127,26 @@ def test_a_newer_format_a_damaged_file_and_none_are_told(tmp_path):
     ("name", "value"),
     [
         ("arrays/counts", lambda was: -was),
+        ("arrays/counts", lambda was: was + 2**62),
+        ("arrays/counts", lambda was: was[[1, 0, 2, 3]]),
+        ("arrays/counts", lambda was: was.astype(float)),
+        ("arrays/floats", lambda was: np.where(np.arange(5)[:, None] > 2, np.nan, was)),
+        ("arrays/floats", lambda was: -was),
+        ("arrays/floats", lambda was: was[[0, 1, 2, 4, 3]]),
+        ("arrays/sample_counts", lambda was: was + 2**62),
+        ("arrays/sample_floats", lambda was: was * np.nan),
+        ("arrays/sample_rows", lambda was: was - 10**6),
+        ("arrays/state", lambda was: -was - 1),
+        ("arrays/at_extremes", lambda was: was - 2**40),
+        ("arrays/sketch_counts", lambda was: was + 2**62),
         ("arrays/sketch_counts", lambda was: was[:-1]),
         ("arrays/sketch_counts", lambda was: -was),
         ("arrays/sketch_keys", lambda was: was.astype("u4") << 8),
+        ("arrays/sketch_keys", lambda was: was[::-1]),
+        ("arrays/sketch_keys", lambda was: was.astype(float)),
+        ("committed", lambda was: np.full(3, was)),
+        ("committed", lambda _: h5py.ExternalLink("other.h5", "committed")),
+        ("sizes", lambda _: h5py.ExternalLink("other.h5", "sizes")),
         ("sizes", lambda was: was[:, :-1]),
         ("sizes", lambda was: was + 1),
         ("about", lambda was: as_bytes(was.tobytes().replace(b"[5", b"[1000000000000000, 5", 1))),
@@ -143,7 +160,8 @@ def test_numbers_that_cannot_be_are_damage(tmp_path, name, value):
     with h5py.File(path, "a") as file:
         was = file[name][()]
         del file[name]
-        file[name] = value(np.asarray(was))
+        new = value(np.asarray(was))
+        file[name] = new
     with pytest.raises(DumpError, match="expected statistics, received a damaged file"):
         read_gathered(path)
 
