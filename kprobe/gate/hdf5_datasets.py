@@ -11,7 +11,8 @@ from h5py import h5d, h5s, h5z
 from kprobe.gate.hdf5_types import describe_type, name_type
 
 # Those of h5py itself.
-OWN_FILTERS = frozenset({h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, 32000})
+LZF = 32000
+OWN_FILTERS = frozenset({h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, LZF})
 # LZ4, Bitshuffle and Zstd of `hdf5plugin`, by the numbers that the HDF Group registered.
 DUMP_FILTERS = OWN_FILTERS | {32004, 32008, 32015}
 # What packed values may unpack to: some bytes, and so much for each byte that is stored.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 from h5py import h5, h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5s
 
+from kprobe.gate.hdf5_blocks import check_blocks
 from kprobe.gate.hdf5_datasets import (
     EXTERNAL,
     OWN_FILTERS,
@@ -51,7 +52,7 @@ _MESSAGES = sum(
 ) | EXTERNAL  # fmt: skip
 _LINKS = {h5l.TYPE_SOFT: "another name", h5l.TYPE_EXTERNAL: "another file"}
 # A file of fewer bytes is read at once: HDF5 asks for each of its parts by itself.
-_SMALL = 16 << 20
+_SMALL = 4 << 20
 
 
 def find_hdf5_faults(file: Section, found: list[StoredDataset]) -> Iterator[Fault]:
@@ -203,6 +204,8 @@ class _Walk:
         if isinstance(thing, h5d.DatasetID):
             dataset = measure_dataset(thing, path, messages, OWN_FILTERS)
             self._count(dataset)
+            if dataset.block:
+                check_blocks(self._file, thing, dataset.block)
             if dataset.dtype == "str":
                 self._say(self._count_texts(thing, dataset))
             self._found.append(dataset)

@@ -253,6 +253,16 @@ def _bomb(packed: bytes, chunk: int, chunks: int) -> Callable[[Any, str, Path], 
     return make
 
 
+def _short(packed: bytes, left_out: int = 0, **options: Any) -> Callable[[Any, str, Path], object]:
+    """Make a dataset of a block that unpacks to fewer bytes than are read of it."""
+
+    def make(file: Any, name: str, _folder: Path) -> None:
+        dataset = file.create_dataset(name, (1000,), "f4", chunks=(1000,), **options)
+        dataset.id.write_direct_chunk((0,), packed, left_out)
+
+    return make
+
+
 def _zip_bomb(file: Any, name: str, folder: Path) -> None:
     packed = zlib.compress(bytes(16 * _MEBIBYTE), 9)
     _bomb(packed, 16 * _MEBIBYTE, 64)(file, name, folder)
@@ -565,6 +575,19 @@ _SIZES = (
     ),
     _case("sparse", _bias(_sparse), "hdf5-size", source="keras-team/keras#22975"),
     _case("gzip-bomb", _bias(_zip_bomb), "hdf5-size", source="keras-team/keras#22975"),
+    _case("short-block", _bias(_short(b"ab")), "hdf5-size", source="HDF5 1.14.6 reads on"),
+    _case("short-gzip", _bias(_short(zlib.compress(b"ab"), compression="gzip")), "hdf5-size"),
+    _case("long-gzip", _bias(_short(zlib.compress(bytes(9000)), compression="gzip")), "hdf5-size"),
+    _case("short-left-out", _bias(_short(b"ab", 1, compression="gzip")), "hdf5-size"),
+    _case("short-shuffle", _bias(_short(b"ab", shuffle=True)), "hdf5-size"),
+    _case(
+        "short-checksum",
+        _bias(_short(b"ab", fletcher32=True)),
+        "hdf5-size",
+        source="ends the process in HDF5 1.14.6",
+    ),
+    _case("short-lzf", _bias(_short(b"\x00a", compression="lzf")), "hdf5-size"),
+    _case("no-gzip", _bias(_short(b"x" * 50, compression="gzip")), "hdf5-size"),
     _case("overlapping", _put_late(30), "hdf5-size", patch=_overlap),
     _case("behind-the-end", _put_late(1), "hdf5-damaged", patch=_lie_behind),
     _case("less-than-its-shape", _put_late(0), "hdf5-size", patch=_declare_less),
@@ -666,7 +689,25 @@ def _know_many_things(file: Any, _folder: Path) -> None:
         file.attrs[f"note{number}"] = ["some", "words" * number]
 
 
+def _incompressible(file: Any, name: str, _folder: Path) -> None:
+    """Leave a block as it is, which no filter makes smaller."""
+    noise = np.random.default_rng(0).integers(0, 256, 4000, np.uint8)
+    for number, options in enumerate(
+        (
+            {"compression": "gzip", "shuffle": True, "fletcher32": True},
+            {"compression": "lzf"},
+            {"fletcher32": True},
+            {"compression": "lzf", "shuffle": True},
+        )
+    ):
+        for kind, values in (("noise", noise), ("zeros", noise * 0), ("some", noise % 3)):
+            at = f"optimizer_weights/{kind}{number}"
+            file.create_dataset(at, data=values, chunks=(1000,), **options)
+    file[name] = _BIAS
+
+
 _HONEST = (
+    _case("incompressible", _bias(_incompressible), None),
     _case("plain", _nothing, None),
     _case("plain-in-keras", _nothing, None, kind="keras"),
     _case("user-block-of-none", _nothing, None, userblock_size=0),
