@@ -36,10 +36,12 @@ def expect_weights(
     if rule is None:
         return None
     try:
-        return rule(config, inputs or [None])
+        shapes = rule(config, inputs or [None])
     # A config that isn't as its class writes it tells nothing.
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError):
         return None
+    lengths = [length for shape in shapes for length in shape if length is not None]
+    return shapes if all(type(length) is int and length >= 0 for length in lengths) else None
 
 
 def is_quantized(config: _Config) -> bool:

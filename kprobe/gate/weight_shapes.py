@@ -102,8 +102,7 @@ def find_weight_faults(
         return  # Keras 1 kept them in other shapes
     if by_name:
         yield from _compare_by_name(network, inferred, shapes, keras_major)
-    elif keras_major >= 3 or all(one.key is None for one in expected):
-        # tf_keras doesn't count a layer that was stored elsewhere.
+    else:
         container = "layers" if any(p.startswith("layers/") for p in shapes) else OLD_CONTAINER
         yield from _compare_by_group(network, inferred, shapes, keras_major, container)
 
@@ -217,6 +216,11 @@ def _compare_by_group(
     layers = [layer for layer in network.layers if layer.in_layers]
     groups = number_groups(layer.class_name for layer in layers)
     held = _gather(shapes, f"{container}/", groups)
+    if keras_major < 3 and not all(
+        group in held or not [*_expect_one(layer, inferred, keras_major)]
+        for layer, group in zip(layers, groups, strict=True)
+    ):
+        return  # tf_keras doesn't count layers that another model holds, and counts on without
     for layer, group in zip(layers, groups, strict=True):
         if group not in held:
             continue

@@ -1,0 +1,166 @@
+"""A file holds the weights that its config makes Keras allocate, or it is refused."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import h5py
+import keras
+import pytest
+import tf_keras
+from gate.hostile.networks import CASES
+
+from kprobe.gate.network import find_network_faults
+from kprobe.gate.weight_shapes import MAX_SURPLUS, find_weight_faults
+from kprobe.models.file import read_model_file
+
+# numpy says so of Keras, which copies the values of a variable to save them.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+OWN = [case for case in CASES if case.rule in ("weights-shapes", None)]
+
+
+def _read_shapes(path):
+    """Give the shapes of a file's datasets by their paths, as h5py tells them."""
+    shapes = {}
+    if path.suffix == ".json":
+        return shapes
+    source = path
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            source = io.BytesIO(archive.read("model.weights.h5"))
+
+    def note(name, item):
+        if isinstance(item, h5py.Dataset):
+            shapes[name] = item.shape
+
+    with h5py.File(source) as file:
+        file.visititems(note)
+    return shapes
+
+
+def _find(path, **options):
+    file = read_model_file(path)
+    major, version = file.keras_major, file.keras_version
+    assert not [*find_network_faults(file.config, major)]
+    shapes = _read_shapes(path)
+    return [*find_weight_faults(file.config, major, shapes, version=version, **options)]
+
+
+@pytest.mark.parametrize("case", OWN, ids=[case.name for case in OWN])
+def test_each_case_breaks_the_rule_or_doesnt(case, tmp_path):
+    faults = _find(case.make(tmp_path, tmp_path / "marker"))
+    assert [fault.rule for fault in faults] == ([case.rule] if case.rule else [])
+    for fault in faults:
+        assert len(f"{fault.owner} {fault.text}") < 250
+
+
+def _models(k):
+    """Models whose weights could be mistaken for others."""
+    layers = k.layers
+    x = k.Input((4,))
+    tied = layers.Dense(4, name="tied")
+    a, b = k.Input((4,)), k.Input((4,))
+    one, other = k.Model(a, tied(a), name="one"), k.Model(b, layers.ReLU()(tied(b)), name="other")
+    yield "tied in two", k.Model(x, layers.Dense(2)(other(one(x))))
+    x = k.Input((4,))
+    yield "tied in and out", k.Model(x, layers.Dense(2)(tied(one(x))))
+    x, rows = k.Input((8, 8, 3)), k.Input((6, 4))
+    y = layers.DepthwiseConv2D(3, depth_multiplier=2)(layers.Conv2D(4, 3)(x))
+    y = layers.SeparableConv2D(3, 2)(layers.BatchNormalization(scale=False)(y))
+    y = layers.Flatten()(layers.PReLU(shared_axes=[1, 2])(y))
+    z = layers.Bidirectional(layers.GRU(3, return_sequences=True))(rows)
+    z = layers.TimeDistributed(layers.Dense(4))(layers.LayerNormalization()(z))
+    z = layers.MultiHeadAttention(2, 3)(z, z)
+    z = layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)])(z)
+    yield "of all kinds", k.Model([x, rows], layers.Concatenate()([y, layers.Dropout(0.1)(z)]))
+    deep = k.Sequential([k.Sequential([k.Input((4,)), layers.Dense(3)]), layers.Dense(5)])
+    x = k.Input((4,))
+    yield "stacks", k.Model(x, [deep(x), deep(layers.Dense(4)(x))])
+    low = k.Sequential(
+        [
+            k.Input((6,)),
+            layers.Dense(4, dtype="mixed_float16"),
+            layers.Dense(3, trainable=False),
+        ]
+    )
+    yield "mixed", low
+    built_later = k.Sequential([layers.Dense(5), layers.Dense(2)])
+    built_later.build((None, 4))
+    yield "built later", built_later
+
+
+def _more_of_keras_3():
+    x = keras.Input((8, 6))
+    dense, einsum = keras.layers.Dense(5), keras.layers.EinsumDense("abc,cd->abd", (None, 5))
+    convolution = keras.layers.Conv1D(4, 3)
+    adapted = keras.Model(x, convolution(einsum(dense(x))))
+    for layer in (dense, einsum, convolution):
+        layer.enable_lora(2)
+    yield "adapted", adapted
+    x = keras.Input((8, 6))
+    for dtype in ("int8_from_float32", "int4_from_float32", "float8_from_float32"):
+        y = keras.layers.Dense(5, dtype=dtype)(x)
+        y = keras.layers.EinsumDense("abc,cd->abd", (None, 4), dtype=dtype)(y)
+        yield dtype, keras.Model(x, y)
+
+
+MODELS = [(keras, *each) for each in _models(keras)] + [(tf_keras, *e) for e in _models(tf_keras)]
+MODELS += [(keras, *each) for each in _more_of_keras_3()]
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "model"), MODELS, ids=[f"{m[0].__name__}: {m[1]}" for m in MODELS]
+)
+def test_what_either_keras_saves_passes(library, name, model, tmp_path):
+    for ending in (".keras", ".h5"):
+        path = tmp_path / f"model{ending}"
+        model.save(path)
+        assert _find(path) == []
+
+
+@pytest.mark.parametrize("library", [keras, tf_keras])
+def test_another_shape_of_any_weight_is_found(library, tmp_path):
+    model = next(model for k, name, model in MODELS if (k, name) == (library, "of all kinds"))
+    found = 0
+    for ending in (".keras", ".h5"):
+        path = tmp_path / f"model{ending}"
+        model.save(path)
+        file, shapes = read_model_file(path), _read_shapes(path)
+        for place, shape in shapes.items():
+            # Of attention, the config doesn't tell how long keys and values are.
+            if any(word in place for word in ("seed_generator", "query", "key", "value")):
+                continue
+            for axis in range(len(shape)):
+                other = (*shape[:axis], shape[axis] + 7, *shape[axis + 1 :])
+                faults = find_weight_faults(file.config, file.keras_major, {**shapes, place: other})
+                assert [fault.rule for fault in faults] == ["weights-shapes"], place
+                found += 1
+    assert found > 100
+
+
+def test_what_a_file_may_ask_for_beyond_what_it_holds_is_bounded(tmp_path):
+    def count(units, shapes):
+        layer = {"class_name": "Dense", "config": {"name": "d", "units": units}}
+        first = {"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [None, 1]}}
+        config = {"class_name": "Sequential", "config": {"name": "s", "layers": [first, layer]}}
+        return [fault.text for fault in find_weight_faults(config, 3, shapes, most=1_000)]
+
+    held = {"other/vars/0": (500,)}
+    most = (MAX_SURPLUS + 1_000) // 2
+    assert count(most, held) == []
+    assert len(count(most + 1, held)) == 1
+    # Of an architecture without weights.
+    assert count(500, {}) == []
+    assert "at most 1,000 are allowed" in count(501, {})[0]
+
+
+def test_weights_of_keras_1_lie_in_other_shapes():
+    layer = {
+        "class_name": "Dense",
+        "config": {"name": "d", "units": 3, "batch_input_shape": [None, 4]},
+    }
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+    shapes = {"model_weights/d/d_W": (3, 4), "model_weights/d/d_b": (3,)}
+    assert [*find_weight_faults(config, 2, shapes, version="1.2.2")] == []
+    assert len([*find_weight_faults(config, 2, shapes, version="2.0.9")]) == 1
