@@ -209,8 +209,7 @@ class _Inspection:
         network = read_network(new)
         self.note(layers=None if network is None else _count_layers(network))
         shapes = {each.path: each.shape for each in datasets or ()}
-        if datasets is None or shapes:
-            self.take(find_weight_faults(new, major, shapes, version=told))
+        self.take(find_weight_faults(new, major, shapes, version=told))
 
     def _note_weights(self, datasets: list[StoredDataset]) -> None:
         own = [each for each in datasets if each.path.split("/")[0] not in _TRAINING]

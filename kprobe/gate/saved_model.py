@@ -15,6 +15,7 @@ from kprobe.gate.opened_directory import MAX_DEPTH, MAX_MEMBERS
 from kprobe.gate.operations import find_calls, find_operation_faults
 from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.saved_model_proto import parse
+from kprobe.gate.saved_networks import find_saved_network_faults
 from kprobe.gate.shown import is_plain_name, show
 
 if TYPE_CHECKING:
@@ -78,8 +79,13 @@ def find_saved_model_faults(
         return
     yield from _find_content_faults(graph, allow)
     metadata = directory.open_member(_METADATA)
-    if metadata is not None and _parse("SavedMetadata", metadata) is None:
+    if metadata is None:
+        return
+    told = _parse("SavedMetadata", metadata)
+    if told is None:
         yield Fault("savedmodel-damaged", f"has a {_METADATA} that can't be read")
+        return
+    yield from find_saved_network_faults((node.identifier, node.metadata) for node in told.nodes)
 
 
 def find_frozen_graph_faults(opened: OpenedFile, allow: Container[str] = ()) -> Iterator[Fault]:
@@ -166,6 +172,9 @@ def _find_content_faults(opened: OpenedFile, allow: Container[str]) -> Iterator[
     yield from _find_faults_of_graphs(saved.meta_graphs, allow)
     for graph in saved.meta_graphs:
         yield from _find_object_faults(graph)
+        # Before TensorFlow 2.5, they told of Keras themselves.
+        own = (node.user_object for node in graph.object_graph_def.nodes)
+        yield from find_saved_network_faults((each.identifier, each.metadata) for each in own)
 
 
 def _find_faults_of_graphs(graphs: Any, allow: Container[str]) -> Iterator[Fault]:

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from unittest.mock import patch
 
 import keras
 import pytest
 import tf_keras
+from gate.hostile.network_files import read_back
 from gate.hostile.networks import CASES, K3
 
 from kprobe.gate.network import NetworkLimits, find_network_faults
-from kprobe.models.file import read_model_file
 
 RULES = ("network-references", "network-cycle", "network-size", "config-pattern")
-OWN = [case for case in CASES if case.rule in RULES or case.rule is None]
+OWN = [
+    case
+    for case in CASES
+    if (case.rule in RULES or case.rule is None) and "saved-model" not in case.name
+]
 
 
 @pytest.mark.parametrize("case", OWN, ids=[case.name for case in OWN])
 def test_each_case_breaks_its_rule_or_none(case, tmp_path):
-    file = read_model_file(case.make(tmp_path, tmp_path / "marker"))
-    before = copy.copy(file.config)
-    faults = [*find_network_faults(file.config, file.keras_major)]
+    config, version, _ = read_back(case.make(tmp_path, tmp_path / "marker"))
+    before = json.dumps(config)
+    faults = [*find_network_faults(config, 3 if version.startswith("3") else 2)]
     assert {fault.rule for fault in faults} == ({case.rule} if case.rule else set())
     for fault in faults:
         line = f"{fault.owner} {fault.text}"
         assert line.isprintable()
         assert len(line) < 250
-    assert file.config == before
+    assert json.dumps(config) == before
 
 
 @pytest.mark.parametrize("library", [keras, tf_keras])

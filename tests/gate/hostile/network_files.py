@@ -132,7 +132,8 @@ def write_keras_2(path, model, weights):
         group.attrs["keras_version"], group.attrs["backend"] = KERAS_2, "tensorflow"
         if max(map(len, names), default=0) * len(names) < 30_000:  # else it takes parts
             group.attrs["layer_names"] = [name.encode() for name in names]
-        for name in dict.fromkeys(names) if len(names) < 100 else ():
+        small = len(names) < 100 and max(map(len, names), default=0) < 100
+        for name in dict.fromkeys(names) if small else ():
             own = {place: s for place, s in weights.items() if place.startswith(f"{name}/")}
             inner = group.require_group(name)
             inner.attrs["weight_names"] = [place[len(name) + 1 :].encode() for place in own]
@@ -145,3 +146,27 @@ def write_architecture(path, model):
     """Write an architecture without weights."""
     path.write_text(json.dumps({**model, "keras_version": KERAS_3, "backend": "tensorflow"}))
     return path
+
+
+def read_back(path):
+    """Read a model file as it is: its config, its Keras version, and the shapes of its datasets."""
+    if path.suffix == ".json":
+        config = json.loads(path.read_text())
+        return config, config["keras_version"], {}
+    shapes = {}
+
+    def note(name, item):
+        if isinstance(item, h5py.Dataset):
+            shapes[name] = item.shape
+
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            file.visititems(note)
+            return json.loads(file.attrs["model_config"]), file.attrs["keras_version"], shapes
+    with zipfile.ZipFile(path) as archive:
+        config, metadata = (
+            json.loads(archive.read(name)) for name in ("config.json", "metadata.json")
+        )
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+            file.visititems(note)
+    return config, metadata["keras_version"], shapes

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from gate.hostile.case import Case
 from gate.hostile.network_files import Form, write_architecture
+from gate.hostile.saved_models import make_model, write
+
+from kprobe.gate.saved_model_proto import parse
 
 K3, K2 = Form(3), Form(2)
 BOTH = (K3, K2)
@@ -459,6 +464,9 @@ def _weights():
     packed = _single(K3, "Dense", units=10**9, dtype="int8_from_float32")
     yield made("quantized", K3, packed, DENSE_3)
 
+    yield made("none", K3, _single(K3, "Dense", (None, 10**6), units=10**6), {})
+    yield made("none", K2, _single(K2, "Dense", (None, 10**6), units=10**6), {})
+
     def architecture(folder, marker):
         model = _single(K3, "Dense", (None, 10**6), units=10**6)
         return write_architecture(folder / "model.json", model)
@@ -606,6 +614,35 @@ def _more_honest():
     yield _case(None, "seed", K3, model, extra)
 
 
+# What a SavedModel says of the Keras model in it.
+
+
+def _saved(model, is_old=False):
+    def make(folder, marker):
+        saved, graph = make_model()
+        text = json.dumps(model)
+        node = graph.object_graph_def.nodes.add()
+        if is_old:
+            node.user_object.identifier, node.user_object.metadata = "_tf_keras_network", text
+            return write(folder, saved)
+        path = write(folder, saved)
+        told = parse("SavedMetadata", b"")
+        told.nodes.add(node_id=0, identifier="_tf_keras_network", metadata=text)
+        (path / "keras_metadata.pb").write_bytes(told.SerializeToString(deterministic=True))
+        return path
+
+    return make
+
+
+def _saved_models():
+    waiting = _plain(K2, K2.layer("a", "Dense", "out"), K2.layer("out", "Dense", "a"))
+    yield Case("network-cycle-in-a-saved-model", _saved(waiting), "network-cycle")
+    yield Case("network-cycle-in-an-old-saved-model", _saved(waiting, True), "network-cycle")
+    missing = _plain(K2, K2.layer("out", "Dense", "gone"))
+    yield Case("network-missing-in-a-saved-model", _saved(missing), "network-references")
+    yield Case("network-doubling-in-a-saved-model", _saved(_double(K2, 24)), "network-size")
+
+
 CASES: tuple[Case, ...] = (
     *(case for form in BOTH for case in _references(form)),
     *_more_references(),
@@ -616,6 +653,7 @@ CASES: tuple[Case, ...] = (
     *_large_in_one(),
     *_patterns(),
     *_weights(),
+    *_saved_models(),
     *(
         _case(None, name, form, model, weights)
         for form in BOTH
