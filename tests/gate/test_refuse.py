@@ -184,7 +184,7 @@ def test_all_faults_are_reported_at_once(write_keras):
     custom = layer("ROI", "my_layers", None, name="roi")
     code = layer("Lambda", name="code")
     name = dense(activation=function("eval"))
-    model = read_model_file(write_keras(sequential(custom, code, code, name)))
+    model = read_model_file(write_keras(sequential(custom, code, name)))
     with pytest.raises(UnsafeModelError) as caught:
         check_safe(model)
     assert caught.value.faults == (
@@ -240,11 +240,13 @@ def test_the_module_that_would_help_is_named(write_keras, tmp_path, monkeypatch)
         assert "unsafe" not in str(caught.value)
         return spelt
 
-    first, second = layer("ROI", "swirl_layers", None), layer("FPN", "swirl_package.inner", None)
+    first = layer("ROI", "swirl_layers", None)
+    second = layer("FPN", "swirl_package.inner", None, name="b")
+    third = layer("ROI", "swirl_layers", None, name="c")
     initializer = {"module": "swirl_layers", "class_name": "Init", "config": {}}
     assert hint(first) == "custom_objects swirl_layers"
     assert hint(second) == "custom_objects swirl_package.inner"
-    assert hint(first, second, first) == (
+    assert hint(first, second, third) == (
         "custom_objects swirl_layers custom_objects swirl_package.inner"
     )
     assert hint(dense(kernel_initializer=initializer)) == "custom_objects swirl_layers"
