@@ -39,7 +39,12 @@ _CLASSES: set[tuple[str, str]] = set()
 _FUNCTIONS: set[tuple[str, str]] = set()
 _BARRED: set[tuple[str, str]] = set()
 _LAYERS = set()
+# By which names alone either Keras finds its own, too.
+_ALIASES = set()
 for _kind, _name, *_modules in (*read_list("installed"), *read_list("older")):
+    if _kind == "alias":
+        _ALIASES.add(_name)
+        continue
     _places = {"function": _FUNCTIONS, "barred": _BARRED}.get(_kind, _CLASSES)
     for _module in _modules:
         _places.add(("" if _module == "." else _module, _name))
@@ -84,7 +89,7 @@ _UNEXPORTED = _words(
 # The layers that configs name without a module.
 LAYER_CLASSES = _UNEXPORTED | _LAYERS
 # All classes, and what is called as they are.
-CLASSES = LAYER_CLASSES | {name for _, name in _CLASSES}
+CLASSES = LAYER_CLASSES | _ALIASES | {name for _, name in _CLASSES}
 # Functions, which configs call `builtins`; `softmax_v2` is what `tf.nn.softmax` calls itself.
 FUNCTIONS = frozenset(
     {

@@ -146,6 +146,11 @@ def allows_initializer(module: str, name: str) -> bool:
     return name in INITIALIZERS.get(module, ())
 
 
+def allows_without_module(name: str) -> bool:
+    """Tell whether a class of TensorFlow's is named by older configs, without its module."""
+    return name in FEATURE_COLUMNS or any(name in names for names in INITIALIZERS.values())
+
+
 def allows_activation(module: str, name: str) -> bool:
     """Tell whether a function of TensorFlow's turns one tensor into one."""
     return name in ACTIVATIONS.get(module, ())

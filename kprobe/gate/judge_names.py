@@ -136,7 +136,7 @@ def _judge_without_module(item: Item, class_name: str) -> Iterator[Fault]:
         known = class_name in allowed.LAYER_CLASSES or class_name in allowed.UNSAFE_CLASSES
         is_one = "is of class"
     else:
-        known = class_name in allowed.CLASSES or class_name in tensorflow.FEATURE_COLUMNS
+        known = class_name in allowed.CLASSES or tensorflow.allows_without_module(class_name)
         is_one = "names"
     if not known:
         own = strip_package(find_lookup_name(value)) or ""

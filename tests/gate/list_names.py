@@ -77,7 +77,20 @@ def list_installed() -> Names:
                 if is_public:
                     # As it is written where it isn't exported under this name.
                     found[kind, thing.__name__].add(_take_off(library, thing.__module__))
+    listed = {name for _, name in found}
+    for name in _list_looked_up() - listed:
+        found["alias", name] = set()
     return found
+
+
+def _list_looked_up():
+    """List the names by which either Keras finds its own without a module."""
+    from keras.src import constraints, initializers, losses, metrics, regularizers
+    from tf_keras.src import initializers as older
+
+    older.populate_deserializable_objects()
+    rooms = (constraints, initializers, losses, metrics, regularizers)
+    return {name for room in rooms for name in room.ALL_OBJECTS_DICT} | {*older.LOCAL.ALL_OBJECTS}
 
 
 def _list_members(library):
@@ -147,7 +160,8 @@ def list_tensor_functions() -> set[str]:
 def list_older(wheels) -> Names:
     """List what older releases define, as their source tells, by the names of its classes."""
     installed = list_installed()
-    kinds = {name: kind for kind, name in installed if kind not in ("function", "other")}
+    others = ("alias", "function", "other")
+    kinds = {name: kind for kind, name in installed if kind not in others}
     functions = defaultdict(set)
     for (kind, name), modules in installed.items():
         for module in modules if kind == "function" else ():
@@ -176,6 +190,8 @@ def list_older(wheels) -> Names:
         for below, tree in trees.items():
             for name in functions[below.split(".")[0]] & set(_list_top_names(tree)):
                 found["function", name].add(below)
+    # What TensorFlow 2.1 to 2.3 wrote into policies.
+    found["alias", "DynamicLossScale"] = found["alias", "FixedLossScale"] = {"."}
     for (_, name), modules in installed.items():
         for key in found:
             found[key] -= modules if key[1] == name else set()

@@ -163,6 +163,35 @@ HONEST = {
     "an initializer": dense(
         kernel_initializer={"module": "keras.initializers", "class_name": "Zeros", "config": {}}
     ),
+    "an initializer of TensorFlow 1": dense(
+        kernel_initializer={"class_name": "GlorotUniformV2", "config": {"seed": None}},
+        bias_initializer={"class_name": "UniformUnitScaling", "config": {}},
+    ),
+    "an initializer by its alias": dense(
+        kernel_initializer={"class_name": "uniform", "config": {}}
+    ),
+    "a policy of TensorFlow 2.1": dense(
+        dtype={
+            "class_name": "PolicyV1",
+            "config": {
+                "name": "mixed_float16",
+                "loss_scale": {"class_name": "DynamicLossScale", "config": {}},
+            },
+        }
+    ),
+    "columns of features": layer(
+        "DenseFeatures",
+        feature_columns=[
+            {"class_name": "NumericColumn", "config": {"key": "k", "normalizer_fn": None}},
+            {
+                "class_name": "EmbeddingColumn",
+                "config": {
+                    "ckpt_to_load_from": None,
+                    "initializer": {"class_name": "TruncatedNormal", "config": {}},
+                },
+            },
+        ],
+    ),
     "an old initializer": dense(kernel_initializer={"class_name": "VarianceScaling", "config": {}}),
     "TensorFlow's initializer": dense(
         bias_initializer={
