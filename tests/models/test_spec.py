@@ -13,6 +13,7 @@ import pytest
 import tf_keras
 
 from kprobe.errors import ModelError
+from kprobe.gate.rules import KINDS
 from kprobe.models.code import Code
 from kprobe.models.load import find_source
 from kprobe.models.spec import ModelSpec
@@ -89,7 +90,7 @@ WRONG = {
     "a signature": ({"signature": 1}, "signature: expected a name, received 1"),
     "allow": (
         {"allow": "lambada"},
-        "allow: expected 'lambda', 'torch', 'savedmodel', 'files', 'operations' or 'external', "
+        f"allow: expected {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, "
         "received 'lambada'; did you mean 'lambda'?",
     ),
     "unsafe": ({"unsafe": "no"}, "unsafe: expected True or False, received 'no'"),
@@ -160,10 +161,6 @@ def test_how_to_load_means_nothing_in_memory(digits_cnn):
         f"{name}: says how a model is loaded or made, and this one is in memory; leave {name} out"
         for name in names
     ]
-
-
-def test_values_in_other_files_may_be_allowed_for_samples_alone(digits_cnn):
-    assert ModelSpec(model=digits_cnn, allow="external").allowed == {"external"}
 
 
 @pytest.mark.parametrize(
