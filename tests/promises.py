@@ -51,6 +51,7 @@ PROMISES = {
     "inputs/test_throughput.py": "nothing is read more often than there is need",
     "inputs/test_uneven_rows.py": "rows of several shapes are read from whatever can hold them",
     "inputs/test_unnamed.py": "the sources say what a model takes that doesn't say it",
+    "models/test_allowed_kinds.py": "what is allowed is loaded, and nothing else of a file",
     "models/test_old.py": "files of old Kerases open, and compute what they did",
     "pictures/test_references.py": "pictures look as those that were looked at",
     "pipeline/test_listed_is_dumped.py": "`ls` lists the addresses that `dump` takes",
