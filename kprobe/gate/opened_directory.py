@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Real ones have a dozen.
 MAX_MEMBERS = 10_000
 MAX_DEPTH = 4
+# What git and the clients of collections keep beside a model. No loader looks in there.
+UNREAD = frozenset({".cache", ".git"})
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -159,7 +161,7 @@ def _walk(descriptor: int, prefix: str, depth: int) -> Iterator[Member]:
             status = entry.stat(follow_symlinks=False)
             name = f"{prefix}{entry.name}"
             yield Member(name, status.st_mode, status.st_size, identify(status))
-            if not stat.S_ISDIR(status.st_mode) or depth >= MAX_DEPTH:
+            if not stat.S_ISDIR(status.st_mode) or depth >= MAX_DEPTH or name in UNREAD:
                 continue
             try:
                 child = os.open(entry.name, _FLAGS | os.O_DIRECTORY, dir_fd=descriptor)

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from kprobe.gate.checkpoint_index import MAX_INDEX_BYTES, find_index_faults
 from kprobe.gate.graph_structure import find_graph_faults
 from kprobe.gate.opened import describe_mode
-from kprobe.gate.opened_directory import MAX_DEPTH, MAX_MEMBERS
+from kprobe.gate.opened_directory import MAX_DEPTH, MAX_MEMBERS, UNREAD
 from kprobe.gate.operations import find_calls, find_operation_faults
 from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.saved_model_proto import parse
@@ -117,7 +117,7 @@ def _judge_member(member: Member) -> Fault | None:
         if name.count("/") + 1 >= MAX_DEPTH:
             text = f"has directories inside of directories, down to {show(name)}"
             return Fault("savedmodel-members", text)
-        if name in _FOLDERS or _OWN.match(name):
+        if name in _FOLDERS or name in UNREAD or _OWN.match(name):
             return None
         return Fault(
             "savedmodel-members", f"has the directory {show(name)}, which isn't a part of it"

@@ -79,6 +79,11 @@ def test_changed_bytes_give_faults_or_nothing_and_never_another_error():
     assert refused > 500
 
 
+def test_a_directory_without_a_graph_is_told(tmp_path):
+    (tmp_path / "README.md").touch()
+    assert find(tmp_path) == [Fault("savedmodel-damaged", "has no saved_model.pb")]
+
+
 def test_a_directory_is_the_one_that_was_opened(tmp_path):
     saved, _ = make_model()
     path = write(tmp_path, saved)

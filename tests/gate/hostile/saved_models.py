@@ -198,6 +198,12 @@ def frozen(edit):
     return make
 
 
+def make_huge(folder, marker):
+    path = frozen(lambda graph, marker: None)(folder, marker)
+    os.truncate(path, 2**31)
+    return path
+
+
 def lay(name: str, content: bytes = b"a"):
     def edit(path, marker):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -365,7 +371,9 @@ CASES: tuple[Case, ...] = (
     case("pipe", "members", of_files(make_pipe)),
     case("stray-code", "members", lay("setup.py")),
     case("stray-in-variables", "members", lay("variables/variables.data-00000-of-00001.bak")),
-    case("stray-directory", "members", lay("__pycache__/a.pyc")),
+    case("link-for-a-repository", "members", link(".git", "/etc"), LINKS),
+    case("repository-in-assets", "members", lay("variables/.git/config")),
+    case("stray-directory", "members", of_files(lambda path, marker: (path / "src").mkdir())),
     case("terminal-codes", "members", lay("\x1b]0;title\x07\nwhole\u202e")),
     case("graph-as-text-beside", "members", lay("saved_model.pbtxt")),
     case("graph-in-chunks-beside", "members", lay("saved_model.cpb")),
@@ -398,6 +406,7 @@ CASES: tuple[Case, ...] = (
     case("cut-short", "damaged", rewrite(lambda content: content[:-9])),
     case("empty", "damaged", rewrite(lambda content: b"")),
     case("text", "damaged", rewrite(lambda content: b"meta_graphs { }")),
+    case("metadata-damaged", "damaged", lay("keras_metadata.pb", b"\xff\xff\xff")),
     case("nested-groups", "damaged", rewrite(lambda content: b"\x0b" * 500_000)),
     case("many-operations", "size", of_graph(add_empty)),
     case("function-runs-itself", "functions", call_in_circle(["f"])),
@@ -436,11 +445,13 @@ CASES: tuple[Case, ...] = (
     case("of-another-library", "operations", of_nodes("RaggedTensorTokenize>Own")),
     Case("frozen-graph-writes", frozen(write_file), "savedmodel-operations", SECURITY),
     Case("frozen-graph-bomb", frozen(fill(2**40)), "savedmodel-size", "shape bomb"),
+    Case("frozen-graph-huge", make_huge, "savedmodel-size"),
     Case("frozen-graph-laughs", frozen(laugh), "savedmodel-size", "CWE-776"),
     # What is odd, and harmless
     case("plain", None, of_files(lambda path, marker: None)),
     case("strays-of-a-mac", None, lay("variables/.DS_Store")),
     case("from-a-collection", None, lay("README.md")),
+    case("from-a-repository", None, lay(".git/objects/pack/a/b/c/d.pack")),
     case("of-a-hub", None, lay("tfhub_module.pb")),
     case("more-assets", None, lay("assets.extra/serving/requests")),
     case("debug", None, lay("debug/saved_model_debug_info.pb", b"")),
