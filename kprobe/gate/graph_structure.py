@@ -41,6 +41,20 @@ _SHAPED = {
 }
 
 
+def find_count_fault(graph: Any) -> Fault | None:
+    """Find whether a graph has more operations than anything else looks at.
+
+    Args:
+        graph: A graph with its functions, as `kprobe.gate.saved_model_proto` has them.
+    """
+    functions = graph.graph_def.library.function
+    nodes = len(graph.graph_def.node) + sum(len(function.node_def) for function in functions)
+    if nodes <= MAX_NODES:
+        return None
+    text = f"has {nodes:,} operations, above the limit of {MAX_NODES:,}"
+    return Fault("savedmodel-size", text)
+
+
 def find_graph_faults(graph: Any, calls: Sequence[Call] | None = None) -> Iterator[Fault]:
     """Find what makes a graph larger in memory than it can be meant to be.
 
@@ -48,12 +62,6 @@ def find_graph_faults(graph: Any, calls: Sequence[Call] | None = None) -> Iterat
         graph: A graph with its functions, as `kprobe.gate.saved_model_proto` has them.
         calls: What `find_calls` gives of it, where that is known.
     """
-    functions = graph.graph_def.library.function
-    nodes = len(graph.graph_def.node) + sum(len(function.node_def) for function in functions)
-    if nodes > MAX_NODES:
-        text = f"has {nodes:,} operations, above the limit of {MAX_NODES:,}"
-        yield Fault("savedmodel-size", text)
-        return
     yield from _find_call_faults(graph, find_calls(graph) if calls is None else calls)
     filled = 0
     for owner, body in _list_bodies(graph):

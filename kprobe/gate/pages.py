@@ -34,13 +34,12 @@ class Pages:
             raise OutsideError
         number, offset = divmod(start, _PAGE_BYTES)
         taken = self._load(number)[offset : offset + count]
-        while len(taken) < count:
-            number += 1
-            more = self._load(number)[: count - len(taken)]
-            if not more:  # it was cut short meanwhile
-                raise OutsideError
-            taken += more
-        return taken
+        if len(taken) == count:
+            return taken
+        rest = self._opened.read(count - len(taken), start + len(taken))
+        if len(taken) + len(rest) < count:  # it was cut short meanwhile
+            raise OutsideError
+        return taken + rest
 
     def _load(self, number: int) -> bytes:
         page = self._pages.get(number)

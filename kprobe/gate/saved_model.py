@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from kprobe.gate.checkpoint_index import MAX_INDEX_BYTES, find_index_faults
-from kprobe.gate.graph_structure import find_graph_faults
+from kprobe.gate.graph_structure import find_count_fault, find_graph_faults
 from kprobe.gate.opened import describe_mode
 from kprobe.gate.opened_directory import MAX_DEPTH, MAX_MEMBERS, UNREAD
 from kprobe.gate.operations import find_calls, find_operation_faults
@@ -17,6 +17,8 @@ from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.saved_model_proto import parse
 from kprobe.gate.saved_networks import find_saved_network_faults
 from kprobe.gate.shown import is_plain_name, show
+from kprobe.gate.slim_graph import parse_slim
+from kprobe.gate.wire import BrokenMessageError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 MAX_GRAPH_BYTES = 2**31 - 1
 _MAX_METADATA_BYTES = 2**28
 _MAX_SMALL_BYTES = 2**20
-_MAX_OBJECTS = 1_000_000
+_MAX_OBJECTS = 500_000
 _GRAPH = "saved_model.pb"
 _TEXT = "saved_model.pbtxt"
 _METADATA = "keras_metadata.pb"
@@ -103,9 +105,12 @@ def find_frozen_graph_faults(opened: OpenedFile, allow: Container[str] = ()) -> 
         return
     graph = parse("MetaGraphDef", b"")
     try:
-        graph.graph_def.MergeFromString(opened.read(opened.size))
+        graph.graph_def.MergeFrom(parse_slim("GraphDef", opened))
     except (DecodeError, RecursionError):
         yield Fault("savedmodel-damaged", "isn't a whole graph of TensorFlow")
+        return
+    except BrokenMessageError as error:
+        yield Fault("savedmodel-damaged", str(error))
         return
     yield from _find_faults_of_graphs([graph], allow)
 
@@ -159,7 +164,13 @@ def _find_variable_faults(directory: OpenedDirectory) -> Iterator[Fault]:
 
 def _find_content_faults(opened: OpenedFile, allow: Container[str]) -> Iterator[Fault]:
     """Find faults of the message that a SavedModel is."""
-    saved = _parse("SavedModel", opened)
+    try:
+        saved = parse_slim("SavedModel", opened)
+    except BrokenMessageError as error:
+        yield Fault("savedmodel-damaged", str(error))
+        return
+    except (DecodeError, RecursionError):
+        saved = None
     if saved is None or not saved.meta_graphs:
         yield Fault("savedmodel-damaged", f"has a {_GRAPH} that isn't a whole SavedModel")
         return
@@ -181,6 +192,9 @@ def _find_faults_of_graphs(graphs: Any, allow: Container[str]) -> Iterator[Fault
     """Give what is wrong with graphs: each thing once, and what is allowed not at all."""
     told = set()
     for graph in graphs:
+        if (fault := find_count_fault(graph)) is not None:
+            yield fault
+            return
         calls = find_calls(graph)
         found = [*find_graph_faults(graph, calls)]
         # What runs itself may be without an end for who follows it.

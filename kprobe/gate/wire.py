@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 # A file of 2 GB may have a billion. Real models have some for each operation.
 MAX_FIELDS = 1_500_000
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
+BYTES = 2
+_VARINT, _EIGHT, _FOUR = 0, 1, 5
 _LONGEST_VARINT = 10
 _WHOLE_BYTES = 1 << 16
 _SIGN = 1 << 63
@@ -34,6 +35,22 @@ class Span(NamedTuple):
     def size(self) -> int:
         """How many bytes it has."""
         return self.end - self.start
+
+
+class RawField(NamedTuple):
+    """A field of a message.
+
+    Attributes:
+        number: Its number.
+        kind: How it is written: `BYTES`, or as a number.
+        content: Where what it holds is.
+        whole: Where all of it is.
+    """
+
+    number: int
+    kind: int
+    content: Span
+    whole: Span
 
 
 class Wire:
@@ -68,7 +85,7 @@ class Wire:
                 value, at = self._read_number(at, end, whole, start)
                 yield number, value
                 continue
-            if kind == _BYTES:
+            if kind == BYTES:
                 count, at = self._read_number(at, end, whole, start)
             elif kind in (_EIGHT, _FOUR):
                 count = 8 if kind == _EIGHT else 4
@@ -78,6 +95,31 @@ class Wire:
                 raise BrokenMessageError("has a field that is cut short")
             yield number, Span(at, at + count)
             at += count
+
+    def list_raw(self, message: Span) -> Iterator[RawField]:
+        """Give the fields of a message, each with where all of it is.
+
+        Raises:
+            BrokenMessageError: It isn't a message, or the file has too many fields.
+        """
+        at = message.start
+        for number, value in self.list_fields(message):
+            tag, place = self._read_number(at, message.end)
+            if isinstance(value, int):
+                _, end = self._read_number(place, message.end)
+                content = Span(place, end)
+            else:
+                content, end = value, value.end
+            yield RawField(number, tag & 7, content, Span(at, end))
+            at = end
+
+    def read(self, span: Span) -> bytes:
+        """Give the bytes at a place.
+
+        Raises:
+            BrokenMessageError: The file is cut short.
+        """
+        return self._take(span.start, span.size)
 
     def read_text(self, value: int | Span, most: int = 4096) -> bytes:
         """Give a text.
@@ -140,6 +182,19 @@ class Wire:
 
 
 _LARGE = bytes(range(0x80, 0x100))
+
+
+def write_varint(value: int) -> bytes:
+    """Write a number as protobuf does.
+
+    Args:
+        value: The number, not below 0.
+    """
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
 
 
 def expect_span(value: int | Span) -> Span:

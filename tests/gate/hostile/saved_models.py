@@ -139,6 +139,12 @@ def write_variables(path, entries, data=b"\0" * 12, shards=1, header=True, **tab
     return path
 
 
+def write_half(path, marker):
+    write_variables(path, [(b"w", describe())], shards=2)
+    data = path / "variables" / "variables.data-00000-of-00001"
+    data.rename(data.with_name("variables.data-00000-of-00002"))
+
+
 # The collection
 
 
@@ -307,9 +313,12 @@ def make_at_once(graph, marker):
     add(nodes, "fill", "Fill", ["shape", "zero"], T=FLOAT, index_type=INT64)
 
 
-def add_empty(graph, marker):
-    for _ in range(500_001):
-        graph.graph_def.node.add()
+def add_graph(*numbers):
+    """One more graph, with 500,001 empty messages in fields inside of one another."""
+    inner = b"\x0a\0" * 500_001
+    for number in reversed(numbers):
+        inner = bytes([number << 3 | 2]) + varint(len(inner)) + inner
+    return rewrite(lambda content: content + inner)
 
 
 def refer(edit):
@@ -387,6 +396,8 @@ CASES: tuple[Case, ...] = (
     case("no-shard", "variables", lay("variables/variables.index")),
     case("no-index", "variables", lay("variables/variables.data-00000-of-00001")),
     case("shard-of-three", "variables", of_variables(shards=3)),
+    case("shard-of-two", "variables", of_files(write_half)),
+    case("value-of-no-type", "variables", of_variables((b"w", describe(dtype=99)))),
     case("index-cut-short", "variables", of_variables((b"w", describe()), header=False)),
     case("index-compressed", "variables", of_variables((b"w", describe()), kind=1), "snappy bomb"),
     case("index-block-twice", "variables", of_variables((b"w", describe()), twice=True)),
@@ -408,7 +419,8 @@ CASES: tuple[Case, ...] = (
     case("text", "damaged", rewrite(lambda content: b"meta_graphs { }")),
     case("metadata-damaged", "damaged", lay("keras_metadata.pb", b"\xff\xff\xff")),
     case("nested-groups", "damaged", rewrite(lambda content: b"\x0b" * 500_000)),
-    case("many-operations", "size", of_graph(add_empty)),
+    case("many-operations", "size", add_graph(2, 2)),
+    case("many-objects", "size", add_graph(2, 7)),
     case("function-runs-itself", "functions", call_in_circle(["f"])),
     case("functions-in-a-circle", "functions", call_in_circle(["f", "g", "h"])),
     case("billion-laughs", "size", of_graph(laugh), "CWE-776"),
