@@ -12,6 +12,7 @@ import pytest
 from gate.hostile.saved_models import CASES, describe, make_index, make_model, write
 
 import kprobe
+from kprobe.gate import opened_directory, saved_model
 from kprobe.gate.checkpoint_index import find_index_faults
 from kprobe.gate.opened import adopt_file, open_file
 from kprobe.gate.opened_directory import open_directory
@@ -77,6 +78,18 @@ def test_changed_bytes_give_faults_or_nothing_and_never_another_error():
             os.write(descriptor, content)
             refused += bool([*find_frozen_graph_faults(adopt_file(descriptor, "graph.pb"))])
     assert refused > 500
+
+
+def test_a_directory_may_not_have_files_without_end(tmp_path, monkeypatch):
+    path = write(tmp_path, make_model()[0])
+    (path / "assets").mkdir()
+    for number in range(5):
+        (path / "assets" / f"{number}").touch()
+    assert find(path) == []
+    for module in (opened_directory, saved_model):
+        monkeypatch.setattr(module, "MAX_MEMBERS", 5)
+    assert find(path) == [Fault("savedmodel-members", "has more than 5 files")]
+    assert len(open_directory(path).members) == 6
 
 
 def test_a_directory_without_a_graph_is_told(tmp_path):

@@ -237,12 +237,6 @@ def make_pipe(path, marker):
     os.mkfifo(path / "assets" / "words.txt")
 
 
-def make_many(path, marker):
-    (path / "assets").mkdir()
-    for number in range(10_001):
-        (path / "assets" / f"{number}").touch()
-
-
 def hollow(name: str, size: int):
     def edit(path, marker):
         (path / name).touch()
@@ -387,7 +381,6 @@ CASES: tuple[Case, ...] = (
     case("graph-as-text-beside", "members", lay("saved_model.pbtxt")),
     case("graph-in-chunks-beside", "members", lay("saved_model.cpb")),
     case("deep-directories", "members", lay("assets/a/b/c/d/e/f")),
-    case("many-files", "members", of_files(make_many)),
     case("asset-outside", "members", of_graph(read_outside), "CWE-22"),
     case("huge-fingerprint", "size", hollow("fingerprint.pb", 2**40)),
     case("huge-metadata", "size", hollow("keras_metadata.pb", 2**40)),
