@@ -12,7 +12,7 @@ import pytest
 from gate.hostile.saved_models import CASES, describe, make_index, make_model, write
 
 import kprobe
-from kprobe.gate import opened_directory, saved_model
+from kprobe.gate import checkpoint_index, opened_directory, saved_model
 from kprobe.gate.checkpoint_index import find_index_faults
 from kprobe.gate.opened import adopt_file, open_file
 from kprobe.gate.opened_directory import open_directory
@@ -90,6 +90,14 @@ def test_a_directory_may_not_have_files_without_end(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "MAX_MEMBERS", 5)
     assert find(path) == [Fault("savedmodel-members", "has more than 5 files")]
     assert len(open_directory(path).members) == 6
+
+
+def test_an_index_may_not_have_entries_without_end(monkeypatch):
+    index = make_index([(0, b"", b"\x08\1"), (0, b"w", describe()), (0, b"x", describe())])
+    assert [*find_index_faults(index, [24])] == []
+    monkeypatch.setattr(checkpoint_index, "MAX_ENTRIES", 1)
+    (fault,) = find_index_faults(index, [24])
+    assert fault.text == "has a damaged index of its variables: it has more than 1 entries"
 
 
 def test_a_directory_without_a_graph_is_told(tmp_path):

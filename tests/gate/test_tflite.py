@@ -37,6 +37,12 @@ def test_a_file_of_the_collection_is_refused_by_its_rule_or_opened(case, tmp_pat
         assert fault.text.isprintable()
 
 
+def test_another_identifier_is_told():
+    (fault,) = find_in(pack(make_model()).replace(b"TFL3", b"TFL4"))
+    assert fault == Fault("tflite-layout", "doesn't begin as a model of TensorFlow Lite")
+    assert find_in(b"TFL3")[0] == fault
+
+
 def test_every_rule_has_a_case():
     rules = {name for name in RULES if name.startswith("tflite-")}
     assert {case.rule for case in LITE} == {*rules, None}

@@ -171,7 +171,6 @@ def test_converted_models_are_judged_by_rules_of_their_own(folder):
     for name, content, kind, rule in (
         ("a.tflite", pack(make_model()), "tflite", None),
         ("b.tflite", pack(make_model())[:-40], "tflite", "tflite-layout"),
-        ("c.tflite", b"no such model", "tflite", "tflite-layout"),
         ("d.onnx", PLAIN, "onnx", None),
         ("e.onnx", external("weights.bin"), "onnx", "onnx-external"),
         ("f.onnx", PLAIN[:-1], "onnx", "onnx-layout"),

@@ -343,7 +343,6 @@ PACKED = message((1, b"\3"), (2, 7), (7, b"\1\2\x80\1"), (8, "packed"))
 SPARSE = message((1, array()), (2, array("i", (3,), 7, b"\0" * 3)), (3, 9))
 
 CASES: tuple[Case, ...] = (
-    lite("other-identifier", "layout", of_bytes(lambda content: content.replace(b"TFL3", b"TFL4"))),
     lite("root-outside", "layout", of_bytes(set_word(0, 2**31))),
     lite("layout-outside", "layout", of_bytes(break_layout)),
     lite("cut-short", "layout", of_bytes(lambda content: content[: len(content) // 2])),

@@ -126,14 +126,14 @@ def describe(shape=(3,), offset=0, size=12, dtype=FLOAT, shard=0):
     return entry.SerializeToString()
 
 
-def write_variables(path, entries, data=b"\0" * 12, shards=1, header=True, **table):
+def write_variables(path, entries, data=b"\0" * 12, shards=1, header=True, shared=0, **table):
     """Write the files of variables."""
     folder = path / "variables"
     folder.mkdir()
     head = parse("BundleHeaderProto", b"")
     head.num_shards = shards
     rows = [(0, b"", head.SerializeToString())] * header
-    rows += [(0, key, value) for key, value in entries]
+    rows += [(shared, key, value) for key, value in entries]
     (folder / "variables.index").write_bytes(make_index(rows, **table))
     (folder / "variables.data-00000-of-00001").write_bytes(data)
     return path
@@ -394,7 +394,10 @@ CASES: tuple[Case, ...] = (
     case("index-cut-short", "variables", of_variables((b"w", describe()), header=False)),
     case("index-compressed", "variables", of_variables((b"w", describe()), kind=1), "snappy bomb"),
     case("index-block-twice", "variables", of_variables((b"w", describe()), twice=True)),
-    case("index-out-of-order", "variables", of_variables(*[(b"w", describe())] * 2)),
+    case(
+        "index-out-of-order", "variables", of_variables(*[(b"w", describe())] * 2, data=b"\0" * 24)
+    ),
+    case("index-shares-too-much", "variables", of_variables((b"w", describe()), shared=5)),
     case("index-damaged-entry", "variables", of_variables((b"w", b"\xff\xff"))),
     case("index-long-key", "variables", of_variables((b"w" * 5000, describe()))),
     case("shape-bomb", "variables", of_variables((b"w", describe((2**40,)))), "shape bomb"),
