@@ -7,6 +7,7 @@ check, which does so whenever it reads one.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -142,7 +143,9 @@ def _read_block(content: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes
     if end < start:
         raise _DamagedError("a block is cut short")
     at, key = start, b""
+    begins = {0}
     while at < end:
+        place = at - start
         shared, at = _read_number(content, at)
         own, at = _read_number(content, at)
         length, at = _read_number(content, at)
@@ -152,5 +155,11 @@ def _read_block(content: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes
             raise _DamagedError("a key is longer than any name")
         key = key[:shared] + content[at : at + own]
         at += own
+        if not shared:
+            begins.add(place)
         yield key, content[at : at + length]
         at += length
+    # What looks for a key begins at one of these, and would else find what isn't an entry here.
+    places = struct.iter_unpack("<I", content[end : start + size - 4])
+    if not begins.issuperset(place for (place,) in places):
+        raise _DamagedError("a block hides entries in others")

@@ -147,12 +147,15 @@ def _judge_operation(code: Table) -> Fault | None:
 
 def _measure_buffer(buffer: Table) -> int:
     """Give how many bytes a buffer has, in the tables or behind them."""
+    held = buffer.find_vector(0, 1)[1]
     start, count = buffer.read_number(1, "Q"), buffer.read_number(2, "Q")
-    if start > 1:  # 0 is none, and 1 stands for one that isn't filled in yet
-        if start + count > buffer.buffer.pages.size:
-            raise BrokenError("has values that aren't inside of the file")
-        return count
-    return buffer.find_vector(0, 1)[1]
+    if start <= 1:  # 0 is none, and 1 stands for one that isn't filled in yet
+        return held
+    if held:
+        raise BrokenError("has values that are in two places")
+    if start + count > buffer.buffer.pages.size:
+        raise BrokenError("has values that aren't inside of the file")
+    return count
 
 
 def _find_tensor_faults(tensor: Table, buffers: list[int], owner: str) -> Iterator[Fault]:

@@ -189,6 +189,16 @@ def put_outside(model):
     model.buffers[1].offset, model.buffers[1].size = 2**40, 12
 
 
+def put_twice(model):
+    model.buffers[1].offset, model.buffers[1].size = 8, 12
+
+
+def put_behind(model):
+    """Let the values lie in the file, not in a table: those of the text before them will do."""
+    model.buffers[1].data = None
+    model.buffers[1].offset, model.buffers[1].size = 8, 12
+
+
 def name_files(model):
     schema = load_schema()
     group = schema.ExternalBufferGroupT()
@@ -351,6 +361,7 @@ CASES: tuple[Case, ...] = (
     lite("old-version", "layout", of_model(lambda model: setattr(model, "version", 2))),
     lite("no-graph", "layout", of_model(lambda model: setattr(model, "subgraphs", []))),
     lite("values-outside", "layout", of_model(put_outside)),
+    lite("values-in-two-places", "layout", of_model(put_twice)),
     lite("buffer-not-there", "layout", of_tensor(buffer=99)),
     lite("values-too-short", "layout", of_tensor(shape=[1, 4])),
     lite("values-bomb", "layout", of_tensor(shape=[2**30, 2**30]), "shape bomb"),
@@ -377,6 +388,7 @@ CASES: tuple[Case, ...] = (
     lite("custom-call", "operations", of_code(173)),
     lite("unknown-operation", "operations", of_code(4000)),
     lite("plain", None, of_model(lambda model: None)),
+    lite("values-behind-the-tables", None, of_model(put_behind)),
     lite("subgraphs-shared", None, of_model(run_shared)),
     lite("own-custom-operation", None, of_code(32, "Mfcc")),
     lite("values-shared", None, of_tensor("x", buffer=0)),

@@ -94,18 +94,18 @@ def varint(value):
     return bytes([*out, value])
 
 
-def make_block(entries):
+def make_block(entries, restart=0):
     """Make a block of a sorted table: (bytes shared with the key before, rest of it, value)."""
     rows = [
         varint(shared) + varint(len(key)) + varint(len(value)) + key + value
         for shared, key, value in entries
     ]
-    return b"".join(rows) + struct.pack("<II", 0, 1)
+    return b"".join(rows) + struct.pack("<II", restart, 1)
 
 
-def make_index(entries, kind=0, twice=False):
+def make_index(entries, kind=0, twice=False, restart=0):
     """Make a table of one block."""
-    block = make_block(entries)
+    block = make_block(entries, restart)
     handle = varint(0) + varint(len(block))
     top = make_block([(0, b"\xff" * (n + 1), handle) for n in range(1 + twice)])
     empty = make_block([])
@@ -399,6 +399,7 @@ CASES: tuple[Case, ...] = (
     ),
     case("index-shares-too-much", "variables", of_variables((b"w", describe()), shared=5)),
     case("index-damaged-entry", "variables", of_variables((b"w", b"\xff\xff"))),
+    case("index-hides-entries", "variables", of_variables((b"w", describe()), restart=9)),
     case("index-long-key", "variables", of_variables((b"w" * 5000, describe()))),
     case("shape-bomb", "variables", of_variables((b"w", describe((2**40,)))), "shape bomb"),
     case("shape-overflow", "variables", of_variables((b"w", describe((2**32, 2**32))))),
