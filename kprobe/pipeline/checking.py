@@ -66,7 +66,8 @@ class CheckResult:
         layers: How many layers it has, those in nested models, too; None where it isn't told.
         weights: How many arrays of weights it has; None where it isn't told.
         weight_bytes: How many bytes their values take; None where it isn't told.
-        would_run: What would run that isn't Keras's or TensorFlow's own, whatever is allowed.
+        would_run: What would run that isn't Keras's or TensorFlow's own, whatever is allowed; of a
+            file that is refused, as far as it was read.
     """
 
     path: str

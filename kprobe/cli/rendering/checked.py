@@ -68,8 +68,9 @@ def _tell(result: CheckResult, whole: bool) -> Iterator[str]:
     for name, text in inside.items():
         if text:
             yield f"{name + ':':<9}{text}"
-    if result.format is not None:
-        yield from _list("runs:", result.would_run or ["nothing of its own"], whole)
+    # Of a file that is refused, not all was read that could run.
+    runs = result.would_run or (["nothing of its own"] if result.accepted else [])
+    yield from _list("runs:", runs, whole)
 
 
 def _hint(result: CheckResult) -> Iterator[str]:

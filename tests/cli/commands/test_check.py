@@ -133,3 +133,4 @@ def test_a_model_that_no_flag_opens_is_hinted_at_nothing(kprobe_here, arguments)
     assert done.exit_code == 4
     if not arguments:
         assert "opens it" not in done.stdout
+        assert "runs:" not in done.stdout
