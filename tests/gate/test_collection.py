@@ -71,7 +71,7 @@ def test_each_file_is_judged_by_the_rule_that_it_is_to_break(case, results):
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
 def test_each_refusal_is_one_line(case, results):
     opened = results[case.name]["opened"]
-    code = ModelError.exit_code if RULES[case.rule].damage else UnsafeModelError.exit_code
+    code = (ModelError if RULES[case.rule].damage else UnsafeModelError).exit_code
     assert (opened["broke"], opened["code"], opened["out"]) == (None, code, ""), opened
     (line,) = opened["err"].splitlines()
     assert line.startswith("kprobe: ")
