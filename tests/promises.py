@@ -19,6 +19,7 @@ PROMISES = {
     "cli/test_bad_input.py": "bad input gets one line and exit code 2",
     "cli/test_completion.py": "commands, options and layers are completed",
     "cli/test_detector.py": "a detector of the TF1 era runs from the command line",
+    "cli/test_hostile_lines.py": "what a stranger's file holds is told in short plain lines",
     "cli/test_images.py": "images are samples",
     "cli/test_main_job.py": "the README's job runs in a process of its own",
     "cli/test_models_as_code.py": "a model may be code in a file",
