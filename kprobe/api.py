@@ -221,9 +221,10 @@ def dump(
             where randomness starts. limit: at most how many samples. preprocessing, images: a
             `Preprocessing`, an `ImageOptions`, or several by input name. labels_from_folders,
             on_error, follow_links, exact, training, stateful, eager, precision, batch_size,
-            streams, threads, device, audit, fail_on: as `kprobe.inputs.spec.SampleSpec` and
-            `kprobe.engines.compute.Compute` have them. dtype, overwrite, resume, stop_after (in
-            seconds), max_bytes: as `kprobe.dumps.output.OutputSpec` has them.
+            streams, threads, device, max_activation_bytes, audit, fail_on: as
+            `kprobe.inputs.spec.SampleSpec` and `kprobe.engines.compute.Compute` have them. dtype,
+            overwrite, resume, stop_after (in seconds), max_bytes: as
+            `kprobe.dumps.output.OutputSpec` has them.
 
     Returns:
         What was done; its `output` is the path of the dump.

@@ -50,6 +50,7 @@ class FunctionSettings(ModelSettings, total=False):
     seed: int
     threads: int | None
     device: str | None
+    max_activation_bytes: int | None
 
 
 class BatchSettings(ModelSettings, total=False):
@@ -71,6 +72,7 @@ class BatchSettings(ModelSettings, total=False):
     streams: int | None
     threads: int | None
     device: str | None
+    max_activation_bytes: int | None
 
 
 class CamSettings(BatchSettings, total=False):

@@ -33,6 +33,8 @@ class Compute:
             another number than it has is refused.
         device: "cpu", "gpu" or "gpu:N"; None for TensorFlow's choice.
         audit: Whether to compare the model's outputs with the fetches and without.
+        max_activation_bytes: How many bytes a tensor of a batch may take, 1 or more: what is known
+            of shapes is looked at before anything is run. None for the memory of the machine.
         fail_on: "nan" to end the run at the first tensor that holds NaN or infinity.
 
     Raises:
@@ -51,6 +53,7 @@ class Compute:
     device: str | None = None
     audit: bool = False
     fail_on: Literal["nan"] | None = None
+    max_activation_bytes: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can't be meant."""
@@ -62,7 +65,7 @@ class Compute:
         faults += check_choice("precision", self.precision, ("float32", "bfloat16"))
         faults += check_choice("fail_on", self.fail_on, ("nan", None))
         faults += check_count("seed", self.seed, least=0, optional=False)
-        for name in ("batch_size", "streams", "threads"):
+        for name in ("batch_size", "streams", "threads", "max_activation_bytes"):
             faults += check_count(name, getattr(self, name))
         if self.device is not None and not (
             isinstance(self.device, str) and _DEVICE.fullmatch(self.device)
@@ -77,6 +80,6 @@ class Compute:
             faults.append("audit: a model that runs eagerly has no graph to be audited")
         if faults:
             raise KprobeError(*faults)
-        for name in ("seed", "batch_size", "streams", "threads"):
+        for name in ("seed", "batch_size", "streams", "threads", "max_activation_bytes"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, index(value))  # of numpy, too

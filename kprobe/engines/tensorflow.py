@@ -12,7 +12,7 @@ import tensorflow as tf
 from kprobe.compat.tensorflow_names import CAPTURE
 from kprobe.engines.compiler import BFLOAT16, SAFE, UNCHANGED, compiling, set_options
 from kprobe.engines.engine import Engine, cast
-from kprobe.errors import ModelError, UnevenError
+from kprobe.errors import Hint, ModelError, Setting, UnevenError
 from kprobe.graphdef.draws import find_draws, seed_draws
 from kprobe.graphdef.freeze import freeze
 from kprobe.graphdef.functions import nodes_run
@@ -20,7 +20,7 @@ from kprobe.graphdef.lift import find_lifted
 from kprobe.subgraph.state import State, make_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -76,6 +76,8 @@ class TensorFlowEngine(Engine):
         if self._draws:
             seed_draws(self._definition, _KEY)
         self._cut = cut
+        self._most = compute.max_activation_bytes
+        self._checked = 0  # the samples of the largest batch that was found to fit
         self._seed = compute.seed
 
     def find_largest(self) -> int:
@@ -120,8 +122,63 @@ class TensorFlowEngine(Engine):
 
         function = tf.compat.v1.wrap_function(run, specs)
         function.graph.variables = list(variables.values())
-        _check_size(function.graph)
         return function
+
+    def _check_size(self, rows: int) -> None:
+        """Refuse a batch of which a tensor is too large, as far as shapes are known in advance.
+
+        TensorFlow would try for long to have it, and the system may end the process meanwhile.
+
+        Raises:
+            ModelError: It is larger than is allowed, or than the machine's memory.
+        """
+        if rows <= self._checked:
+            return
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        most = memory if self._most is None else self._most
+        for tensor in self._list_tensors():
+            sizes = tensor.shape.as_list() if tensor.shape.rank else ()
+            # Of any other axis that is open there may be one.
+            known = [size or (0 if size == 0 else 1) for size in sizes]
+            if sizes and sizes[0] is None:
+                known[0] = rows
+            needed = prod(known) * tensor.dtype.size
+            if needed <= most:
+                continue
+            allowed = f"{most:,} are allowed"
+            hint = Hint(
+                "take smaller batches, leave out the layers that need it, or allow more with ",
+                Setting("max_activation_bytes"),
+            )
+            if self._most is None:
+                allowed = f"this machine has {memory:,} bytes of memory"
+                hint = Hint("leave out the layers that need it, or use a larger machine")
+            raise ModelError(
+                f"{self._name(tensor)} has shape {tensor.shape} and takes {needed:,} bytes or more "
+                f"for a batch of {rows}, and {allowed}",
+                hint=hint,
+            )
+        self._checked = rows
+
+    def _list_tensors(self) -> Iterator[tf.Tensor]:
+        """Yield the tensors of the sub-graph, and of layers in loops, branches and functions."""
+        for operation in self._function.graph.get_operations():
+            yield from operation.outputs
+        traced = self._cut.trace
+        inner = [call for call in traced.calls if call.graph is not traced.graph]
+        names = {node.name for node in nodes_run(self._definition)} if inner else set()
+        for call in inner:
+            for operation in call.graph.get_operations()[slice(*call.span)]:
+                if operation.name in names:
+                    yield from operation.outputs
+
+    def _name(self, tensor: tf.Tensor) -> str:
+        """Name a tensor, and the innermost layer whose operation gives it."""
+        parts = tensor.op.name.split("/")
+        scopes = {call.scope: call.address for call in self._cut.trace.calls if call.scope}
+        ends = ("/".join(parts[:end]) for end in range(len(parts), 0, -1))
+        owner = next((scopes[end] for end in ends if end in scopes), None)
+        return str(tensor.name) if owner is None else f"{owner}: {tensor.name}"
 
     def _import(
         self,
@@ -160,6 +217,7 @@ class TensorFlowEngine(Engine):
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         key = [tf.constant(make_key(self._seed, row))] if self._draws else []
         try:
+            self._check_size(next((a.shape[0] for a in arguments if a.shape.rank), None) or 1)
             with compiling(self._options):
                 return list(self._function(*arguments, *key))
         except tf.errors.OpError as error:
@@ -167,25 +225,3 @@ class TensorFlowEngine(Engine):
             if number is None:
                 raise
             raise UnevenError(self.fetches[number].address, number) from error
-
-
-def _check_size(graph: tf.Graph) -> None:
-    """Refuse a graph with a tensor that no batch can be small enough for.
-
-    TensorFlow would try for long to have it, and the system may end the process meanwhile.
-
-    Raises:
-        ModelError: A tensor of known shape is larger than the machine's memory.
-    """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for operation in graph.get_operations():
-        for tensor in operation.outputs:
-            # Of an axis that is open, such as that of samples, there may be one.
-            sizes = tensor.shape.as_list() if tensor.shape.rank else ()
-            needed = prod(1 if size is None else size for size in sizes) * tensor.dtype.size
-            if needed > memory:
-                raise ModelError(
-                    f"{tensor.name} has shape {tensor.shape} and takes {needed:,} bytes or more, "
-                    f"and this machine has {memory:,} bytes of memory",
-                    hint="leave out the layers that need it, or use a larger machine",
-                )

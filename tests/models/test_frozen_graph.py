@@ -129,26 +129,18 @@ def test_a_graph_that_computes_nothing_is_told_as_such(write, code, what):
         read_model_file(write(code))
 
 
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [
-        (b"\x0a", "isn't a whole graph of TensorFlow"),
-        (b"\n\n\n", "isn't a whole graph of TensorFlow"),
-        (b"\x0a\xff" * 9, "isn't a whole graph of TensorFlow"),
-        (b"\x0a\x02\x0a\x00", "is not a model file"),
-    ],
-)
-def test_what_holds_no_graph_is_no_model_file(tmp_path, content, fault):
+@pytest.mark.parametrize("content", [b"\x0a", b"\n\n\n", b"\x0a\x02\x0a\x00", b"\x0a\xff" * 9])
+def test_what_holds_no_graph_is_no_model_file(tmp_path, content):
     path = tmp_path / "m.pb"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=fault):
+    with pytest.raises(ModelError, match="is not a model file"):
         read_model_file(path)
 
 
 def test_a_graph_that_was_cut_is_an_error(write):
     path = write(make_net)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ModelError, match="isn't a whole graph of TensorFlow"):
+    with pytest.raises(ModelError, match="is not a model file"):
         read_model_file(path)
 
 
@@ -180,21 +172,22 @@ def test_a_graph_that_tensorflow_does_not_take_is_an_error(write, harm):
 )
 def test_a_tensor_that_no_machine_has_memory_for_is_refused(write, code, tmp_path):
     path = write(lambda x: tf.identity(code(x), name="out"))
-    with pytest.raises(ModelError, match=r" takes [\d,]+ bytes or more, and this machine has "):
-        # The gate refuses some of them before, unless the file is trusted.
-        kprobe.dump(path, ["out"], inputs=ROWS, output=tmp_path / "a.h5", unsafe=True)
+    with pytest.raises(
+        ModelError, match=r" takes [\d,]+ bytes or more for a batch of [\d]+, and this machine has "
+    ):
+        kprobe.dump(path, ["out"], inputs=ROWS, output=tmp_path / "a.h5")
 
 
 def test_what_the_huge_tensor_is_not_needed_for_is_computed(write, tmp_path):
     path = write(lambda x: (tf.add(x, 1, name="y"), tf.fill([2**50], 1.0, name="huge")))
-    kprobe.dump(path, ["y"], inputs=ROWS, output=tmp_path / "a.h5", unsafe=True)
+    kprobe.dump(path, ["y"], inputs=ROWS, output=tmp_path / "a.h5")
     with kprobe.open_dump(tmp_path / "a.h5") as dump:
         np.testing.assert_array_equal(dump["y"][:], ROWS + 1)
 
 
-def test_a_file_that_begins_as_nothing_known_is_no_model_file(tmp_path):
-    path = tmp_path / "model"
-    path.write_bytes(b"\x0b\x02")
+def test_a_graph_that_is_cut_off_is_said_to_be_none(write):
+    path = write(make_net)
+    path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(ModelError, match=r"neither a \.keras archive nor HDF5, nor a whole frozen"):
         read_model_file(path)
 

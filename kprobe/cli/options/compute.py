@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kprobe.cli.options.group import OptionGroup, declare
+from kprobe.cli.options.values import Size
 
 compute_options = OptionGroup(
     "Computing",
@@ -28,6 +29,13 @@ compute_options = OptionGroup(
             help="Threads that work on one operation.",
         ),
         "device": declare("--device", metavar="NAME", help="cpu, gpu or gpu:N."),
+        "max_activation_bytes": declare(
+            "--max-activation-bytes",
+            type=Size(),
+            metavar="SIZE",
+            help="Refuse a model of which a tensor takes more than, say, 8G for a batch. [default: "
+            "the machine's memory]",
+        ),
         "seed": declare(
             "--seed", type=click.IntRange(0), default=0, help="Where randomness starts."
         ),

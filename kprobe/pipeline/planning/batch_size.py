@@ -76,10 +76,12 @@ def choose_batch_size(
     # where the user's Python takes its time, a large batch would be long on its way to the disk.
     known = computed is not None and all(-1 not in shape for shape, _ in samples.specs().values())
     known &= not (samples.rows is None or engine.runs_python)
+    most = job.compute.max_activation_bytes
     size = _MOST if by_speed and known else _USUAL
     while size > 1 and (
         size * stored > (_STORED_BYTES if by_speed else _COMPUTED_BYTES)
         or (by_speed and size * largest > _TENSOR_BYTES)
+        or (most is not None and size * largest > most)
         or size >= 2 * samples.most
     ):
         size //= 2

@@ -86,7 +86,8 @@ def probe(engine: Engine, samples: Samples, batch_size: int | None) -> Probed:
         by_itself = engine.batch_size in (None, 1)
         return Probed([], 0, [], {error.fetch: Unfit(error.reason, alone=by_itself, axis=0)})
     except ModelError as error:
-        if size is None or batch_size is None or size >= batch_size:
+        enough = size is None or batch_size is None or size >= batch_size
+        if enough or error.remedy is not None:
             raise
         hint = f"give {batch_size} at least"
         raise too_few(f"the only batch would have {size} samples", error, hint) from error
@@ -117,8 +118,8 @@ def _compare_sizes(
     except ModelError as error:
         if batch_size is not None:
             return _change_last(engine, samples, batch_size)
-        if not _OF_SHAPES.search(error.faults[0]):
-            raise
+        if error.remedy is not None or not _OF_SHAPES.search(error.faults[0]):
+            raise  # it says itself what to do, or isn't about so few samples
         raise ModelError(
             *error.faults,
             hint=Hint(
