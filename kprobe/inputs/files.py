@@ -21,6 +21,7 @@ from kprobe.inputs.formats.npy_header import MAGIC
 from kprobe.inputs.formats.npy_rows import open_npy
 from kprobe.inputs.formats.npy_stream import NpyStream
 from kprobe.inputs.formats.npz import NpzFile
+from kprobe.inputs.formats.snapshot import check_snapshot
 from kprobe.inputs.formats.sparse_rows import is_sparse, open_sparse
 from kprobe.inputs.formats.tfrecord import (
     GZIP_MAGIC,
@@ -95,7 +96,7 @@ def open_location(
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             if is_saved(path):
-                _check_saved(path, follow_links=follow_links)
+                _check_saved(path, location.label, follow_links=follow_links)
                 facts = {"source": location.source, "mtime": status.st_mtime}
                 return open_saved(path, location.label, facts)
             return Images(find_in_folder(path, keep_all=keep_all, follow_links=follow_links))
@@ -143,16 +144,16 @@ def _open_pattern(
         raise
 
 
-def _check_saved(folder: Path, *, follow_links: bool) -> None:
-    """Check that all of a saved dataset lies in its folder, as TensorFlow reads it.
+def _check_saved(folder: Path, label: str, *, follow_links: bool) -> None:
+    """Check a saved dataset before TensorFlow reads it.
 
     Raises:
-        InputError: It doesn't.
+        InputError: It is damaged, or doesn't lie in its folder.
     """
     links = Links(folder, follow=follow_links)
-    for name in walk(folder, links):
-        links.lead_out(str(folder / name))
+    names = [name for name in walk(folder, links) if not links.lead_out(str(folder / name))]
     links.check()
+    check_snapshot(folder, names, label)
 
 
 def _holds_samples(path: Path) -> bool:

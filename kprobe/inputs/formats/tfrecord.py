@@ -72,7 +72,7 @@ class TfRecordFile(FileContainer):
         super().__init__(path, label, identity)
         with path.open("rb") as file:
             self._compressed = file.read(2) == GZIP_MAGIC
-        self._places, self._lengths = _index(path, label, compressed=self._compressed)
+        self._places, self._lengths = find_records(path, label, compressed=self._compressed)
         records = self._open_records()
         try:
             self._first = _parse(records.fetch(0, 1)[0])
@@ -203,10 +203,19 @@ class _Features(_OfRecords, Values):
         return np.array(values, dtype=_KINDS[kind])
 
 
-def _index(
+def find_records(
     path: Path, label: str, *, compressed: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Find where the data of every record begin, and how long they are."""
+    """Find where the data of every record begin, and how long they are, in bytes.
+
+    Args:
+        path: The file.
+        label: What messages call it.
+        compressed: Whether it is in gzip; places are those in what it unpacks to.
+
+    Raises:
+        InputError: It is damaged, cut short, or unpacks to more than such a file should hold.
+    """
     places, lengths = array("q"), array("q")
     place = 0
     stored = path.stat().st_size

@@ -39,8 +39,9 @@ def open_saved(folder: Path, label: str, identity: dict[str, Any]) -> Unfitted |
     try:
         loaded = load()
         rows = int(loaded.cardinality())
-    except (tf.errors.OpError, OSError) as error:
-        raise InputError(f"{label}: can't be read: {error}") from None
+    except Exception as error:  # what it says of damage has no common class
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"{label}: can't be read: {lines[0]}") from None
     if rows < 1:
         raise InputError(f"{label}: expected samples, received a dataset without any")
     declared = _declare(_list_specs(loaded.element_spec), batched=False)
