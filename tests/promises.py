@@ -24,6 +24,7 @@ PROMISES = {
     "cli/test_main_job.py": "the README's job runs in a process of its own",
     "cli/test_models_as_code.py": "a model may be code in a file",
     "cli/test_options.py": "each option does to a dump what it says",
+    "cli/test_strange_names.py": "names of samples can't steer a terminal",
     "cli/test_stopping.py": "a run that is stopped leaves nothing that looks finished",
     "cli/test_unsafe.py": "a model that would run code is refused, unless told otherwise",
     "cli/commands/test_bench_plans.py": "several batch sizes are planned with the smallest",

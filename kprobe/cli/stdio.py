@@ -8,6 +8,7 @@ import sys
 from typing import TextIO
 
 from kprobe.errors import KprobeError
+from kprobe.escaping import escape_hidden
 
 _held: list[io.BufferedRandom] = []
 _own_stdout: TextIO | None = None
@@ -76,7 +77,7 @@ def _show_log() -> None:
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             # Wherever stderr leads meanwhile.
-            print(f"kprobe: {record.getMessage()}", file=sys.stderr)
+            print(f"kprobe: {escape_hidden(record.getMessage())}", file=sys.stderr)
 
     log = logging.getLogger("kprobe")
     log.handlers, log.propagate = [Handler()], False
