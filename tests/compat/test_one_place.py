@@ -19,8 +19,12 @@ _MODULE = re.compile(
 _ACCESS = {"getattr", "hasattr", "setattr", "delattr"}
 
 
+# Python's own, and public for all their underscore.
+_PUBLIC = {"_", "_exit", "_replace"}
+
+
 def is_private(name):
-    return name.startswith("_") and not name.startswith("__") and name != "_"
+    return name.startswith("_") and not name.startswith("__") and name not in _PUBLIC
 
 
 class Finder(ast.NodeVisitor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,15 +238,12 @@ def _vary(job: Job, spec: DiffSpec) -> Job:
         )
     model = job.model
     if way.weights is not None:
-        given = {f: getattr(model, f) for f in ModelSpec.__dataclass_fields__ if f not in _DERIVED}
+        given = {f.name: getattr(model, f.name) for f in fields(ModelSpec) if f.init}
         model = ModelSpec(**{**given, "weights": way.weights})
     output = job.output
     if output is not None:
         output = OutputSpec(path=output.path.with_name("b.h5"))
     return replace(job, model=model, compute=replace(job.compute, **way.compute), output=output)
-
-
-_DERIVED = ("code", "custom")
 
 
 def _check_file(spec: ModelSpec, matched: Sequence[str] = ()) -> None:
