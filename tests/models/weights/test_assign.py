@@ -295,7 +295,8 @@ def test_a_normalization_is_ready_to_use_with_its_new_statistics(tmp_path):
     ("name", "content", "fault"),
     [
         ("none.h5", None, "weights: there is no file {path}; check the path"),
-        ("text.h5", b"hello", "{path} holds no weights: neither HDF5 nor a .keras archive; "),
+        ("text.h5", b"hello", "{path}: expected HDF5, as .h5 says, received something else; "),
+        ("text", b"hello", "{path} holds no weights: neither HDF5 nor a .keras archive; "),
         ("cut.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 20, "{path}: ends after 28 bytes"),
         ("other.zip", b"PK\x03\x04", "{path}: is cut short or damaged: "),
     ],
