@@ -8,6 +8,7 @@ import numpy as np
 from h5py import h5, h5d, h5g, h5l, h5o, h5p
 
 from kprobe.dumps.attributes import plain
+from kprobe.gate.hdf5_blocks import check_blocks
 from kprobe.gate.hdf5_datasets import (
     DUMP_FILTERS,
     BrokenRuleError,
@@ -148,6 +149,8 @@ class Soundness:
         messages = h5o.get_info(dataset).hdr.mesg.present
         try:
             measured = measure_dataset(dataset, path, messages, DUMP_FILTERS)
+            if measured.block:
+                check_blocks(dataset, measured.block, None)
         except BrokenRuleError as error:
             raise ValueError(f"{path} {error}") from None
         check_unpacked(path, measured.block, measured.stored)

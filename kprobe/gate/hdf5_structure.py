@@ -205,7 +205,7 @@ class _Walk:
             dataset = measure_dataset(thing, path, messages, OWN_FILTERS)
             self._count(dataset)
             if dataset.block:
-                check_blocks(self._file, thing, dataset.block)
+                check_blocks(thing, dataset.block, self._file)
             if dataset.dtype == "str":
                 self._say(self._count_texts(thing, dataset))
             self._found.append(dataset)

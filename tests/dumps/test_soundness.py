@@ -90,14 +90,14 @@ def put_unwritten(**options):
     return change
 
 
-def put_bomb(name, shape, kind, packed):
+def put_bomb(name, shape, kind, packed, left_out=0):
     """Put a dataset there of one block, which unpacks to far more than it takes."""
 
     def change(file):
         attrs = {"addresses": ["net/a"]} if name == "a" else {}
         del file[name]
         dataset = file.create_dataset(name, shape, kind, chunks=shape, compression="gzip")
-        dataset.id.write_direct_chunk((0,) * len(shape), packed)
+        dataset.id.write_direct_chunk((0,) * len(shape), packed, left_out)
         dataset.attrs.update(attrs)
 
     return change
@@ -108,6 +108,7 @@ DAMAGED = {
     "a packing that no dump has": put_filtered(511),
     "values that were never written": put_unwritten(),
     "blocks that were never written": put_unwritten(chunks=(3, 100)),
+    "a block that is cut short": put_bomb("a", (3, 4), "f4", b"x" * 40, left_out=1),
     "a block of gigabytes": put_bomb("a", (3, 1 << 28), "f4", b"x" * 1000),
     "names of gigabytes": put_bomb("sample_name", (3,), "S1000000000", b"x" * 1000),
     "more JSON than any dump has": lambda file: file.attrs.__setitem__("graph", "[" * (17 << 20)),

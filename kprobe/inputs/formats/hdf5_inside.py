@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 from h5py import h5l
 
+from kprobe.gate.hdf5_blocks import check_blocks
 from kprobe.gate.hdf5_datasets import (
     DUMP_FILTERS,
     BrokenRuleError,
@@ -83,8 +84,10 @@ def check_values(dataset: Any, *, external: bool) -> None:
     if not external:
         check_inside(settings)
     check_filters(settings, DUMP_FILTERS)
-    if dataset.chunks:
+    # What is of any length takes more room in the file than in memory.
+    if dataset.chunks and not dataset.dtype.hasobject:
         block = dataset.dtype.itemsize
         for size in dataset.chunks:
             block *= size
         check_unpacked("a block of it", block, dataset.id.get_storage_size())
+        check_blocks(dataset.id, block, None)

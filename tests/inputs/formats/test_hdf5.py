@@ -126,6 +126,25 @@ def test_a_block_of_gigabytes_that_takes_nothing_is_refused(place):
         open_key(path)
 
 
+def test_a_block_that_is_cut_short_is_refused(place):
+    def change(file, _folder):
+        file.create_dataset("x", (3, 2), "f4", chunks=(3, 2)).id.write_direct_chunk((0, 0), b"ab")
+
+    with pytest.raises(InputError, match="has a block of 2 bytes in the place of 24"):
+        open_key(make(place, change))
+
+
+def test_texts_of_any_length_may_lie_in_blocks(place):
+    def change(file, _folder):
+        file.create_dataset("x", data=["one", "three"], chunks=(1,), compression="gzip")
+        file.create_dataset("y", data=np.arange(5), chunks=(2,), maxshape=(None,))
+
+    path = make(place, change)
+    with open_key(path) as source, open_key(path, "y") as numbers:
+        assert source.read(0, 2).tolist() == [b"one", b"three"]
+        assert numbers.read(0, 5).tolist() == [0, 1, 2, 3, 4]
+
+
 def test_what_is_allowed_is_said_as_for_models():
     assert SampleSpec(allow="external").allowed == {"external"}
     assert SampleSpec(allow=["lambda", "external"]).allowed == {"lambda", "external"}
