@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 # Bytes of an attribute, some of which are JSON, and of all of them: those of the widest dumps take
 # a tenth of it.
 _LARGEST, _MOST = 16 << 20, 256 << 20
+_KEPT = 1024  # heaps, most of which hold some 4 KB
 _VARIABLE = 9  # the class of types whose values are of any length
 
 
 class Heaps:
-    """The global heaps of a file, each read once.
+    """The global heaps of a file, of which the last ones are remembered.
 
     Args:
         file: The file.
@@ -75,6 +76,9 @@ class Heaps:
         """Give the sizes of the objects of a heap, by their numbers."""
         if (known := self._sizes.get(address)) is not None:
             return known
+        if len(self._sizes) >= _KEPT:
+            self._sizes.clear()
+            self._read = 0
         head = self._file.read_at(address, 16)
         size = int.from_bytes(head[8:], "little")
         self._read += size

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from kprobe.errors import Hint, InputError, Setting
 from kprobe.gate.hdf5_datasets import BrokenRuleError
-from kprobe.gate.hdf5_texts import AttributeSizes
-from kprobe.hdf5 import open_for_reading
+from kprobe.gate.hdf5_header import UnreadableError
+from kprobe.gate.hdf5_texts import AttributeSizes, Heaps
+from kprobe.hdf5 import open_for_reading, read_beside
 from kprobe.inputs.formats.hdf5_inside import check_values, find_inside, lies_inside
 from kprobe.inputs.formats.npy_header import check_plain
 from kprobe.inputs.formats.ragged_group import RaggedRows
@@ -24,6 +25,8 @@ from kprobe.ragged_layout import is_ragged
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from kprobe.hdf5 import Section
 
 _CACHE_LIMIT = 512 << 20  # bytes
 
@@ -90,7 +93,10 @@ class Hdf5File(FileContainer):
                 check_values(thing, external=self._external)
             _check_dataset(thing, label, self._path.parent)
             identity = self._identify(f"/{key}")
-            return _Hdf5Rows(file, thing, label, identity)
+            # Of another file nothing is known; what is written to here isn't on the disk yet.
+            foreign = file.mode == "r" and not self._external
+            content = read_beside(file, self._path) if foreign else None
+            return _Hdf5Rows(file, thing, label, identity, content)
         except BaseException:
             file.close()
             raise
@@ -132,10 +138,17 @@ class Hdf5File(FileContainer):
 
 class _Hdf5Rows(Source):
     def __init__(
-        self, file: h5py.File, dataset: h5py.Dataset, label: str, identity: dict[str, Any]
+        self,
+        file: h5py.File,
+        dataset: h5py.Dataset,
+        label: str,
+        identity: dict[str, Any],
+        content: Section | None,
     ) -> None:
         self._file = file
         self._identity = identity
+        self._content = content
+        self._heaps: Heaps | None = None
         self.label = label
         self.rows = int(dataset.shape[0])
         self.shape = tuple(int(axis) for axis in dataset.shape[1:])
@@ -151,12 +164,30 @@ class _Hdf5Rows(Source):
         rows = np.empty((stop - start, *self.shape), self.dtype)
         if rows.size:
             try:
+                if rows.dtype.hasobject:
+                    self._check_texts(start, stop)
                 self._dataset.read_direct(rows, np.s_[start:stop])
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, UnreadableError) as error:
                 raise InputError(
                     f"{self.label}: rows {start} to {stop - 1} can't be read: {error}"
                 ) from None
         return rows
+
+    def _check_texts(self, start: int, stop: int) -> None:
+        """Check that texts are where they should be, and aren't far more than the file holds.
+
+        Raises:
+            UnreadableError: They aren't.
+        """
+        offset = self._dataset.id.get_offset()
+        if offset is None or self._content is None:  # in blocks
+            return
+        row = 16 * math.prod(self.shape)
+        places = self._content.read_at(offset + start * row, (stop - start) * row)
+        if self._heaps is None:
+            self._heaps = Heaps(self._content)
+        if self._heaps.count(places) > len(self._content):
+            raise UnreadableError("many texts lie in one place")
 
     def close(self) -> None:
         """Close the file."""

@@ -7,6 +7,7 @@ import contextlib
 import h5py
 import numpy as np
 import pytest
+from gate.hostile.hdf5 import point_at_long, stop_heap
 from watching import Watch
 
 from kprobe.errors import InputError
@@ -143,6 +144,28 @@ def test_texts_of_any_length_may_lie_in_blocks(place):
     with open_key(path) as source, open_key(path, "y") as numbers:
         assert source.read(0, 2).tolist() == [b"one", b"three"]
         assert numbers.read(0, 5).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("patch", "fault"),
+    [
+        (point_at_long, "many texts lie in one place"),
+        (stop_heap, "a heap of texts is damaged"),
+    ],
+)
+def test_texts_that_never_end_or_lie_in_one_place_are_damage(patch, fault, place):
+    def change(file, _folder):
+        file["x"] = ["y" * 9] * 100
+        file.attrs["long"] = "x" * 500_000
+
+    path = make(place, change)
+    with open_key(path) as source:
+        assert source.read(98, 100).tolist() == [b"y" * 9] * 2
+    content = bytearray(path.read_bytes())
+    patch(content)
+    path.write_bytes(content)
+    with open_key(path) as source, pytest.raises(InputError, match=fault):
+        source.read(0, 100)
 
 
 def test_what_is_allowed_is_said_as_for_models():
