@@ -81,6 +81,7 @@ class Layer:
         has_module: Whether the config says what module its class is of.
         is_implied: Whether it is an input that the config doesn't list; its dtype isn't known.
         shared: What Keras numbers it as, where it stands in several places of a config.
+        is_own: Whether its class is Keras's own, rather than one of the user's of that name.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Layer:
     has_module: bool = True
     is_implied: bool = False
     shared: int | None = None
+    is_own: bool = True
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,14 @@ def read_network(entry: dict[str, Any]) -> Network | None:
     ):
         return _read_sequential(config["layers"], config)
     return None
+
+
+def is_own_class(item: dict[str, Any]) -> bool:
+    """Tell whether a class is Keras's own: what is registered under its name, isn't."""
+    module = item.get("module")
+    if isinstance(module, str):
+        return module.partition(".")[0] in ("keras", "tf_keras", "tensorflow")
+    return ">" not in str(item.get("class_name"))
 
 
 def read_layer(item: object) -> Layer | None:
@@ -245,6 +255,7 @@ def _read_layer(item: object, place: str, *, sequential: bool) -> Layer | None:
         has_module=isinstance(item.get("module"), str),
         wrapped=() if network is not None else tuple(_read_wrapped(class_name, config)),
         shared=shared if type(shared := item.get("shared_object_id")) is int else None,
+        is_own=is_own_class(item),
     )
 
 

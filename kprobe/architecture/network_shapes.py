@@ -121,7 +121,8 @@ def _infer_call(
         return shapes.outputs
     if layer.is_input:
         return _read_input_shape(layer)
-    if layer.is_operation:  # `Add` the operation isn't `Add` the layer
+    # `Add` the operation isn't `Add` the layer, and the user's own class is neither.
+    if layer.is_operation or not layer.is_own:
         return None
     return infer_shape(layer.class_name, layer.config, inputs)
 

@@ -143,7 +143,8 @@ class _Walk:
                 if isinstance(holder, dict) and "policy_map" in holder:
                     yield from self._patterns.find_faults(holder, place.owner)
             network = read_lists(value)
-            if network is not None:
+            # Other classes than these may keep lists of layers with names of their own.
+            if network is not None and ("input_layers" in network or _is_stack(value)):
                 faults, looks = find_call_faults(network, self._major, place.owner)
                 yield from faults
                 self._work += looks // _LOOKS_PER_CALL
@@ -193,6 +194,10 @@ class _Walk:
                         yield within._replace(value=inner, is_layer=name in _LAYER_KEYS)
             elif isinstance(item, dict | list) and (network is None or key != "config"):
                 yield within._replace(value=item, is_layer=key in _LAYER_KEYS)
+
+
+def _is_stack(value: dict[str, Any]) -> bool:
+    return value.get("class_name") == "Sequential"
 
 
 def _is_known_layer(value: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from kprobe.architecture.network import is_own_class
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
 
@@ -57,8 +58,8 @@ def goes_by_step(kind: str, config: dict[str, Any], keras_major: int) -> bool:
 
 
 def read_class(item: dict[str, Any]) -> str:
-    """Give the name of an object's class, without the package that it is registered under."""
-    return str(item.get("class_name")).rpartition(">")[2]
+    """Give the name of an object's class; "" for a class of the user's own."""
+    return str(item.get("class_name")) if is_own_class(item) else ""
 
 
 def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
@@ -72,7 +73,7 @@ def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
     name = layer.get("name")
     if isinstance(name, str) and len(name) > MAX_NAME:
         yield _tell_long("name", name, owner)
-    if not isinstance(config, dict):
+    if not isinstance(config, dict) or not is_own_class(layer):
         return
     for key in ("name", "equation", "pattern", "subscripts"):
         text = config.get(key)

@@ -32,7 +32,9 @@ def measure_steps(config: dict[str, Any], keras_major: int) -> dict[int, int]:
     most: dict[int, int] = {}
     for layer, shape in _walk(network, infer_shapes(network, None, {})):
         steps = shape[1] if shape is not None and len(shape) > 1 else None
-        if steps is not None and goes_by_step(layer.class_name, layer.config, keras_major):
+        if steps is None or not layer.is_own:
+            continue
+        if goes_by_step(layer.class_name, layer.config, keras_major):
             most[id(layer.config)] = max(most.get(id(layer.config), 0), steps)
     return most
 

@@ -105,6 +105,13 @@ def test_depth_of_nesting_is_no_matter_here():
     assert not [*find_network_faults(K3.stack(K3.input(), inner), 3, limits)]
 
 
+def test_lists_of_the_users_own_classes_may_name_layers_twice():
+    layers = [K3.layer("d"), K3.layer("d")]
+    own = {"class_name": "Block", "module": "mine", "config": {"name": "b", "layers": layers}}
+    assert not [*find_network_faults(K3.stack(K3.input(), own), 3)]
+    assert [*find_network_faults(K3.stack(K3.input(), *layers), 3)]
+
+
 def test_whatever_stands_in_a_config_is_answered():
     odd = (None, 1, "x", [], {}, [[]], [None], {"class_name": 1}, {"class_name": None, "config": 3})
     for place in ("layers", "input_layers", "output_layers", "name"):

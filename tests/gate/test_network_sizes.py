@@ -29,6 +29,9 @@ def _layer(kind, **config):
         (_layer("Hashing", num_bins=2**40, salt=[2**60, 3]), True),
         (_layer("IntegerLookup", vocabulary=[2**50, -(2**50)], mask_token=2**60), True),
         (_layer("Odd", big=True), True),
+        (_layer("mine>Dense", units=2**40), True),
+        ({**_layer("Dense", units=2**40), "module": "mine.layers"}, True),
+        ({**_layer("Dense", units=2**40), "module": "keras.layers"}, False),
     ],
 )
 def test_sizes_are_bounded_and_other_numbers_arent(layer, fits):
@@ -62,7 +65,8 @@ def test_no_layer_of_keras_has_a_large_size_by_itself(library):
         (_layer("AugMix", num_chains=3, chain_depth=4), None, 3, 12),
         (_layer("UpSampling1D", size=40), 50, 3, 1),
         (_layer("UpSampling1D", size=40), 50, 2, 21),
-        (_layer("keras_cv>SpectralNormalization", power_iterations=7), None, 3, 7),
+        (_layer("SpectralNormalization", power_iterations=7), None, 3, 7),
+        (_layer("mine>SpectralNormalization", power_iterations=7), None, 3, 1),
         (
             {
                 "class_name": "TFOpLambda",

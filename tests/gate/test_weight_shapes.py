@@ -140,3 +140,17 @@ def test_weights_of_keras_1_lie_in_other_shapes():
     shapes = {"model_weights/d/d_W": (3, 4), "model_weights/d/d_b": (3,)}
     assert [*find_weight_faults(config, 2, shapes, version="1.2.2")] == []
     assert len([*find_weight_faults(config, 2, shapes, version="2.0.9")]) == 1
+
+
+def test_a_class_of_the_users_own_has_weights_of_its_own():
+    def find(**origin):
+        layer = {"class_name": "Dense", "config": {"name": "d", "units": 3}, **origin}
+        first = {"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [None, 4]}}
+        config = {"class_name": "Sequential", "config": {"name": "s", "layers": [first, layer]}}
+        return len([*find_weight_faults(config, 3, {"layers/dense/vars/0": (9, 9, 9)})])
+
+    assert find() == 1
+    assert find(class_name="mine>Dense") == 0
+    assert find(module="mine", registered_name="mine>Dense") == 0
+    # Keras takes its own class then, whatever the name.
+    assert find(module="keras.layers", registered_name="mine>Dense") == 1

@@ -352,9 +352,7 @@ def _large(form):
         ),
     }
     for name, model in large.items():
-        # Of Keras 2, the weights of a layer lie under its name.
-        rule = "hdf5-size" if (name, form.major) == ("long-name", 2) else "network-size"
-        yield _case(rule, f"large-{name}", form, model)
+        yield _case("network-size", f"large-{name}", form, model)
 
 
 def _large_in_one():
