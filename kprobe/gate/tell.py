@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _NAMED, _LONGEST = 4, 60
 # Classes, and modules of them, that a hint names.
 _HINTED = 3
+_LOOKED_FOR = 20
 _UNSAFE = Setting("unsafe", True)
 _TRUST = ": only for files you trust"
 UNSAFE_HINT = Hint("`", _UNSAFE, f"` opens it all the same{_TRUST}")
@@ -76,8 +77,10 @@ def hint_at_custom(
     """
     python = [f'"{name}": {name if name.isidentifier() else "..."}' for name in names[:_HINTED]]
     python += ["..."] * (len(names) > _HINTED or not names)
+    # Looking for one takes a moment, and a file may tell of thousands.
+    told = [*dict.fromkeys(modules)][:_LOOKED_FOR]
     there = dict.fromkeys(
-        module if module is not None and is_importable(module) else "FILE.py" for module in modules
+        module if module is not None and is_importable(module) else "FILE.py" for module in told
     )
     given = tuple(there)[:_HINTED] or "FILE.py"
     objects = Setting("custom_objects", given, f"{{{', '.join(python)}}}")
