@@ -116,14 +116,15 @@ def decode_bytecode(value: object) -> bytes | None:
     """Decode bytecode as configs hold it: in base64, or a character for each byte.
 
     Args:
-        value: The value in the config: the text, or a list that begins with it.
+        value: The value in the config: the text, a list that begins with it, or a dict of either.
 
     Returns:
         The bytes; None where it is something else.
     """
+    if isinstance(value, dict):
+        # A tuple, as tf_keras may write it; or each part by its name.
+        value = value.get("items", value.get("code"))
     text = value[0] if isinstance(value, list) and value else value
-    if isinstance(text, dict):
-        text = text.get("code")
     if not isinstance(text, str):
         return None
     try:

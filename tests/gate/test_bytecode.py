@@ -112,6 +112,8 @@ def test_configs_hold_it_in_base64_or_a_character_for_each_byte():
     assert decode_bytecode(CODES["2.7"]) == plain
     assert decode_bytecode([CODES["2.7"], None, None]) == plain
     assert decode_bytecode({"code": CODES["2.7"], "defaults": None}) == plain
+    items = [CODES["2.7"], None, None]
+    assert decode_bytecode({"class_name": "__tuple__", "items": items}) == plain
     raw = "caf\u00e9\x00"
     assert decode_bytecode(raw) == b"caf\xe9\x00"
     for other in (None, [], 3, {}, [3]):
