@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 import tensorflow as tf
-from gate.hostile.converted import CASES, make_model, pack
+from gate.hostile.converted import CASES, make_model, pack, share_table
 
 from kprobe.gate import flatbuffer
 from kprobe.gate.opened import adopt_file, open_file
@@ -35,6 +35,11 @@ def test_a_file_of_the_collection_is_refused_by_its_rule_or_opened(case, tmp_pat
     for fault in faults:
         assert len(fault.owner + fault.text) < 200
         assert fault.text.isprintable()
+
+
+def test_tables_that_are_one_are_counted_as_many():
+    (fault,) = find_in(share_table(None))
+    assert fault.text == "has more than 200,000 tables"
 
 
 def test_another_identifier_is_told():

@@ -136,6 +136,14 @@ def break_layout(content):
     return content
 
 
+def set_odd_layout(content):
+    """Let the layout of the first table have half a field."""
+    (root,) = struct.unpack_from("<I", content, 0)
+    (back,) = struct.unpack_from("<i", content, root)
+    struct.pack_into("<H", content, root - back, 7)
+    return content
+
+
 def share_table(content):
     """Let a list of 200,001 buffers be one buffer, again and again."""
     count = 200_001
@@ -355,6 +363,7 @@ SPARSE = message((1, array()), (2, array("i", (3,), 7, b"\0" * 3)), (3, 9))
 CASES: tuple[Case, ...] = (
     lite("root-outside", "layout", of_bytes(set_word(0, 2**31))),
     lite("layout-outside", "layout", of_bytes(break_layout)),
+    lite("layout-of-odd-size", "layout", of_bytes(set_odd_layout)),
     lite("cut-short", "layout", of_bytes(lambda content: content[: len(content) // 2])),
     lite("only-a-header", "layout", of_bytes(lambda content: content[:8])),
     lite("one-table-often", "layout", of_bytes(share_table), "FlatBuffers without a verifier"),
@@ -400,6 +409,8 @@ CASES: tuple[Case, ...] = (
     onnx("group", "layout", PLAIN + b"\x0b" * 99),
     onnx("field-zero", "layout", PLAIN + b"\0\0"),
     onnx("number-for-graph", "layout", message((1, 9), (7, 5))),
+    onnx("field-outside", "layout", onnx_model((7, graph(b"\x0a\x7f", arrays=[array()])))),
+    onnx("type-for-number", "layout", of_array(more=[(2, b"\1")])),
     onnx("long-name", "layout", of_node("Relu", name="n" * 9999)),
     onnx("graphs-inside", "layout", nest(40), "nesting bomb"),
     onnx("values-bomb", "layout", of_array(dims=(2**40,), raw=None), "shape bomb"),
