@@ -15,8 +15,8 @@ from kprobe.escaping import cut_middle, escape_hidden
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-# Characters of a line that is read, and how many of them are at least the fault's.
-_LONGEST, _OF_FAULT = 299, 160
+# Characters of a line in Python, and how many of a short one are at least the fault's.
+_LONGEST, _OF_FAULT = 10_000, 160
 
 
 @dataclass(frozen=True)
@@ -105,12 +105,14 @@ def join_hints(hints: Iterable[Hint | str], between: str = "; ") -> Hint | None:
 class KprobeError(Exception):
     """Anything kprobe reports by itself rather than by a traceback.
 
-    `str(error)` says what is wrong and what to do about it, a line of under 300 characters for
-    each fault; `error.lines` has all of it.
+    `str(error)` says what is wrong and what to do about it, a line for each fault; of many it
+    counts those behind the first. `error.lines` has all of them.
 
     Attributes:
         faults: What went wrong, a line for each fault, at least one.
         remedy: What to do about it, or None.
+        about: What it is about, such as a file, where the faults don't say it: it is put in front
+            of each.
         merged: The errors that this one was made of, if it was made of several.
         exit_code: The exit status of the command line.
     """
@@ -124,6 +126,7 @@ class KprobeError(Exception):
         self.faults: Sequence[str] = faults
         self.remedy = Hint(hint) if isinstance(hint, str) else hint
         self.merged: Sequence[KprobeError] = ()
+        self.about = ""
 
     def __str__(self) -> str:
         return "\n".join(self.spell(str, _LONGEST))
@@ -150,7 +153,7 @@ class KprobeError(Exception):
             lines = [line for error in self.merged for line in error.spell(spell_setting, most)]
             return list(dict.fromkeys(lines))
         hint = None if self.remedy is None else self.remedy.spell(spell_setting)
-        faults = [*self.faults]
+        faults = [f"{self.about}: {fault}" if self.about else fault for fault in self.faults]
         if most is None:
             if hint is None:
                 return faults

@@ -106,14 +106,15 @@ def test_what_is_wrong_with_a_model_is_no_screenful():
 def test_a_long_fault_keeps_its_ends_and_the_hint_if_it_has_room():
     path, cause = "a" * 400, "is damaged"
     short, long = "save it again", "x" * 200
-    told = str(ModelError(f"{path}: {cause}", hint=short))
+    (told,) = ModelError(f"{path}: {cause}", hint=short).spell(str, 299)
     assert len(told) == 299
     assert told.startswith("aaa")
     assert told.endswith(f" … {'a' * 128}: is damaged; save it again")
-    without = str(ModelError(f"{path}: {cause}", hint=long))
+    (without,) = ModelError(f"{path}: {cause}", hint=long).spell(str, 299)
     assert len(without) == 299
     assert without.endswith(": is damaged")
-    assert str(ModelError("short", hint=long)) == f"short; {long}"
+    assert ModelError("short", hint=long).spell(str, 299) == [f"short; {long}"]
+    assert str(ModelError(f"{path}: {cause}", hint=long)) == f"{path}: {cause}; {long}"
 
 
 NAMES = st.text(st.characters(categories=["L", "Cc", "Cf", "Zl"]), max_size=400)
@@ -122,6 +123,7 @@ NAMES = st.text(st.characters(categories=["L", "Cc", "Cf", "Zl"]), max_size=400)
 @given(st.lists(NAMES, min_size=1, max_size=9), st.none() | NAMES)
 def test_whatever_a_file_holds_it_is_refused_in_one_short_line(names, hint):
     error = UnsafeModelError(*(f"layer {name}" for name in names), hint=hint)
-    told = str(error)
+    (told,) = error.spell(str, 299)
     assert len(told) < 300
     assert told.isprintable()
+    assert str(error).isprintable()

@@ -39,4 +39,4 @@ def check_safe(
     if "operations" not in allow:
         faults += [Fault("savedmodel-operations", text) for text in operations or ()]
     if faults:
-        raise make_refusal(faults, hints)
+        raise make_refusal(faults, hints, model_file.path)

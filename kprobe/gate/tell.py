@@ -14,6 +14,7 @@ from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from kprobe.gate.rules import Fault
 
@@ -28,12 +29,15 @@ UNSAFE_HINT = Hint("`", _UNSAFE, f"` opens it all the same{_TRUST}")
 SIGNATURE_HINT = Hint("`", Setting("signature", "NAME"), "` runs its graph alone, which is safe")
 
 
-def make_refusal(faults: Sequence[Fault], hints: Sequence[Hint] = ()) -> UnsafeModelError:
+def make_refusal(
+    faults: Sequence[Fault], hints: Sequence[Hint] = (), path: Path | str = ""
+) -> UnsafeModelError:
     """Make the error that refuses a file.
 
     Args:
         faults: What is wrong with it; at least one.
         hints: What there is to do besides allowing it.
+        path: The file, which each line begins with.
     """
     missing = [fault for fault in faults if isinstance(fault, MissingObject)]
     found = [*hints]
@@ -43,7 +47,9 @@ def make_refusal(faults: Sequence[Fault], hints: Sequence[Hint] = ()) -> UnsafeM
     rules = [fault.rule for fault in faults if not isinstance(fault, MissingObject)]
     if rules:
         found.append(hint_at_opening(rules))
-    return UnsafeModelError(*describe_faults(faults), hint=join_hints(found))
+    error = UnsafeModelError(*describe_faults(faults), hint=join_hints(found))
+    error.about = str(path)
+    return error
 
 
 def describe_faults(faults: Iterable[Fault]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 # The keys under which configs keep layers.
 _LAYER_KEYS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "cell", "cells"})
@@ -17,6 +18,10 @@ THE_MODEL = "the model"
 
 class Checked(Protocol):
     """What is looked at of a model file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
 
     @property
     def objects(self) -> dict[str, Any]:

@@ -132,8 +132,8 @@ def test_a_custom_layer_that_is_not_registered_is_named(kprobe_warm, custom_mode
     before = sorted(folder.iterdir())
     done = kprobe_warm("dump", custom_model.name, "--layers", "digit")
     assert done.stderr == (
-        "kprobe: layer 'relu1' is of class Mine (module mine), which is not Keras's own; "
-        "give it with `--custom-objects FILE.py`\n"
+        "kprobe: custom.keras: layer 'relu1' is of class Mine (module mine), which is not Keras's "
+        "own; give it with `--custom-objects FILE.py`\n"
     )
     assert done.returncode == 4
     assert sorted(folder.iterdir()) == before

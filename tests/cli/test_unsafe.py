@@ -24,7 +24,7 @@ def lambda_model(request, tmp_path_factory):
 def test_a_lambda_is_refused(lambda_model, kprobe_light, folder):
     done = kprobe_light("dump", str(lambda_model), "--layers", "double")
     assert done.stderr == (
-        "kprobe: layer 'double' has a Lambda, which runs Python code; "
+        f"kprobe: {lambda_model}: layer 'double' has a Lambda, which runs Python code; "
         "`--allow lambda` opens it all the same, and so does `--unsafe`: only for files you "
         "trust\n"
     )

@@ -20,7 +20,9 @@ LONG = "x" * 3000
 def test_every_refusal_is_one_short_line(rule, owner, count):
     owners = [owner.replace("'", f"'{number}") for number in range(count)]
     for text in ("has a soft link", f"names {LONG}.{LONG}", "holds \x1b[2J\nand\u202e more"):
-        told = str(make_refusal([Fault(rule, text, each) for each in owners]))
+        faults = [Fault(rule, text, each) for each in owners]
+        assert str(make_refusal(faults, path="m.h5")).startswith("m.h5: ")
+        (told,) = make_refusal(faults, path="p/" * 1000).spell(str, 299)
         assert len(told) < 300
         assert told.isprintable()
 

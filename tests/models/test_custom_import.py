@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 import types
@@ -247,9 +248,10 @@ def test_objects_that_are_no_layers_are_taken(k, folder):
     model = k.Sequential([k.Input((3,)), dense])
     model.save(path)
     names = r"layer 'own' names (the function )?swirl_k\.\w+, which is not Keras's own"
-    with pytest.raises(UnsafeModelError, match=names) as caught:
+    with pytest.raises(UnsafeModelError) as caught:
         load_source(path)
     assert len(caught.value.faults) == 4
+    assert re.search(names, "\n".join(caught.value.faults))
     assert "unsafe" not in str(caught.value)
     expected = 3 * (ROWS @ np.full((3, 2), 2, "float32"))
     np.testing.assert_allclose(run(path, "swirl_k"), expected, rtol=1e-6)
