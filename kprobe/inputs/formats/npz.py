@@ -92,7 +92,7 @@ class NpzFile(FileContainer):
         return ArraySource(self.read_whole(key), label, identity)
 
     def read_whole(self, key: str) -> npt.NDArray[Any]:
-        """Read an array into memory.
+        """Read an array into memory, which nobody writes to.
 
         Raises:
             InputError: There is none, it is damaged, or larger than such a file should hold.

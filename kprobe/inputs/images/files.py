@@ -131,7 +131,9 @@ class ImageFiles:
                 lambda some: tf.ensure_shape(
                     tf.numpy_function(read, [some], tf.string, stateful=False), [None]
                 )
-            )
+            ),
+            num_parallel_calls=len(os.sched_getaffinity(0)),  # a disk may take its time
+            deterministic=True,
         ).unbatch()
 
     def headers(self) -> Iterator[ImageHeader]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kprobe.errors import InputError
+from kprobe.inputs.formats.npz import NpzFile
+from kprobe.naming import list_names
 from kprobe.pictures.pixels import find_channels, make_pixels
 from kprobe.pipeline.photos import fit_image, read_photo
 
@@ -112,17 +115,20 @@ def _find_in(folder: Path, name: str) -> Path:
 
 def _open_array(path: str, key: str | None) -> Array:
     try:
-        opened = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(opened, np.ndarray):
+        if not zipfile.is_zipfile(path):
+            opened = np.load(path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(opened, np.ndarray):
+                raise InputError(f"{path}: expected an array, received another file")
             return opened
-        with opened:
-            names = opened.files
-            if key is None and len(names) == 1:
-                key = names[0]
-            if key not in names:
-                raise InputError(
-                    f"{path}: expected one of its arrays, {path}:KEY; it has {', '.join(names)}"
-                )
-            return np.asarray(opened[key])
-    except (OSError, ValueError, EOFError) as error:
+    # Of damage numpy tells in many ways.
+    except Exception as error:
         raise InputError(f"{path}: can't be read: {error}") from None
+    archive = NpzFile(Path(path), path, {"source": path})
+    names = archive.keys()
+    if key is None and len(names) == 1:
+        key = names[0]
+    if key not in names:
+        raise InputError(
+            f"{path}: expected one of its arrays, {path}:KEY; it has {list_names(names)}"
+        )
+    return archive.read_whole(key)
