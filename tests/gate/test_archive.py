@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -44,6 +46,34 @@ def test_what_passes_is_what_zipfile_reads(tmp_path, case):
         assert sorted(archive.namelist()) == sorted(members)
         for name, member in members.items():
             assert read_member(opened, member) == archive.read(name)
+
+
+# What other people pack folders with, in a folder that holds a model's members.
+PACKERS = {
+    "zip": "zip -qr ../model.keras .",
+    "zip without packing": "zip -qr0 ../model.keras .",
+    "zip into a pipe": "zip -qr - . | cat > ../model.keras",
+    "7z": "7z a -tzip ../model.keras . > /dev/null",
+    "7z at its hardest": "7z a -tzip -mx=9 ../model.keras . > /dev/null",
+    "bsdtar": "bsdtar --format zip -cf ../model.keras *",
+    "Python": f"{sys.executable} -m zipfile -c ../model.keras *",
+}
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("name", PACKERS)
+def test_what_ordinary_tools_pack_passes(tmp_path, name):
+    folder = tmp_path / "members"
+    (folder / "assets" / "layers" / "lookup").mkdir(parents=True)
+    (folder / "assets" / "layers" / "lookup" / "vocabulary.txt").write_text("a\nb")
+    for member in read_sample():
+        (folder / member.name).write_bytes(member.content)
+    subprocess.run(PACKERS[name], shell=True, check=True, cwd=folder)
+    opened = open_file(tmp_path / "model.keras")
+    assert [*find_archive_faults(opened)] == []
+    members = list_members(opened)
+    for member in read_sample():
+        assert read_member(opened, members[member.name]) == member.content
 
 
 def test_the_limits_are_those_that_are_given(tmp_path):

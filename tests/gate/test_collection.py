@@ -6,9 +6,14 @@ Nothing of it runs, nothing but it is read, and TensorFlow isn't imported for it
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from collection import read_cases
@@ -82,3 +87,33 @@ def test_each_refusal_is_one_line(case, results):
 
 def test_all_of_it_takes_little_memory(results):
     assert results[""]["bytes"] < 2e9
+
+
+# Where Python and its libraries lie, and what they look up of the system.
+OF_THE_SYSTEM = (
+    *("/dev/null", "/dev/urandom", "/etc/ld.so.cache", "/etc/localtime", "/lib/", "/lib64/"),
+    *("/proc/", "/sys/devices/system/", "/usr/"),
+)
+
+
+@pytest.mark.tools
+def test_nothing_else_is_opened_and_nobody_is_called(tmp_path):
+    """By all that the processes ask of the system, also where files say where others lie."""
+    log, folder = tmp_path / "log", tmp_path / "collection"
+    folder.mkdir()
+    traced = ["strace", "-f", "-qq", "-z", "-e", "trace=open,openat,connect,execve", "-o", str(log)]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": paths}
+    subprocess.run([*traced, sys.executable, RUNNER, folder], check=True, env=environment)
+    called = log.read_text()
+    opened = {*re.findall(r"(?:open|openat|execve)\((?:\w+, )?\"([^\"]*)\"", called)}
+    own = [sys.prefix, sys.base_prefix, gettempdir(), *filter(None, sys.path)]
+    known = (*own, *OF_THE_SYSTEM)
+    places = {os.path.normpath(path) for path in opened}
+    assert len(opened) > len(CASES)
+    # What is relative lies in the folder that a SavedModel is.
+    assert [
+        place for place in places if place.startswith("/") and not place.startswith(known)
+    ] == []
+    assert [place for place in places if place.startswith("..")] == []
+    assert not re.findall(r"connect\(\d+, \{sa_family=(?!AF_UNIX).*", called)
