@@ -320,7 +320,13 @@ def _make_folder(file: ModelFile) -> tempfile.TemporaryDirectory[str]:
     if file.format == "keras" and file.opened.size >= WHOLE_BYTES:
         with contextlib.suppress(OSError):
             return tempfile.TemporaryDirectory(dir=file.path.parent)
-    return tempfile.TemporaryDirectory()
+    try:
+        return tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise ModelError(
+            f"{file.path}: can't be loaded without a folder for temporary files: {error.strerror}",
+            hint="set TMPDIR to one",
+        ) from None
 
 
 def _load_adapted(file: ModelFile, library: ModuleType, objects: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,17 @@ def test_a_saved_model_is_loaded_though_its_directory_is_called_otherwise(saved_
 def test_what_is_no_regular_file_is_refused():
     with pytest.raises(ModelError, match="expected a regular file, received a device"):
         read_model_file("/dev/zero")
+
+
+def test_without_a_folder_for_temporary_files_it_is_told(saved, tmp_path, monkeypatch):
+    path = saved / "k3_plain.keras"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(ModelError) as caught:
+        load_source(path)
+    assert str(caught.value) == (
+        f"{path}: can't be loaded without a folder for temporary files: No such file or directory; "
+        "set TMPDIR to one"
+    )
 
 
 def test_a_message_of_a_loader_names_the_file_as_the_user_did(saved, tmp_path):
