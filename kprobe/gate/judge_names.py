@@ -27,6 +27,8 @@ from kprobe.importing import is_of_library
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterator
 
+# What ends the keys under which Keras's layers keep functions and objects by their names alone.
+_BY_NAME = ("activation", "constraint", "initializer", "regularizer")
 _FOREIGN = ", which is not Keras's own"
 _UNUSED = ", which models aren't made of"
 
@@ -108,6 +110,8 @@ def _judge_origin(
             rule, _ = allowed.UNSAFE_CLASSES[bare]
             if RULES[rule].kind not in allow or bare == "__lambda__":
                 return
+        if class_name in allowed.CLASSES:
+            yield from _judge_by_name(item, registered)
         if module is None:
             yield from _judge_without_module(item, class_name)
         elif isinstance(module, str):
@@ -127,6 +131,19 @@ def _is_given(value: dict[str, Any], registered: Container[str]) -> bool:
 
 def _is_known(name: object, registered: Container[str]) -> bool:
     return isinstance(name, str) and (name in registered or strip_package(name) in registered)
+
+
+def _judge_by_name(item: Item, registered: Container[str]) -> Iterator[Fault]:
+    """Judge what a layer of Keras's own names in a word: `"activation": "relu"`."""
+    config = item.value.get("config")
+    for key, name in config.items() if isinstance(config, dict) else ():
+        if not (isinstance(name, str) and key.endswith(_BY_NAME)):
+            continue
+        known = name in allowed.FUNCTIONS or name in allowed.CLASSES
+        if not (known or _is_known(name, registered)):
+            text = f"has {show_name(name)} for its {show_name(key)}{_FOREIGN}"
+            own = strip_package(name) or ""
+            yield MissingObject("names-custom", text, item.owner, own)
 
 
 def _judge_without_module(item: Item, class_name: str) -> Iterator[Fault]:

@@ -153,7 +153,7 @@ NODE_ADD = {"name": "add", "op": "AddV2", "input": ["x", "y"]}
 SPEC = {**TYPE, "spec_name": "TensorSpec", "module": "tensorflow.python.framework.tensor"}
 ELLIPSIS = {"class_name": "__ellipsis__", "config": {}}
 HONEST = {
-    "an activation by name": dense(activation="relu"),
+    "an activation by name": dense(activation="relu", kernel_initializer="he_normal"),
     "an activation as a function": dense(activation=function("relu")),
     "an activation of its module": dense(activation=function("relu", "keras.activations")),
     "a function of a submodule": dense(activation=function("gelu", "keras.src.ops.nn")),
@@ -359,6 +359,8 @@ MORE = {
         "a package of layers": layer(
             "Tokenizer", "keras_hub.src.tokenizers", "keras_hub>Tokenizer"
         ),
+        "a function by its name alone": dense(activation="deserialize"),
+        "a module by its name alone": dense(kernel_regularizer="tf"),
         "an unknown function": dense(activation=function("swirl")),
         "a class of the program itself": layer("ROI", "__main__", "Custom>ROI"),
     },
