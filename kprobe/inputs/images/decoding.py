@@ -30,12 +30,13 @@ _LUMA = (19595, 38470, 7471)
 
 
 def decode_all(
-    contents: tf.data.Dataset, form: ImageForm, row_bytes: int
+    read: Callable[[], tf.data.Dataset], form: ImageForm, row_bytes: int
 ) -> Iterator[npt.NDArray[Any] | None]:
     """Decode images in threads of TensorFlow, a few ahead of what is asked for.
 
     Args:
-        contents: A dataset of the bytes of images, within what `bounds` lets through.
+        read: Gives a dataset of the bytes of images, within what `bounds` lets through. It is made
+            where operations are executed, also where the model has that switched off.
         form: What they are made into.
         row_bytes: The bytes of the largest row.
 
@@ -49,12 +50,14 @@ def decode_all(
     with contextlib.nullcontext() if tf.executing_eagerly() else EAGER_MODE.find()():
         make = _trace_once(form)
         images = iter(
-            contents.map(
+            read()
+            .map(
                 tf.autograph.experimental.do_not_convert(make),
                 # Not as many as tf.data finds best: memory would grow with them.
                 num_parallel_calls=threads,
                 deterministic=True,
-            ).prefetch(ahead)
+            )
+            .prefetch(ahead)
         )
     while True:
         with contextlib.nullcontext() if tf.executing_eagerly() else EAGER_MODE.find()():

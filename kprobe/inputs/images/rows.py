@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -187,7 +188,7 @@ class ImageRows(FallibleSource):
             from kprobe.inputs.images.decoding import decode_all
 
             self._decoded = decode_all(
-                self.images.contents(start, self._most), self._form, self._row_bytes
+                partial(self.images.contents, start, self._most), self._form, self._row_bytes
             )
             self._position = start
         images: list[npt.NDArray[Any]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import PIL.Image
@@ -9,6 +11,7 @@ import PIL.ImageOps
 import pytest
 import tensorflow as tf
 import tf_keras
+from PIL import Image
 
 from kprobe.image_options import ImageForm
 from kprobe.inputs.images.decoding import make_row
@@ -180,3 +183,20 @@ def test_axes_are_those_of_the_model(tmp_path):
     rows = read(tmp_path / "a.png", axes="CHW")
     np.testing.assert_array_equal(rows, np.moveaxis(pixels, -1, 0))
     assert read(tmp_path / "a.png", 1, axes="HW").shape == (57, 83)
+
+
+def test_images_are_read_where_eager_execution_is_off(warm_python, tmp_path):
+    pixels = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    for name in ("a", "b"):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    code = (
+        "import tensorflow as tf\n"
+        "tf.compat.v1.disable_eager_execution()\n"
+        "import tf_keras, kprobe\n"
+        "x = tf_keras.Input((8, 8, 3))\n"
+        "model = tf_keras.Model(x, tf_keras.layers.GlobalAveragePooling2D(name='mean')(x))\n"
+        "print(kprobe.activations(model, ['mean'], inputs='.')['mean'].tolist())\n"
+    )
+    done = warm_python.run("-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), [pixels.mean((0, 1))] * 2, rtol=1e-6)
