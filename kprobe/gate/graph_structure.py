@@ -18,27 +18,11 @@ if TYPE_CHECKING:
 # MobileNetV2 has 6,000 nodes, a BERT 50,000. All calls written out, they have twice as many.
 MAX_NODES = 500_000
 MAX_EXPANDED = 5_000_000
-# Of constants that a file doesn't hold value by value, in bytes: what is filled with one value,
-# and what an operation makes of a constant shape.
+# Of constants that a file doesn't hold value by value, but as one value for all, in bytes. What an
+# operation makes of a shape is told where it is planned, if it is needed.
 MAX_FILLED = 2**29
-MAX_MADE = 2**32
 _COMPLEX = ("scomplex_val", "dcomplex_val")
 _CONSTANTS = {"Const", "HostConst"}
-# What makes a tensor of a shape that it is given, and at which place.
-_SHAPED = {
-    "BroadcastTo": 1,
-    "Empty": 0,
-    "Fill": 0,
-    "ParameterizedTruncatedNormal": 0,
-    "RandomStandardNormal": 0,
-    "RandomUniform": 0,
-    "RandomUniformInt": 0,
-    "StatelessRandomNormal": 0,
-    "StatelessRandomNormalV2": 0,
-    "StatelessRandomUniform": 0,
-    "StatelessRandomUniformV2": 0,
-    "TruncatedNormal": 0,
-}
 
 
 def find_count_fault(graph: Any) -> Fault | None:
@@ -114,26 +98,13 @@ def _find_call_faults(graph: Any, found: Sequence[Call]) -> Iterator[Fault]:
 
 def _find_constant_faults(body: Iterable[Any]) -> Iterator[tuple[Fault | None, int]]:
     """Give each constant's fault, if it has one, and how many bytes of it aren't in the file."""
-    shapes: dict[str, list[int]] = {}
-    shaped = []
     for node in body:
         if node.op in _CONSTANTS:
-            if "value" not in node.attr:
+            if "value" in node.attr:
+                yield _measure(node.name, node.attr["value"].tensor)
+            else:
                 text = f"has the constant {show(node.name)} without a value"
                 yield Fault("savedmodel-damaged", text), 0
-                continue
-            tensor = node.attr["value"].tensor
-            yield _measure(node.name, tensor)
-            shapes[node.name] = _read_integers(tensor)
-        elif node.op in _SHAPED:
-            shaped.append(node)
-    for node in shaped:
-        place = _SHAPED[node.op]
-        source = node.input[place].partition(":")[0] if place < len(node.input) else ""
-        count = count_values(shapes.get(source, []))
-        if count > MAX_MADE:
-            text = f"makes {count:,} values at once in {show(node.name)}"
-            yield Fault("savedmodel-size", text), 0
 
 
 def _measure(name: str, tensor: Any) -> tuple[Fault | None, int]:
@@ -161,20 +132,3 @@ def _measure(name: str, tensor: Any) -> tuple[Fault | None, int]:
         text = f"has the constant {show(name)} of {count:,} values, which holds {held:,}"
         return Fault("savedmodel-damaged", text), 0
     return None, (count - held) * size
-
-
-def _read_integers(tensor: Any) -> list[int]:
-    """Read a constant that may be a shape."""
-    if tensor.dtype not in (3, 9):
-        return []
-    size = TYPES[tensor.dtype][0]
-    content: bytes = tensor.tensor_content[: 8 * 256]
-    if content:
-        return [
-            max(int.from_bytes(content[at : at + size], "little", signed=True), 0)
-            for at in range(0, len(content), size)
-        ]
-    held: list[int] = [max(value, 0) for value in getattr(tensor, TYPES[tensor.dtype][1])[:256]]
-    count = count_values(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
-    filled: list[int] = held[-1:] * min(count - len(held), 256)
-    return held + filled

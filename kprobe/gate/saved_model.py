@@ -31,6 +31,7 @@ MAX_GRAPH_BYTES = 2**31 - 1
 _MAX_METADATA_BYTES = 2**28
 _MAX_SMALL_BYTES = 2**20
 _MAX_OBJECTS = 500_000
+_NO_GRAPH = "is not a model file: neither a .keras archive nor HDF5, nor a whole frozen graph"
 _GRAPH = "saved_model.pb"
 _TEXT = "saved_model.pbtxt"
 _METADATA = "keras_metadata.pb"
@@ -107,7 +108,7 @@ def find_frozen_graph_faults(opened: OpenedFile, allow: Container[str] = ()) -> 
     try:
         graph.graph_def.MergeFrom(parse_slim("GraphDef", opened))
     except (DecodeError, RecursionError):
-        yield Fault("savedmodel-damaged", "isn't a whole graph of TensorFlow")
+        yield Fault("savedmodel-damaged", _NO_GRAPH)
         return
     except BrokenMessageError as error:
         yield Fault("savedmodel-damaged", str(error))

@@ -107,7 +107,7 @@ HARMFUL = {
 @pytest.mark.parametrize("operation", HARMFUL)
 def test_a_graph_that_touches_files_or_runs_code_is_refused(write, operation, tmp_path):
     path = write(lambda x: (HARMFUL[operation](x, str(tmp_path / "touched")), x + 1))
-    with pytest.raises(UnsafeModelError, match=rf"^the graph has the operation {operation} \("):
+    with pytest.raises(UnsafeModelError, match=rf": the graph has the operation {operation} \("):
         check_safe(choose_signature(read_model_file(path), None))
     with pytest.raises(UnsafeModelError):
         kprobe.dump(path, None, inputs=ROWS, output=tmp_path / "a.h5")
