@@ -11,6 +11,8 @@ which is read and not run, and of TensorFlow's own old Keras; no name is ever ta
 from __future__ import annotations
 
 import ast
+import contextlib
+import importlib
 import inspect
 import sys
 import zipfile
@@ -48,6 +50,8 @@ OLDER_ROOMS |= {
     "premade_models",
 }
 OLDER_ROOMS |= {"feature_column"}
+IMPORTED_ROOMS = {*OLDER_ROOMS, *("applications", "export", "trainers", "utils")}
+_NO_MODULES = ("_test", "test_util", "test_utils", "__init__")
 TENSOR_NAMESPACES = (
     *("audio", "bitwise", "dtypes", "image", "linalg", "math", "math.special", "nn"),
     *("quantization", "ragged", "random", "sets", "signal", "sparse", "strings"),
@@ -96,11 +100,15 @@ def _list_looked_up():
 def _list_members(library):
     """Yield what Keras's modules define or export: where below the root, its name, it itself."""
     root = library.__name__
+    _import_rooms(library)
     left_out = tuple(f"{root}.{part}" for part in ("_tf_keras", "api", "src.testing_infra"))
     for full, module in sorted(sys.modules.items()):
         if not f"{full}.".startswith(f"{root}.") or full.startswith(left_out):
             continue
         is_public = not full.startswith(f"{root}.src.")
+        room = _take_off(library, full).split(".")[0]
+        if full.endswith(_NO_MODULES) or not (is_public or room in IMPORTED_ROOMS):
+            continue
         for name, thing in sorted(vars(module).items()):
             source = getattr(thing, "__module__", None) or ""
             if name.startswith("__"):
@@ -110,6 +118,16 @@ def _list_members(library):
                     yield _take_off(library, full), name, thing, True
             elif source == full and inspect.isclass(thing):
                 yield _take_off(library, full), name, thing, False
+
+
+def _import_rooms(library):
+    """Import all of these rooms: which modules other code imported says nothing."""
+    root = Path(library.__file__).parent / "src"
+    for path in sorted(root.rglob("*.py")):
+        below = path.relative_to(root).with_suffix("").as_posix().replace("/", ".")
+        if below.split(".")[0] in IMPORTED_ROOMS and not below.endswith(_NO_MODULES):
+            with contextlib.suppress(ImportError):  # of other backends
+                importlib.import_module(f"{library.__name__}.src.{below}")
 
 
 def _take_off(library, module):
