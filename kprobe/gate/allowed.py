@@ -86,6 +86,8 @@ _UNEXPORTED = _words(
     SlicingOpLambda SyncBatchNormalization TFOpLambda TensorFlowOpLayer WideDeepModel
     """
 )
+# The layer of InceptionResNetV2, which tf_keras registers as users do: HDF5 says no module of it.
+REGISTERED_CLASSES = frozenset({"Custom>CustomScaleLayer"})
 # The layers that configs name without a module.
 LAYER_CLASSES = _UNEXPORTED | _LAYERS
 # All classes, and what is called as they are.

@@ -150,7 +150,11 @@ def _judge_without_module(item: Item, class_name: str) -> Iterator[Fault]:
     """Judge a class by its name alone: Keras looks it up among its own and those given."""
     value, owner, is_layer = item
     if is_layer and not is_operation(value):
-        known = class_name in allowed.LAYER_CLASSES or class_name in allowed.UNSAFE_CLASSES
+        known = (
+            class_name in allowed.LAYER_CLASSES
+            or class_name in allowed.UNSAFE_CLASSES
+            or class_name in allowed.REGISTERED_CLASSES
+        )
         is_one = "is of class"
     else:
         known = class_name in allowed.CLASSES or tensorflow.allows_without_module(class_name)

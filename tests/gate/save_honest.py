@@ -200,6 +200,8 @@ def build_parts(k):
     x = ls.ReLU(max_value=float("inf"), threshold=0.0)(x)
     odd = "a layer, with [odd] name" if k is keras else "odd.name"
     x = k.Sequential([ls.Dense(6, name="inner")], name=odd)(x)
+    if k is tf_keras:  # as a part of InceptionResNetV2
+        x = k.utils.get_registered_object("Custom>CustomScaleLayer")(0.2)([x, x])
     model = k.Model(i, x[:, 1:3] * 2.0 + 1.0, name="parts")
     model.compile("adam", "mse", metrics=["mae", k.metrics.TopKCategoricalAccuracy(2)])
     return model

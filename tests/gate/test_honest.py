@@ -70,6 +70,10 @@ FAMILIES = [
 ]
 
 
+# Of these no HDF5 says whose their own layers are, and so their Keras doesn't load it either.
+NOT_IN_HDF5 = {("k2", "ConvNeXtTiny"), ("k3", "ConvNeXtTiny"), ("k3", "InceptionResNetV2")}
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras 3, saving HDF5
 @pytest.mark.parametrize("name", FAMILIES)
@@ -80,7 +84,7 @@ def test_every_family_of_applications_is_accepted(tmp_path, tag, k, name):
         pytest.skip("this Keras has no such family")
     k.backend.clear_session()
     model = make(weights=None)
-    for suffix in ("keras", "h5"):
+    for suffix in ("keras",) if (tag, name) in NOT_IN_HDF5 else ("keras", "h5"):
         model.save(tmp_path / f"model.{suffix}")
     check_accepted(tmp_path.iterdir())
 
