@@ -38,7 +38,9 @@ def test_a_wheel_holds_all_modules_and_pages_and_nothing_beside_them(wheel):
     pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kprobe").rglob("*.md")}
     assets = {path.relative_to(ROOT).as_posix() for path in ASSETS.iterdir()}
     packed = {name for name in wheel if ".dist-info/" not in name}
-    assert packed == modules | pages | assets | {"kprobe/py.typed"}
+    lists = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kprobe").rglob("lists/*.txt")}
+    assert packed == modules | pages | assets | lists | {"kprobe/py.typed"}
+    assert "kprobe/gate/names/lists/installed.txt" in lists
     assert "kprobe/help/addresses.md" in pages
 
 

@@ -8,21 +8,21 @@ import numpy as np
 from h5py import h5, h5d, h5g, h5l, h5o, h5p
 
 from kprobe.dumps.attributes import plain
-from kprobe.gate.hdf5_blocks import check_blocks
-from kprobe.gate.hdf5_datasets import (
+from kprobe.gate.files.hdf5_blocks import check_blocks
+from kprobe.gate.files.hdf5_datasets import (
     DUMP_FILTERS,
     BrokenRuleError,
     check_unpacked,
     measure_dataset,
 )
-from kprobe.gate.hdf5_texts import AttributeSizes
+from kprobe.gate.files.hdf5_texts import AttributeSizes
 from kprobe.hdf5 import open_afresh
 from kprobe.ragged_layout import is_ragged
 
 if TYPE_CHECKING:
     import os
 
-    from kprobe.gate.hdf5_datasets import StoredDataset
+    from kprobe.gate.files.hdf5_datasets import StoredDataset
 
 # The kinds of dtypes that are read of each sample.
 _KINDS = {"sample": "S", "sample_name": "S", "reason": "S", "valid": "bui", "label": "iu"}

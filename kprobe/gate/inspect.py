@@ -14,7 +14,7 @@ from kprobe.architecture.keras_version import judge_version
 from kprobe.architecture.network import read_network
 from kprobe.architecture.old_configs import adapt_config
 from kprobe.errors import ModelError
-from kprobe.gate.archive import (
+from kprobe.gate.files.archive import (
     CONFIG,
     LIMITS,
     METADATA,
@@ -23,24 +23,24 @@ from kprobe.gate.archive import (
     read_member,
     unpack_member,
 )
-from kprobe.gate.archive_layout import STORED, read_members
-from kprobe.gate.config_json import MAX_BYTES, parse_config
-from kprobe.gate.file_type import find_type_faults, tell_type
+from kprobe.gate.files.archive_layout import STORED, read_members
+from kprobe.gate.files.config_json import MAX_BYTES, parse_config
+from kprobe.gate.files.file_type import find_type_faults, tell_type
+from kprobe.gate.files.hdf5_structure import find_hdf5_faults
 from kprobe.gate.findings import MOST_FAULTS, Findings, Limits
-from kprobe.gate.hdf5_structure import find_hdf5_faults
-from kprobe.gate.network import find_network_faults
+from kprobe.gate.networks.network import find_network_faults
+from kprobe.gate.networks.weight_shapes import find_weight_faults
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import RULES, Fault
-from kprobe.gate.weight_shapes import find_weight_faults
 from kprobe.hdf5 import Section
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
     from kprobe.architecture.network import Network
-    from kprobe.gate.archive_layout import ArchiveMember
+    from kprobe.gate.files.archive_layout import ArchiveMember
+    from kprobe.gate.files.hdf5_datasets import StoredDataset
     from kprobe.gate.findings import Opened
-    from kprobe.gate.hdf5_datasets import StoredDataset
     from kprobe.gate.opened import OpenedFile
 
 _START_BYTES = 64
@@ -98,7 +98,7 @@ class _Inspection:
         self.found = replace(self.found, **facts)
 
     def look_at_saved_model(self, directory: OpenedDirectory) -> None:
-        from kprobe.gate.saved_model import find_saved_model_faults
+        from kprobe.gate.graphs.saved_model import find_saved_model_faults
 
         self.note(format="saved_model")
         self.take(find_saved_model_faults(directory))
@@ -115,18 +115,18 @@ class _Inspection:
         elif kind == "json":
             self._look_at_json(opened)
         elif kind == "tflite" or ending == ".tflite":
-            from kprobe.gate.tflite import find_tflite_faults
+            from kprobe.gate.converted.tflite import find_tflite_faults
 
             self.note(format="tflite")
             self.take(find_tflite_faults(opened))
         elif ending == ".onnx":
-            from kprobe.gate.onnx import find_onnx_faults
+            from kprobe.gate.converted.onnx import find_onnx_faults
 
             self.note(format="onnx")
             self.take(find_onnx_faults(opened))
         # A graph's definition begins with a node.
         elif start.startswith(b"\x0a") or ending == ".pbtxt":
-            from kprobe.gate.saved_model import find_frozen_graph_faults
+            from kprobe.gate.graphs.saved_model import find_frozen_graph_faults
 
             self.note(format="graph")
             self.take(find_frozen_graph_faults(opened))

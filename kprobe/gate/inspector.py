@@ -50,8 +50,8 @@ def serve() -> None:
 
 def _import_rest() -> None:
     """Import what the first file mustn't wait for, and later ones shouldn't."""
-    if "kprobe.gate.saved_model_proto" not in sys.modules:
-        import kprobe.gate.saved_model_proto  # noqa: F401
+    if "kprobe.gate.graphs.saved_model_proto" not in sys.modules:
+        import kprobe.gate.graphs.saved_model_proto  # noqa: F401
 
         gc.freeze()
 

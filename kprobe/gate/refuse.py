@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kprobe.gate.judge_names import MissingObject, find_name_faults
+from kprobe.gate.names.judge_names import MissingObject, find_name_faults
+from kprobe.gate.names.tell import SIGNATURE_HINT, make_refusal
 from kprobe.gate.rules import Fault
-from kprobe.gate.tell import SIGNATURE_HINT, make_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container
 
-    from kprobe.gate.walk import Checked
+    from kprobe.gate.names.walk import Checked
 
 
 def check_safe(

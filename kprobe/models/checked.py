@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 from kprobe.errors import Hint, ModelError, Setting, UnsafeModelError
 from kprobe.gate.apart import InspectorError, begin
 from kprobe.gate.findings import Limits
+from kprobe.gate.names.tell import UNSAFE_HINT
 from kprobe.gate.opened import Identity, OpenedFile, identify, open_file
 from kprobe.gate.opened_directory import OpenedDirectory, open_directory
 from kprobe.gate.rules import KINDS, RULES, Fault
-from kprobe.gate.tell import UNSAFE_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Hashable

@@ -9,8 +9,8 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import Hint, KprobeError, ModelError, Setting
-from kprobe.gate.allowed_tensorflow import allows_activation
-from kprobe.gate.walk import list_owners
+from kprobe.gate.names.allowed_tensorflow import allows_activation
+from kprobe.gate.names.walk import list_owners
 from kprobe.importing import import_source, is_of_library, looking_beside
 from kprobe.models.custom import read_custom_objects
 from kprobe.naming import list_names
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import ModuleType
 
-    from kprobe.gate.walk import Checked
+    from kprobe.gate.names.walk import Checked
     from kprobe.models.custom import CustomObjects, GivenObjects
 
 # What Python calls every function that has no name, and what older files keep of one.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.escaping import cut_middle
-from kprobe.gate.tell import hint_at_custom
+from kprobe.gate.names.tell import hint_at_custom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

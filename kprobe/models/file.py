@@ -11,8 +11,8 @@ from kprobe.architecture.keras_version import judge_version
 from kprobe.architecture.old_configs import adapt_config
 from kprobe.elsewhere import check_content, check_here
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.gate.archive import CONFIG, METADATA, list_members, read_member
-from kprobe.gate.config_json import MAX_BYTES, parse_config
+from kprobe.gate.files.archive import CONFIG, METADATA, list_members, read_member
+from kprobe.gate.files.config_json import MAX_BYTES, parse_config
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import Fault
 from kprobe.hdf5 import OpenForWritingError, open_for_reading

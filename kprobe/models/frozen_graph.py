@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from kprobe.errors import ModelError
-from kprobe.gate.saved_model_proto import parse
+from kprobe.gate.graphs.saved_model_proto import parse
 from kprobe.models.saved_model import MAX_BYTES, SavedModel
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from kprobe.architecture.network_names import is_numbered
 from kprobe.architecture.network_shapes import infer_shapes
 from kprobe.architecture.shapes import LEAF_CLASSES
 from kprobe.errors import ModelError
-from kprobe.gate.allowed import LAYER_CLASSES
+from kprobe.gate.names.allowed import LAYER_CLASSES
 from kprobe.models.file import choose_signature
 from kprobe.models.weights.weight_list import list_weights
 

@@ -18,10 +18,10 @@ from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
 from kprobe.compat.late_reading import WHOLE_BYTES, read_late
 from kprobe.errors import Hint, ModelError, Setting
+from kprobe.gate.names.walk import list_registered_names
+from kprobe.gate.names.would_run import list_what_runs
 from kprobe.gate.opened import OpenedFile
 from kprobe.gate.refuse import check_safe
-from kprobe.gate.walk import list_registered_names
-from kprobe.gate.would_run import list_what_runs
 from kprobe.hdf5 import open_for_reading, opens_plainly
 from kprobe.models.checked import check_unchanged
 from kprobe.models.code import Code, is_model_of, make_model

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from kprobe.errors import ModelError
-from kprobe.gate.operations import find_unsafe_operations
-from kprobe.gate.saved_model_proto import parse
+from kprobe.gate.graphs.operations import find_unsafe_operations
+from kprobe.gate.graphs.saved_model_proto import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -119,8 +119,8 @@ class SavedModel:
     """The content of a SavedModel directory.
 
     Attributes:
-        graphs: Its graphs, as `kprobe.gate.saved_model_proto` has them. There are several where
-            it holds one for training, too.
+        graphs: Its graphs, as `kprobe.gate.graphs.saved_model_proto` has them. There are several
+            where it holds one for training, too.
         serving: Which of them is loaded.
         keras: The Keras objects, by their number among the graph's objects; none in a bare one.
     """

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from kprobe.errors import KprobeError, ModelError
 from kprobe.gate.apart import InspectorError, inspect_apart
 from kprobe.gate.findings import Findings, Limits
-from kprobe.gate.judge_names import MissingObject, find_name_faults
 from kprobe.gate.kinds import read_kinds
+from kprobe.gate.names.judge_names import MissingObject, find_name_faults
+from kprobe.gate.names.tell import describe_faults
+from kprobe.gate.names.would_run import find_bytecode
 from kprobe.gate.rules import RULES, Fault
-from kprobe.gate.tell import describe_faults
-from kprobe.gate.would_run import find_bytecode
 from kprobe.importing import list_defined_names
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.file import open_model_file, read_opened

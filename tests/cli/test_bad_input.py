@@ -41,9 +41,8 @@ CASES = {
     ),
     "a file that isn't a model": (
         ["text.h5", "--layers", "digit"],
-        "text.h5 is not a model file: neither a .keras archive nor HDF5, nor a whole frozen "
-        "graph; give the file that "
-        "`model.save(...)` wrote, .keras or .h5",
+        "text.h5: expected HDF5, as .h5 says, received something else; give the file that "
+        "`model.save(...)` wrote, .keras or .h5, with its ending",
     ),
     "a weights-only file": (
         ["digits.weights.h5", "--layers", "digit"],

@@ -18,8 +18,8 @@ import atheris
 with atheris.instrument_imports(include=["kprobe", "zipfile"]):
     from mutations import make_config, make_seeds, mutate, pack
 
-    from kprobe.gate.archive import find_archive_faults, list_members, read_member
-    from kprobe.gate.config_json import parse_config
+    from kprobe.gate.files.archive import find_archive_faults, list_members, read_member
+    from kprobe.gate.files.config_json import parse_config
     from kprobe.gate.inspect import inspect
     from kprobe.gate.opened import open_file
 

@@ -1,4 +1,4 @@
-"""List what the installed Keras and tf_keras define for models: kprobe/gate/lists/*.txt.
+"""List what the installed Keras and tf_keras define for models: kprobe/gate/names/lists/*.txt.
 
 `python tests/gate/list_names.py` writes `installed.txt` and `tensor_functions.txt` anew. Read the
 difference before it is committed: what is on these lists, a stranger's file may name. What must not
@@ -19,7 +19,7 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-LISTS = Path(__file__).parents[2] / "kprobe" / "gate" / "lists"
+LISTS = Path(__file__).parents[2] / "kprobe" / "gate" / "names" / "lists"
 # The rooms of Keras that have what a config names, by what a class of them is called here.
 ROOMS = {
     "activations": "layer",

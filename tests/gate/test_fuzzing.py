@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 from mutations import make_mutation, make_seeds
 
-from kprobe.gate.archive import list_members, read_member
-from kprobe.gate.config_json import parse_config
+from kprobe.gate.files.archive import list_members, read_member
+from kprobe.gate.files.config_json import parse_config
 from kprobe.gate.inspect import inspect
 from kprobe.gate.opened import open_file
 

@@ -2,8 +2,8 @@ import pytest
 from gate.hostile.names import BYTECODE, HONEST, HOSTILE, LAMBDA, dense, function, layer
 
 from kprobe.errors import Setting, UnsafeModelError
+from kprobe.gate.names.walk import list_registered_names
 from kprobe.gate.refuse import check_safe
-from kprobe.gate.walk import list_registered_names
 from kprobe.models.file import read_model_file
 
 SOURCE = {"class_name": "InputLayer", "config": {"batch_input_shape": [None, 4], "name": "x"}}

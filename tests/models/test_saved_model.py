@@ -18,7 +18,7 @@ from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
 
 import kprobe
 from kprobe.errors import KprobeError, ModelError
-from kprobe.gate.saved_model_proto import SCHEMA
+from kprobe.gate.graphs.saved_model_proto import SCHEMA
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.listing import list_layers
 from kprobe.saved_signature import SavedSignature

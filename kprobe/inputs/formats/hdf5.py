@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kprobe.errors import Hint, InputError, Setting
-from kprobe.gate.hdf5_datasets import BrokenRuleError
-from kprobe.gate.hdf5_header import UnreadableError
-from kprobe.gate.hdf5_texts import AttributeSizes, Heaps
+from kprobe.gate.files.hdf5_datasets import BrokenRuleError
+from kprobe.gate.files.hdf5_header import UnreadableError
+from kprobe.gate.files.hdf5_texts import AttributeSizes, Heaps
 from kprobe.hdf5 import open_for_reading, read_beside
 from kprobe.inputs.formats.hdf5_inside import check_values, find_inside, lies_inside
 from kprobe.inputs.formats.npy_header import check_plain

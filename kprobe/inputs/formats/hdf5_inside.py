@@ -7,8 +7,8 @@ from typing import Any
 import h5py
 from h5py import h5l
 
-from kprobe.gate.hdf5_blocks import check_blocks
-from kprobe.gate.hdf5_datasets import (
+from kprobe.gate.files.hdf5_blocks import check_blocks
+from kprobe.gate.files.hdf5_datasets import (
     DUMP_FILTERS,
     BrokenRuleError,
     check_filters,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.elsewhere import check_here
 from kprobe.errors import ModelError
-from kprobe.gate.checkpoint_index import MAX_INDEX_BYTES, find_index_faults
-from kprobe.gate.saved_model_proto import parse
+from kprobe.gate.graphs.checkpoint_index import MAX_INDEX_BYTES, find_index_faults
+from kprobe.gate.graphs.saved_model_proto import parse
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class CheckpointReader:
         reader: TensorFlow's.
         all_shapes: The shape of each array, by its key.
         objects: The objects that were saved, with their parts, as
-            `kprobe.gate.saved_model_proto` has them; none in a checkpoint of TensorFlow 1.
+            `kprobe.gate.graphs.saved_model_proto` has them; none in a checkpoint of TensorFlow 1.
     """
 
     checkpoint: Checkpoint

@@ -20,7 +20,7 @@ from kprobe.architecture.weight_groups import (
 )
 from kprobe.elsewhere import check_content
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.gate.config_json import MAX_BYTES
+from kprobe.gate.files.config_json import MAX_BYTES
 from kprobe.gate.opened import OpenedFile
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.checked import check_opened, open_model

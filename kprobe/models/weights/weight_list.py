@@ -19,7 +19,7 @@ from kprobe.architecture.weight_groups import (
     read_names,
 )
 from kprobe.errors import ModelError
-from kprobe.gate.allowed import LAYER_CLASSES
+from kprobe.gate.names.allowed import LAYER_CLASSES
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.checked import SAVE_AGAIN, check_unchanged
 from kprobe.models.weights.archive import open_weights_member

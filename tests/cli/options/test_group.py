@@ -56,6 +56,7 @@ def names_of(part, **others):
             names_of(
                 SampleSpec,
                 seed=set(),  # the one of `Compute`
+                allow=set(),  # the one of `ModelSpec`
                 images=names_of(ImageOptions),
                 preprocessing=names_of(Preprocessing),
             ),

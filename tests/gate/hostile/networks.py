@@ -8,7 +8,7 @@ from gate.hostile.case import Case
 from gate.hostile.network_files import Form, write_architecture
 from gate.hostile.saved_models import make_model, write
 
-from kprobe.gate.saved_model_proto import parse
+from kprobe.gate.graphs.saved_model_proto import parse
 
 K3, K2 = Form(3), Form(2)
 BOTH = (K3, K2)

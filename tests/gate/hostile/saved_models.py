@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gate.hostile.case import Case
 
-from kprobe.gate.saved_model_proto import parse
+from kprobe.gate.graphs.saved_model_proto import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

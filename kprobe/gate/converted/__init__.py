@@ -1,0 +1,1 @@
+"""The gate for converted models: TensorFlow Lite and ONNX."""

@@ -1,0 +1,1 @@
+"""The gate for what lies in a file: archives, HDF5, configs."""

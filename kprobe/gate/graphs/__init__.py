@@ -1,0 +1,1 @@
+"""The gate for graphs of operations: SavedModels and frozen graphs."""

@@ -1,0 +1,1 @@
+"""The gate for what a config says of its layers: references, sizes, weights."""
