@@ -27,6 +27,7 @@ _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 _WRITE_FILE = 1 << 1
 _TRUNCATE = 1 << 14  # since version 3
+_CONTROL_DEVICES = 1 << 15  # since version 5
 # REMOVE_DIR to MAKE_SYM, and REFER: to make, to rename and to remove.
 _CHANGE = sum(1 << bit for bit in range(4, 14))
 _ALL_WRITING = _WRITE_FILE | _CHANGE | _TRUNCATE
@@ -38,22 +39,37 @@ _OLDEST = 3
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
-_OF_NUMBER, _OF_PROCESSOR = 0, 4  # places in struct seccomp_data
+# Places in struct seccomp_data; of the second argument the lower half, all that ioctl takes.
+_OF_NUMBER, _OF_PROCESSOR, _OF_REQUEST = 0, 4, 24
 _CAPABILITIES_VERSION = 0x20080522
 _DAC_OVERRIDE = 1 << 1  # else root can't write into folders of others, as in containers
 
-# By processor: its AUDIT_ARCH, and its numbers of the calls that are barred. `socket`, and what
-# would make one past the filter (io_uring_setup); then owners, permissions, attributes and times of
-# files, which Landlock doesn't know: chmod, fchmod, fchmodat, chown, fchown, lchown, fchownat,
-# setxattr and removexattr with their kin, utime, utimes, futimesat, utimensat.
+# By processor: its AUDIT_ARCH, its number of ioctl, and those of the calls that are barred. First
+# `socket`, and what would make one past the filter (io_uring_setup). Then owners, permissions,
+# attributes and times of files, which Landlock doesn't know: chmod, fchmod, fchmodat, chown,
+# fchown, lchown, fchownat, setxattr and removexattr with their kin, utime, utimes, futimesat,
+# utimensat.
+# Then what would outlive the process: shmget, semget, msgget, add_key, request_key, keyctl.
 _NEW = (425, 452, 463, 466)  # io_uring_setup, fchmodat2, setxattrat, removexattrat
 _PROCESSORS = {
     "x86_64": (
         0xC000003E,
-        (41, *_NEW, 90, 91, 268, 92, 93, 94, 260, 188, 189, 190, 197, 198, 199, 132, 235, 261, 280),
+        16,
+        (
+            *(41, *_NEW, 90, 91, 268, 92, 93, 94, 260, 188, 189, 190, 197, 198, 199),
+            *(132, 235, 261, 280, 29, 64, 68, 248, 249, 250),
+        ),
     ),
-    "aarch64": (0xC00000B7, (198, *_NEW, 52, 53, 54, 55, 5, 6, 7, 14, 15, 16, 88)),
+    "aarch64": (
+        0xC00000B7,
+        29,
+        (198, *_NEW, 52, 53, 54, 55, 5, 6, 7, 14, 15, 16, 88, 194, 190, 186, 217, 218, 219),
+    ),
 }
+# What ioctl is barred from, whatever is open already: to type into the terminal, whose shell would
+# run it when this process has ended (TIOCSTI, and TIOCLINUX's paste), and to set the flags of a
+# file that may only be read (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR).
+_IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820)
 _X32 = 0x40000000  # x86-64's calls have second numbers from here on
 # What a process must be able to write to: nothing of it stays, and GPUs are driven by it.
 _DEVICES = ("/dev/null", "/dev/nvidia*", "/dev/dri", "/dev/kfd")
@@ -112,8 +128,9 @@ def _drop_privileges(libc: Any) -> None:
 
 def _bar_files(libc: Any, folders: Iterable[Path]) -> None:
     version = _find_landlock(libc)
+    barred = _ALL_WRITING | (_CONTROL_DEVICES if version >= 5 else 0)
     attributes = struct.pack(
-        "=3Q", _ALL_WRITING, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0
+        "=3Q", barred, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0
     )
     # An older kernel knows a shorter structure.
     size = 24 if version >= 6 else 16 if version >= 4 else 8
@@ -121,7 +138,10 @@ def _bar_files(libc: Any, folders: Iterable[Path]) -> None:
     devices = [device for pattern in _DEVICES for device in Path("/").glob(pattern[1:])]
     for path, rights in [
         *((folder, _ALL_WRITING) for folder in folders),
-        *((device, _ALL_WRITING if device.is_dir() else _WRITE_FILE) for device in devices),
+        *(
+            (device, barred if device.is_dir() else barred & (_WRITE_FILE | _CONTROL_DEVICES))
+            for device in devices
+        ),
     ]:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         beneath = struct.pack("=Qi", rights, place)
@@ -132,7 +152,7 @@ def _bar_files(libc: Any, folders: Iterable[Path]) -> None:
 
 
 def _bar_calls(libc: Any) -> None:
-    processor, barred = _PROCESSORS[platform.machine()]
+    processor, ioctl, barred = _PROCESSORS[platform.machine()]
     refuse = (_RETURN, 0, 0, _FAIL | errno.EACCES)
     program = [
         (_LOAD, 0, 0, _OF_PROCESSOR),
@@ -144,7 +164,11 @@ def _bar_calls(libc: Any) -> None:
     ]
     for number in barred:
         program += [(_JUMP_IF_EQUAL, 0, 1, number), refuse]
-    program.append((_RETURN, 0, 0, _ALLOW))
+    allow = (_RETURN, 0, 0, _ALLOW)
+    program += [(_JUMP_IF_EQUAL, 1, 0, ioctl), allow, (_LOAD, 0, 0, _OF_REQUEST)]
+    for request in _IOCTLS:
+        program += [(_JUMP_IF_EQUAL, 0, 1, request), refuse]
+    program.append(allow)
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
     # struct sock_fprog: a short, and a pointer where pointers stand.
     filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))

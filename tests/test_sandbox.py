@@ -8,11 +8,12 @@ import pytest
 from kprobe.sandbox import find_lack
 
 SCRIPT = """
-import json, os, socket, subprocess, sys
+import ctypes, fcntl, json, os, socket, subprocess, sys
 from pathlib import Path
 from kprobe.sandbox import restrict
 
 inside, outside = map(Path, sys.argv[1:])
+terminal, other = os.openpty()
 if "free" not in inside.name:
     restrict([inside])
 done = {}
@@ -48,6 +49,26 @@ attempt("named socket", lambda: socket.socket(socket.AF_UNIX))
 child = "import socket; socket.socket()"
 attempt("program's TCP", lambda: subprocess.run(
     [sys.executable, "-c", child], stderr=subprocess.DEVNULL).returncode and 1 / 0 or None)
+def set_flags():
+    with open(outside / "kept") as file:
+        flags = fcntl.ioctl(file, 0x80086601, bytes(8))
+        fcntl.ioctl(file, 0x40086602, flags)
+attempt("flags outside", set_flags)
+def share():
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = libc.shmget(0, 4096, 0o1600)  # IPC_PRIVATE, IPC_CREAT
+    if number < 0:
+        raise OSError(ctypes.get_errno(), "shmget")
+    libc.shmctl(number, 0, None)
+attempt("shared memory", share)
+def type_in():
+    # Where the system has it off, it fails with EIO: what counts is that it's never let through.
+    try:
+        fcntl.ioctl(other, 0x5412, b"x")
+    except OSError as error:
+        if error.errno == 13:
+            raise
+attempt("type into the terminal", type_in)
 attempt("signal", lambda: os.kill(os.getppid(), 0))
 print(json.dumps(done))
 """.replace("and 1 / 0 or None", "== 0 or os.stat('/nowhere')")
@@ -76,7 +97,7 @@ def run(inside: Path, outside: Path) -> dict[str, bool]:
 def test_without_a_sandbox_all_of_it_can_be_done(tmp_path):
     done = run(tmp_path / "free", tmp_path / "outside")
     assert all(done.values()), done
-    assert len(done) == 21
+    assert len(done) == 24
 
 
 @pytest.mark.skipif(find_lack() is not None, reason=str(find_lack()))

@@ -150,7 +150,10 @@ def open_model_file(path: str | os.PathLike[str]) -> tuple[Opened, bytes]:
     if _is_saved_model(path):
         return open_model_directory(path), b""
     opened = open_model(path)
-    start = opened.read(_START_BYTES)
+    try:
+        start = opened.read(_START_BYTES)
+    except OSError as error:  # of the disk, or of a file that isn't one
+        raise ModelError(f"{path} can't be read: {error.strerror}") from None
     _check_start(path, start)
     return opened, start
 

@@ -175,6 +175,8 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
         faults.append(_make_fault(text, rule or "file-type", error.faults[0]))
     except InspectorError as error:
         faults.append(_make_fault(text, "file-parser", f"can't be checked: {error}"))
+    except OSError as error:
+        faults.append(_make_fault(text, "file-type", f"can't be read: {error.strerror}"))
     return CheckResult(
         path=text,
         accepted=not faults,

@@ -181,3 +181,11 @@ def test_converted_models_are_judged_by_rules_of_their_own(folder):
         assert [reason.rule for reason in result.reasons] == [rule] * (rule is not None), name
         assert (result.format, result.accepted) == (kind, rule is None), name
     assert kprobe.check("e.onnx", allow="external")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="this system has no such file")
+def test_a_file_that_fails_to_be_read_is_unreadable(tmp_path):
+    link = tmp_path / "m.h5"
+    link.symlink_to("/proc/self/mem")  # the system refuses to read its first bytes
+    found = kprobe.check(link)
+    assert [reason.text for reason in found.reasons] == ["can't be read: Input/output error"]

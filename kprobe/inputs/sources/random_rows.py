@@ -107,14 +107,14 @@ class RandomRows(Source):
         """
         try:
             rows = np.empty((stop - start, *self.shape), self.dtype)
+            for place, row in enumerate(range(start, stop)):
+                rows[place] = self._draw(np.random.default_rng([self._seed, self._index, row]))
         except (MemoryError, ValueError):
             raise InputError(
                 f"expected random samples that memory can hold, received {stop - start} of shape "
                 f"{self.shape} in a batch",
                 hint=Hint("give a smaller shape with ", Setting("random_shape")),
             ) from None
-        for place, row in enumerate(range(start, stop)):
-            rows[place] = self._draw(np.random.default_rng([self._seed, self._index, row]))
         return rows
 
     def _draw(self, generator: np.random.Generator) -> npt.NDArray[Any]:
