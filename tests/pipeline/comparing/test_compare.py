@@ -207,7 +207,8 @@ def test_what_cant_be_compared_is_told_in_one_line(dumps, pair, tmp_path):
     kprobe.dump(pair[0], "a", inputs=DATA, output=newer)
     with h5py.File(newer, "r+") as file:
         file.attrs["format_version"] = 99
-    (tmp_path / "text.h5").write_text("no dump")
+    for ending in ("h5", "txt"):
+        (tmp_path / f"text.{ending}").write_text("no dump")
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file["x"] = [1]
     few, wide = tmp_path / "few.h5", tmp_path / "wide.h5"
@@ -219,7 +220,8 @@ def test_what_cant_be_compared_is_told_in_one_line(dumps, pair, tmp_path):
         file["a"].attrs["addresses"] = ["a"]
     cases = {
         newer: "expected format 2 at most, received format 99",
-        tmp_path / "text.h5": "expected a dump or a model, received a file that is neither",
+        tmp_path / "text.h5": "expected HDF5, as .h5 says, received something else",
+        tmp_path / "text.txt": "expected a dump or a model, received a file that is neither",
         tmp_path / "plain.h5": "plain.h5",
         few: f"received 8 that {few} hasn't in {dumps[0]}: data/10, data/11, data/12, data/5",
         other: "expected tensors that both sides have",
