@@ -26,6 +26,7 @@ from kprobe.gate.files.archive import (
 from kprobe.gate.files.archive_layout import STORED, read_members
 from kprobe.gate.files.config_json import MAX_BYTES, parse_config
 from kprobe.gate.files.file_type import find_type_faults, tell_type
+from kprobe.gate.files.hdf5_mark import UnmarkedSection
 from kprobe.gate.files.hdf5_structure import find_hdf5_faults
 from kprobe.gate.findings import MOST_FAULTS, Findings, Limits
 from kprobe.gate.networks.network import find_network_faults
@@ -168,7 +169,7 @@ class _Inspection:
 
     def _look_at_hdf5(self, opened: OpenedFile) -> None:
         datasets: list[StoredDataset] = []
-        section = Section(opened.descriptor, 0, opened.size)
+        section = UnmarkedSection(opened.descriptor, 0, opened.size)
         if not self.take(find_hdf5_faults(section, datasets)):
             return
         text, version = _read_attributes(section)
