@@ -181,6 +181,16 @@ def read_opened(opened: Opened, start: bytes) -> ModelFile:
 
     if saved := read_frozen_graph(opened, start):
         return ModelFile(opened, "graph", None, 2, {}, saved=saved)
+    for kind, ending, is_one in (
+        ("a TensorFlow Lite", ".tflite", start[4:8] == b"TFL3"),
+        ("an ONNX", ".onnx", False),
+    ):
+        if is_one or opened.path.suffix.lower() == ending:
+            raise ModelError(
+                f"{opened.path}: expected a Keras model or a TensorFlow graph, received {kind} "
+                "model, which is checked and not opened",
+                hint=f"`kprobe check {opened.path}` tells whether it is safe",
+            )
     raise ModelError(
         f"{opened.path} is not a model file: neither a .keras archive nor HDF5, nor a whole "
         "frozen graph",
@@ -244,9 +254,9 @@ def _is_saved_model(path: Path) -> bool:
         return False
     if is_directory:
         raise ModelError(
-            f"{path} is a directory without saved_model.pb; kprobe reads .keras and HDF5 "
-            "model files and SavedModel directories",
-            hint="save the model again as one file: `model.save('model.keras')`",
+            f"{path} is a directory without saved_model.pb, so no SavedModel",
+            hint="name the model files in it, or save the model again as one file: "
+            "`model.save('model.keras')`",
         )
     if is_pipe:  # it isn't opened: somebody waits for one who reads all of it
         raise make_error(path, Fault("file-kind", "expected a regular file, received a pipe"))

@@ -158,8 +158,7 @@ def _load_file(
     if file.signature is not None:
         if allow is not None:
             check_safe(file, allow=allow)
-        else:
-            _say_what_runs(file)
+        _say_what_runs(file, allow)
         return _load_signature(file, file.signature)
     library = import_keras(major)
     names = list_registered_names(file)
@@ -175,8 +174,7 @@ def _load_file(
             objects.setdefault(name, objects[name.rpartition(">")[2]])
     if allow is not None:
         check_safe(file, objects, allow)
-    else:
-        _say_what_runs(file, objects)
+    _say_what_runs(file, allow, objects)
     unsafe = allow is None or not _REFUSED_BY_KERAS.isdisjoint(allow)
     objects_of_saved = {} if file.saved is None else file.saved.keras
     saved = {number: found.name for number, found in objects_of_saved.items()}
@@ -186,8 +184,12 @@ def _load_file(
     return model
 
 
-def _say_what_runs(file: ModelFile, registered: Container[str] = ()) -> None:
-    """Say on stderr what a file runs that is trusted whatever it holds."""
+def _say_what_runs(
+    file: ModelFile, allow: frozenset[str] | None, registered: Container[str] = ()
+) -> None:
+    """Say on stderr what a file runs of its own, of which something is allowed or all is."""
+    if allow is not None and not allow:
+        return
     for line in list_what_runs(file, registered):
         _log.log(_SAID, "%s: %s", file.path, line)
 

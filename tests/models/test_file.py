@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kprobe.errors import ModelError, UnsafeModelError
-from kprobe.models.file import read_model_file
+from kprobe.models.file import open_model_file, read_model_file, read_opened
 
 PLAIN = {"class_name": "Sequential", "config": {"name": "s", "layers": []}}
 
@@ -173,3 +173,17 @@ def test_a_pipe_is_refused_unopened(tmp_path):
     # Opened, it would wait for somebody to write.
     with pytest.raises(ModelError, match="expected a regular file, received a pipe"):
         read_model_file(tmp_path / "pipe")
+
+
+def test_converted_models_are_said_to_be_checked_alone(tmp_path):
+    for name, start, kind in (
+        ("m.tflite", b"\x1c\0\0\0TFL3" + bytes(99), "a TensorFlow Lite model"),
+        ("m", b"\x1c\0\0\0TFL3" + bytes(99), "a TensorFlow Lite model"),
+        ("m.onnx", b"\x08\x07" + bytes(99), "an ONNX model"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(start)
+        with pytest.raises(ModelError) as caught:
+            read_opened(*open_model_file(path))
+        assert f"received {kind}" in str(caught.value)
+        assert f"`kprobe check {path}`" in str(caught.value)

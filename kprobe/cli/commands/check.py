@@ -16,6 +16,7 @@ from kprobe.cli.rendering.checked import show_checked
 from kprobe.cli.rendering.printing import print_json
 from kprobe.cli.rendering.sarif import write_sarif
 from kprobe.errors import UnsafeModelError
+from kprobe.gate.rules import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ def _check(_ctx: click.Context, options: dict[str, Any]) -> Iterator[click.Usage
 @model_options.only("custom_objects", "allow", "max_model_bytes").saying(
     custom_objects="The model's own classes and functions that aren't faults: a Python file that "
     "defines them, their module, or their names. Nothing of it is run. Repeatable.",
-    allow="What isn't a fault: see `kprobe dump --help`. Repeatable.",
+    allow=f"What isn't a fault: {', '.join(KINDS)}. Repeatable.",
 )
 @json_option("Print a JSON array, an object for each file.")
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code scanning.")

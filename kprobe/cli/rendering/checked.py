@@ -69,7 +69,8 @@ def _tell(result: CheckResult, whole: bool) -> Iterator[str]:
         if text:
             yield f"{name + ':':<9}{text}"
     # Of a file that is refused, not all was read that could run.
-    runs = result.would_run or (["nothing of its own"] if result.accepted else [])
+    own = ["Keras's and TensorFlow's own code alone"] if result.accepted else []
+    runs = result.would_run or own
     yield from _list("runs:", runs, whole)
 
 

@@ -57,12 +57,12 @@ def write_sarif(results: Sequence[CheckResult]) -> dict[str, Any]:
 def _describe_rule(rule: Rule) -> dict[str, Any]:
     promise = f"A model file that is opened {rule.promise}."
     opened = (
-        "Nothing but --unsafe opens a file that doesn't."
+        "Where that doesn't hold, nothing narrower than --unsafe opens a file."
         if rule.kind is None
-        else f"--allow {rule.kind} opens a file that doesn't: only for files you trust."
+        else f"Where that doesn't hold, --allow {rule.kind} opens a file: only if you trust it."
     )
     if rule.damage:
-        opened = "A file that doesn't can't be opened: copy or save it again."
+        opened = "Where that doesn't hold, a file can't be opened: copy or save it again."
     return {
         "id": rule.name,
         "shortDescription": {"text": promise},

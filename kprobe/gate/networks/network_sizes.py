@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_LENGTH = 2**31 - 1
 # How many numbers Keras may make besides weights while it builds a layer: 1 GB of float32.
 MAX_MADE = 2**28
+# What a place that Python makes takes, in such numbers.
+_PLACE = 256
 # Of names and equations, which Keras goes through with regular expressions of its own.
 MAX_NAME = 1_000
 _RULE = "network-size"
@@ -118,6 +120,11 @@ def _count_made(kind: str, config: dict[str, Any]) -> int:
     if kind == "STFTSpectrogram":
         frame = _read(config, "frame_length")
         return 2 * frame * (max(frame, _read(config, "fft_length")) // 2 + 1)
+    if kind.startswith(("AdaptiveAveragePooling", "AdaptiveMaxPooling")):
+        # Keras makes their places one by one, in Python.
+        return _PLACE * _read(config, "output_size")
+    if rank := _read(config, "lora_rank"):
+        return rank * max(_read(config, key) for key in ("units", "filters", "output_dim"))
     if config.get("stateful") is True:
         shape = config.get("batch_input_shape") or config.get("batch_shape")
         sizes = list(_list_numbers(shape[:1])) if isinstance(shape, list) else []

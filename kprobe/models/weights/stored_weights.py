@@ -19,7 +19,7 @@ from kprobe.architecture.weight_groups import (
     read_names,
 )
 from kprobe.elsewhere import check_content
-from kprobe.errors import Hint, ModelError, Setting
+from kprobe.errors import Hint, ModelError, Setting, UnsafeModelError
 from kprobe.gate.files.config_json import MAX_BYTES
 from kprobe.gate.opened import OpenedFile
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
@@ -244,7 +244,12 @@ def _open_checked(path: Path) -> OpenedFile:
         raise ModelError(f"weights: there is no file {path}", hint="check the path")
     opened = open_model(path)
     check_content(path, opened.read(_START_BYTES), ModelError)
-    check_opened(opened)
+    try:
+        check_opened(opened)
+    except UnsafeModelError as error:
+        # What may be allowed of a model, honest weights don't have.
+        error.remedy = Hint("save the weights again, or leave ", Setting("weights"), " out")
+        raise
     return opened
 
 

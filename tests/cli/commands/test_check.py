@@ -26,7 +26,7 @@ def test_one_file_is_told_in_a_few_lines(kprobe_here):
     assert lines[0] == f"{DIGITS}: accepted"
     assert re.fullmatch(r"format:  keras, Keras 3\.\d+\.\d+", lines[1])
     assert "size:    103.6 kB" in lines
-    assert lines[-1] == "runs:    nothing of its own"
+    assert lines[-1] == "runs:    Keras's and TensorFlow's own code alone"
 
 
 def test_a_refusal_tells_the_rule_and_what_opens_it(kprobe_here):

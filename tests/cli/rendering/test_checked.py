@@ -45,7 +45,7 @@ def test_all_of_it_is_there_for_who_asks(show):
         "b.h5: accepted",
         "format:  h5",
         "size:    7 B",
-        "runs:    nothing of its own",
+        "runs:    Keras's and TensorFlow's own code alone",
     ]
 
 

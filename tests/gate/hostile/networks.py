@@ -360,6 +360,10 @@ def _large_in_one():
     yield _case("network-size", "spectrum", K3, _single(K3, "MelSpectrogram", (None, 99), **sizes))
     sizes = {"frame_length": 10**6, "frame_step": 10, "fft_length": 10**6}
     yield _case("network-size", "waves", K3, _single(K3, "STFTSpectrogram", (None, 99, 1), **sizes))
+    places = _single(K3, "AdaptiveAveragePooling1D", (None, 4, 1), output_size=10**8)
+    yield _case("network-size", "adaptive-places", K3, places)
+    rank = _single(K3, "Dense", units=4, lora_rank=2**29)
+    yield _case("network-size", "adapter", K3, rank)
 
 
 # Patterns of paths.

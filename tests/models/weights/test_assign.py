@@ -435,3 +435,12 @@ def test_a_block_that_reads_weights_keeps_its_own_errors(tmp_path):
         with pytest.raises(type(error)) as caught, open_weights(path):
             raise error
         assert caught.value is error
+
+
+def test_nothing_is_said_to_open_weights_that_are_refused(tmp_path):
+    path = save(stack(keras, "a:4"), ".weights.h5", tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["outside"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
+    with pytest.raises(UnsafeModelError) as caught, open_weights(path):
+        pass
+    assert caught.value.hint == "save the weights again, or leave weights out"
