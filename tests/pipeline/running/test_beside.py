@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from kprobe.analysis.statistics import blocks
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
 from kprobe.pipeline.running.beside import Beside
@@ -65,7 +66,9 @@ def test_what_a_task_raises_is_raised_by_every_wait():
                 beside.wait()
 
 
-def test_statistics_are_the_same_bits_on_one_core_and_on_all():
+def test_statistics_are_the_same_bits_on_one_core_and_on_all(monkeypatch):
+    # Until so much was gone through in a process, other kernels do it, which may round otherwise.
+    monkeypatch.setattr(blocks, "_seen", blocks.ENOUGH)
     keras.utils.set_random_seed(0)
     x = keras.Input((64, 64, 3), name="x")
     h = keras.layers.ReLU(name="relu")(keras.layers.Conv2D(8, 3, name="conv")(x))
