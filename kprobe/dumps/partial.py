@@ -152,14 +152,14 @@ def is_complete(path: Path, kind: FileKind = DUMP) -> bool:
 
 def refuse_existing(path: Path, *, overwrite: bool, kind: FileKind = DUMP) -> None:
     """Refuse whatever has this name, except for a file of the kind that may be overwritten."""
-    refuse_link(path)
     status = _look_at(path)
-    if status is None:
-        return
-    if stat.S_ISDIR(status.st_mode):
+    if status is not None and stat.S_ISDIR(status.st_mode):
         raise DumpError(
             f"{path}: expected the name of a file, received a directory", hint="name a file in it"
         )
+    refuse_link(path)
+    if status is None:
+        return
     # Only a regular file is opened: opening a pipe would wait for its other end.
     if not stat.S_ISREG(status.st_mode) or not is_dump(path, kind):
         raise DumpError(

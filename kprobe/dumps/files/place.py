@@ -18,14 +18,12 @@ _HINT = "choose another output"
 def refuse_link(path: Path) -> None:
     """Refuse a place where there is a link: what is written would be elsewhere.
 
-    The folders on the way to it may be links, as whoever names them knows. One that leads to a
-    folder is left to whoever expects a file.
+    The folders on the way to it may be links, as whoever names them knows.
 
     Raises:
-        DumpError: There is one, also one that leads nowhere.
+        DumpError: There is one, whatever it leads to.
     """
-    # Of a name that the system refuses, both say no.
-    if os.path.islink(path) and not os.path.isdir(path):  # noqa: PTH112, PTH114
+    if os.path.islink(path):  # noqa: PTH114 (of a name that the system refuses, it says no)
         raise DumpError(
             f"{path}: expected a place for a file, received a link, and none is written through",
             hint=f"remove the link, or {_HINT}",
