@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import tempfile
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
+from kprobe.hdf5 import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def open_weights_member(opened: Opened) -> Iterator[Any]:
             header = os.pread(opened.descriptor, 30, member.header_offset)
             name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
             start = member.header_offset + 30 + name_bytes + extra_bytes
-            yield _Section(opened.descriptor, start, member.file_size)
+            yield Section(opened.descriptor, start, member.file_size)
             return
         if member.file_size > MAX_UNPACKED_BYTES:
             raise ModelError(f"{opened.path}: its weights unpack to {member.file_size:,} bytes")
@@ -54,35 +54,3 @@ def open_weights_member(opened: Opened) -> Iterator[Any]:
             shutil.copyfileobj(packed, unpacked)
             unpacked.seek(0)
             yield unpacked
-
-
-class _Section(io.RawIOBase):
-    """A part of an open file, read as a file of its own."""
-
-    def __init__(self, descriptor: int, start: int, length: int) -> None:
-        self._descriptor = descriptor
-        self._start = start
-        self._length = length
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        count = max(0, min(len(view), self._length - self._position))
-        data = os.pread(self._descriptor, count, self._start + self._position)
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
