@@ -25,7 +25,7 @@ PROMISES = {
     "cli/test_models_as_code.py": "a model may be code in a file",
     "cli/test_options.py": "each option does to a dump what it says",
     "cli/test_strange_names.py": "names of samples can't steer a terminal",
-    "cli/test_stopping.py": "a run that is stopped leaves nothing that looks finished",
+    "cli/test_signals.py": "a run that is stopped leaves nothing that looks finished",
     "cli/test_unsafe.py": "a model that would run code is refused, unless told otherwise",
     "cli/commands/test_bench_plans.py": "several batch sizes are planned with the smallest",
     "cli/commands/test_show_unfinished.py": "an unfinished dump tells what it takes on the disk",

@@ -56,6 +56,11 @@ class Process:
     def is_running(self):
         return not select.select([self._connection], [], [], 0)[0]
 
+    def wait_at_most(self, seconds):
+        """Kill it if it hasn't ended by then."""
+        if not select.select([self._connection], [], [], seconds)[0]:
+            self.send_signal(signal.SIGKILL)
+
     def kill(self):
         """Kill it and wait for that, unless it was waited for."""
         if self.returncode is None:

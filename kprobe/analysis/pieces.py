@@ -8,6 +8,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from kprobe.stopping import deferring_stops, stop_if_asked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Future
@@ -61,15 +63,18 @@ def work_in_order(
 
     ahead: deque[tuple[Piece, Future[Part]]] = deque()
     pool = ThreadPoolExecutor(threads, "kprobe-pieces")
-    try:
-        for piece in pieces:
-            ahead.append((piece, pool.submit(work, piece)))
-            if len(ahead) == _AHEAD * threads:
+    with deferring_stops():
+        try:
+            for piece in pieces:
+                stop_if_asked()
+                ahead.append((piece, pool.submit(work, piece)))
+                if len(ahead) == _AHEAD * threads:
+                    first, future = ahead.popleft()
+                    yield first, future.result()
+            while ahead:
+                stop_if_asked()
                 first, future = ahead.popleft()
                 yield first, future.result()
-        while ahead:
-            first, future = ahead.popleft()
-            yield first, future.result()
-    finally:
-        closed.set()
-        pool.shutdown(cancel_futures=True)
+        finally:
+            closed.set()
+            pool.shutdown(cancel_futures=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from kprobe.inputs.samples import count_rows
 from kprobe.pipeline.running.batches import Computed, run_batch
 from kprobe.pipeline.running.run import run
 from kprobe.pipeline.running.sink import IN_FLIGHT, make_columns
+from kprobe.stopping import deferring_stops, stop_if_asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,8 @@ _BATCH_SIZES = (1, 8, 32)
 # What a measurement may write: enough to feel the disk behind the memory.
 _MOST_BYTES = 512 << 20
 _MOST_ROWS = 1 << 20
+# How long it waits before it looks whether it is to stop, in seconds.
+_PATIENCE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +209,7 @@ def _measure_computing(
 
     stopping = threading.Event()
 
-    def repeat(_stream: int) -> int:
+    def repeat() -> int:
         times = 0
         while not times or (time.perf_counter() - began < seconds and not stopping.is_set()):
             run_batch(plan, 0, dict(batch), good)
@@ -214,9 +217,12 @@ def _measure_computing(
         return times
 
     began = time.perf_counter()
-    with ThreadPoolExecutor(plan.streams, "kprobe-compute") as pool:
+    with deferring_stops(), ThreadPoolExecutor(plan.streams, "kprobe-compute") as pool:
         try:
-            times = sum(pool.map(repeat, range(plan.streams)))
+            repeating = [pool.submit(repeat) for _ in range(plan.streams)]
+            while wait(repeating, _PATIENCE).not_done:
+                stop_if_asked()
+            times = sum(future.result() for future in repeating)
         finally:
             stopping.set()  # by Ctrl-C before its time
         tf.test.experimental.sync_devices()
@@ -233,10 +239,11 @@ def _measure_writing(
     batches = max(1, most // rows)
     names = np.zeros(batches * rows, "S1")
     contents = Contents(columns=plan.columns, samples=names, attrs=plan.attrs)
-    with Writer(OutputSpec(path=path), contents, in_flight=IN_FLIGHT) as writer:
+    with deferring_stops(), Writer(OutputSpec(path=path), contents, in_flight=IN_FLIGHT) as writer:
         began = time.perf_counter()
         done = 0
         while done < batches and (not done or time.perf_counter() - began < seconds):
+            stop_if_asked()
             writer.write(done * rows, columns)
             done += 1
         writer.commit(done * rows)

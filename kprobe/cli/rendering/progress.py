@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kprobe.cli.rendering.printing import say
+from kprobe.stopping import deferring_stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,8 +116,9 @@ def _json_lines() -> Iterator[Callable[[Progress], None]]:
     try:
         yield update
     finally:
-        over.set()
-        thread.join()
+        with deferring_stops():
+            over.set()
+            thread.join()
         write_line()
 
 

@@ -14,6 +14,7 @@ from kprobe.pipeline.comparing.measuring import Rows
 from kprobe.pipeline.comparing.model_side import saying
 from kprobe.pipeline.running.batches import compute_batches
 from kprobe.pipeline.running.sink import make_columns
+from kprobe.stopping import deferring_stops, stop_if_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -158,10 +159,12 @@ def _run(side: ModelSide) -> Generator[_Piece, None, None]:
     waits = {"reading": 0.0, "writing": 0.0}
     ahead: queue.Queue[Any] = queue.Queue(maxsize=1)
     with (
+        deferring_stops(),
         saying(side.name),
         contextlib.closing(compute_batches(plan, 0, plan.rows, waits, ahead)) as batches,
     ):
         for batch in batches:
+            stop_if_asked()
             if batch is not None:
                 yield _give(plan, batch)
 

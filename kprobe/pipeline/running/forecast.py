@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
 from kprobe.pipeline.running.batches import run_batch
+from kprobe.stopping import deferring_stops, stop_if_asked
 
 if TYPE_CHECKING:
     from kprobe.pipeline.planning.plan import Plan
@@ -89,8 +90,9 @@ def time_batches(plan: Plan, times: int) -> list[float]:
     together = min(plan.streams, -(-rows // size))
     computed = min(min(size, there) * together, rows)
     seconds = []
-    with ThreadPoolExecutor(together) as pool:
+    with deferring_stops(), ThreadPoolExecutor(together) as pool:
         for number in range(1 + times):
+            stop_if_asked()
             began = time.perf_counter()
             list(pool.map(run, [number] * together))
             tf.test.experimental.sync_devices()

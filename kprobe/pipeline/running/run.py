@@ -17,6 +17,7 @@ from kprobe.pipeline.planning.size import check_size
 from kprobe.pipeline.running.batches import compute_batches
 from kprobe.pipeline.running.progress import Progress
 from kprobe.pipeline.running.sink import DumpSink
+from kprobe.stopping import deferring_stops, stop_if_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ def run(
     check_size(plan)
     running = False
     try:
-        with sink:
+        with deferring_stops(), sink:
             resumed = sink.committed
             if resumed:
                 check_continued(plan, sink.writer.partial)
@@ -167,6 +168,8 @@ def explain_stop(plan: Plan, partial: Path, committed: int, stopped: BaseExcepti
     reason, remedy = "stopped", None
     if isinstance(stopped, StoppedError):
         reason, remedy = stopped.faults[0], stopped.remedy
+    if committed and not partial.exists():
+        return StoppedError(f"{reason} when all {committed:,} samples were done: it is finished")
     if not partial.exists():
         nothing = "stopped before anything was written"
         return StoppedError(nothing if reason == "stopped" else f"{reason}: {nothing}", hint=remedy)
@@ -227,8 +230,12 @@ def run_range(
     tell = _make_teller(plan, sink, start, stop, waits, ahead, progress)
     done = start
     tell(done)
-    with contextlib.closing(compute_batches(plan, start, stop, waits, ahead)) as batches:
+    with (
+        deferring_stops(),
+        contextlib.closing(compute_batches(plan, start, stop, waits, ahead)) as batches,
+    ):
         for batch in batches:
+            stop_if_asked()
             computed = time.perf_counter()
             if batch is not None:
                 sink.take(batch)

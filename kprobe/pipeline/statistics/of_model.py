@@ -14,6 +14,7 @@ from kprobe.pipeline.running.run import (
     run_range,
 )
 from kprobe.pipeline.statistics.sink import StatisticsSink
+from kprobe.stopping import deferring_stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def gather_model(
         return done
     partial = sink.partial
     try:
-        with sink:
+        with deferring_stops(), sink:
             if sink.committed and partial is not None:
                 check_continued(plan, partial)
             eagerly(run_range)(plan, sink, sink.committed, plan.rows, progress, stop_after)

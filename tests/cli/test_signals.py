@@ -46,6 +46,52 @@ def test_a_run_that_is_stopped_says_so_and_leaves_the_old_dump(number, warm_pyth
             assert file["committed"][()] < 200_000
 
 
+# Sends a signal at the moment in which the main thread has just taken the lock that `Future`,
+# `Queue` and `Event` share with other threads, and isn't in its `with` block yet.
+IN_A_LOCK = """
+import signal, sys, threading
+
+from kprobe.cli.main import main
+from kprobe.dumps.writing.writer import Writer
+
+number, left = (signal.Signals[sys.argv.pop(1)], int(sys.argv.pop(1)))
+write = Writer.write
+
+def follow(frame, event, _):
+    global left
+    if frame.f_code is threading.Condition.__enter__.__code__:
+        if event == "return":
+            left -= 1
+            if not left:
+                sys.settrace(None)
+                signal.raise_signal(number)
+        return follow
+
+def begin(self, *arguments):
+    if left > 0:
+        sys.settrace(follow)
+    write(self, *arguments)
+
+Writer.write = begin
+main()
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_in_the_midst_of_a_lock_stops_the_run_all_the_same(number, warm_python, tmp_path):
+    command = [
+        *("dump", "sample_models/digits_cnn.keras", "--layers", "digit"),
+        *("--random", "2000000", "--batch-size", "1", "-o", str(tmp_path / "a.h5")),
+    ]
+    for place in (1, 2, 3, 4, 5, 6, 7, 20):
+        with warm_python.start("-c", IN_A_LOCK, number, place, *command) as process:
+            process.wait_at_most(60)
+            done = process.wait()
+        assert done.returncode == 75, place
+        assert done.stderr.splitlines()[1].startswith("kprobe: stopped"), place
+        (tmp_path / "a.h5.partial").unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("number", [TERM, INT], ids=["SIGTERM", "SIGINT"])
 def test_the_exit_code_is_the_same_when_a_library_runs_text(number, tmp_path):
     # `python -m` dies of SIGINT itself where a KeyboardInterrupt has passed through `exec`.
