@@ -170,14 +170,3 @@ class _File(Section):
         if not self.closed:
             os.close(self._descriptor)
         super().close()
-
-
-def opens_plainly(path: str | os.PathLike[str]) -> bool:
-    """Tell whether h5py opens a file to read it without being told how, as other libraries do."""
-    import h5py
-
-    try:
-        h5py.File(path, "r").close()
-    except OSError:
-        return False
-    return True

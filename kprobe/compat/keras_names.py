@@ -147,8 +147,20 @@ SAFE_MODE = PrivateName(
 IS_MEMORY_SUFFICIENT = PrivateName(
     "src.saving.saving_lib",
     "is_memory_sufficient",
-    "keeps Keras from reading a large file's weights as a whole",
+    "keeps Keras from reading a file's weights as a whole, or copying them",
     _KERAS_3,
+)
+MAKE_WEIGHT_STORE = PrivateName(
+    "src.saving.saving_lib",
+    "H5IOStore.__init__",
+    "lets a Keras read the weights of an archive where they lie",
+    _BOTH,
+)
+MAKE_ASSET_STORE = PrivateName(
+    "src.saving.saving_lib",
+    "DiskIOStore.__init__",
+    "keeps a Keras from unpacking an archive for the files of its layers",
+    _BOTH,
 )
 SAVE_STATE = PrivateName(
     "src.saving.saving_lib",
@@ -170,6 +182,12 @@ LOAD_OLD_WEIGHTS = PrivateName(
     "load_weights_from_hdf5_group",
     "loads the weights of an old HDF5 file into a model of an adapted config",
     _KERAS_2,
+)
+LOAD_OLD_MODEL = PrivateName(
+    "src.legacy.saving.legacy_h5_format",
+    "load_model_from_hdf5",
+    "loads an HDF5 file that is open already",
+    _KERAS_3,
 )
 READ_OLD_WEIGHTS = PrivateName(
     "src.saving.legacy.hdf5_format",

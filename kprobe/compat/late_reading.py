@@ -1,4 +1,4 @@
-"""Let Keras read a file's large weights one by one, as it assigns them."""
+"""Let tf_keras read an HDF5 file's large weights one by one, as it assigns them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kprobe.compat.keras_names import (
-    IS_MEMORY_SUFFICIENT,
-    READ_NAMES_OF_OLD_WEIGHTS,
-    READ_OLD_WEIGHTS,
-)
+from kprobe.compat.keras_names import READ_NAMES_OF_OLD_WEIGHTS, READ_OLD_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import ModuleType
 
 # Smaller ones are read at once, as tf_keras does, and may be converted in any way.
 _LARGE_BYTES = 16 << 20
-# Larger `.keras` files aren't read as a whole. What Keras unpacks lies beside the model for as
-# long as it loads; where it can't write there, it reads from the archive.
-WHOLE_BYTES = 256 << 20
 
 
 @contextlib.contextmanager
-def read_late(
-    library: ModuleType, path: Path, kind: str, version: str | None, backend: str | None
-) -> Iterator[None]:
-    """Let Keras hold one large weight of a file at a time, besides the model's own.
-
-    Keras 3 reads a `.keras` file's weights as a whole first where half of the free memory takes
-    them (`is_memory_sufficient` in keras/src/saving/saving_lib.py), else it unpacks them to disk.
+def read_late(library: ModuleType, version: str | None, backend: str | None) -> Iterator[None]:
+    """Let Keras hold one large weight of an HDF5 file at a time, besides the model's own.
 
     `load_weights_from_hdf5_group` in tf_keras/src/saving/legacy/hdf5_format.py reads them all
     before it assigns the first, so that loading takes twice the memory of the model. An h5py
@@ -41,22 +28,11 @@ def read_late(
 
     Args:
         library: The Keras that loads the file.
-        path: The file.
-        kind: "keras" for a `.keras` archive, "h5" for HDF5.
         version: Of the Keras that wrote it; None where the file doesn't say.
-        backend: What an HDF5 file says its Keras ran on; None where it doesn't.
+        backend: What the file says its Keras ran on; None where it doesn't.
     """
-    if library.__name__ == "keras" and kind == "keras":
-        sufficient = IS_MEMORY_SUFFICIENT.find()
-
-        def decide(model: Any) -> bool:
-            return path.stat().st_size < WHOLE_BYTES and bool(sufficient(model))
-
-        with IS_MEMORY_SUFFICIENT.patched(decide):
-            yield
-        return
     version = version or "1"
-    if library.__name__ != "tf_keras" or kind != "h5" or version.startswith("1"):
+    if library.__name__ != "tf_keras" or version.startswith("1"):
         yield
         return
     if backend not in (None, "tensorflow"):

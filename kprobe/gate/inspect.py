@@ -6,7 +6,6 @@ JSON, what reads weights that they lie in the file.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +19,10 @@ from kprobe.gate.files.archive import (
     METADATA,
     WEIGHTS,
     find_archive_faults,
+    open_member,
     read_member,
-    unpack_member,
 )
-from kprobe.gate.files.archive_layout import STORED, read_members
+from kprobe.gate.files.archive_layout import read_members
 from kprobe.gate.files.config_json import MAX_BYTES, parse_config
 from kprobe.gate.files.file_type import find_type_faults, tell_type
 from kprobe.gate.files.hdf5_mark import UnmarkedSection
@@ -33,16 +32,15 @@ from kprobe.gate.networks.network import find_network_faults
 from kprobe.gate.networks.weight_shapes import find_weight_faults
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import RULES, Fault
-from kprobe.hdf5 import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable
 
     from kprobe.architecture.network import Network
-    from kprobe.gate.files.archive_layout import ArchiveMember
     from kprobe.gate.files.hdf5_datasets import StoredDataset
     from kprobe.gate.findings import Opened
     from kprobe.gate.opened import OpenedFile
+    from kprobe.hdf5 import Section
 
 _START_BYTES = 64
 # A metadata.json has a version and a date.
@@ -162,7 +160,7 @@ class _Inspection:
             return
         datasets: list[StoredDataset] = []
         if WEIGHTS in by_name:
-            with _open_member(opened, by_name[WEIGHTS]) as section:
+            with open_member(opened, by_name[WEIGHTS]) as section:
                 if not self.take(find_hdf5_faults(section, datasets)):
                     return
         self._look_at_config(config, version, 3, datasets)
@@ -224,21 +222,6 @@ def _count_layers(network: Network) -> int:
         count += len(layers)
         pending += [layer.network for layer in layers if layer.network is not None]
     return count
-
-
-@contextmanager
-def _open_member(opened: OpenedFile, member: ArchiveMember) -> Iterator[Section]:
-    """Give a member as a file: where it lies if it is stored, else unpacked on the disk."""
-    if member.method == STORED:
-        yield Section(opened.descriptor, member.offset, member.size)
-        return
-    import tempfile  # takes long to import, and few archives are packed
-
-    with tempfile.TemporaryFile() as unpacked:
-        for block in unpack_member(opened, member):
-            unpacked.write(block)
-        unpacked.flush()
-        yield Section(unpacked.fileno(), 0, member.size)
 
 
 def _read_attributes(section: Section) -> tuple[bytes | None, Any]:

@@ -7,28 +7,24 @@ import importlib
 import json
 import logging
 import os
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.architecture.network import read_network
 from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
-from kprobe.compat.late_reading import WHOLE_BYTES, read_late
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.names.walk import list_registered_names
 from kprobe.gate.names.would_run import list_what_runs
 from kprobe.gate.opened import OpenedFile
 from kprobe.gate.refuse import check_safe
-from kprobe.hdf5 import open_for_reading, opens_plainly
 from kprobe.models.checked import check_unchanged
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.custom_import import find_aliases, find_custom_objects, find_lambda
 from kprobe.models.failed_load import describe_cause, explain_load
 from kprobe.models.file import ModelFile, choose_signature, read_specified
+from kprobe.models.for_loader import given_to
 from kprobe.models.frozen_graph import load_frozen_graph
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
@@ -37,7 +33,7 @@ from kprobe.models.weights.stored_weights import holds_weights
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterator, Mapping
+    from collections.abc import Callable, Collection, Container, Mapping
     from contextlib import AbstractContextManager
     from types import ModuleType
 
@@ -199,17 +195,13 @@ def _build_model(
 ) -> Any:
     if not holds_weights(file):
         return _make_architecture(file, library, objects, unsafe)
-    with (
-        _named_for_loader(file) as name,
-        _legacy_lambdas(library, unsafe),
-        read_late(library, Path(file.name), file.format, file.keras_version, file.backend),
-    ):
+    with given_to(library, file, unsafe=unsafe) as (load_model, given):
         try:
             if file.adapted and major < 3:
-                model = _load_adapted(file, library, objects)
+                model = _load_adapted(file, library, objects, given)
             else:
-                model = library.models.load_model(
-                    name, custom_objects=objects, compile=False, safe_mode=not unsafe
+                model = load_model(
+                    given, custom_objects=objects, compile=False, safe_mode=not unsafe
                 )
             name_as_in_file(model, file)
             if file.format == "h5" and major < 3:
@@ -221,7 +213,7 @@ def _build_model(
                 # tf_keras can't build every subclassed model from its config.
                 with contextlib.suppress(ModelError):
                     return _make_architecture(file, library, objects, unsafe)
-            raise explain_load(error, file, library, name) from error
+            raise explain_load(error, file, library, str(given)) from error
 
 
 def _load_signature(file: ModelFile, name: str) -> SavedSignature:
@@ -299,51 +291,8 @@ def import_keras(major: int) -> ModuleType:
     return keras
 
 
-@contextlib.contextmanager
-def _named_for_loader(file: ModelFile) -> Iterator[str]:
-    """Give what was checked under a name that ends as the loaders demand."""
-    if file.format == "saved_model":
-        yield file.name
-        return
-    ending = {"keras": ".keras", "h5": ".h5"}[file.format]
-    # Keras 3 opens it as h5py does by default, which may be another way than it is open in.
-    opens = file.format != "h5" or opens_plainly(file.name)
-    with contextlib.ExitStack() as stack:
-        link = Path(stack.enter_context(_make_folder(file))) / f"model{ending}"
-        if opens:
-            link.symlink_to(Path(file.name).absolute())
-        else:
-            shutil.copyfile(file.name, link)
-        yield str(link)
-
-
-def _make_folder(file: ModelFile) -> tempfile.TemporaryDirectory[str]:
-    """Make a folder for a link to a file, in which Keras 3 unpacks the weights of a large one."""
-    if file.format == "keras" and file.opened.size >= WHOLE_BYTES:
-        with contextlib.suppress(OSError):
-            return tempfile.TemporaryDirectory(dir=file.path.parent)
-    try:
-        return tempfile.TemporaryDirectory()
-    except OSError as error:
-        raise ModelError(
-            f"{file.path}: can't be loaded without a folder for temporary files: {error.strerror}",
-            hint="set TMPDIR to one",
-        ) from None
-
-
-def _load_adapted(file: ModelFile, library: ModuleType, objects: dict[str, Any]) -> Any:
+def _load_adapted(file: ModelFile, library: ModuleType, objects: dict[str, Any], root: Any) -> Any:
     """Load as `load_model_from_hdf5` of tf_keras does, with another config than the file's."""
     model = library.models.model_from_config(file.config, custom_objects=objects)
-    with open_for_reading(file.name, shown=file.path) as root:
-        LOAD_OLD_WEIGHTS.find(library)(root["model_weights"], model)
+    LOAD_OLD_WEIGHTS.find(library)(root["model_weights"], model)
     return model
-
-
-@contextlib.contextmanager
-def _legacy_lambdas(library: ModuleType, unsafe: bool) -> Iterator[None]:
-    """Let Keras 3 open the lambdas of an HDF5 file too: there `safe_mode` doesn't reach them."""
-    if not unsafe or library.__name__ != "keras":
-        yield
-        return
-    with SAFE_MODE.find(library)(False):
-        yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kprobe.gate.files.checksum import compute_crc32
 from kprobe.gate.files.config_json import MAX_BYTES
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
+from kprobe.hdf5 import Section
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
@@ -93,6 +95,11 @@ def list_members(opened: OpenedFile, limits: ArchiveLimits = LIMITS) -> dict[str
     return {} if isinstance(members, Fault) else {member.name: member for member in members}
 
 
+def list_assets(opened: OpenedFile) -> list[ArchiveMember]:
+    """List what layers keep in files of their own, none of which leads out of `assets/`."""
+    return [each for name, each in list_members(opened).items() if _is_asset(name)]
+
+
 def read_member(opened: OpenedFile, member: ArchiveMember) -> bytes:
     """Read and unpack a member of an archive in which no faults were found.
 
@@ -107,10 +114,37 @@ def read_member(opened: OpenedFile, member: ArchiveMember) -> bytes:
 def unpack_member(opened: OpenedFile, member: ArchiveMember) -> Iterator[bytes | memoryview]:
     """Unpack a member of an archive in which no faults were found, block by block.
 
-    Each is overwritten by the next.
+    Each is overwritten by the next. There is no more than `member.size` says, in bytes.
     """
+    left = member.size
     blocks = _read_blocks(opened, member)
-    yield from blocks if member.method == STORED else _unpack_blocks(blocks)
+    for block in blocks if member.method == STORED else _unpack_blocks(blocks):
+        yield block[:left]
+        left -= len(block)
+        if left <= 0:
+            break
+
+
+@contextmanager
+def open_member(opened: OpenedFile, member: ArchiveMember) -> Iterator[Section]:
+    """Open a member of an archive in which no faults were found, as a file of its own.
+
+    It is read where it lies if it is stored, else unpacked to a file without a name, where
+    temporary files are kept.
+
+    Raises:
+        OSError: It can't be unpacked there.
+    """
+    if member.method == STORED:
+        yield Section(opened.descriptor, member.offset, member.size)
+        return
+    import tempfile  # takes long to import, and few archives are packed
+
+    with tempfile.TemporaryFile() as unpacked:
+        for block in unpack_member(opened, member):
+            unpacked.write(block)
+        unpacked.flush()
+        yield Section(unpacked.fileno(), 0, member.size)
 
 
 def _find_name_faults(members: Sequence[ArchiveMember]) -> Iterator[Fault]:
@@ -126,9 +160,9 @@ def _find_name_faults(members: Sequence[ArchiveMember]) -> Iterator[Fault]:
         names.add(name)
         if name in _KERAS:
             continue
-        parts = name.removesuffix("/").split("/")
-        if not name.startswith(_ASSETS) or not all(map(_is_plain, parts)):
+        if not _is_asset(name):
             odd.append(name)
+        parts = name.removesuffix("/").split("/")
         depth = len(parts) + name.endswith("/")
         folders.update("/".join(parts[:i]) for i in range(1, depth))
     if odd:
@@ -138,6 +172,10 @@ def _find_name_faults(members: Sequence[ArchiveMember]) -> Iterator[Fault]:
         )
     for name in sorted(folders & names)[:1]:
         yield Fault("archive-members", f"has {show(name)} as a file and as a folder")
+
+
+def _is_asset(name: str) -> bool:
+    return name.startswith(_ASSETS) and all(map(_is_plain, name.removesuffix("/").split("/")))
 
 
 def _is_plain(part: str) -> bool:

@@ -1,18 +1,18 @@
-"""Open the weights inside a `.keras` archive without unpacking them."""
+"""Open what a `.keras` archive holds beside its config, by what the gate tells of it."""
 
 from __future__ import annotations
 
-import os
-import struct
-import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
-from kprobe.hdf5 import Section
+from kprobe.gate.files.archive import WEIGHTS, list_assets, list_members, open_member, unpack_member
+from kprobe.gate.files.archive_layout import STORED
+from kprobe.gate.opened import OpenedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kprobe.gate.findings import Opened
 
@@ -24,33 +24,50 @@ MAX_UNPACKED_BYTES = 16 * 1024**3
 def open_weights_member(opened: Opened) -> Iterator[Any]:
     """Open the HDF5 member of a `.keras` archive, in place where it is stored uncompressed.
 
+    Else it is unpacked to a file without a name, where temporary files are kept.
+
     Args:
-        opened: The archive.
+        opened: The archive, in which the gate found no fault.
 
     Yields:
         A binary file that can seek.
 
     Raises:
-        ModelError: If there is no such member.
+        ModelError: There is no such member, or it can't be unpacked.
     """
-    import zipfile
-
-    with zipfile.ZipFile(opened.name) as archive:
+    if not isinstance(opened, OpenedFile) or not (member := list_members(opened).get(WEIGHTS)):
+        raise ModelError(f"{opened.path} holds no {WEIGHTS}")
+    if member.method != STORED and member.size > MAX_UNPACKED_BYTES:
+        raise ModelError(f"{opened.path}: its weights unpack to {member.size:,} bytes")
+    with ExitStack() as stack:
         try:
-            member = archive.getinfo("model.weights.h5")
-        except KeyError:
-            raise ModelError(f"{opened.path} holds no model.weights.h5") from None
-        if member.compress_type == zipfile.ZIP_STORED:
-            header = os.pread(opened.descriptor, 30, member.header_offset)
-            name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-            start = member.header_offset + 30 + name_bytes + extra_bytes
-            yield Section(opened.descriptor, start, member.file_size)
-            return
-        if member.file_size > MAX_UNPACKED_BYTES:
-            raise ModelError(f"{opened.path}: its weights unpack to {member.file_size:,} bytes")
-        import shutil
+            section = stack.enter_context(open_member(opened, member))
+        except OSError as error:
+            raise ModelError(
+                f"{opened.path}: its weights can't be unpacked: {error.strerror}",
+                hint=f"set TMPDIR to a folder with room for {member.size:,} bytes",
+            ) from None
+        yield section
 
-        with archive.open(member) as packed, tempfile.TemporaryFile() as unpacked:
-            shutil.copyfileobj(packed, unpacked)
-            unpacked.seek(0)
-            yield unpacked
+
+def unpack_assets(opened: Opened, folder: Path) -> None:
+    """Unpack the files that layers keep in a `.keras` archive, `assets/` and what is below it.
+
+    Args:
+        opened: The archive, in which the gate found no fault.
+        folder: Where to; nothing else is in there.
+
+    Raises:
+        OSError: They can't be written.
+    """
+    if not isinstance(opened, OpenedFile):
+        return
+    for member in list_assets(opened):
+        path = folder / member.name
+        if member.name.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            for block in unpack_member(opened, member):
+                file.write(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import zipfile
 
 import pytest
@@ -51,3 +52,29 @@ def test_what_unpacks_to_more_than_any_model_has_is_refused(tmp_path, monkeypatc
     with pytest.raises(ModelError) as caught, open_weights_member(open_model(path)):
         pass
     assert caught.value.faults == (f"{path}: its weights unpack to {len(CONTENT):,} bytes",)
+
+
+def test_an_archive_that_readers_differ_in_has_no_weights(tmp_path):
+    """Of two directories at its end, Python reads the last, and others the first."""
+    path = write(tmp_path / "a.keras")
+    with path.open("ab") as file:
+        file.write(path.read_bytes()[-200:])
+    assert zipfile.ZipFile(path).namelist()
+    with pytest.raises(ModelError, match=r"holds no model\.weights\.h5"):
+        open_weights_member(open_model(path)).__enter__()
+
+
+def test_where_there_is_no_room_to_unpack_that_is_said(tmp_path, monkeypatch):
+    stored, packed = (
+        open_model(write(tmp_path / f"{method}.keras", compression=method))
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with open_weights_member(stored) as file:
+        assert file.read(4) == CONTENT[:4]
+    with pytest.raises(ModelError) as caught:
+        open_weights_member(packed).__enter__()
+    assert str(caught.value) == (
+        f"{packed.path}: its weights can't be unpacked: No such file or directory; "
+        f"set TMPDIR to a folder with room for {len(CONTENT):,} bytes"
+    )
