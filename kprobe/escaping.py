@@ -16,6 +16,12 @@ def escape_hidden(text: str) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
+def show_short(text: str, most: int) -> str:
+    """Escape a text, and keep both ends of it where it is longer than `most` characters then."""
+    # What is cut away isn't escaped first: it may be a whole file.
+    return cut_middle(escape_hidden(cut_middle(text, most)), most)
+
+
 def cut_middle(text: str, most: int) -> str:
     """Keep both ends of a text that is longer than `most` characters: what and why stand there."""
     if len(text) <= most:

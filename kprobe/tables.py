@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from kprobe.escaping import cut_middle, escape_hidden
+from kprobe.escaping import escape_hidden, show_short
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ def align(
 
 
 def _fit(cell: str) -> str:
-    return cut_middle(escape_hidden(cut_middle(cell, _WIDEST)), _WIDEST)
+    return show_short(cell, _WIDEST)
 
 
 def format_shape(shape: Sequence[int | None] | None) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from kprobe.escaping import cut_middle, escape_hidden
+import reprlib
+
+from kprobe.escaping import show_short
 
 _LONGEST = 60
+# Of what is nested or long it writes a part: all of it, at every level, would take long.
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = _LONGEST
 
 
 def show(text: str | bytes, quote: str = "'") -> str:
@@ -16,7 +21,17 @@ def show(text: str | bytes, quote: str = "'") -> str:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    return f"{quote}{escape_hidden(cut_middle(text, _LONGEST))}{quote}"
+    return f"{quote}{show_short(text, _LONGEST)}{quote}"
+
+
+def show_value(value: object) -> str:
+    """Show a value from a file as Python writes it, a part of it where it is large."""
+    return show(_repr.repr(value), "")
+
+
+def show_name(name: object) -> str:
+    """Show what should be a name in a file, without quotes: it may be any value."""
+    return show(name, "") if isinstance(name, str) else show_value(name)
 
 
 def is_plain_name(name: str) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.cli.rendering.formatting import count, format_bytes
 from kprobe.cli.rendering.printing import print_line, print_table
-from kprobe.escaping import cut_middle, escape_hidden
+from kprobe.escaping import show_short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def _tell_first(result: CheckResult) -> str:
         return ""
     lines = result.lines
     more = f", and {len(lines) - 1:,} more" if len(lines) > 1 else ""
-    return f"{cut_middle(escape_hidden(lines[0]), _CELL)}{more}"
+    return f"{show_short(lines[0], _CELL)}{more}"
 
 
 def _tell(result: CheckResult, whole: bool) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _list(title: str, lines: Sequence[str], whole: bool) -> Iterator[str]:
     indent = 9 if title else 2
     most = len(lines) if whole else _SHOWN
     for number, line in enumerate(lines[:most]):
-        shown = line if whole else cut_middle(escape_hidden(line), _LONGEST)
+        shown = line if whole else show_short(line, _LONGEST)
         yield f"{'' if number else title:<{indent}}{shown}"
     if len(lines) > most:
         yield f"{'':<{indent}}and {len(lines) - most:,} more; -v lists them"

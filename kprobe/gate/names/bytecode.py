@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from kprobe.escaping import cut_middle, escape_hidden
+from kprobe.escaping import show_short
 from kprobe.naming import list_names
 
 # A function in a layer takes a few hundred bytes.
@@ -278,4 +278,4 @@ def _join(names: list[str]) -> list[str]:
 
 
 def _show(text: str) -> str:
-    return escape_hidden(cut_middle(text, _LONGEST))
+    return show_short(text, _LONGEST)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.gate.names import allowed_tensorflow as tensorflow
 from kprobe.gate.names.allowed import UNSAFE_CLASSES
 from kprobe.gate.names.walk import strip_package
+from kprobe.gate.shown import show_name, show_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +24,6 @@ _DTYPES = frozenset(
         *("str", "string", "uint16", "uint32", "uint64", "uint8"),
     }
 )
-# Of a name from the file no more is shown.
-_LONGEST = 60
-
-
-def show_name(name: object) -> str:
-    """Show a name of the file: in one line, what can't be seen escaped, no longer than fits."""
-    text = name if isinstance(name, str) else repr(name)
-    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:_LONGEST])
-    return text if len(text) < _LONGEST else f"{text[: _LONGEST - 2]} …"
 
 
 def find_code(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -52,13 +44,13 @@ def find_code(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "names-operation", fault
     elif names & _LOOKUP_CLASSES:
         if (path := config.get("vocabulary")) is not None and not _is_inline(path):
-            yield "config-files", f"reads its vocabulary from the file {show_name(repr(path))}"
+            yield "config-files", f"reads its vocabulary from the file {show_value(path)}"
     elif names & tensorflow.FEATURE_COLUMNS:
         for key in tensorflow.FEATURE_FILES:
             if (path := config.get(key)) is not None:
-                yield "config-files", f"reads the file {show_name(repr(path))}"
+                yield "config-files", f"reads the file {show_value(path)}"
     elif names & {"__numpy__", "__tensor__"} and not _is_of(config.get("dtype"), _DTYPES):
-        received = show_name(repr(config.get("dtype")))
+        received = show_value(config.get("dtype"))
         yield "config-values", f"has values of dtype {received}, which Keras writes none of"
 
 
@@ -77,7 +69,7 @@ def _judge_operation(names: set[str | None], config: dict[str, Any]) -> str | No
     if names & {"InstanceMethod", "InstanceProperty"}:
         attribute = config.get("attr_name")
         if not _is_of(attribute, tensorflow.INSTANCE_ATTRIBUTES):
-            return f"uses the attribute {show_name(repr(attribute))} of its input"
+            return f"uses the attribute {show_value(attribute)} of its input"
     return None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.gate.names import allowed
 from kprobe.gate.names import allowed_tensorflow as tensorflow
-from kprobe.gate.names.judge_code import find_code, show_name
+from kprobe.gate.names.judge_code import find_code
 from kprobe.gate.names.walk import (
     Item,
     find_lookup_name,
@@ -22,6 +22,7 @@ from kprobe.gate.names.walk import (
     walk_objects,
 )
 from kprobe.gate.rules import RULES, Fault
+from kprobe.gate.shown import show_name
 from kprobe.importing import is_of_library
 
 if TYPE_CHECKING:
