@@ -11,9 +11,9 @@ from kprobe.errors import KprobeError, ModelError
 from kprobe.gate.apart import InspectorError, inspect_apart
 from kprobe.gate.findings import Findings, Limits
 from kprobe.gate.kinds import read_kinds
-from kprobe.gate.names.judge_names import MissingObject, find_name_faults
+from kprobe.gate.names.judge_names import find_name_faults
 from kprobe.gate.names.tell import describe_faults
-from kprobe.gate.names.would_run import find_bytecode
+from kprobe.gate.names.would_run import find_what_runs
 from kprobe.gate.rules import RULES, Fault
 from kprobe.importing import list_defined_names
 from kprobe.models.custom import read_custom_objects
@@ -123,12 +123,7 @@ class _Allowed:
 
     def ignores(self, fault: Fault) -> bool:
         """Tell whether a file may have a fault."""
-        if RULES[fault.rule].kind in self.kinds:
-            return True
-        module = fault.module if isinstance(fault, MissingObject) else None
-        return module is not None and any(
-            module == name or module.startswith(f"{name}.") for name in self.names
-        )
+        return RULES[fault.rule].kind in self.kinds
 
 
 def check_models(
@@ -166,8 +161,7 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
             file = read_opened(opened, start)
             found = replace(found, format=file.format, keras_version=file.keras_version)
             faults = _judge_names(file, allowed)
-            running += _judge_names(file, _Allowed((), frozenset()))
-            running += find_bytecode(file.objects)
+            running += find_what_runs(file)
         if fault := opened.find_change():
             faults.append(fault)
     except KprobeError as error:
@@ -193,10 +187,14 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
 
 def _judge_names(file: ModelFile, allowed: _Allowed) -> list[Fault]:
     faults = find_name_faults(
-        file.objects, allowed.names, allowed.kinds, has_graph=file.unsafe_operations is not None
+        file.objects,
+        allowed.names,
+        allowed.kinds,
+        modules=allowed.names,
+        has_graph=file.unsafe_operations is not None,
     )
-    faults += [Fault("savedmodel-operations", text) for text in file.unsafe_operations or ()]
-    return [fault for fault in faults if not allowed.ignores(fault)]
+    run = [Fault("savedmodel-operations", text) for text in file.unsafe_operations or ()]
+    return faults + [fault for fault in run if not allowed.ignores(fault)]
 
 
 def _make_reason(fault: Fault) -> Reason:

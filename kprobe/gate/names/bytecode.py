@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from kprobe.escaping import show_short
 from kprobe.naming import list_names
 
-# A function in a layer takes a few hundred bytes.
-_LARGEST = 4 * 1024**2
+# Of a file, no more bytes are read: a function in a layer takes a few hundred.
+MOST_BYTES = 1 << 19
 _DEEPEST = 60
 _FLAG_REF = 0x80
 _LONGEST = 40
@@ -97,7 +97,7 @@ def read_bytecode(content: bytes) -> CodeNames | None:
     Returns:
         The names and texts; None where the bytes are no bytecode, or too many.
     """
-    if len(content) > _LARGEST:
+    if len(content) > MOST_BYTES:
         return None
     for layout in _LAYOUTS:
         reader = _Reader(content, layout)

@@ -32,7 +32,9 @@ def find_code(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
         # Lambda, and the cell wrappers of tf_keras, say so of a function kept as bytecode.
         if key.endswith("_type") and item == "lambda":
             yield "code-lambda", f"holds Python bytecode ({show_name(key)} 'lambda')"
-    names = {strip_package(value.get(key)) for key in ("class_name", "registered_name")}
+    names = {strip_package(value.get(key)) for key in ("class_name", "registered_name")} - {None}
+    if not names:
+        return
     for name in ("Lambda", "__lambda__", *UNSAFE_CLASSES):
         if name in names:
             rule, harm = UNSAFE_CLASSES[name]

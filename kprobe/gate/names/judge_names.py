@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _BY_NAME = ("activation", "constraint", "initializer", "regularizer")
 _FOREIGN = ", which is not Keras's own"
 _UNUSED = ", which models aren't made of"
+# Of a file with more faults no more are looked for. Honest models have hundreds of layers of the
+# user's own.
+MOST_NAMED = 1_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def find_name_faults(
     registered: Container[str] = (),
     allow: Collection[str] = (),
     *,
+    modules: Collection[str] = (),
     has_graph: bool = False,
 ) -> list[Fault]:
     """Find what a config names that a model must not be made of.
@@ -60,24 +64,36 @@ def find_name_faults(
         objects: The configs of all objects that a loader builds.
         registered: The names under which the user's own classes and functions are registered.
         allow: The kinds of faults that are allowed, of `kprobe.gate.rules.KINDS`.
+        modules: The modules of which all classes and functions are the user's own, and given.
         has_graph: Whether the file holds the graph of what isn't Keras's own, as SavedModels do.
 
     Returns:
         The first fault of each layer that has any, and then the user's own classes and functions
-        that aren't given, as `MissingObject`, once for each layer that isn't faulty anyway.
+        that aren't given, as `MissingObject`, once for each layer that isn't faulty anyway. The
+        search ends with `MOST_NAMED` of them.
     """
     unsafe: dict[str, Fault] = {}
     missing: dict[MissingObject, None] = {}
-    for item in walk_objects(objects):
-        for fault in _judge(item, registered, allow):
-            if RULES[fault.rule].kind in allow:
-                continue
-            if not isinstance(fault, MissingObject):
-                unsafe.setdefault(item.owner, fault)
-            elif not (has_graph and fault.module is None):
-                # Of a SavedModel's own, nothing is imported.
-                missing[fault] = None
+    found = (
+        fault
+        for item in walk_objects(objects)
+        if item.owner not in unsafe
+        for fault in _judge(item, registered, allow)
+        if RULES[fault.rule].kind not in allow
+    )
+    for fault in found:
+        if not isinstance(fault, MissingObject):
+            unsafe.setdefault(fault.owner, fault)
+        # Of a SavedModel's own, nothing is imported.
+        elif not (has_graph if fault.module is None else _is_below(fault.module, modules)):
+            missing[fault] = None
+        if len(unsafe) + len(missing) == MOST_NAMED:
+            break
     return [*unsafe.values(), *(fault for fault in missing if fault.owner not in unsafe)]
+
+
+def _is_below(module: str, modules: Collection[str]) -> bool:
+    return any(module == each or module.startswith(f"{each}.") for each in modules)
 
 
 def _judge(item: Item, registered: Container[str], allow: Collection[str]) -> Iterator[Fault]:

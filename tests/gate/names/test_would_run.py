@@ -52,3 +52,19 @@ def test_classes_modules_and_operations_are_told_but_for_those_given():
     assert list_what_runs(File(operations=["the graph writes"])) == ["the graph writes"]
     assert list_what_runs(File(dense())) == []
     assert len(list_what_runs(File(HOSTILE["a SavedModel"]))) == 1
+
+
+def test_of_very_much_bytecode_a_part_is_read():
+    text = "x" * 400_000
+    code = base64.b64encode(marshal.dumps(compile(repr(text), "x", "eval"))).decode()
+    long = dense(activation={"class_name": "__lambda__", "config": {"code": code}})
+    short = dense(activation=LAMBDA)
+    lines = [
+        "layer 'a' has a __lambda__, which runs Python code",
+        f"layer 'a' holds bytecode: holds the text '{text[:19]} … {text[:18]}'",
+        "layer 'a' holds bytecode that can't be read",
+    ]
+    assert list_what_runs(File(long, long)) == lines
+    told = list_what_runs(File(long, long, short))
+    assert told == [*lines, f"layer 'a' holds bytecode: {TOLD}"]
+    assert list_what_runs(File(*[short] * 2000))[-1] == "more than these 1,000 may run, too"
