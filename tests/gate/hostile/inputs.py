@@ -218,9 +218,20 @@ def _npz_cases() -> list[InputCase]:
         "no-array": (_zip(("x.txt", b"nothing")), "an archive without arrays"),
         "more-than-told": (_zip(("x.npy", _ARRAY + b"more")), "expected 48 bytes of rows"),
     }
+    # Masks are packed to a thousandth, too.
+    zeros = InputCase(
+        "npz-honest-zeros",
+        _put(_zeros("(2097152, 4)", "False", 32 << 20), "x.npz"),
+        None,
+        right=np.zeros((6, 4), "f4"),
+        settings={"limit": 6},
+    )
     return [
-        InputCase(f"npz-{name}", _put(content, "x.npz"), said)
-        for name, (content, said) in told.items()
+        zeros,
+        *(
+            InputCase(f"npz-{name}", _put(content, "x.npz"), said)
+            for name, (content, said) in told.items()
+        ),
     ]
 
 
