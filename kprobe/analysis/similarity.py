@@ -199,13 +199,7 @@ def measure_similarity(
         columns = _choose(dumps, layers, notes)
         batches = list(_deal(len(rows[0]), -(-len(rows[0]) // batch_size)))
         alike = Alikeness(method, len(columns[0]), len(columns[1]))
-        # A dump is compared with itself by reading it once.
-        sides = 1 if dumps[0].path.samefile(dumps[1].path) else 2
-        read = [
-            (LayerRows(dump, name), own)
-            for dump, own, names in zip(dumps[:sides], rows, columns, strict=False)
-            for name in names
-        ]
+        read = _list_read(dumps, rows, columns)
         with contextlib.closing(read_patterns(read, batches)) as patterns:
             for batch, found in zip(batches, patterns, strict=True):
                 alike.add(found[: len(columns[0])], found[-len(columns[1]) :])
@@ -246,6 +240,18 @@ def _say_void(columns: Sequence[Sequence[str]], values: Array) -> list[str]:
         return []
     shown = list_names(dict.fromkeys(names))
     return [f"constant, or with NaN or infinity, and so like nothing: {shown}"]
+
+
+def _list_read(
+    dumps: Sequence[Dump], rows: Sequence[Array], columns: Sequence[list[str]]
+) -> list[tuple[LayerRows, Array]]:
+    """Give what is read: a dump that is compared with itself is read once."""
+    sides = 1 if dumps[0].path.samefile(dumps[1].path) else 2
+    return [
+        (LayerRows(dump, name), own)
+        for dump, own, names in zip(dumps[:sides], rows, columns, strict=False)
+        for name in names
+    ]
 
 
 def _join(dumps: Sequence[Dump]) -> tuple[list[Array], list[str]]:

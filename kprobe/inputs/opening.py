@@ -51,10 +51,7 @@ def open_samples(
     """
     faults = Faults()
     fed = parse_feeds(feeds)
-    if inputs is not None and not inputs:
-        raise InputError("expected a model that takes samples, received one without inputs")
-    if inputs is None and not spec.given:
-        raise InputError("expected samples, received none", hint="give some")
+    _check_asked(spec, inputs)
     names = {given.name for given in fed if given.name is not None}
     skip = spec.on_error == "skip"
     pairing = Pairing(
@@ -90,6 +87,13 @@ def open_samples(
         keep_going=skip,
         lacking={i: unmade.get(i.name) for i in inputs or () if i not in sources},
     )
+
+
+def _check_asked(spec: SampleSpec, inputs: Sequence[ModelInput] | None) -> None:
+    if inputs is not None and not inputs:
+        raise InputError("expected a model that takes samples, received one without inputs")
+    if inputs is None and not spec.given:
+        raise InputError("expected samples, received none", hint="give some")
 
 
 def check_there(locations: Iterable[Location]) -> None:
