@@ -36,6 +36,10 @@ _KEY = "kprobe_key"
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
+class TooLargeError(ModelError):
+    """A batch has a tensor that is larger than is allowed, or than the machine's memory."""
+
+
 class TensorFlowEngine(Engine):
     """What computes some tensors of a trace from others, on TensorFlow."""
 
@@ -130,7 +134,7 @@ class TensorFlowEngine(Engine):
         TensorFlow would try for long to have it, and the system may end the process meanwhile.
 
         Raises:
-            ModelError: It is larger than is allowed, or than the machine's memory.
+            TooLargeError: It is larger than is allowed, or than the machine's memory.
         """
         if rows <= self._checked:
             return
@@ -147,13 +151,14 @@ class TensorFlowEngine(Engine):
                 continue
             allowed = f"{most:,} are allowed"
             hint = Hint(
-                "take smaller batches, leave out the layers that need it, or allow more with ",
+                "take smaller batches, " if rows > 1 else "",
+                "leave out the layers that need it, or allow more with ",
                 Setting("max_activation_bytes"),
             )
             if self._most is None:
                 allowed = f"this machine has {memory:,} bytes of memory"
                 hint = Hint("leave out the layers that need it, or use a larger machine")
-            raise ModelError(
+            raise TooLargeError(
                 f"{self._name(tensor)} has shape {tensor.shape} and takes {needed:,} bytes or more "
                 f"for a batch of {rows}, and {allowed}",
                 hint=hint,

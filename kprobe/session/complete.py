@@ -9,6 +9,7 @@ import tensorflow as tf
 from kprobe.compat.eager_mode import eagerly
 from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import NODES_BY_DEPTH
+from kprobe.engines.tensorflow import TooLargeError
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.opened import OpenedFile
 from kprobe.image_options import CHANNELS
@@ -185,6 +186,8 @@ def explain_lengths(error: ModelError, samples: Samples | None) -> ModelError:
         return error
     said = Setting("random_shape")
     hint = Hint("give samples with ", Setting("inputs"), ", or say their shape with ", said)
+    if isinstance(error, TooLargeError):  # more may be allowed, too
+        hint = Hint(error.remedy or "", "; ", hint)
     return ModelError(*error.faults, hint=hint)
 
 

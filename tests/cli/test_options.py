@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 import kprobe
+from kprobe.cli.options.per_input import Pixels
 from kprobe.cli.options.values import Size
 
 DIGITS = "sample_models/digits_cnn.keras"
@@ -141,6 +142,21 @@ def test_sizes_are_read_as_people_write_them(text, size):
 def test_what_is_no_size_is_a_usage_error(text):
     with pytest.raises(click.BadParameter, match="expected a size such as 500M"):
         Size().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "pixels"),
+    [("1", 1), ("89478485", 89478485), ("1G", 10**9), ("2.5M", 2_500_000), ("1Ki", 1024)],
+)
+def test_pixels_are_counted_as_sizes_are(text, pixels):
+    read = Pixels("number").convert(f"photo={text}", None, None)
+    assert read == ("photo", pixels)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "0.5", "100MB", "many", ""])
+def test_what_is_no_number_of_pixels_is_a_usage_error(text):
+    with pytest.raises(click.BadParameter, match="such as 1000000 or 100M, received"):
+        Pixels("number").convert(text, None, None)
 
 
 def test_a_profile_is_told_as_json_with_the_rest(kprobe_here, folder):

@@ -73,6 +73,16 @@ def test_the_plan_says_that_they_grew(k):
         assert plan.notes == []
 
 
+def test_what_is_too_large_at_the_length_that_was_found_says_how_to_say_another():
+    with pytest.raises(
+        kprobe.KprobeError,
+        match=r"for a batch of 1, and 5,000 are allowed; leave out the layers that need it, or "
+        "allow more with max_activation_bytes; give samples with inputs, or say their shape with "
+        "random_shape$",
+    ):
+        kprobe.activations(make_cropping(keras), "c", random=2, max_activation_bytes=5000)
+
+
 @KERASES
 def test_the_shape_may_be_said(k):
     model = make_cropping(k)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kprobe.cli.options.values import read_size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -91,14 +93,14 @@ class ImageSize(Name):
         return size
 
 
-class Count(Name):
-    """A number of things."""
+class Pixels(Name):
+    """A number of pixels."""
 
-    expected = "a number of 1 or more"
+    expected = "a number of 1 or more, such as 1000000 or 100M"
 
     def parse(self, text: str) -> int:
         """Read the number."""
-        if (number := int(text)) < 1:
+        if (number := read_size(text) or 0) < 1:
             raise ValueError
         return number
 

@@ -8,13 +8,13 @@ import click
 
 from kprobe.cli.options.group import OptionGroup, declare
 from kprobe.cli.options.per_input import (
-    Count,
     Divisors,
     Factor,
     ImageSize,
     Name,
     Numbers,
     OneOf,
+    Pixels,
     Sizes,
 )
 from kprobe.cli.options.values import File
@@ -84,8 +84,8 @@ sample_options = OptionGroup(
             "--max-pixels",
             multiple=True,
             metavar="N",
-            type=Count("number"),
-            help="Refuse an image of more pixels than this. [default: 89478485]",
+            type=Pixels("number"),
+            help="Refuse an image of more pixels than, say, 200M. [default: 89478485]",
         ),
         "labels_from_folders": declare(
             "--labels-from-folders",

@@ -50,10 +50,17 @@ class Size(click.ParamType[int]):
         """Read the text; a number without a unit is one of bytes."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(
-            r"(\d{1,18}(?:\.\d{1,9})?)([kMGTP]?)(i?)B?", value.strip(), re.IGNORECASE
-        )
-        if not match or (match[3] and not match[2]):
+        text = value.strip()
+        size = read_size(text[:-1] if text.endswith(("B", "b")) else text)
+        if size is None:
             self.fail(f"expected a size such as 500M, 200G or 1.5T, received {value!r}", param, ctx)
-        power = " kMGTP".lower().index(match[2].lower() or " ")
-        return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+        return size
+
+
+def read_size(text: str) -> int | None:
+    """Read a number with k, M, G, T or P behind it, or Mi and so on; None for another text."""
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)([kMGTP]?)(i?)", text, re.IGNORECASE)
+    if not match or (match[3] and not match[2]):
+        return None
+    power = " kMGTP".lower().index(match[2].lower() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
