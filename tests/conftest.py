@@ -41,12 +41,17 @@ def pytest_configure(config):
     if hasattr(config.option, "loadscopereorder"):
         # xdist would begin with the file that has most tests, and end with the longest ones.
         config.option.loadscopereorder = False
+        # A process that a test ended is replaced by one that begins with the same test. So none is.
+        config.option.maxworkerrestart = "0"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("pages"):
+            item.add_marker(pytest.mark.timeout(3600))  # the README's block is all of the others
 
 
 def pytest_collection_finish():
