@@ -113,12 +113,14 @@ class Network:
         outputs: The tensors it returns; empty for a Sequential, whose last layer's it is.
         sequential: True if each layer's input is the output of the one before.
         build_shape: The input shape a Sequential was built for, where its config says it.
+        inputs: The tensors that it is called on; empty for a Sequential.
     """
 
     layers: list[Layer]
     outputs: list[TensorRef]
     sequential: bool
     build_shape: Shape | None
+    inputs: tuple[TensorRef, ...] = ()
 
     @property
     def is_certain(self) -> bool:
@@ -147,7 +149,8 @@ def read_network(entry: dict[str, Any]) -> Network | None:
         return None
     if "input_layers" in config and "output_layers" in config:
         layers = _read_layers(config["layers"], sequential=False)
-        return Network(layers, list(find_refs(config["output_layers"])), False, None)
+        outputs, inputs = list(find_refs(config["output_layers"])), config["input_layers"]
+        return Network(layers, outputs, False, None, tuple(find_refs(inputs)))
     # A Keras 3 `Pipeline` layer has `layers` as well, but isn't a model.
     if entry.get("class_name") in ("Sequential", "Functional", "Model") or (
         "build_input_shape" in config

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kprobe.architecture.keras_operations import infer_keras_operation
 from kprobe.architecture.network import find_refs, read_shape
 from kprobe.architecture.operation_shapes import infer_operation
 from kprobe.architecture.shapes import infer_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
     from kprobe.architecture.network import Layer, Network, Shape, TensorRef
     from kprobe.architecture.shapes import Shapes
 
@@ -38,96 +41,160 @@ class NetworkShapes:
 def infer_shapes(
     network: Network,
     given: Shape | None,
-    known: dict[tuple[int, Shape | None], NetworkShapes],
+    known: dict[Hashable, NetworkShapes],
+    *,
+    told: bool = True,
 ) -> NetworkShapes:
     """Infer the shapes of a network.
 
     Args:
         network: The network.
         given: The shape it is called on, for a Sequential that says none itself.
-        known: What was inferred so far, by network and given shape. Without it the work would
+        known: What was inferred so far, by network and given shapes. Without it the work would
             double with every level of models that are called twice.
+        told: Whether to take what the file says of tensors, where nothing follows from the layers.
+            Without it all is as Keras makes it of the layers, whatever the file says.
 
     Returns:
         All that is certain.
     """
-    key = (id(network), given)
-    if key not in known:
-        known[key] = _infer_network(network, given, known)
-    return known[key]
+    return _Inference(known, told).infer(network, [given])
 
 
-def _infer_network(
-    network: Network,
-    given: Shape | None,
-    known: dict[tuple[int, Shape | None], NetworkShapes],
-) -> NetworkShapes:
-    inner: dict[tuple[str, int], NetworkShapes] = {}
-    calls: dict[tuple[str, int], Shapes] = {}
-    taken: dict[tuple[str, int], list[Shape | None]] = {}
-    if network.sequential:
-        shape: Shapes | None = network.build_shape or given
+class _Inference:
+    """Infers the shapes of a network and of those in it: see `infer_shapes`."""
+
+    def __init__(self, known: dict[Hashable, NetworkShapes], told: bool) -> None:
+        self._known = known
+        self._told = told
+
+    def infer(self, network: Network, given: list[Shape | None]) -> NetworkShapes:
+        key = (id(network), *given)
+        if key not in self._known:
+            infers = self._infer_stack if network.sequential else self._infer_graph
+            self._known[key] = infers(network, given)
+        return self._known[key]
+
+    def _infer_stack(self, network: Network, given: list[Shape | None]) -> NetworkShapes:
+        shapes = NetworkShapes({}, {}, {}, None)
+        shape: Shapes | None = network.build_shape or given[0]
+        if not self._told:
+            shape = _complete(given[0], network.build_shape)
+        is_first = True
         for layer in network.layers:
-            before = _read_input_shape(layer) or (shape if isinstance(shape, tuple) else None)
-            taken[layer.name, 0] = [before]
-            shape = _infer_call(layer, 0, [before], inner, known)
+            before = shape if isinstance(shape, tuple) else None
+            own = _read_input_shape(layer)
+            if self._told:
+                before = own or before
+            elif is_first:  # only there it counts
+                before = _complete(before, own)
+            is_first = is_first and layer.is_input
+            shapes.inputs[layer.name, 0] = [before]
+            shape = before if layer.is_input else self._infer_call(layer, 0, [before], shapes)
             if shape is not None:
-                calls[layer.name, 0] = shape
-        return NetworkShapes(calls, inner, taken, shape)
+                shapes.calls[layer.name, 0] = shape
+        return replace(shapes, outputs=shape)
 
-    by_name = {layer.name: layer for layer in network.layers}
-    offsets = _find_offsets(network)
-    mentioned = _collect_mentioned(network, by_name)
-    todo = [(layer, call) for layer in network.layers for call in range(len(layer.calls))]
-    # The order of the config is that of the data but for shared layers, which take another round.
-    for _ in range(8):
-        left = []
-        for layer, call in todo:
-            is_function = layer.class_name in _FUNCTIONS and call < len(layer.nodes)
-            refs = [*find_refs(layer.nodes[call])] if is_function else layer.calls[call]
-            inputs = [_find_shape(ref, by_name, offsets, calls, mentioned) for ref in refs]
-            taken[layer.name, call] = inputs
-            if is_function:
-                made: Shapes | None = infer_operation(layer.config, layer.nodes[call], inputs)
-            else:
-                made = _infer_call(layer, call, inputs or [None], inner, known)
-            if made is None:
-                left.append((layer, call))
-            else:
-                calls[layer.name, call] = made
-        if len(left) == len(todo):
-            break
-        todo = left
-    for (name, call), tensors in mentioned.items():
-        if (name, call) not in calls and list(tensors) == list(range(len(tensors))):
-            calls[name, call] = list(tensors.values()) if len(tensors) > 1 else tensors[0]
-    outputs = [_find_shape(ref, by_name, offsets, calls, mentioned) for ref in network.outputs]
-    told = [shape for shape in outputs if shape is not None]
-    returned: Shapes | None = None
-    if told and len(told) == len(outputs):
-        returned = told[0] if len(told) == 1 else told
-    return NetworkShapes(calls, inner, taken, returned)
+    def _infer_graph(self, network: Network, given: list[Shape | None]) -> NetworkShapes:
+        shapes = NetworkShapes({}, {}, {}, None)
+        by_name = {layer.name: layer for layer in network.layers}
+        offsets = find_offsets(network)
+        mentioned = _collect_mentioned(network, by_name) if self._told else {}
+
+        def find(ref: TensorRef) -> Shape | None:
+            told = ref if self._told else replace(ref, shape=None)
+            return _find_shape(told, by_name, offsets, shapes.calls, mentioned)
+
+        # What is open in a model's own inputs follows from what it is called on.
+        taken = dict(zip((ref.layer for ref in network.inputs), given, strict=False))
+        if self._told or len(given) != len(network.inputs):
+            taken = {}
+        for layer, call in order_calls(network, offsets):
+            inputs = [find(ref) for ref in _list_refs(layer, call)]
+            shapes.inputs[layer.name, call] = inputs
+            made = self._infer_call(layer, call, inputs or [None], shapes)
+            if layer.is_input and isinstance(made, tuple):
+                made = _complete(taken.get(layer.name), made)
+            if made is not None:
+                shapes.calls[layer.name, call] = made
+        for (name, call), tensors in mentioned.items():
+            if (name, call) not in shapes.calls and list(tensors) == list(range(len(tensors))):
+                shapes.calls[name, call] = (
+                    list(tensors.values()) if len(tensors) > 1 else tensors[0]
+                )
+        outputs = [find(ref) for ref in network.outputs]
+        told = [shape for shape in outputs if shape is not None]
+        returned: Shapes | None = None
+        if told and len(told) == len(outputs):
+            returned = told[0] if len(told) == 1 else told
+        return replace(shapes, outputs=returned)
+
+    def _infer_call(
+        self, layer: Layer, call: int, inputs: list[Shape | None], shapes: NetworkShapes
+    ) -> Shapes | None:
+        if layer.network is not None:
+            inner = shapes.inner[layer.name, call] = self.infer(layer.network, inputs)
+            return inner.outputs
+        if layer.is_input:
+            return _read_input_shape(layer)
+        node = layer.nodes[call] if call < len(layer.nodes) else None
+        if layer.class_name in _FUNCTIONS:
+            return infer_operation(layer.config, node, inputs)
+        if layer.is_operation:
+            return infer_keras_operation(layer.class_name, layer.config, node, inputs)
+        if not layer.is_own:
+            return None  # the user's own class of a name is another than Keras's
+        if layer.class_name == "TimeDistributed" and layer.wrapped and layer.wrapped[0].network:
+            return self._infer_steps(layer.wrapped[0].network, inputs[0])
+        return infer_shape(layer.class_name, layer.config, inputs)
+
+    def _infer_steps(self, network: Network, shape: Shape | None) -> Shapes | None:
+        """Infer what a model gives that is called for each step of its input."""
+        step = None if shape is None else (shape[0], *shape[2:])
+        made = self.infer(network, [step]).outputs
+        if shape is None or len(shape) < 2 or not isinstance(made, tuple):
+            return None
+        return (made[0], shape[1], *made[1:])
 
 
-def _infer_call(
-    layer: Layer,
-    call: int,
-    inputs: list[Shape | None],
-    inner: dict[tuple[str, int], NetworkShapes],
-    known: dict[tuple[int, Shape | None], NetworkShapes],
-) -> Shapes | None:
-    if layer.network is not None:
-        shapes = inner[layer.name, call] = infer_shapes(layer.network, inputs[0], known)
-        return shapes.outputs
-    if layer.is_input:
-        return _read_input_shape(layer)
-    # `Add` the operation isn't `Add` the layer, and the user's own class is neither.
-    if layer.is_operation or not layer.is_own:
-        return None
-    return infer_shape(layer.class_name, layer.config, inputs)
+def _list_refs(layer: Layer, call: int) -> list[TensorRef]:
+    """List the tensors of a call from which its shape follows."""
+    whole = layer.is_operation or layer.class_name in _FUNCTIONS
+    return (
+        [*find_refs(layer.nodes[call])] if whole and call < len(layer.nodes) else layer.calls[call]
+    )
 
 
-def _find_offsets(network: Network) -> dict[str, int]:
+def order_calls(network: Network, offsets: Mapping[str, int]) -> list[tuple[Layer, int]]:
+    """Order the calls of a graph so that each stands behind those whose outputs it takes.
+
+    Args:
+        network: The graph.
+        offsets: What the config counts each layer's first call as.
+
+    Returns:
+        All calls. Those that wait for each other stand at the end.
+    """
+    calls = [(layer, call) for layer in network.layers for call in range(len(layer.calls))]
+    missing: dict[tuple[str, int], int] = {}
+    users: dict[tuple[str, int], list[tuple[Layer, int]]] = {}
+    there = {(layer.name, call) for layer, call in calls}
+    for layer, call in calls:
+        refs = _list_refs(layer, call)
+        sources = {(ref.layer, ref.node - offsets.get(ref.layer, 0)) for ref in refs} & there
+        missing[layer.name, call] = len(sources)
+        for source in sources:
+            users.setdefault(source, []).append((layer, call))
+    ordered = [(layer, call) for layer, call in calls if not missing[layer.name, call]]
+    for made, number in ordered:  # it grows meanwhile
+        for layer, call in users.get((made.name, number), ()):
+            missing[layer.name, call] -= 1
+            if not missing[layer.name, call]:
+                ordered.append((layer, call))
+    return [*ordered, *(each for each in calls if missing[each[0].name, each[1]])]
+
+
+def find_offsets(network: Network) -> dict[str, int]:
     """Find what the config counts each layer's first call as.
 
     Versions differ in whether the calls that Keras made of a nested model itself are counted.

@@ -70,17 +70,17 @@ def _infer(name: str, inputs: Sequence[Shape], others: Mapping[str, Any]) -> Sha
         return inputs[0]
     if name in _COMBINING:
         constants = [
-            _measure(value) for key, value in others.items() if key not in ("name", "dtype")
+            measure_constant(value) for key, value in others.items() if key not in ("name", "dtype")
         ]
         return broadcast([*inputs, *constants])
     if name in _REDUCING and len(inputs) == 1:
-        return _reduce(inputs[0], others.get("axis"), bool(others.get("keepdims")))
+        return reduce_axes(inputs[0], others.get("axis"), bool(others.get("keepdims")))
     if name == "concat":
-        return _join(inputs, others.get("axis"))
+        return join(inputs, others.get("axis"))
     if name == "expand_dims" and len(inputs) == 1:
-        return _expand(inputs[0], others.get("axis"))
+        return expand(inputs[0], others.get("axis"))
     if name == "getitem" and len(inputs) == 1:
-        return _slice(inputs[0], others.get("slice_spec"))
+        return slice_tensor(inputs[0], others.get("slice_spec"))
     return None
 
 
@@ -102,17 +102,20 @@ def broadcast(shapes: Sequence[Shape | None]) -> Shape | None:
     return tuple(reversed(made))
 
 
-def _measure(value: Any) -> Shape | None:
-    """Give the shape of a constant: a number, or lists of them."""
+def measure_constant(value: Any) -> Shape | None:
+    """Give the shape of a constant: a number, or lists of them, also as Keras 3 writes arrays."""
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+        value = value["config"]["value"]
     if value is None or isinstance(value, bool | int | float):
         return ()
     if isinstance(value, list) and value:
-        inner = _measure(value[0])
+        inner = measure_constant(value[0])
         return None if inner is None else (len(value), *inner)
     return None
 
 
-def _reduce(shape: Shape, axis: Any, keepdims: bool) -> Shape | None:
+def reduce_axes(shape: Shape, axis: Any, keepdims: bool) -> Shape:
+    """Give the shape that is left when some axes are summed up; all of them where it is None."""
     axes = range(len(shape)) if axis is None else axis if isinstance(axis, list) else [axis]
     gone = {number % len(shape) for number in axes}
     if keepdims:
@@ -120,7 +123,8 @@ def _reduce(shape: Shape, axis: Any, keepdims: bool) -> Shape | None:
     return tuple(size for axis, size in enumerate(shape) if axis not in gone)
 
 
-def _join(shapes: Sequence[Shape], axis: Any) -> Shape | None:
+def join(shapes: Sequence[Shape], axis: Any) -> Shape | None:
+    """Give the shape of tensors put behind each other; None if it isn't certain."""
     place = axis % len(shapes[0])
     rests = {(*shape[:place], *shape[place + 1 :]) for shape in shapes}
     lengths = [shape[place] for shape in shapes]
@@ -130,13 +134,20 @@ def _join(shapes: Sequence[Shape], axis: Any) -> Shape | None:
     return (*shapes[0][:place], length, *shapes[0][place + 1 :])
 
 
-def _expand(shape: Shape, axis: Any) -> Shape:
+def expand(shape: Shape, axis: Any) -> Shape:
+    """Give the shape with an axis more, of length 1."""
     place = axis % (len(shape) + 1)
     return (*shape[:place], 1, *shape[place:])
 
 
-def _slice(shape: Shape, spec: Any) -> Shape | None:
-    """Give the shape of `tensor[spec]`, where that is made of numbers and slices."""
+def slice_tensor(shape: Shape, spec: Any, *, varying: bool = False) -> Shape | None:
+    """Give the shape of `tensor[spec]`, where that is made of numbers and slices.
+
+    Args:
+        shape: The shape of the tensor.
+        spec: As configs write it.
+        varying: Whether any part of an axis whose length varies varies, too, as in Keras 3.
+    """
     items = spec if isinstance(spec, list) else [spec]
     ellipses = [place for place, item in enumerate(items) if _is_ellipsis(item)]
     missing = len(shape) - len(items) + items.count(None)
@@ -159,7 +170,7 @@ def _slice(shape: Shape, spec: Any) -> Shape | None:
         parts = [item["start"], item["stop"], item["step"]]
         if any(part is not None and not isinstance(part, int) for part in parts):
             return None
-        if size is None and parts not in ([None, None, None], [None, None, -1]):
+        if size is None and not varying and parts not in ([None, None, None], [None, None, -1]):
             return None
         made.append(None if size is None else len(range(*slice(*parts).indices(size))))
     return tuple(made)

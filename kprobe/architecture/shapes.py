@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, TypeAlias
 
-from kprobe.architecture.network import Shape, read_shape
+from kprobe.architecture.network import Shape, is_own_class, read_shape
 
 Shapes: TypeAlias = Shape | list[Shape]
 _Config: TypeAlias = dict[str, Any]
@@ -269,9 +269,19 @@ def _recur_with(states: int) -> _Rule:
     return lambda config, inputs: _recur({**config, "_states": states}, inputs)
 
 
+def _recur_by_cell(config: _Config, inputs: list[Shape]) -> Shapes | None:
+    cell = config["cell"]
+    while cell["class_name"] == "StackedRNNCells":
+        cell = cell["config"]["cells"][-1]
+    known = cell["class_name"] in ("GRUCell", "LSTMCell", "SimpleRNNCell")
+    if not known or not is_own_class(cell) or config.get("return_state"):
+        return None
+    return _recur({**config, "units": cell["config"]["units"]}, inputs)
+
+
 def _both_ways(config: _Config, inputs: list[Shape]) -> Shape | None:
     layer = config["layer"]
-    one = infer_shape(layer["class_name"], layer["config"], inputs)
+    one = infer_shape(layer["class_name"], layer["config"], inputs) if is_own_class(layer) else None
     mode = config.get("merge_mode")
     if not isinstance(one, tuple) or mode is None:
         return None
@@ -281,13 +291,40 @@ def _both_ways(config: _Config, inputs: list[Shape]) -> Shape | None:
 def _each_step(config: _Config, inputs: list[Shape]) -> Shape | None:
     layer = config["layer"]
     batch, steps, *rest = inputs[0]
+    if not is_own_class(layer):
+        return None
     one = infer_shape(layer["class_name"], layer["config"], [(batch, *rest)])
     return (one[0], steps, *one[1:]) if len(inputs) == 1 and isinstance(one, tuple) else None
+
+
+def _attend(config: _Config, inputs: list[Shape]) -> Shape | None:
+    """Give what attention makes of the first of its inputs, the query."""
+    own = config.get("output_shape")
+    ends = inputs[0][-1:] if own is None else (own,) if isinstance(own, int) else tuple(own)
+    return (*inputs[0][:-1], *ends) if len(inputs) == 1 else None
+
+
+def _attend_plainly(_config: _Config, inputs: list[Shape]) -> Shape | None:
+    return (*inputs[0][:-1], inputs[1][-1]) if len(inputs) in (2, 3) else None
+
+
+def _einsum(config: _Config, inputs: list[Shape]) -> Shape | None:
+    taken, _, given = config["equation"].partition("->")
+    source = taken.partition(",")[0]
+    own = config["output_shape"]
+    sizes = [own] if isinstance(own, int) else list(own)
+    if "." in config["equation"] or len(inputs) != 1 or len(sizes) != len(given) - 1:
+        return None
+    lengths = dict(zip(source, inputs[0], strict=True))
+    told = zip(given[1:], sizes, strict=True)
+    return (inputs[0][0], *(lengths.get(n) if size is None else size for n, size in told))
 
 
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_KEEPING, _keep),
     **dict.fromkeys(_MERGING, _merge),
+    "AdditiveAttention": _attend_plainly,
+    "Attention": _attend_plainly,
     "Bidirectional": _both_ways,
     "CenterCrop": _resize,
     "Concatenate": _concatenate,
@@ -295,11 +332,14 @@ _RULES: dict[str, _Rule] = {
     "CuDNNLSTM": _recur_with(2),
     "Dense": _dense,
     "Dot": _dot,
+    "EinsumDense": _einsum,
     "Embedding": _embedding,
     "Flatten": _flatten,
     "GRU": _recur_with(1),
     "LSTM": _recur_with(2),
+    "MultiHeadAttention": _attend,
     "Permute": _permute,
+    "RNN": _recur_by_cell,
     "RepeatVector": _repeat,
     "Reshape": _reshape,
     "Resizing": _resize,
@@ -322,6 +362,8 @@ LEAF_CLASSES = frozenset(_RULES) - {
     "Bidirectional",
     "GRU",
     "LSTM",
+    "MultiHeadAttention",
+    "RNN",
     "SimpleRNN",
     "TimeDistributed",
 }

@@ -30,7 +30,7 @@ def measure_steps(config: dict[str, Any], keras_major: int) -> dict[int, int]:
     if network is None:
         return {}
     most: dict[int, int] = {}
-    for layer, shape in _walk(network, infer_shapes(network, None, {})):
+    for layer, shape in _walk(network, infer_shapes(network, None, {}, told=False)):
         steps = shape[1] if shape is not None and len(shape) > 1 else None
         if steps is None or not layer.is_own:
             continue
@@ -63,6 +63,6 @@ def _enter(layer: Layer, shape: Shape | None) -> Iterator[tuple[Layer, Shape | N
         if wrapped is None:
             continue
         if wrapped.network is not None:
-            yield from _walk(wrapped.network, infer_shapes(wrapped.network, shape, {}))
+            yield from _walk(wrapped.network, infer_shapes(wrapped.network, shape, {}, told=False))
         else:
             yield from _enter(wrapped, shape)

@@ -86,7 +86,7 @@ def find_weight_faults(
     network = read_network(config)
     if network is None:
         return
-    inferred = infer_shapes(network, None, {})
+    inferred = infer_shapes(network, None, {}, told=False)
     by_name = any(path.startswith(f"{_BY_NAME}/") for path in shapes)
     total = sum(_count(shape) for shape in shapes.values())
     expected = [*_expect_network(network, inferred, keras_major)]
@@ -123,7 +123,9 @@ def _expect_network(
     for layer in network.layers:
         inputs = inferred.inputs.get((layer.name, 0), [None])
         if layer.network is not None:
-            inner = inferred.inner.get((layer.name, 0)) or infer_shapes(layer.network, None, {})
+            inner = inferred.inner.get((layer.name, 0)) or infer_shapes(
+                layer.network, None, {}, told=False
+            )
             yield from _expect_network(layer.network, inner, keras_major)
         elif not layer.is_operation:
             yield from _expect_layer(layer, inputs, keras_major)
@@ -169,7 +171,7 @@ def _expect_item(
     if wrapped is None:
         return
     if wrapped.network is not None:
-        inferred = infer_shapes(wrapped.network, inputs[0], {})
+        inferred = infer_shapes(wrapped.network, inputs[0], {}, told=False)
         yield from _expect_network(wrapped.network, inferred, keras_major)
     else:
         yield from _expect_layer(wrapped, inputs, keras_major)
@@ -230,14 +232,18 @@ def _compare_by_group(
             expected = _expect_one(layer, inferred, keras_major)
             yield from _compare(layer.name, [*expected], held[group])
         else:
-            inner = inferred.inner.get((layer.name, 0)) or infer_shapes(layer.network, None, {})
+            inner = inferred.inner.get((layer.name, 0)) or infer_shapes(
+                layer.network, None, {}, told=False
+            )
             below = f"{container}/{group}/layers"
             yield from _compare_by_group(layer.network, inner, shapes, keras_major, below)
 
 
 def _expect_one(layer: Layer, inferred: NetworkShapes, keras_major: int) -> Iterator[_Expected]:
     if layer.network is not None:
-        inner = inferred.inner.get((layer.name, 0)) or infer_shapes(layer.network, None, {})
+        inner = inferred.inner.get((layer.name, 0)) or infer_shapes(
+            layer.network, None, {}, told=False
+        )
         yield from _expect_network(layer.network, inner, keras_major)
     elif not layer.is_operation:
         inputs = inferred.inputs.get((layer.name, 0), [None])
