@@ -257,6 +257,12 @@ class UnsafeModelError(ModelError):
     told = 1
 
 
+class ShortageError(KprobeError):
+    """The system doesn't give what is needed: memory, open files, processes."""
+
+    exit_code = 71
+
+
 class StoppedError(KprobeError):
     """A run that was stopped from outside; what it had committed is kept."""
 

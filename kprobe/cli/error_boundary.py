@@ -15,6 +15,7 @@ from kprobe.cli.stdio import give_back_stderr, list_own_streams
 from kprobe.cli.usage_errors import explain_usage
 from kprobe.errors import InputError, KprobeError, ModelCodeError, ModelError
 from kprobe.escaping import escape_hidden
+from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,10 +55,14 @@ def reporting(ctx: click.Context | None) -> Iterator[None]:
         with _telling():
             say("stopped")
         code = STOPPED
-    except Exception:
+    except Exception as error:
+        shortage = find_shortage(error)
         with _telling():
-            _report_bug()
-        code = BUG
+            if shortage is None:
+                _report_bug()
+            else:
+                _report(shortage, ctx)
+        code = BUG if shortage is None else shortage.exit_code
     else:
         return
     _let_go()

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def read_in_place(library: ModuleType, archive: str, weights: Any, assets: str) -> Iterator[None]:
+def read_in_place(
+    library: ModuleType, archive: str, weights: Any, assets: str | None
+) -> Iterator[None]:
     """Give a Keras an archive's weights and the files of its layers, in the block.
 
     By itself, Keras 3 reads the weights as a whole, or unpacks them beside the archive, and
@@ -30,7 +32,7 @@ def read_in_place(library: ModuleType, archive: str, weights: Any, assets: str) 
         library: The Keras that loads the archive.
         archive: Its name, under which nothing else is loaded: others may load theirs meanwhile.
         weights: The HDF5 file in it, a binary file that can seek.
-        assets: A folder with what is in the archive's `assets/`.
+        assets: A folder with what is in the archive's `assets/`; None where there is none.
     """
     make_weights = MAKE_WEIGHT_STORE.find(library)
     make_assets = MAKE_ASSET_STORE.find(library)
@@ -39,7 +41,7 @@ def read_in_place(library: ModuleType, archive: str, weights: Any, assets: str) 
         make_weights(store, path, _Weights(weights) if is_meant(archive) else archive, mode)
 
     def open_assets(store: Any, path: Any, archive: Any = None, mode: str | None = None) -> None:
-        if is_meant(archive):
+        if assets is not None and is_meant(archive):
             path, archive = assets, None
         make_assets(store, path, archive, mode)
 

@@ -26,9 +26,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kprobe.errors import ShortageError
 from kprobe.gate.findings import Findings, Limits
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import Fault
+from kprobe.shortage import explain_end, find_shortage, is_bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +54,6 @@ _NUMBER_BYTES = 8
 _START_SECONDS = 60
 
 
-class InspectorError(Exception):
-    """No process can be started that inspects, or it ends before it does."""
-
-
 def inspect_apart(opened: Opened, limits: Limits | None = None) -> Findings:
     """Inspect a file by all rules but those of names, within bounds.
 
@@ -67,7 +65,7 @@ def inspect_apart(opened: Opened, limits: Limits | None = None) -> Findings:
         What it finds. A file that can't be inspected within the limits breaks "file-parser".
 
     Raises:
-        InspectorError: No process can be started.
+        ShortageError: No process can be started, or it isn't given what it takes to inspect.
     """
     return begin(opened, limits)()
 
@@ -87,7 +85,7 @@ def begin(opened: Opened, limits: Limits | None = None) -> Callable[[], Findings
             _inspector.end()
             found = _receive(_inspector.ask(opened, limits), opened, limits)
         if found is None:
-            raise InspectorError("the process that checks files ends before it does")
+            raise explain_end("the process that checks files ends before it does")
         return found
 
     return finish
@@ -97,7 +95,7 @@ def start() -> None:
     """Start the process that inspects, if there is none, so that those that are forked share it.
 
     Raises:
-        InspectorError: It can't be started.
+        ShortageError: It can't be started.
     """
     if _find_python():
         _inspector.start()
@@ -188,7 +186,8 @@ def _start_process() -> socket.socket:
             )
         except OSError as error:
             ours.close()
-            raise InspectorError(f"no process can be started: {error.strerror}") from None
+            reason = f"the process that checks files can't be started: {error.strerror}"
+            raise find_shortage(error) or ShortageError(reason) from None
     started.wait()
     return ours
 
@@ -212,12 +211,17 @@ def _receive(answer: socket.socket, opened: Opened, limits: Limits) -> Findings 
         try:
             text = _receive_bytes(answer, _MOST_BYTES, time.monotonic() + limits.wall_seconds)
             with contextlib.suppress(ValueError):
-                return Findings.from_json(text)
+                found = Findings.from_json(text)
+                if found.shortage is not None:
+                    raise ShortageError(found.shortage)
+                return found
         finally:
             # Whatever it is doing, or if it was stopped. It has the socket, so it's no other.
             if not _has_ended(answer):
                 with contextlib.suppress(OSError):
                     os.kill(int.from_bytes(number, "big"), signal.SIGKILL)
+    if is_bound(memory_bytes=limits.memory_bytes, cpu_seconds=limits.cpu_seconds):
+        raise explain_end("the process that checks the file ends before it has")
     return Findings((_describe_end(limits),), opened.size)
 
 

@@ -60,6 +60,7 @@ class Findings:
         layers: How many layers it has, those in nested models, too; None where it isn't told.
         weights: How many arrays of weights it has; None where it isn't told.
         weight_bytes: How many bytes their values take; None where it isn't told.
+        shortage: What the system is short of, so that nothing is known of the file; or None.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -69,6 +70,7 @@ class Findings:
     layers: int | None = None
     weights: int | None = None
     weight_bytes: int | None = None
+    shortage: str | None = None
 
     def to_json(self) -> bytes:
         """Write it for `from_json`."""
@@ -84,7 +86,7 @@ class Findings:
         try:
             found = json.loads(text)
             faults = tuple(_read_fault(**fault) for fault in found.pop("faults"))
-            kinds = {"format": str, "keras_version": str}
+            kinds = dict.fromkeys(("format", "keras_version", "shortage"), str)
             for name, value in found.items():
                 if not isinstance(value, kinds.get(name, int) | None):
                     raise ValueError(name)

@@ -20,6 +20,7 @@ from kprobe.gate.inspect import inspect
 from kprobe.gate.opened import adopt_file
 from kprobe.gate.opened_directory import OpenedDirectory, list_files
 from kprobe.gate.rules import Fault
+from kprobe.shortage import find_shortage
 
 _MESSAGE_BYTES = 1 << 16
 _NUMBER_BYTES = 8
@@ -85,6 +86,8 @@ def _inspect(descriptor: int, request: dict[str, Any], limits: Limits) -> Findin
     except (MemoryError, RecursionError):
         raise  # without an answer, it is told
     except Exception as error:
+        if (shortage := find_shortage(error)) is not None:
+            return Findings(shortage=str(shortage))
         said = (str(error) or type(error).__name__).splitlines()[0]
         fault = Fault("file-parser", f"can't be inspected: {said[:100]}")
         return Findings((fault,))

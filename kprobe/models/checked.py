@@ -8,13 +8,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from kprobe.errors import Hint, ModelError, Setting, UnsafeModelError
-from kprobe.gate.apart import InspectorError, begin
+from kprobe.errors import Hint, ModelError, Setting, ShortageError, UnsafeModelError
+from kprobe.gate.apart import begin
 from kprobe.gate.findings import Limits
 from kprobe.gate.names.tell import UNSAFE_HINT
 from kprobe.gate.opened import Identity, OpenedFile, identify, open_file
 from kprobe.gate.opened_directory import OpenedDirectory, open_directory
 from kprobe.gate.rules import KINDS, RULES, Fault
+from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Hashable
@@ -60,6 +61,8 @@ def _open(path: Path, opens: Callable[[Path], _Kind | Fault]) -> _Kind:
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file", hint="check the model's path") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        if (shortage := find_shortage(error)) is not None:
+            raise shortage from None
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(f"{path} can't be read: {reason}") from None
     if isinstance(opened, Fault):
@@ -115,7 +118,8 @@ def check_opened(
 
     Raises:
         UnsafeModelError: It breaks a rule of the gate.
-        ModelError: It is damaged, or can't be checked.
+        ModelError: It is damaged.
+        ShortageError: It can't be checked, since the system is short of something.
     """
     findings = _known.find(opened) if max_model_bytes is None else None
     if findings is None:
@@ -142,8 +146,9 @@ def _inspect(opened: Opened, limits: Limits) -> Findings:
             # What reads the file takes long to import, and would have to wait for the findings.
             import h5py  # noqa: F401
         return finish()
-    except InspectorError as error:
-        raise ModelError(f"{opened.path} can't be checked: {error}") from None
+    except ShortageError as error:
+        error.about = f"{opened.path} can't be checked"
+        raise
 
 
 def check_unchanged(opened: Opened) -> None:

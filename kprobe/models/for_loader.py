@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.archive_reading import read_in_place
+from kprobe.compat.endings import EndingName
 from kprobe.compat.keras_names import LOAD_OLD_MODEL, SAFE_MODE
 from kprobe.compat.late_reading import read_late
-from kprobe.errors import ModelError
+from kprobe.errors import ShortageError
+from kprobe.gate.files.archive import list_assets
+from kprobe.gate.opened import OpenedFile
 from kprobe.hdf5 import open_for_reading
 from kprobe.models.weights.archive import open_weights_member, unpack_assets
+from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +44,8 @@ def given_to(
         What loads it, as `keras.models.load_model` does; and what that is to be given.
 
     Raises:
-        ModelError: There is no room for temporary files, or the archive holds no weights.
+        ModelError: The archive holds no weights.
+        ShortageError: There is no room for temporary files.
     """
     load = library.models.load_model
     with contextlib.ExitStack() as stack:
@@ -67,18 +72,29 @@ def _load_old(file: Any, **settings: Any) -> Any:
 @contextlib.contextmanager
 def _give_archive(library: ModuleType, file: ModelFile) -> Iterator[str]:
     """Give an archive under a name that ends as the loaders demand."""
-    with open_weights_member(file.opened) as weights, contextlib.ExitStack() as stack:
+    name = EndingName(file.name, ".keras")
+    with (
+        open_weights_member(file.opened) as weights,
+        _unpack_assets(file) as assets,
+        read_in_place(library, name, weights, assets),
+    ):
+        yield name
+
+
+@contextlib.contextmanager
+def _unpack_assets(file: ModelFile) -> Iterator[str | None]:
+    """Give a folder with the files of an archive's layers; None where they have none."""
+    if not isinstance(file.opened, OpenedFile) or not list_assets(file.opened):
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            (folder / "assets").mkdir()
             unpack_assets(file.opened, folder)
         except OSError as error:
-            raise ModelError(
+            raise find_shortage(error) or ShortageError(
                 f"{file.path}: can't be loaded without a folder for temporary files: "
                 f"{error.strerror}",
                 hint="set TMPDIR to one",
             ) from None
-        link = folder / "model.keras"
-        link.symlink_to(Path(file.name).absolute())
-        with read_in_place(library, str(link), weights, str(folder / "assets")):
-            yield str(link)
+        yield str(folder / "assets")

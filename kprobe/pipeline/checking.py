@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kprobe.errors import KprobeError, ModelError
-from kprobe.gate.apart import InspectorError, inspect_apart
+from kprobe.errors import KprobeError, ModelError, ShortageError
+from kprobe.gate.apart import inspect_apart
 from kprobe.gate.findings import Findings, Limits
 from kprobe.gate.kinds import read_kinds
 from kprobe.gate.names.judge_names import find_name_faults
@@ -18,6 +18,7 @@ from kprobe.gate.rules import RULES, Fault
 from kprobe.importing import list_defined_names
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.file import open_model_file, read_opened
+from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -164,12 +165,16 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
             running += find_what_runs(file)
         if fault := opened.find_change():
             faults.append(fault)
+    except ShortageError as error:  # of the file, nothing is known
+        error.about = f"{text} can't be checked"
+        raise
     except KprobeError as error:
         rule = error.rule if isinstance(error, ModelError) else None
         faults.append(_make_fault(text, rule or "file-type", error.faults[0]))
-    except InspectorError as error:
-        faults.append(_make_fault(text, "file-parser", f"can't be checked: {error}"))
     except OSError as error:
+        if (shortage := find_shortage(error)) is not None:
+            shortage.about = f"{text} can't be checked"
+            raise shortage from None
         faults.append(_make_fault(text, "file-type", f"can't be read: {error.strerror}"))
     return CheckResult(
         path=text,

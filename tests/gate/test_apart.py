@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from kprobe.errors import ShortageError
 from kprobe.gate import apart
 from kprobe.gate.apart import inspect_apart
 from kprobe.gate.findings import Findings, Limits
@@ -61,6 +63,16 @@ def test_a_file_that_takes_too_much_is_refused(slow_file, limits):
     assert inspect_apart(slow_file).faults == ()
     # Others are inspected meanwhile, and afterwards.
     assert inspect_apart(open_file(SAMPLE)).faults == ()
+
+
+def test_where_the_process_is_bound_more_tightly_the_file_is_not_at_fault(slow_file):
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (10**9, before[1]))
+    try:
+        with pytest.raises(ShortageError, match="the process that checks the file ends before"):
+            inspect_apart(slow_file, Limits(cpu_seconds=10**10, wall_seconds=0.001))
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, before)
 
 
 def test_a_new_process_takes_the_place_of_one_that_was_killed():

@@ -6,12 +6,14 @@ import gc
 import os
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from kprobe.errors import ModelError, UnsafeModelError
+from kprobe.errors import ModelError, ShortageError, UnsafeModelError
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.load import load_source
 from kprobe.models.weights.weight_list import list_weights
@@ -113,15 +115,26 @@ def test_what_is_no_regular_file_is_refused():
         read_model_file("/dev/zero")
 
 
-def test_without_a_folder_for_temporary_files_it_is_told(saved, tmp_path, monkeypatch):
-    path = saved / "k3_plain.keras"
+@pytest.mark.parametrize("name", ["k3_plain.keras", "k3_plain.h5", "k2_plain.keras", "k2_plain.h5"])
+def test_no_folder_for_temporary_files_is_needed(saved, tmp_path, monkeypatch, name):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
-    with pytest.raises(ModelError) as caught:
+    assert load_source(saved / name).weights
+
+
+def test_packed_weights_need_a_folder_for_temporary_files(saved, tmp_path, monkeypatch):
+    path = tmp_path / "packed.keras"
+    with (
+        zipfile.ZipFile(saved / "k3_plain.keras") as archive,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in archive.namelist():
+            packed.writestr(name, archive.read(name))
+    plain = load_source(saved / "k3_plain.keras").get_weights()
+    for value, expected in zip(load_source(path).get_weights(), plain, strict=True):
+        np.testing.assert_array_equal(value, expected)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(ShortageError, match="its weights can't be unpacked to a temporary file: "):
         load_source(path)
-    assert str(caught.value) == (
-        f"{path}: can't be loaded without a folder for temporary files: No such file or directory; "
-        "set TMPDIR to one"
-    )
 
 
 def test_a_message_of_a_loader_names_the_file_as_the_user_did(saved, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kprobe.errors import ModelError
+from kprobe.errors import ShortageError
 from kprobe.models.load import load_source
 
 # Of the weights, in bytes: eight times 512 by 512 numbers of 4 bytes.
@@ -138,7 +138,7 @@ def test_what_else_is_loaded_meanwhile_is_given_its_own(saved):
 def test_without_a_folder_for_temporary_files_that_is_said(saved, tmp_path, monkeypatch):
     _, folder, _ = saved
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ShortageError) as caught:
         load_source(folder / "model.keras", unsafe=True)
     assert str(caught.value) == (
         f"{folder}/model.keras: can't be loaded without a folder for temporary files: No such "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kprobe.errors import ShortageError
 from kprobe.gate.files.archive_layout import STORED, ArchiveMember, read_members
 from kprobe.gate.files.checksum import compute_crc32
 from kprobe.gate.files.config_json import MAX_BYTES
@@ -16,6 +17,7 @@ from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
 from kprobe.hdf5 import Section
 from kprobe.naming import list_names
+from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,17 +135,25 @@ def open_member(opened: OpenedFile, member: ArchiveMember) -> Iterator[Section]:
     temporary files are kept.
 
     Raises:
-        OSError: It can't be unpacked there.
+        ShortageError: It can't be unpacked there.
     """
     if member.method == STORED:
         yield Section(opened.descriptor, member.offset, member.size)
         return
     import tempfile  # takes long to import, and few archives are packed
 
-    with tempfile.TemporaryFile() as unpacked:
-        for block in unpack_member(opened, member):
-            unpacked.write(block)
-        unpacked.flush()
+    with ExitStack() as stack:
+        try:
+            unpacked = stack.enter_context(tempfile.TemporaryFile())
+            for block in unpack_member(opened, member):
+                unpacked.write(block)
+            unpacked.flush()
+        except OSError as error:
+            raise find_shortage(error) or ShortageError(
+                f"{opened.path}: its weights can't be unpacked to a temporary file: "
+                f"{error.strerror}",
+                hint=f"set TMPDIR to a folder with room for {member.size:,} bytes",
+            ) from None
         yield Section(unpacked.fileno(), 0, member.size)
 
 

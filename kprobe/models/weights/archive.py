@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kprobe.errors import ModelError
@@ -33,20 +33,14 @@ def open_weights_member(opened: Opened) -> Iterator[Any]:
         A binary file that can seek.
 
     Raises:
-        ModelError: There is no such member, or it can't be unpacked.
+        ModelError: There is no such member.
+        ShortageError: There is no place to unpack it to.
     """
     if not isinstance(opened, OpenedFile) or not (member := list_members(opened).get(WEIGHTS)):
         raise ModelError(f"{opened.path} holds no {WEIGHTS}")
     if member.method != STORED and member.size > MAX_UNPACKED_BYTES:
         raise ModelError(f"{opened.path}: its weights unpack to {member.size:,} bytes")
-    with ExitStack() as stack:
-        try:
-            section = stack.enter_context(open_member(opened, member))
-        except OSError as error:
-            raise ModelError(
-                f"{opened.path}: its weights can't be unpacked: {error.strerror}",
-                hint=f"set TMPDIR to a folder with room for {member.size:,} bytes",
-            ) from None
+    with open_member(opened, member) as section:
         yield section
 
 

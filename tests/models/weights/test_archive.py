@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from kprobe.errors import ModelError
+from kprobe.errors import ModelError, ShortageError
 from kprobe.models.checked import open_model
 from kprobe.models.weights import archive
 from kprobe.models.weights.archive import open_weights_member
@@ -72,9 +72,10 @@ def test_where_there_is_no_room_to_unpack_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with open_weights_member(stored) as file:
         assert file.read(4) == CONTENT[:4]
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ShortageError) as caught:
         open_weights_member(packed).__enter__()
     assert str(caught.value) == (
-        f"{packed.path}: its weights can't be unpacked: No such file or directory; "
+        f"{packed.path}: its weights can't be unpacked to a temporary file: No such file or "
+        "directory; "
         f"set TMPDIR to a folder with room for {len(CONTENT):,} bytes"
     )
