@@ -138,8 +138,13 @@ def cast(results: Sequence[tf.Tensor], fetches: Sequence[FetchSpec]) -> list[tf.
     ]
 
 
-def _suggest(error: tf.errors.OpError) -> Hint | None:
-    """Say what to do where an operation runs on a GPU only."""
+def _suggest(error: tf.errors.OpError) -> Hint | str | None:
+    """Say what to do where an operation runs on a GPU only, or has nothing to look up in."""
+    if "Table not initialized" in error.message:
+        return (
+            "a layer of it has no vocabulary; HDF5 keeps none that was adapted or read: save the "
+            "model as .keras"
+        )
     if "No OpKernel was registered to support Op 'Cudnn" not in error.message:
         return None
     return Hint(

@@ -29,6 +29,7 @@ from kprobe.gate.files.hdf5_mark import UnmarkedSection
 from kprobe.gate.files.hdf5_structure import find_hdf5_faults
 from kprobe.gate.findings import MOST_FAULTS, Findings, Limits
 from kprobe.gate.networks.network import find_network_faults
+from kprobe.gate.networks.vocabularies import find_vocabulary_faults
 from kprobe.gate.networks.weight_shapes import find_weight_faults
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import RULES, Fault
@@ -163,7 +164,7 @@ class _Inspection:
             with open_member(opened, by_name[WEIGHTS]) as section:
                 if not self.take(find_hdf5_faults(section, datasets)):
                     return
-        self._look_at_config(config, version, 3, datasets)
+        self._look_at_config(config, version, 3, datasets, by_name)
 
     def _look_at_hdf5(self, opened: OpenedFile) -> None:
         datasets: list[StoredDataset] = []
@@ -184,6 +185,7 @@ class _Inspection:
         version: Any,
         default: int,
         datasets: list[StoredDataset] | None,
+        members: Iterable[str] | None = None,
     ) -> None:
         """Look at a config, and at the weights that it says.
 
@@ -192,6 +194,7 @@ class _Inspection:
             version: What the file says of the version that wrote it.
             default: The library where nothing tells it.
             datasets: The file's; None for an architecture without weights.
+            members: The names of an archive's members; None for another file.
         """
         told = version if isinstance(version, str) else None
         told, major = judge_version(told, config, default)
@@ -207,6 +210,9 @@ class _Inspection:
             return  # of Keras 1, and of no use: so, too, is told where it is read
         network = read_network(new)
         self.note(layers=None if network is None else _count_layers(network))
+        missing = find_vocabulary_faults(network, members) if network and members else ()
+        if not self.take(missing):
+            return
         shapes = {each.path: each.shape for each in datasets or ()}
         self.take(find_weight_faults(new, major, shapes, version=told))
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.escaping import cut_middle
+from kprobe.gate.names.judge_code import list_files
 from kprobe.gate.names.tell import hint_at_custom
+from kprobe.gate.names.walk import walk_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +71,15 @@ def explain_load(error: Exception, file: ModelFile, library: ModuleType, given: 
     fault = f"{file.path} can't be loaded by {library.__name__} {library.__version__}: {cause}"
     if names := dict.fromkeys(_MISSING.findall(_find_cause(error)[1][:_SEARCHED])):
         return ModelError(fault, hint=hint_at_custom([*names], "what is missing"))
+    said = str(error)
+    if any(path in said for item in walk_objects(file.objects) for path in list_files(item.value)):
+        return ModelError(
+            fault,
+            hint="put that file there, or save the model again as .keras, which keeps "
+            "vocabularies in it",
+        )
     if isinstance(error, EOFError | ValueError) and any(
-        sign in str(error) for sign in ("bad marshal data", "EOF read where object expected")
+        sign in said for sign in ("bad marshal data", "EOF read where object expected")
     ):
         return ModelError(
             f"{file.path} has a function as bytecode of another version of Python",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import h5py
+import keras
 import numpy as np
 import pytest
 import tf_keras
@@ -87,3 +88,20 @@ def test_a_layer_for_a_gpu_alone_is_answered_with_what_helps(of_cudnn, tmp_path)
     kprobe.dump(code, "rnn", weights=path, inputs=ROWS, output=tmp_path / "b.h5")
     with kprobe.open_dump(tmp_path / "b.h5") as dump:
         np.testing.assert_allclose(dump["rnn"][:], run_lstm(ROWS, weights), rtol=1e-4, atol=1e-5)
+
+
+def test_a_layer_without_its_vocabulary_is_answered_with_what_helps(tmp_path):
+    lookup = keras.layers.StringLookup(name="lookup")
+    lookup.adapt(np.array(["a", "b", "b"]))
+    model = keras.Sequential([keras.Input((1,), dtype="string"), lookup])
+    words = np.array([["b"], ["a"], ["c"]])
+    for ending in ("h5", "keras"):
+        model.save(tmp_path / f"m.{ending}")
+    with pytest.raises(ModelError, match="Table not initialized") as caught:
+        kprobe.activations(tmp_path / "m.h5", "lookup", inputs=words)
+    assert caught.value.hint == (
+        "a layer of it has no vocabulary; HDF5 keeps none that was adapted or read: save the "
+        "model as .keras"
+    )
+    found = kprobe.activations(tmp_path / "m.keras", "lookup", inputs=words)["lookup"]
+    assert found.ravel().tolist() == [1, 2, 0]  # by how often each was there

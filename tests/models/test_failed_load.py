@@ -79,6 +79,22 @@ def test_the_cause_and_the_layer_are_told(k, ending, key, value, said, name, tmp
         )
 
 
+@pytest.mark.parametrize("k", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_a_file_that_is_not_there_is_to_be_put_there(k, tmp_path):
+    path, words = tmp_path / "m.keras", tmp_path / "elsewhere" / "words.txt"
+    lookup = k.layers.StringLookup(vocabulary=["a", "b"], name="lookup")
+    k.Sequential([k.Input((1,), dtype="string"), lookup]).save(path)
+    change(path, "vocabulary", str(words))
+    with pytest.raises(ModelError, match="layer 'lookup': Vocabulary file") as no:
+        load_source(path, allow={"files"})
+    assert no.value.hint == (
+        "put that file there, or save the model again as .keras, which keeps vocabularies in it"
+    )
+    words.parent.mkdir()
+    words.write_text("b\na\n")
+    assert load_source(path, allow={"files"}).layers[-1].get_vocabulary()[1:] == ["b", "a"]
+
+
 def test_a_long_message_keeps_both_ends():
     text = describe_cause(ValueError("begin " + "x" * 5000 + " end"))
     assert text.startswith("ValueError: begin xxx")

@@ -44,16 +44,30 @@ def find_code(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
     config = config if isinstance(config, dict) else {}
     if (fault := _judge_operation(names, config)) is not None:
         yield "names-operation", fault
-    elif names & _LOOKUP_CLASSES:
+    for path in _list_files(names, config):
+        its = "its vocabulary from " if names & _LOOKUP_CLASSES else ""
+        yield "config-files", f"reads {its}the file {show_value(path)}"
+    if names & {"__numpy__", "__tensor__"} and not _is_of(config.get("dtype"), _DTYPES):
+        received = show_value(config.get("dtype"))
+        yield "config-values", f"has values of dtype {received}, which Keras writes none of"
+
+
+def list_files(value: dict[str, Any]) -> list[str]:
+    """List the files that an object reads by itself, by the names that its config has for them."""
+    config = value.get("config")
+    names = {strip_package(value.get(key)) for key in ("class_name", "registered_name")}
+    paths = _list_files(names, config) if isinstance(config, dict) else ()
+    return [path for path in paths if isinstance(path, str)]
+
+
+def _list_files(names: set[str | None], config: dict[str, Any]) -> Iterator[object]:
+    if names & _LOOKUP_CLASSES:
         if (path := config.get("vocabulary")) is not None and not _is_inline(path):
-            yield "config-files", f"reads its vocabulary from the file {show_value(path)}"
+            yield path
     elif names & tensorflow.FEATURE_COLUMNS:
         for key in tensorflow.FEATURE_FILES:
             if (path := config.get(key)) is not None:
-                yield "config-files", f"reads the file {show_value(path)}"
-    elif names & {"__numpy__", "__tensor__"} and not _is_of(config.get("dtype"), _DTYPES):
-        received = show_value(config.get("dtype"))
-        yield "config-values", f"has values of dtype {received}, which Keras writes none of"
+                yield path
 
 
 def _judge_operation(names: set[str | None], config: dict[str, Any]) -> str | None:

@@ -282,6 +282,11 @@ def column(class_name, **config):
 
 POPEN = made_of("subprocess", "Popen", args=["touch", "marker"])
 SYSTEM = function("system", "os")
+LOOKUPS = {
+    "StringLookup": "string_lookup",
+    "IntegerLookup": "integer_lookup",
+    "TextVectorization": "text_vectorization",
+}
 LOADING = layer(
     "Lambda",
     "keras.layers",
@@ -456,7 +461,7 @@ ALLOWED = {
 }
 
 
-def write_keras(folder, made, version="3.15.0"):
+def write_keras(folder, made, version="3.15.0", assets=()):
     """Write an archive of Keras 3 with one layer besides its input."""
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:
@@ -469,6 +474,7 @@ def write_keras(folder, made, version="3.15.0"):
         Member("metadata.json", json.dumps({"keras_version": version}).encode()),
         Member("config.json", json.dumps(config).encode()),
         Member("model.weights.h5", weights.getvalue()),
+        *(Member(f"assets/{name}/vocabulary.txt", b"a\nb") for name in assets),
     ]
     return write_zip(folder / "model.keras", members)
 
@@ -502,6 +508,20 @@ def _case(name, made, rule, *arguments, write=write_keras):
     )
 
 
+def _look_up(kind, rule, *assets, inside=False):
+    """Give the case of a layer whose vocabulary isn't in its config."""
+    made = layer(kind, "keras.layers", None, vocabulary=None)
+    if inside:
+        both = [{**made, "config": {**made["config"], "name": name}} for name in "ab"]
+        made = {**made_of("keras", "Sequential", name="inner", layers=both)}
+    return Case(
+        f"names-{'inner-' * inside}{kind.lower()}-{'without' if rule else 'with'}-its-vocabulary",
+        lambda folder, marker: write_keras(folder, made, assets=assets),
+        rule,
+        "names in configs",
+    )
+
+
 CASES = (
     *(_case(name, made, RULE.get(name, "names-class")) for name, made in HOSTILE.items()),
     *(
@@ -511,4 +531,8 @@ CASES = (
     *(_case(name, made, rule) for rule, cases in MORE.items() for name, made in cases.items()),
     *(_case(name, made, rule, "--allow", kinds) for name, (made, rule, kinds) in ALLOWED.items()),
     *(_case(f"honest-{name}", made, None, write=write_h5) for name, made in HONEST.items()),
+    # What they look up in was taken out of the archive, or stands in it.
+    *(_look_up(kind, "archive-damaged") for kind in LOOKUPS),
+    *(_look_up(kind, None, f"layers/{place}") for kind, place in LOOKUPS.items()),
+    _look_up("TextVectorization", "archive-damaged", "text_vectorization", inside=True),
 )
