@@ -39,6 +39,7 @@ PROMISES = {
     "engines/test_nonfinite.py": "NaN and infinity are where the layers put them",
     "engines/test_number_formats.py": "layers of any number format are as plain Keras has them",
     "engines/test_stateful.py": "state is carried on from batch to batch, or isn't",
+    "gate/test_accepted.py": "what is accepted of it is loaded as Keras itself loads it",
     "gate/test_collection.py": "each hostile file is refused for its fault, and nothing runs",
     "gate/test_fuzzing.py": "whatever bytes a file has, the gate answers",
     "gate/test_honest.py": "honest models are accepted",

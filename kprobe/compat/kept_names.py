@@ -38,6 +38,11 @@ def is_unnamed(layer: Any) -> bool:
     return layer in _unnamed
 
 
+def is_settled(layer: Any) -> bool:
+    """Tell whether a layer has the name that the model's config has for it."""
+    return layer in _settled
+
+
 def rename(layer: Any, name: str) -> None:
     """Give a layer another name, and say it in the paths of its weights.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kprobe.architecture.weight_groups import read_names, to_snake_case
-from kprobe.compat.kept_names import is_unnamed, rename
+from kprobe.compat.kept_names import is_settled, is_unnamed, rename
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.hdf5 import open_for_reading
 
@@ -43,7 +43,8 @@ def name_by_position(model: Any, group: Any) -> None:
     """Give the layers of a model the names that its HDF5 file has in their places.
 
     `layer_names` lists all of the model's layers in their order, and the weights of each, in their
-    order too, are named after the layers that they are in.
+    order too, are named after the layers that they are in. A layer that the config names keeps that
+    name, as a config may list layers in another order than that of the model made of it.
 
     Args:
         model: The model; its weights are those of the file.
@@ -63,7 +64,8 @@ def name_by_position(model: Any, group: Any) -> None:
                 if then[0] == name and now[0] != layer.name and len(now) < len(then):
                     now[:0] = [""] * (len(then) - len(now))
             _name_inside(layer, paths)
-        rename(layer, name)
+        if not is_settled(layer):
+            rename(layer, name)
 
 
 _Paths: TypeAlias = "Mapping[int, tuple[list[str], list[str]]]"

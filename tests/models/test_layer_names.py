@@ -7,6 +7,7 @@ from anew before a model is loaded, as in another process.
 from __future__ import annotations
 
 import functools
+import json
 import zipfile
 
 import h5py
@@ -486,3 +487,25 @@ def test_what_cannot_be_a_name_is_none(name, tmp_path):
     np.testing.assert_allclose(found["at:0"], next(iter(values.values())), rtol=1e-5, atol=1e-6)
     listed = read_model_file(tmp_path / "m.keras")
     assert [entry.address for entry in list_layers(listed)][1] == "at:0"
+
+
+def test_layers_that_are_listed_backwards_keep_their_names(tmp_path):
+    """Their weights Keras takes by the places of what has some, whatever the names there."""
+    path = tmp_path / "m.h5"
+    tf_keras.utils.set_random_seed(1)
+    names = ("first", "second", "third")
+    x = i = tf_keras.Input((3,), name="i")
+    for name in names:
+        x = tf_keras.layers.Dense(3, name=name)(x)
+    tf_keras.Model(i, x).save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1:] = config["config"]["layers"][:0:-1]
+        file.attrs["model_config"] = json.dumps(config)
+        group = file["model_weights"].attrs
+        group["layer_names"] = [group["layer_names"][0], *group["layer_names"][:0:-1]]
+    plain = tf_keras.models.load_model(path, compile=False)
+    found = kprobe.activations(path, [*names], inputs=ROWS)
+    for name in names:
+        expected = tf_keras.Model(plain.input, plain.get_layer(name).output)(ROWS)
+        np.testing.assert_allclose(found[name], expected, 1e-5, 1e-6)

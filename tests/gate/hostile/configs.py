@@ -108,7 +108,11 @@ def _name(name):
 
 
 HONEST = {
-    "brackets-in-texts": _with_layer(activity_regularizer=None, name="scores"),
+    "brackets-in-texts": _config(
+        next(m.content for m in read_sample() if m.name == "config.json").replace(
+            b'"name": "digits_cnn"', b'"name": "[[{{ \\" [[{{"'
+        )
+    ),
     "deflated": _config(
         next(m.content for m in read_sample() if m.name == "config.json"), method=8
     ),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from pathlib import Path
 
 from gate.hostile.case import Case
+from gate.hostile.network_files import Form, write_architecture
 
-CONFIG = {"class_name": "Sequential", "config": {"name": "s", "layers": []}}
+FORM = Form(3)
 
 
 def _write(path: Path) -> Path:
-    path.write_text(json.dumps(CONFIG))
-    return path
+    return write_architecture(path, FORM.stack(FORM.input(), FORM.layer("out")))
 
 
 def _make_pipe(folder: Path, _marker: Path) -> Path:
