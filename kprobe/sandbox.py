@@ -7,6 +7,7 @@ system calls for the network and for what Landlock leaves alone (seccomp(2)), an
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -19,7 +20,11 @@ from typing import TYPE_CHECKING, Any
 from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TypeAlias
+
+    # Of a filter: a code, how many steps are skipped if so and if not, and a number.
+    _Step: TypeAlias = tuple[int, int, int, int]
 
 # From linux/landlock.h. Its calls have these numbers on every processor.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -37,10 +42,11 @@ _OLDEST = 3
 
 # From linux/prctl.h, linux/seccomp.h, linux/filter.h, linux/capability.h.
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
-_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_SET_MODE_FILTER, _ALL_THREADS = 1, 1
+_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _JUMP_IF_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
-# Places in struct seccomp_data; of the second argument the lower half, all that ioctl takes.
-_OF_NUMBER, _OF_PROCESSOR, _OF_REQUEST = 0, 4, 24
+# Places in struct seccomp_data; of arguments the lower half: clone's first, and ioctl's second.
+_OF_NUMBER, _OF_PROCESSOR, _OF_FLAGS, _OF_REQUEST = 0, 4, 16, 24
 _CAPABILITIES_VERSION = 0x20080522
 _DAC_OVERRIDE = 1 << 1  # else root can't write into folders of others, as in containers
 
@@ -70,6 +76,12 @@ _PROCESSORS = {
 # run it when this process has ended (TIOCSTI, and TIOCLINUX's paste), and to set the flags of a
 # file that may only be read (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR).
 _IOCTLS = (0x5412, 0x541C, 0x40086602, 0x401C5820)
+# What starts processes, by processor: the number of seccomp itself, of clone, which starts threads,
+# too, and of others: fork, vfork, and what makes another process do it (ptrace, process_vm_writev).
+# Whoever has no clone3 takes clone, whose flags can be seen.
+_STARTS = {"x86_64": (317, 56, (57, 58, 101, 311)), "aarch64": (277, 220, (117, 271))}
+_CLONE3 = 435
+_CLONE_THREAD = 0x00010000
 _X32 = 0x40000000  # x86-64's calls have second numbers from here on
 # What a process must be able to write to: nothing of it stays, and GPUs are driven by it.
 _DEVICES = ("/dev/null", "/dev/nvidia*", "/dev/dri", "/dev/kfd")
@@ -94,6 +106,28 @@ def restrict(folders: Sequence[Path]) -> None:
     _call(libc, "prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _bar_files(libc, folders)
     _bar_calls(libc)
+
+
+def bar_processes() -> None:
+    """Bar this process, in the sandbox already, from starting others, for good; threads it may.
+
+    So nothing is left of it when it ends.
+
+    Raises:
+        KprobeError: The system doesn't let it be done.
+    """
+    processor, _, _ = _PROCESSORS[platform.machine()]
+    seccomp, clone, others = _STARTS[platform.machine()]
+    allow, refuse = (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _FAIL | errno.EACCES)
+    program = _begin_program(processor)
+    for number in others:
+        program += [(_JUMP_IF_EQUAL, 0, 1, number), refuse]
+    program += [(_JUMP_IF_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
+    program += [(_JUMP_IF_EQUAL, 1, 0, clone), allow, (_LOAD, 0, 0, _OF_FLAGS)]
+    program += [(_JUMP_IF_SET, 1, 0, _CLONE_THREAD), refuse, allow]
+    libc = ctypes.CDLL(None, use_errno=True)
+    with _assembled(program) as filter_:
+        _call(libc, "syscall", seccomp, _SET_MODE_FILTER, _ALL_THREADS, filter_)
 
 
 def find_lack() -> str | None:
@@ -153,26 +187,35 @@ def _bar_files(libc: Any, folders: Iterable[Path]) -> None:
 
 def _bar_calls(libc: Any) -> None:
     processor, ioctl, barred = _PROCESSORS[platform.machine()]
-    refuse = (_RETURN, 0, 0, _FAIL | errno.EACCES)
-    program = [
+    allow, refuse = (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _FAIL | errno.EACCES)
+    program = _begin_program(processor)
+    for number in barred:
+        program += [(_JUMP_IF_EQUAL, 0, 1, number), refuse]
+    program += [(_JUMP_IF_EQUAL, 1, 0, ioctl), allow, (_LOAD, 0, 0, _OF_REQUEST)]
+    for request in _IOCTLS:
+        program += [(_JUMP_IF_EQUAL, 0, 1, request), refuse]
+    program.append(allow)
+    with _assembled(program) as filter_:
+        _call(libc, "prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, filter_, 0, 0)
+
+
+def _begin_program(processor: int) -> list[_Step]:
+    """Begin a filter that looks at the numbers of calls, of this processor alone."""
+    return [
         (_LOAD, 0, 0, _OF_PROCESSOR),
         (_JUMP_IF_EQUAL, 1, 0, processor),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _OF_NUMBER),
         (_JUMP_IF_AT_LEAST, 0, 1, _X32),
-        refuse,
+        (_RETURN, 0, 0, _FAIL | errno.EACCES),
     ]
-    for number in barred:
-        program += [(_JUMP_IF_EQUAL, 0, 1, number), refuse]
-    allow = (_RETURN, 0, 0, _ALLOW)
-    program += [(_JUMP_IF_EQUAL, 1, 0, ioctl), allow, (_LOAD, 0, 0, _OF_REQUEST)]
-    for request in _IOCTLS:
-        program += [(_JUMP_IF_EQUAL, 0, 1, request), refuse]
-    program.append(allow)
+
+
+@contextlib.contextmanager
+def _assembled(program: Sequence[_Step]) -> Iterator[bytes]:
+    """Give a filter as a struct sock_fprog: a short, and a pointer where pointers stand."""
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
-    # struct sock_fprog: a short, and a pointer where pointers stand.
-    filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))
-    _call(libc, "prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, filter_, 0, 0)
+    yield struct.pack("@HP", len(program), ctypes.addressof(code))
 
 
 def _call(libc: Any, name: str, *arguments: Any) -> int:

@@ -8,9 +8,9 @@ import pytest
 from kprobe.sandbox import find_lack
 
 SCRIPT = """
-import ctypes, fcntl, json, os, socket, subprocess, sys
+import ctypes, fcntl, json, os, socket, subprocess, sys, threading
 from pathlib import Path
-from kprobe.sandbox import restrict
+from kprobe.sandbox import bar_processes, restrict
 
 inside, outside = map(Path, sys.argv[1:])
 terminal, other = os.openpty()
@@ -69,6 +69,27 @@ def type_in():
         if error.errno == 13:
             raise
 attempt("type into the terminal", type_in)
+waiting, begin = [], threading.Event()
+def fork():
+    begin.wait()
+    attempt("process of a thread before", start_process)
+def start_process():
+    if not (number := os.fork()):
+        os._exit(0)
+    os.waitpid(number, 0)
+before = threading.Thread(target=fork)
+before.start()
+if "free" not in inside.name:
+    bar_processes()
+begin.set()
+before.join()
+def use_thread():
+    thread = threading.Thread(target=lambda: waiting.append(1))
+    thread.start()
+    thread.join()
+attempt("thread", use_thread)
+attempt("process", start_process)
+attempt("spawned program", lambda: subprocess.run([sys.executable, "-c", ""], check=True))
 attempt("signal", lambda: os.kill(os.getppid(), 0))
 print(json.dumps(done))
 """.replace("and 1 / 0 or None", "== 0 or os.stat('/nowhere')")
@@ -80,6 +101,7 @@ ALLOWED = {
     "pair of sockets",
     "discard",
     "program",
+    "thread",
 }
 
 
@@ -97,7 +119,7 @@ def run(inside: Path, outside: Path) -> dict[str, bool]:
 def test_without_a_sandbox_all_of_it_can_be_done(tmp_path):
     done = run(tmp_path / "free", tmp_path / "outside")
     assert all(done.values()), done
-    assert len(done) == 24
+    assert len(done) == 28
 
 
 @pytest.mark.skipif(find_lack() is not None, reason=str(find_lack()))

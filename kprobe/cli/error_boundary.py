@@ -59,7 +59,7 @@ def reporting(ctx: click.Context | None) -> Iterator[None]:
         shortage = find_shortage(error)
         with _telling():
             if shortage is None:
-                _report_bug()
+                _report_bug(error)
             else:
                 _report(shortage, ctx)
         code = BUG if shortage is None else shortage.exit_code
@@ -90,6 +90,14 @@ def _report(error: KprobeError, ctx: click.Context | None) -> None:
     lines = error.spell(spell) if verbose else _abridge(error, spell)
     for line in lines:
         say(line)
+    _tell_of_sandbox(error)
+
+
+def _tell_of_sandbox(error: Exception) -> None:
+    from kprobe.cli.sandboxing import explain_bar
+
+    if (barred := explain_bar(error)) is not None:
+        say(f"hint: {barred}")
 
 
 # Characters of a line; and what -v has besides.
@@ -121,9 +129,10 @@ def _is_caused_by_others(error: KprobeError) -> bool:
     return isinstance(error, ModelError | InputError) and error.__cause__ is not None
 
 
-def _report_bug() -> None:
+def _report_bug(error: Exception) -> None:
     give_back_stderr()
     say_text(traceback.format_exc().removesuffix("\n"))
+    _tell_of_sandbox(error)
     say("this is a bug in kprobe: please report the lines above")
 
 

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.rendering.printing import say
 from kprobe.errors import KprobeError
-from kprobe.sandbox import restrict
+from kprobe.sandbox import bar_processes, restrict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # Says that this process is in the sandbox, and which folder for what is in passing is its own.
 _OWN_FOLDER = "KPROBE_SANDBOX"
+# Where it may write to, as a text.
+_PLACES = "KPROBE_SANDBOX_PLACES"
+# What the system says of what is barred, by itself and through the libraries.
+_SIGNS = ("Permission denied", "Operation not permitted", "name resolution")
 # The options that name what is written, and those of them that name a folder.
 _OUTPUTS = ("output", "overlays", "profile", "tensorboard")
 _FOLDERS = ("overlays", "profile", "tensorboard")
@@ -27,10 +31,11 @@ _WRITERS = ("bench", "cam", "dump", "plot")
 
 
 def enter_sandbox(name: str, options: Mapping[str, Any]) -> None:
-    """Run this command again in a sandbox, in the place of this process; inside, do nothing.
+    """Run this command again in a sandbox, in the place of this process.
 
     A process can bar itself alone, and no threads that it has already, such as those of numpy: so
-    it begins anew once it is barred.
+    it begins anew once it is barred. Inside, the process that inspects files is started, and no
+    other from then on: a model's code leaves none behind.
 
     Args:
         name: The command's.
@@ -38,8 +43,13 @@ def enter_sandbox(name: str, options: Mapping[str, Any]) -> None:
 
     Raises:
         KprobeError: The system has no sandbox; or an output has no folder of its own.
+        ShortageError: The process that inspects files can't be started.
     """
     if _is_inside():
+        from kprobe.gate.apart import start  # not before the sandbox: it takes a while
+
+        start()
+        bar_processes()
         return
     folders = [*dict.fromkeys(_find_folders(name, options))]
     for folder in folders:
@@ -47,11 +57,28 @@ def enter_sandbox(name: str, options: Mapping[str, Any]) -> None:
     own = tempfile.mkdtemp(prefix="kprobe-sandbox-")
     _remove_at_end(own)
     restrict([*folders, Path(own)])
+    where = ", ".join(map(str, folders))
     if not options.get("quiet"):
-        where = ", ".join(map(str, folders)) if folders else "nothing is written"
-        say(f"in a sandbox: no network; {'writes only in ' if folders else ''}{where}")
-    os.environ.update({_OWN_FOLDER: own, "TMPDIR": own})
+        writing = f"writes only in {where}" if where else "nothing is written"
+        say(f"in a sandbox: no network; {writing}")
+    os.environ.update({_OWN_FOLDER: own, _PLACES: where, "TMPDIR": own})
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - by no shell
+
+
+def explain_bar(error: BaseException) -> str | None:
+    """Say what the sandbox bars, if that may be why something was raised; else None."""
+    if not os.environ.get(_OWN_FOLDER):
+        return None
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    if not any(sign in text for sign in _SIGNS for text in texts) or not _is_inside():
+        return None
+    where = os.environ.get(_PLACES)
+    writing = f"writing outside {where}" if where else "writing"
+    return f"the sandbox bars {writing}, the network, and starting programs"
 
 
 def _remove_at_end(folder: str) -> None:

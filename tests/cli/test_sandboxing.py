@@ -21,11 +21,17 @@ def call(*arguments, cwd):
     )
 
 
-@pytest.fixture(scope="module")
-def prying(tmp_path_factory):
-    """A model whose Lambda gives how much of what it tries was done: 3 where nothing bars it."""
+def save_lambda(path, function, **arguments):
     import keras
 
+    function.__name__ = "<lambda>"  # what is called so, Keras saves as bytecode
+    layer = keras.layers.Lambda(function, (2,), arguments=arguments, name="pry")
+    keras.Sequential([keras.Input((2,)), layer]).save(path)
+
+
+@pytest.fixture(scope="module")
+def prying(tmp_path_factory):
+    """A model whose Lambda gives how much of what it tries was done: 4 where nothing bars it."""
     folder = tmp_path_factory.mktemp("prying")
     marker = str(folder / "marker")
 
@@ -33,12 +39,15 @@ def prying(tmp_path_factory):
         import os
         import pathlib
         import socket
+        import subprocess
 
         done = 0.0
         for attempt in (
             lambda: socket.socket().close(),
             lambda: pathlib.Path(marker).touch(),
             lambda: os.utime(pathlib.Path(marker).parent),
+            # It has the pipe to whoever reads this command's output, and so would be waited for.
+            lambda: subprocess.Popen(["sleep", "0"]).wait(),
         ):
             try:
                 attempt()
@@ -47,14 +56,7 @@ def prying(tmp_path_factory):
             done += 1
         return x * 0 + done
 
-    pry.__name__ = "<lambda>"  # what is called so, Keras saves as bytecode
-    model = keras.Sequential(
-        [
-            keras.Input((2,)),
-            keras.layers.Lambda(pry, (2,), arguments={"marker": marker}, name="pry"),
-        ]
-    )
-    model.save(folder / "prying.keras")
+    save_lambda(folder / "prying.keras", pry, marker=marker)
     Path(marker).unlink(missing_ok=True)
     return folder / "prying.keras", Path(marker)
 
@@ -74,8 +76,51 @@ def test_code_of_a_model_reaches_nothing(prying, tmp_path):
         np.testing.assert_array_equal(file["pry"], np.zeros((2, 2)))
     # Without, the same model does what it wants.
     free = kprobe.activations(model, layers=["pry"], random=2, unsafe=True)
-    np.testing.assert_array_equal(free["pry"], np.full((2, 2), 3))
+    np.testing.assert_array_equal(free["pry"], np.full((2, 2), 4))
     assert marker.exists()
+
+
+WRITING = """
+import os, sys
+from pathlib import Path
+from kprobe.cli.main import cli
+from kprobe.errors import ModelError
+from kprobe.sandbox import restrict
+
+@cli.command()
+def write():
+    try:
+        Path("marker").touch()
+    except OSError as error:
+        raise ModelError("the model can't be run") from error
+
+@cli.command()
+def divide():
+    raise ModelError("the model can't be run")
+
+folder, command = sys.argv[1:]
+restrict([Path(folder)])
+os.environ |= {"KPROBE_SANDBOX": folder, "KPROBE_SANDBOX_PLACES": folder}
+cli([command])
+"""
+
+
+@needs_sandbox
+@pytest.mark.parametrize("command", ["write", "divide"])
+def test_only_what_may_be_of_the_sandbox_is_said_to_be(tmp_path, command):
+    (tmp_path / "results").mkdir()
+    found = subprocess.run(
+        [sys.executable, "-c", WRITING, tmp_path / "results", command],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+    )
+    first, *more = found.stderr.splitlines()
+    assert first.startswith("kprobe: the model can't be run")
+    hint = f"the sandbox bars writing outside {tmp_path / 'results'}, the network, and starting"
+    assert more == ([f"kprobe: hint: {hint} programs"] if command == "write" else [])
+    assert found.returncode == 2
+    assert not (tmp_path / "marker").exists()
 
 
 @needs_sandbox
