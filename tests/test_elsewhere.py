@@ -13,7 +13,7 @@ from kprobe.inputs.opening import check_there
 from kprobe.inputs.sources.model_input import ModelInput
 from kprobe.models.file import read_model_file
 from kprobe.models.weights.checkpoint import find_checkpoint
-from kprobe.models.weights.stored_weights import open_weights
+from kprobe.models.weights.weights_file import open_weights_file
 
 POINTER = """version https://git-lfs.github.com/spec/v1
 oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
@@ -95,7 +95,7 @@ def test_a_pointer_of_git_lfs_is_told_as_such(tmp_path, name):
         f"{path} is a pointer of Git LFS, in the place of the file; "
         f"`git lfs pull --include '*{name}'` fetches it"
     )
-    with pytest.raises(ModelError, match="is a pointer of Git LFS"), open_weights(path):
-        pass
+    with pytest.raises(ModelError, match="is a pointer of Git LFS"):
+        open_weights_file(path)
     with pytest.raises(InputError, match="is a pointer of Git LFS"):
         open_samples(SampleSpec(inputs=path), [ModelInput("x", (None, 3), "float32")])

@@ -23,6 +23,7 @@ from kprobe.inputs.files import open_location
 from kprobe.inputs.locating import Location
 from kprobe.models.file import read_model_file
 from kprobe.models.weights.stored_weights import open_weights
+from kprobe.models.weights.weights_file import open_weights_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,7 +158,7 @@ def dense_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 READERS: dict[str, Callable[[Path], Any]] = {
     "itself": open_for_reading,
     "a model": read_model_file,
-    "weights": lambda path: open_weights(path).__enter__(),
+    "weights": lambda path: open_weights(open_weights_file(path)).__enter__(),
     "a dump": open_dump,
     "is it a dump": is_complete,
     "a dump to replace": lambda path: check_output(path, overwrite=True),

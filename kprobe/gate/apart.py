@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from kprobe.errors import ShortageError
 from kprobe.gate.findings import Findings, Limits
+from kprobe.gate.opened_checkpoint import OpenedCheckpoint
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import Fault
 from kprobe.shortage import explain_end, find_shortage, is_bound
@@ -126,6 +127,7 @@ class _Inspector:
         request = {
             "path": str(opened.path),
             "directory": isinstance(opened, OpenedDirectory),
+            "checkpoint": isinstance(opened, OpenedCheckpoint),
             "limits": vars(limits),
         }
         message = json.dumps(request).encode()

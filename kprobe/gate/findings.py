@@ -54,8 +54,8 @@ class Findings:
         faults: How it breaks the rules, but for those of the names in its config, which depend on
             what the user gives: `kprobe.gate.refuse` judges these.
         size: The size of the file, or of all files of the directory, in bytes.
-        format: "keras", "h5", "json", "saved_model", "graph", "tflite" or "onnx"; None where it
-            is none of them.
+        format: "keras", "h5", "json", "saved_model", "checkpoint", "graph", "tflite" or "onnx";
+            None where it is none of them.
         keras_version: The Keras that wrote it, such as "3.15.1"; None where it doesn't say.
         layers: How many layers it has, those in nested models, too; None where it isn't told.
         weights: How many arrays of weights it has; None where it isn't told.

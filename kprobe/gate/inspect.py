@@ -31,6 +31,7 @@ from kprobe.gate.findings import MOST_FAULTS, Findings, Limits
 from kprobe.gate.networks.network import find_network_faults
 from kprobe.gate.networks.vocabularies import find_vocabulary_faults
 from kprobe.gate.networks.weight_shapes import find_weight_faults
+from kprobe.gate.opened_checkpoint import OpenedCheckpoint
 from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import RULES, Fault
 
@@ -66,6 +67,8 @@ def inspect(opened: Opened, limits: Limits | None = None) -> Findings:
     if most is not None and opened.size > most:
         text = f"takes {opened.size:,} bytes, above the limit of {most:,}"
         inspection.take([Fault("file-size", text)])
+    elif isinstance(opened, OpenedCheckpoint):
+        inspection.look_at_checkpoint(opened)
     elif isinstance(opened, OpenedDirectory):
         inspection.look_at_saved_model(opened)
     elif inspection.take(find_type_faults(opened)):
@@ -102,6 +105,12 @@ class _Inspection:
 
         self.note(format="saved_model")
         self.take(find_saved_model_faults(directory))
+
+    def look_at_checkpoint(self, checkpoint: OpenedCheckpoint) -> None:
+        from kprobe.gate.graphs.checkpoint import find_checkpoint_faults
+
+        self.note(format="checkpoint")
+        self.take(find_checkpoint_faults(checkpoint))
 
     def look_at_file(self, opened: OpenedFile) -> None:
         """Take the steps for the kind of file that the first bytes tell."""

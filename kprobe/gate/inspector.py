@@ -18,6 +18,7 @@ import h5py  # noqa: F401 - so that the forks have it
 from kprobe.gate.findings import Findings, Limits, Opened
 from kprobe.gate.inspect import inspect
 from kprobe.gate.opened import adopt_file
+from kprobe.gate.opened_checkpoint import OpenedCheckpoint, list_checkpoint
 from kprobe.gate.opened_directory import OpenedDirectory, list_files
 from kprobe.gate.rules import Fault
 from kprobe.shortage import find_shortage
@@ -75,11 +76,14 @@ def _answer(message: bytes, descriptors: list[int]) -> None:
 def _inspect(descriptor: int, request: dict[str, Any], limits: Limits) -> Findings:
     opened: Opened | Fault
     try:
-        if request["directory"]:
-            path = Path(request["path"])
+        path = Path(request["path"])
+        if request["checkpoint"]:
+            members = list_checkpoint(descriptor, path.name)
+            opened = OpenedCheckpoint(path, descriptor, members)
+        elif request["directory"]:
             opened = OpenedDirectory(path, descriptor, list_files(descriptor))
         else:
-            opened = adopt_file(descriptor, request["path"])
+            opened = adopt_file(descriptor, path)
         if isinstance(opened, Fault):
             return Findings((opened,))
         return inspect(opened, limits)

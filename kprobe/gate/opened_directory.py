@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kprobe.gate.opened import Identity, OpenedFile, describe_mode, identify
+from kprobe.gate.opened import Identity, OpenedFile, adopt_file, describe_mode, identify
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
 
@@ -66,6 +66,11 @@ class OpenedDirectory:
         return str(own if own.exists() else self.path)
 
     @property
+    def folder(self) -> Path:
+        """The path that those of the members begin with."""
+        return self.path
+
+    @property
     def size(self) -> int:
         """The sizes of its files, in bytes."""
         return sum(member.size for member in self.members if stat.S_ISREG(member.mode))
@@ -86,22 +91,20 @@ class OpenedDirectory:
                 child = os.open(folder, _FLAGS | os.O_DIRECTORY, dir_fd=parent)
                 os.close(parent)
                 parent = child
-            descriptor = os.open(last, _FLAGS, dir_fd=parent)
+            opened = open_inside(parent, last, self.folder / name)
         except OSError:
             return None
         finally:
             os.close(parent)
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            return None
-        opened = OpenedFile(self.path / name, descriptor, status.st_size, identify(status))
-        weakref.finalize(opened, os.close, descriptor)
-        return opened
+        return opened if isinstance(opened, OpenedFile) else None
+
+    def list_members(self) -> tuple[Member, ...]:
+        """List what lies in it now."""
+        return list_files(self.descriptor)
 
     def find_change(self) -> Fault | None:
         """Tell whether anything in it was changed since it was opened."""
-        there = list_files(self.descriptor)
+        there = self.list_members()
         if there == self.members:
             return None
         before = {member.name: member for member in self.members}
@@ -136,6 +139,23 @@ def open_directory(path: str | os.PathLike[str]) -> OpenedDirectory | Fault:
     opened = OpenedDirectory(Path(path), descriptor, members)
     weakref.finalize(opened, os.close, descriptor)
     return opened
+
+
+def open_inside(descriptor: int, name: str, path: Path) -> OpenedFile | Fault:
+    """Open a file of a directory, through no link.
+
+    Args:
+        descriptor: The directory, open.
+        name: The file's name in it.
+        path: What it is called in messages.
+
+    Returns:
+        The file; or what it is, if it isn't a regular one.
+
+    Raises:
+        OSError: It isn't there, is a link, or can't be read.
+    """
+    return adopt_file(os.open(name, _FLAGS, dir_fd=descriptor), path)
 
 
 def list_files(descriptor: int) -> tuple[Member, ...]:

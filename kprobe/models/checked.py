@@ -13,6 +13,7 @@ from kprobe.gate.apart import begin
 from kprobe.gate.findings import Limits
 from kprobe.gate.names.tell import UNSAFE_HINT
 from kprobe.gate.opened import Identity, OpenedFile, identify, open_file
+from kprobe.gate.opened_checkpoint import OpenedCheckpoint, open_checkpoint
 from kprobe.gate.opened_directory import OpenedDirectory, open_directory
 from kprobe.gate.rules import KINDS, RULES, Fault
 from kprobe.shortage import find_shortage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 # What is said of files that are damaged, made by something else, or of another kind.
 SAVE_AGAIN = "copy or save the model file again"
-_Kind = TypeVar("_Kind", OpenedFile, OpenedDirectory)
+_Kind = TypeVar("_Kind", OpenedFile, OpenedDirectory, OpenedCheckpoint)
 GIVE_SAVED = "give the file that `model.save(...)` wrote, .keras or .h5"
 # Within this time file systems may give two changes the same time: the coarsest has 2 s.
 _TICK_NS = 4 * 10**9
@@ -55,8 +56,22 @@ def open_model_directory(path: Path) -> OpenedDirectory:
     return _open(path, open_directory)
 
 
+def open_model_checkpoint(prefix: Path) -> OpenedCheckpoint:
+    """Open a checkpoint, of which nothing is to be believed before `check_opened`.
+
+    Args:
+        prefix: What the names of its files begin with.
+
+    Raises:
+        ModelError: It can't be read.
+    """
+    return _open(prefix, open_checkpoint)
+
+
 def _open(path: Path, opens: Callable[[Path], _Kind | Fault]) -> _Kind:
     try:
+        if path.is_fifo():  # it isn't opened: somebody waits for one who reads all of it
+            raise make_error(path, Fault("file-kind", "expected a regular file, received a pipe"))
         opened = opens(path)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file", hint="check the model's path") from None

@@ -14,7 +14,6 @@ from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.files.archive import CONFIG, METADATA, list_members, read_member
 from kprobe.gate.files.config_json import MAX_BYTES, parse_config
 from kprobe.gate.opened_directory import OpenedDirectory
-from kprobe.gate.rules import Fault
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
 from kprobe.models.checked import (
     GIVE_SAVED,
@@ -244,12 +243,12 @@ def _is_saved_model(path: Path) -> bool:
     """Tell whether a directory is meant.
 
     Raises:
-        ModelError: It is one, but no SavedModel; or it is a pipe.
+        ModelError: It is one, but no SavedModel.
     """
     try:
         if (path / _SAVED_MODEL).is_file():
             return True
-        is_directory, is_pipe = path.is_dir(), path.is_fifo()
+        is_directory = path.is_dir()
     except (OSError, ValueError):  # ValueError: a NUL byte in it; opening tells what is wrong
         return False
     if is_directory:
@@ -258,8 +257,6 @@ def _is_saved_model(path: Path) -> bool:
             hint="name the model files in it, or save the model again as one file: "
             "`model.save('model.keras')`",
         )
-    if is_pipe:  # it isn't opened: somebody waits for one who reads all of it
-        raise make_error(path, Fault("file-kind", "expected a regular file, received a pipe"))
     return False
 
 

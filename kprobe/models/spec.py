@@ -28,6 +28,8 @@ _OF_LOADING = (
     "max_model_bytes",
     "arguments",
 )
+# Of these, what says how weights are read that are given by themselves, too.
+_OF_WEIGHTS = ("allow", "unsafe", "max_model_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,8 @@ class ModelSpec:
             `kprobe.gate.rules.KINDS`, such as "lambda"; several with commas between, or a
             sequence.
         unsafe: Whether the file may run code of its own.
-        max_model_bytes: How large the file may be, or all files of a directory; None for any size.
+        max_model_bytes: How large the file may be, or all files of a directory; and those of
+            `weights`, too. None for any size.
         code: What `model` names if that is code, else None.
         custom: What `custom_objects` gives.
         allowed: The kinds that `allow` gives.
@@ -149,6 +152,8 @@ class ModelSpec:
         given = {name: value for name in _OF_LOADING if (value := getattr(self, name))}
         if self.allowed <= {"external"}:  # which samples may be meant by, too
             given.pop("allow", None)
+        if self.weights is not None:
+            given = {name: value for name, value in given.items() if name not in _OF_WEIGHTS}
         if self.in_memory:
             errors = [
                 ModelError(

@@ -16,13 +16,16 @@ from kprobe.gate.names.tell import describe_faults
 from kprobe.gate.names.would_run import find_what_runs
 from kprobe.gate.rules import RULES, Fault
 from kprobe.importing import list_defined_names
+from kprobe.models.checked import open_model_checkpoint
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.file import open_model_file, read_opened
+from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from kprobe.gate.findings import Opened
     from kprobe.models.custom import GivenObjects
     from kprobe.models.file import ModelFile
 
@@ -61,8 +64,8 @@ class CheckResult:
         accepted: Whether it keeps to all rules but those that were allowed, so that it is opened.
         reasons: Why it isn't.
         size: Its size, in bytes; of a directory that of all files in it.
-        format: "keras", "h5", "json", "saved_model", "graph", "tflite" or "onnx"; None where it is
-            none of them.
+        format: "keras", "h5", "json", "saved_model", "checkpoint", "graph", "tflite" or "onnx";
+            None where it is none of them.
         keras_version: The Keras that wrote it, such as "3.15.1"; None where it doesn't say.
         layers: How many layers it has, those in nested models, too; None where it isn't told.
         weights: How many arrays of weights it has; None where it isn't told.
@@ -153,12 +156,11 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
     try:
         if text == _STDIN:
             raise ModelError("expected a file, received stdin; write it to a file, and check that")
-        place = Path(text)
-        opened, start = open_model_file(place.parent if place.name == _SAVED_MODEL else place)
+        opened, start = _open(Path(text))
         found = inspect_apart(opened, limits)
         faults = [fault for fault in found.faults if not allowed.ignores(fault)]
         running = [fault for fault in found.faults if fault.rule.startswith(_RUNNING)]
-        if not faults and found.format not in ("tflite", "onnx"):
+        if not faults and found.format not in ("checkpoint", "tflite", "onnx"):
             file = read_opened(opened, start)
             found = replace(found, format=file.format, keras_version=file.keras_version)
             faults = _judge_names(file, allowed)
@@ -188,6 +190,17 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
         weight_bytes=found.weight_bytes,
         would_run=tuple(describe_faults(dict.fromkeys(running))),
     )
+
+
+def _open(path: Path) -> tuple[Opened, bytes]:
+    """Open a model file, a SavedModel directory or a checkpoint, and give how a file begins."""
+    if path.name == _SAVED_MODEL:
+        path = path.parent
+    # Of a directory a SavedModel is meant, which has a checkpoint inside.
+    prefix = None if path.is_dir() else find_checkpoint(path)
+    if prefix is not None and not (prefix == path and path.exists()):
+        return open_model_checkpoint(prefix), b""
+    return open_model_file(path)
 
 
 def _judge_names(file: ModelFile, allowed: _Allowed) -> list[Fault]:

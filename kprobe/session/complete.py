@@ -23,6 +23,7 @@ from kprobe.models.file import ModelFile
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.weights.assign import assign_weights
 from kprobe.models.weights.stored_weights import holds_weights
+from kprobe.models.weights.weights_file import WeightsFile, open_weights_file
 from kprobe.saved_signature import SavedSignature
 from kprobe.session.parts import has_call, list_candidates
 from kprobe.trace.recording.graph_mode import is_graph_mode
@@ -228,8 +229,8 @@ def _complete(loaded: Loaded, samples: Samples | None, batch_size: int | None) -
         return _complete_file(loaded, source, samples, batch_size)
     if samples is not None:
         learn_signature(model, samples.peek(batch_size or 1))
-    if spec.weights is not None:
-        return [str(assign_weights(model, spec.weights, partial=spec.random_weights))]
+    if loaded.weights is not None:
+        return [str(assign_weights(model, loaded.weights, partial=spec.random_weights))]
     if isinstance(source, Code):
         return [f"no weights are given: the model is used as {source} left it"]
     if isinstance(source, ModelFile) and not holds_weights(source):
@@ -246,16 +247,18 @@ def _complete_file(
 ) -> list[str]:
     """Build a model that wasn't built when its file was loaded, and was left without weights."""
     model, spec = loaded.model, loaded.spec
-    own = spec.weights is None and holds_weights(source)
+    own = loaded.weights is None and holds_weights(source)
     # It has layers only now, and of these only its own file knows the names.
     with names_kept(library_of(model), {}):
         learn_signature(model, samples.peek(batch_size or 1))
         if own:
-            own_file = source.opened if isinstance(source.opened, OpenedFile) else source.path
+            opened = source.opened
+            file = WeightsFile(opened) if isinstance(opened, OpenedFile) else None
+            own_file = file or open_weights_file(source.path)
             assign_weights(model, own_file, partial=spec.random_weights)
     if holds_weights(source):
         name_as_in_file(model, source)
     settle_unnamed(model)
-    if spec.weights is not None:
-        return [str(assign_weights(model, spec.weights, partial=spec.random_weights))]
+    if loaded.weights is not None:
+        return [str(assign_weights(model, loaded.weights, partial=spec.random_weights))]
     return [] if own else [_note_random(source)]

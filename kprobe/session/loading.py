@@ -14,15 +14,16 @@ import numpy as np
 from kprobe.errors import ModelError
 from kprobe.models import load as models
 from kprobe.models.code import Code
-from kprobe.models.weights.stored_weights import check_weights, list_weight_files
+from kprobe.models.weights.stored_weights import check_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from kprobe.engines.compute import Compute
     from kprobe.gate.findings import Opened
     from kprobe.models.file import ModelFile
     from kprobe.models.spec import ModelSpec
+    from kprobe.models.weights.weights_file import WeightsFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +35,14 @@ class Loaded:
         source: Where it was loaded from; None for one that was in memory.
         model: The model: of keras or tf_keras, or a signature.
         digests: What waits for the SHA-256 of each file, by the attribute of a dump that it is for.
+        weights: The weights that it is to be given instead of its own, open; None for none.
     """
 
     spec: ModelSpec
     source: ModelFile | Code | None
     model: Any
     digests: Mapping[str, Callable[[], str]]
+    weights: WeightsFile | None = None
 
     def identify(self) -> dict[str, Any]:
         """Tell which model it is, as attributes of a dump.
@@ -76,14 +79,14 @@ def load(
     digests: dict[str, Callable[[], str]] = {}
     if source is None and not spec.in_memory:
         source = models.find_source(spec)
-    check_weights(source, spec.weights, random_weights=spec.random_weights)
+    weights = check_weights(source, spec)
     if source is not None and not isinstance(source, Code):
         digests["model_sha256"] = _start_hashing(source.opened)
-    if spec.weights is not None:
-        digests["weights_sha256"] = _start_hashing(*list_weight_files(spec.weights))
+    if weights is not None:
+        digests["weights_sha256"] = _start_hashing(*weights.list_files())
     if source is None:
         _set_up(compute, in_memory=True)
-        return Loaded(spec, None, spec.model, digests)
+        return Loaded(spec, None, spec.model, digests, weights)
     # From here on it takes seconds: TensorFlow is imported, which reads just once what is prepared.
     models.prepare_import(models.choose_keras(source, spec.keras))
     _set_up(compute, in_memory=False)
@@ -103,7 +106,7 @@ def load(
     )
     if isinstance(source, Code) and (path := source.find_file()):
         digests["model_sha256"] = _start_hashing(path)
-    return Loaded(spec, source, model, digests)
+    return Loaded(spec, source, model, digests, weights)
 
 
 def _set_up(compute: Compute | None, *, in_memory: bool) -> None:
@@ -134,14 +137,15 @@ def _hash_weights(model: Any) -> str:
 
 def _start_hashing(*files: Path | Opened) -> Callable[[], str]:
     """Hash a file, or several, while the model loads; what is returned waits for the digest."""
-    # What is open stays so as long as it is hashed.
-    paths = [file if isinstance(file, Path) else Path(file.name) for file in files]
+    named = [file if isinstance(file, Path) else file.path for file in files]
     digests: list[str] = []
     errors: list[OSError] = []
 
     def hash_file() -> None:
+        # What is open stays so as long as it is hashed: `files` is held here.
+        paths = [file if isinstance(file, Path) else Path(file.name) for file in files]
         try:
-            digests.append(_hash(*paths))
+            digests.append(_hash(*paths, names=[path.name for path in named]))
         except OSError as error:
             errors.append(error)
 
@@ -152,23 +156,30 @@ def _start_hashing(*files: Path | Opened) -> Callable[[], str]:
     def wait() -> str:
         thread.join()
         for error in errors:
-            said = error.filename if isinstance(files[0], Path) else files[0].path
-            raise ModelError(f"{said or paths[0]}: can't be read: {error.strerror}")
+            said = error.filename if isinstance(files[0], Path) else named[0]
+            raise ModelError(f"{said or named[0]}: can't be read: {error.strerror}")
         return digests[0]
 
     return wait
 
 
-def _hash(*paths: Path) -> str:
+def _hash(*paths: Path, names: Sequence[str] = ()) -> str:
+    """Hash a file; or several, or all in a directory, each behind its name.
+
+    Args:
+        *paths: The files, or the directory.
+        names: What several files are called, if their paths don't tell.
+    """
     digest = hashlib.sha256()
-    # Of several files, and of all in a directory, each behind its name.
-    root = paths[0] if paths[0].is_dir() else paths[0].parent
-    files = sorted(paths[0].rglob("*")) if paths[0].is_dir() else paths
-    for file in files:
+    files = [*zip(names or [path.name for path in paths], paths, strict=True)]
+    if paths[0].is_dir():
+        inside = sorted(paths[0].rglob("*"))
+        files = [(path.relative_to(paths[0]).as_posix(), path) for path in inside]
+    for name, file in files:
         if not file.is_file():
             continue
         if paths != (file,):
-            digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
+            digest.update(f"{name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as opened:
             while block := opened.read(1 << 20):
                 digest.update(block)

@@ -9,6 +9,7 @@ import tf_keras
 
 import kprobe
 from kprobe.models.weights.assign import assign_weights
+from kprobe.models.weights.weights_file import open_weights_file
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),
@@ -112,6 +113,6 @@ def test_quantised_weights_go_into_a_quantised_model(mode, tmp_path):
             weight.assign(weight + 1)
     model.quantize(mode)
     before = np.asarray(model(IMAGES))
-    assign_weights(model, path)
+    assign_weights(model, open_weights_file(path))
     np.testing.assert_array_equal(model(IMAGES), trained(IMAGES))
     assert np.abs(before - np.asarray(model(IMAGES))).max() > 1e-3

@@ -42,6 +42,10 @@ def test_a_model_in_memory_is_one(library):
     model = library.Sequential([library.Input((2,)), library.layers.Dense(1)], name="small")
     spec = ModelSpec(model=model, weights="w.h5", random_weights=True)
     assert (spec.in_memory, spec.code, spec.name) == (True, None, "small")
+    # How its weights are read may be said all the same.
+    ModelSpec(model=model, weights="w.h5", unsafe=True, max_model_bytes=9, allow="operations")
+    with pytest.raises(ModelError, match="max_model_bytes: says how a model is loaded or made"):
+        ModelSpec(model=model, max_model_bytes=9)
 
 
 @pytest.mark.parametrize(

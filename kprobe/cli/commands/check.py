@@ -59,8 +59,9 @@ def check(
     """Check model files by all rules of the gate; nothing is loaded, and TensorFlow isn't imported.
 
     Of one file it prints the verdict, the reasons, and what is inside; of several a table. MODEL is
-    a file of any kind that kprobe opens, a SavedModel directory, a .tflite or an .onnx file. The
-    exit code is 0 where all are accepted, else 4. `kprobe help safety` lists the rules.
+    a file of any kind that kprobe opens, a SavedModel directory, a checkpoint's .index, a .tflite
+    or an .onnx file. The exit code is 0 where all are accepted, else 4. `kprobe help safety` lists
+    the rules.
     """
     from kprobe.pipeline.checking import check_models
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from kprobe.gate.graphs.checkpoint_index import MAX_INDEX_BYTES, find_index_faults
+from kprobe.gate.graphs.checkpoint import find_variable_faults
+from kprobe.gate.graphs.checkpoint_index import MAX_INDEX_BYTES
 from kprobe.gate.graphs.graph_structure import find_count_fault, find_graph_faults
 from kprobe.gate.graphs.operations import find_calls, find_operation_faults
 from kprobe.gate.graphs.saved_model_proto import parse
@@ -16,6 +17,7 @@ from kprobe.gate.graphs.saved_networks import find_saved_network_faults
 from kprobe.gate.graphs.slim_graph import parse_slim
 from kprobe.gate.graphs.wire import BrokenMessageError
 from kprobe.gate.opened import describe_mode
+from kprobe.gate.opened_checkpoint import DATA, INDEX
 from kprobe.gate.opened_directory import MAX_DEPTH, MAX_MEMBERS, UNREAD
 from kprobe.gate.rules import RULES, Fault
 from kprobe.gate.shown import is_plain_name, show
@@ -35,13 +37,12 @@ _NO_GRAPH = "is not a model file: neither a .keras archive nor HDF5, nor a whole
 _GRAPH = "saved_model.pb"
 _TEXT = "saved_model.pbtxt"
 _METADATA = "keras_metadata.pb"
-_INDEX = "variables/variables.index"
-_DATA = re.compile(r"variables/variables\.data-([0-9]{5})-of-([0-9]{5})", re.ASCII)
+_VARIABLES = "variables/variables"
 # What TensorFlow and Keras write, and their loaders read, with the largest size of each.
 _FILES = {
     _GRAPH: MAX_GRAPH_BYTES,
     _METADATA: _MAX_METADATA_BYTES,
-    _INDEX: MAX_INDEX_BYTES,
+    f"{_VARIABLES}{INDEX}": MAX_INDEX_BYTES,
     "fingerprint.pb": _MAX_SMALL_BYTES,
     "debug/saved_model_debug_info.pb": _MAX_METADATA_BYTES,
     "variables/checkpoint": _MAX_SMALL_BYTES,
@@ -75,7 +76,7 @@ def find_saved_model_faults(
     yield from strays
     if strays:
         return
-    yield from _find_variable_faults(directory)
+    yield from find_variable_faults(directory, _VARIABLES)
     graph = directory.open_member(_GRAPH)
     if graph is None:
         yield Fault("savedmodel-damaged", f"has no {_GRAPH}")
@@ -138,29 +139,13 @@ def _judge_member(member: Member) -> Fault | None:
             return None
         text = f"has a {name} of {member.size:,} bytes, above the limit of {_FILES[name]:,}"
         return Fault("savedmodel-size", text)
-    if _DATA.fullmatch(name) or _OWN.match(name) or _BESIDE.fullmatch(name):
+    if _is_data(name) or _OWN.match(name) or _BESIDE.fullmatch(name):
         return None
     return Fault("savedmodel-members", f"has the file {show(name)}, which isn't a part of it")
 
 
-def _find_variable_faults(directory: OpenedDirectory) -> Iterator[Fault]:
-    """Find faults of the files of variables."""
-    shards: dict[str, int] = {}
-    numbers = []
-    for member in directory.members:
-        if found := _DATA.fullmatch(member.name):
-            shards[member.name] = member.size
-            numbers.append((int(found[1]), int(found[2])))
-    index = directory.open_member(_INDEX)
-    if index is None:
-        if shards:
-            yield Fault("savedmodel-variables", f"has no {_INDEX}")
-        return
-    # Sorted by their names, as all members are.
-    if numbers != [(number, len(shards)) for number in range(len(shards))]:
-        yield Fault("savedmodel-variables", "hasn't all files of its variables, or too many")
-        return
-    yield from find_index_faults(index.read(MAX_INDEX_BYTES), [*shards.values()])
+def _is_data(name: str) -> bool:
+    return name.startswith(_VARIABLES) and bool(DATA.fullmatch(name.removeprefix(_VARIABLES)))
 
 
 def _find_content_faults(opened: OpenedFile, allow: Container[str]) -> Iterator[Fault]:

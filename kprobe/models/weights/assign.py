@@ -21,12 +21,11 @@ from kprobe.errors import KprobeError, ModelError
 from kprobe.gate.opened import OpenedFile
 from kprobe.models.code import is_model_of
 from kprobe.models.weights.assign_checkpoint import match_checkpoint
-from kprobe.models.weights.checkpoint import find_checkpoint
+from kprobe.models.weights.checkpoint import read_checkpoint
 from kprobe.models.weights.stored_weights import Shape, StoredWeights, open_weights
 from kprobe.models.weights.weight_matching import Assignment, match_layers
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
     from types import ModuleType
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from kprobe.models.weights.checkpoint import CheckpointReader
     from kprobe.models.weights.weight_matching import Shapes
+    from kprobe.models.weights.weights_file import WeightsFile
 
 _ITSELF = "the model itself"
 # Each time, a session gets new operations, which takes it long in a large graph; it holds what it
@@ -41,9 +41,7 @@ _ITSELF = "the model itself"
 _AT_ONCE_BYTES = 128 << 20
 
 
-def assign_weights(
-    model: Any, path: str | os.PathLike[str] | OpenedFile, *, partial: bool = False
-) -> Assignment:
+def assign_weights(model: Any, file: WeightsFile, *, partial: bool = False) -> Assignment:
     """Put the weights of a file into a model.
 
     A layer is given what the file holds under its name. Where that isn't so for every layer, and
@@ -52,30 +50,40 @@ def assign_weights(
 
     Args:
         model: A built model of keras or tf_keras.
-        path: A `.weights.h5`, `.weights.json`, `.keras` or old HDF5 file, of any Keras; or a
-            checkpoint of TensorFlow: its prefix, its index or its directory. A file that is open
-            was checked already.
+        file: A `.weights.h5`, `.weights.json`, `.keras` or old HDF5 file, of any Keras; or a
+            checkpoint of TensorFlow.
         partial: Whether layers may be left as they are.
 
     Returns:
         What matched.
 
     Raises:
-        ModelError: The file is missing or damaged, or doesn't fit the model; or the model's own
-            code failed, whose error is the cause.
+        UnsafeModelError: The file was changed since it was checked.
+        ModelError: It is damaged, or doesn't fit the model; or the model's own code failed, whose
+            error is the cause.
     """
     library = sys.modules["keras" if is_model_of("keras", model) else "tf_keras"]
-    if not isinstance(path, OpenedFile) and (checkpoint := find_checkpoint(path)):
-        return _assign_checkpoint(model, checkpoint.read(), library, partial)
-    with open_weights(path) as stored:
-        assign = _assign_by_layer if stored.by_layer else _assign_by_place
-        try:
-            return assign(model, stored, library, partial)
-        except KprobeError:
-            raise
-        # What a layer's own code raises has no common class.
-        except Exception as error:
-            raise _explain(error, f"{stored.path}: its weights", "to the model") from error
+    try:
+        if not isinstance(file.opened, OpenedFile):
+            return _assign_checkpoint(model, read_checkpoint(file.opened), library, partial)
+        with open_weights(file) as stored:
+            return _assign_stored(model, stored, library, partial)
+    finally:
+        # It goes before whatever was found wrong with it.
+        file.check_unchanged()
+
+
+def _assign_stored(
+    model: Any, stored: StoredWeights, library: ModuleType, partial: bool
+) -> Assignment:
+    assign = _assign_by_layer if stored.by_layer else _assign_by_place
+    try:
+        return assign(model, stored, library, partial)
+    except KprobeError:
+        raise
+    # What a layer's own code raises has no common class.
+    except Exception as error:
+        raise _explain(error, f"{stored.path}: its weights", "to the model") from error
 
 
 def _explain(error: Exception, what: str, whom: str = "") -> ModelError:

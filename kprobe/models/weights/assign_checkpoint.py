@@ -53,7 +53,7 @@ def match_checkpoint(
     complete = [both for both in found.values() if both[0].complete]
     if len(complete) > 1:
         raise ModelError(
-            f"{stored.checkpoint.prefix} holds {len(complete)} objects that fit the model, and the "
+            f"{stored.opened.path} holds {len(complete)} objects that fit the model, and the "
             "names of its variables don't tell which is meant",
             hint="save the weights of one model: `tf.train.Checkpoint(model=model)`",
         )
@@ -145,4 +145,4 @@ def _describe(
             pairs[layer] = ", ".join(str(key) for key in given)
     used = set(keys.values())
     unused = [key.partition("/.ATTRIBUTES/")[0] for key in stored.shapes if key not in used]
-    return Assignment(str(stored.checkpoint.prefix), how, pairs, missing, misfits, sorted(unused))
+    return Assignment(str(stored.opened.path), how, pairs, missing, misfits, sorted(unused))

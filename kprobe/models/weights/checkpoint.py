@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.elsewhere import check_here
 from kprobe.errors import ModelError
-from kprobe.gate.graphs.checkpoint_index import MAX_INDEX_BYTES, find_index_faults
-from kprobe.gate.graphs.saved_model_proto import parse
+from kprobe.gate.opened_checkpoint import DATA, INDEX
+from kprobe.gate.opened_directory import open_inside
+from kprobe.gate.rules import Fault
+from kprobe.models.checked import SAVE_AGAIN
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_INDEX = ".index"
-_DATA = re.compile(r"\.data-[0-9]{5}-of-[0-9]{5}\Z", re.ASCII)
+    from kprobe.gate.opened_checkpoint import OpenedCheckpoint
+
+_DATA_AT_END = re.compile(rf"(?:{DATA.pattern})\Z", re.ASCII)
 # The file in which TensorFlow notes the latest checkpoint of a directory.
 _LATEST = "checkpoint"
 _LATEST_PATH = re.compile(r'^model_checkpoint_path: "([^"\n]*)"', re.MULTILINE)
@@ -33,82 +36,18 @@ _TRAINING = re.compile(r"(^|/)(optimizer|save_counter)(/|$)|\.OPTIMIZER_SLOT|^_C
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint, as files.
-
-    Attributes:
-        prefix: What the names of its files begin with.
-    """
-
-    prefix: Path
-
-    def list_files(self) -> list[Path]:
-        """List its files: the index, then the data.
-
-        Raises:
-            ModelError: The data aren't there.
-        """
-        beside = sorted(self.prefix.parent.iterdir())
-        data = [
-            path
-            for path in beside
-            if path.name.startswith(self.prefix.name)
-            and _DATA.match(path.name.removeprefix(self.prefix.name))
-        ]
-        if not data:
-            raise ModelError(
-                f"{self.prefix}{_INDEX} is the index of a checkpoint, whose data aren't beside it",
-                hint=f"put {self.prefix.name}.data-00000-of-00001 there, too",
-            )
-        return [Path(f"{self.prefix}{_INDEX}"), *data]
-
-    def read(self) -> CheckpointReader:
-        """Open it.
-
-        Raises:
-            ModelError: It is damaged.
-        """
-        index, *data = self.list_files()
-        with index.open("rb") as file:
-            content = file.read(MAX_INDEX_BYTES)
-        # TensorFlow makes room for what the index declares before it looks.
-        fault = next(find_index_faults(content, [path.stat().st_size for path in data]), None)
-        if fault is not None:
-            said = f"{fault.owner} {fault.text}".strip()
-            raise ModelError(
-                f"{self.prefix} is a damaged checkpoint: {said}",
-                hint="copy or save it again",
-            )
-        import tensorflow as tf
-
-        try:
-            reader = tf.train.load_checkpoint(str(self.prefix))
-            shapes = reader.get_variable_to_shape_map()
-            objects = []
-            if _OBJECTS in shapes:
-                objects = [*parse("TrackableObjectGraph", reader.get_tensor(_OBJECTS)).nodes]
-        # What TensorFlow raises has no common class.
-        except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ModelError(
-                f"{self.prefix} is a damaged checkpoint: {reason}", hint="copy or save it again"
-            ) from None
-        return CheckpointReader(self, reader, shapes, objects)
-
-
-@dataclass(frozen=True)
 class CheckpointReader:
     """An open checkpoint.
 
     Attributes:
-        checkpoint: Which one.
+        opened: Its files, which the gate has let pass.
         reader: TensorFlow's.
         all_shapes: The shape of each array, by its key.
         objects: The objects that were saved, with their parts, as
             `kprobe.gate.graphs.saved_model_proto` has them; none in a checkpoint of TensorFlow 1.
     """
 
-    checkpoint: Checkpoint
+    opened: OpenedCheckpoint
     reader: Any
     all_shapes: Mapping[str, list[int]]
     objects: list[Any]
@@ -160,16 +99,43 @@ class CheckpointReader:
         try:
             array: npt.NDArray[Any] = self.reader.get_tensor(key)
         except Exception as error:  # it has no common class
-            raise ModelError(
-                f"{self.checkpoint.prefix} is a damaged checkpoint: {key}: "
-                f"{(str(error) or type(error).__name__).splitlines()[0]}",
-                hint="copy or save it again",
-            ) from None
+            raise _explain(self.opened, error, f"{key}: ") from None
         return array
 
 
-def find_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
-    """Find the checkpoint that a path means.
+def read_checkpoint(opened: OpenedCheckpoint) -> CheckpointReader:
+    """Read what a checkpoint holds, but for its arrays.
+
+    Args:
+        opened: Its files, which the gate has let pass: TensorFlow makes room for what the index
+            declares before it looks.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    import tensorflow as tf
+
+    from kprobe.gate.graphs.saved_model_proto import parse
+
+    try:
+        reader = tf.train.load_checkpoint(opened.name)
+        shapes = reader.get_variable_to_shape_map()
+        objects = []
+        if _OBJECTS in shapes:
+            objects = [*parse("TrackableObjectGraph", reader.get_tensor(_OBJECTS)).nodes]
+    # What TensorFlow raises has no common class.
+    except Exception as error:
+        raise _explain(opened, error) from None
+    return CheckpointReader(opened, reader, shapes, objects)
+
+
+def _explain(opened: OpenedCheckpoint, error: Exception, what: str = "") -> ModelError:
+    said = (str(error) or type(error).__name__).splitlines()[0].replace(opened.name, "it")
+    return ModelError(f"{opened.path} is a damaged checkpoint: {what}{said}", hint=SAVE_AGAIN)
+
+
+def find_checkpoint(path: str | os.PathLike[str]) -> Path | None:
+    """Find the checkpoint that a path means: what the names of its files begin with.
 
     Args:
         path: What the files of a checkpoint begin with, one of these files, or a directory: its
@@ -189,38 +155,51 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
     if path.is_dir():
         return _find_in(path)
     if _exists(path):
-        return Checkpoint(path)
-    name = path.name.removesuffix(_INDEX) if path.name.endswith(_INDEX) else None
-    if data := _DATA.search(path.name):
+        return path
+    name = path.name.removesuffix(INDEX) if path.name.endswith(INDEX) else None
+    if data := _DATA_AT_END.search(path.name):
         name = path.name[: data.start()]
     if name and _exists(path.with_name(name)):
-        return Checkpoint(path.with_name(name))
+        return path.with_name(name)
     return None
 
 
 def _exists(prefix: Path) -> bool:
     try:
-        return bool(prefix.name) and Path(f"{prefix}{_INDEX}").is_file()
+        return bool(prefix.name) and Path(f"{prefix}{INDEX}").is_file()
     except ValueError:  # a NUL byte
         return False
 
 
-def _find_in(folder: Path) -> Checkpoint:
+def _find_in(folder: Path) -> Path:
     if _exists(folder / "variables" / "variables"):
-        return Checkpoint(folder / "variables" / "variables")
-    note = folder / _LATEST
-    if note.is_file():
-        with note.open("rb") as file:
-            latest = _LATEST_PATH.search(file.read(_LATEST_BYTES).decode("utf-8", "replace"))
-        # It may tell where the directory was when it was written.
-        if latest and _exists(folder / Path(latest[1]).name):
-            return Checkpoint(folder / Path(latest[1]).name)
-    found = sorted(item.name.removesuffix(_INDEX) for item in folder.glob(f"*{_INDEX}"))
+        return folder / "variables" / "variables"
+    latest = _LATEST_PATH.search(_read_note(folder))
+    # It may tell where the directory was when it was written.
+    if latest and _exists(folder / Path(latest[1]).name):
+        return folder / Path(latest[1]).name
+    found = sorted(item.name.removesuffix(INDEX) for item in folder.glob(f"*{INDEX}"))
     if len(found) == 1:
-        return Checkpoint(folder / found[0])
+        return folder / found[0]
     if not found:
         raise ModelError(f"weights: {folder} is a directory without a checkpoint")
     raise ModelError(
         f"weights: {folder} holds several checkpoints: {list_names(found)}",
         hint=f"give one of them, for example {folder / found[-1]}",
     )
+
+
+def _read_note(folder: Path) -> str:
+    """Read what a directory notes of its latest checkpoint: nothing if it is no regular file."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    except OSError:
+        return ""
+    try:
+        note = open_inside(descriptor, _LATEST, folder / _LATEST)
+        content = b"" if isinstance(note, Fault) else note.read(_LATEST_BYTES)
+        return content.decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial, wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from kprobe.architecture.network import read_network
@@ -18,30 +16,26 @@ from kprobe.architecture.weight_groups import (
     name_places,
     read_names,
 )
-from kprobe.elsewhere import check_content
-from kprobe.errors import Hint, ModelError, Setting, UnsafeModelError
-from kprobe.gate.files.config_json import MAX_BYTES
+from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.opened import OpenedFile
 from kprobe.hdf5 import OpenForWritingError, open_for_reading
-from kprobe.models.checked import check_opened, open_model
 from kprobe.models.file import DUMP_FORMAT, ModelFile, read_opened
 from kprobe.models.weights.archive import open_weights_member
-from kprobe.models.weights.checkpoint import find_checkpoint
-from kprobe.naming import can_be_layer, list_names
+from kprobe.models.weights.weights_file import START_BYTES, WeightsFile, open_weights_file
+from kprobe.naming import can_be_layer
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
     from kprobe.architecture.network import Network
+    from kprobe.models.spec import ModelSpec
 
 Shape: TypeAlias = tuple[int, ...]
 
 _ZIP = b"PK\x03\x04"
-# What is looked at to tell what a file is.
-_START_BYTES = 64
 
 
 _Given = ParamSpec("_Given")
@@ -163,7 +157,7 @@ class StoredWeights:
         if noted:
             return {place: name_from_outside(place, noted) for place in noted}
         try:
-            start = self.opened.read(_START_BYTES)
+            start = self.opened.read(START_BYTES)
             network = read_network(read_opened(self.opened, start).config)
         except ModelError:  # it holds weights only
             return {}
@@ -213,76 +207,29 @@ class StoredWeights:
 
 
 @contextmanager
-def open_weights(path: str | os.PathLike[str] | OpenedFile) -> Iterator[StoredWeights]:
+def open_weights(file: WeightsFile) -> Iterator[StoredWeights]:
     """Open the weights in a `.keras`, `.weights.h5` or old HDF5 file; the content decides which.
 
     Args:
-        path: A weights file, or the file of a whole model; of several files the one that lists
-            them, `.weights.json`. One that is open was checked already.
+        file: A weights file, or the file of a whole model, but no checkpoint; it was checked.
 
     Raises:
-        UnsafeModelError: It breaks a rule of the gate.
-        ModelError: It is missing, damaged, or holds no weights.
+        ModelError: It is damaged, or holds no weights.
     """
+    opened = file.opened
+    if not isinstance(opened, OpenedFile):
+        raise TypeError("a checkpoint isn't read by h5py")
     with ExitStack() as stack:
-        opened = path if isinstance(path, OpenedFile) else _open_checked(Path(path))
         with _reading(opened.path):
-            start = opened.read(_START_BYTES)
-            if shards := list_shards(opened):
-                parts = [_open_checked(shard) for shard in shards]
-                roots = [stack.enter_context(_open_group(part)) for part in parts]
+            start = opened.read(START_BYTES)
+            if file.shards:
+                roots = [stack.enter_context(_open_group(part)) for part in file.shards]
                 weights = StoredWeights(opened, roots[0], by_layer=False, shards=roots[1:])
             else:
                 root = stack.enter_context(_open_hdf5(opened, start))
                 weights = _find_weights(opened, start, root)
         # What the block raises is its own.
         yield weights
-
-
-def _open_checked(path: Path) -> OpenedFile:
-    if not path.is_file():
-        raise ModelError(f"weights: there is no file {path}", hint="check the path")
-    opened = open_model(path)
-    check_content(path, opened.read(_START_BYTES), ModelError)
-    try:
-        check_opened(opened)
-    except UnsafeModelError as error:
-        # What may be allowed of a model, honest weights don't have.
-        error.remedy = Hint("save the weights again, or leave ", Setting("weights"), " out")
-        raise
-    return opened
-
-
-def list_shards(opened: OpenedFile) -> list[Path]:
-    """List the files that a `.weights.json` of Keras 3 says the weights are in; none of others.
-
-    Raises:
-        ModelError: One isn't there, or isn't beside it.
-    """
-    if not opened.read(_START_BYTES).lstrip().startswith(b"{"):
-        return []
-    path, content = opened.path, opened.read(MAX_BYTES)
-    try:
-        places = json.loads(content)["weight_map"].values()
-        names = dict.fromkeys(
-            name for held in places for name in ([held] if isinstance(held, str) else held)
-        )
-        beside = all(isinstance(name, str) and _is_beside(name) for name in names)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return []
-    if not beside:
-        raise ModelError(f"{path} names files that aren't beside it, which Keras doesn't do")
-    shards = [path.with_name(name) for name in names]
-    if gone := [shard.name for shard in shards if not shard.is_file()]:
-        raise ModelError(
-            f"{path}: its weights are in {len(shards)} files, and {list_names(gone)} isn't there",
-            hint="put all of them beside it",
-        )
-    return shards
-
-
-def _is_beside(name: str) -> bool:
-    return name not in ("", "..") and Path(name).name == name
 
 
 @contextmanager
@@ -324,20 +271,29 @@ def _find_weights(opened: OpenedFile, start: bytes, root: Any) -> StoredWeights:
     return weights
 
 
-def check_weights(
-    source: object, weights: str | os.PathLike[str] | None, *, random_weights: bool
-) -> None:
+def check_weights(source: object, spec: ModelSpec) -> WeightsFile | None:
     """Check that there are weights for a model, as far as files tell.
 
+    Args:
+        source: Where the model comes from.
+        spec: Which model was asked for, and which weights.
+
+    Returns:
+        The weights that are given by themselves, open; None where none are.
+
     Raises:
-        ModelError: The file of the weights can't be read; or there is none, the model's file has
-            an architecture alone, and random weights weren't asked for.
+        UnsafeModelError: The file of the weights breaks a rule of the gate.
+        ModelError: It can't be read; or there is none, the model's file has an architecture
+            alone, and random weights weren't asked for.
     """
-    if weights is not None:
-        if find_checkpoint(weights) is None:
-            with open_weights(weights):
+    if spec.weights is not None:
+        allow = None if spec.unsafe else spec.allowed
+        file = open_weights_file(spec.weights, allow=allow, max_model_bytes=spec.max_model_bytes)
+        if isinstance(file.opened, OpenedFile):
+            with open_weights(file):
                 pass
-    elif isinstance(source, ModelFile) and not random_weights and not holds_weights(source):
+        return file
+    if isinstance(source, ModelFile) and not spec.random_weights and not holds_weights(source):
         raise ModelError(
             f"{source.path} holds an architecture without weights",
             hint=Hint(
@@ -348,19 +304,7 @@ def check_weights(
                 " takes random ones",
             ),
         )
-
-
-def list_weight_files(path: str | os.PathLike[str]) -> list[Path]:
-    """List the files that weights are in: one, or the parts of a checkpoint, or all shards.
-
-    Raises:
-        ModelError: Some of them aren't there.
-    """
-    checkpoint = find_checkpoint(path)
-    if checkpoint is not None:
-        return checkpoint.list_files()
-    path = Path(path)
-    return [path, *(list_shards(open_model(path)) if path.is_file() else ())]
+    return None
 
 
 def holds_weights(model_file: ModelFile) -> bool:

@@ -63,7 +63,7 @@ def precheck(
     if output is not None:
         attempt(lambda: check_output(output.path, overwrite=output.overwrite, resume=output.resume))
         attempt(lambda: check_apart(job))
-    attempt(lambda: check_weights(source, spec.weights, random_weights=spec.random_weights))
+    attempt(lambda: check_weights(source, spec))
     found = attempt(lambda: resolve(_list_paths(asked), calls)) is not None
     samples: Samples | None = attempt(lambda: _open(job, calls, opened))
     # The trace tells what else is wrong with addresses, and this again.

@@ -23,6 +23,7 @@ class Case:
             opened.
         source: Where it is known from: an advisory (CVE-2025-1550), or a few words.
         arguments: What kprobe is called with besides.
+        weights: Whether it is given as the weights of an honest model.
     """
 
     name: str
@@ -30,3 +31,4 @@ class Case:
     rule: str | None
     source: str = ""
     arguments: tuple[str, ...] = field(default=())
+    weights: bool = False

@@ -14,13 +14,18 @@ import tf_keras
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from kprobe.errors import ModelError, UnsafeModelError
-from kprobe.models.weights.assign import assign_weights
-from kprobe.models.weights.stored_weights import list_weight_files, open_weights
+from kprobe.models.weights import assign
+from kprobe.models.weights.stored_weights import open_weights
+from kprobe.models.weights.weights_file import open_weights_file
 
 KERASES = [keras, tf_keras]
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")
 # Keras's, when it saves a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+
+def assign_weights(model, path, **settings):
+    return assign.assign_weights(model, open_weights_file(path), **settings)
 
 
 def make_network(k, prefix=""):
@@ -94,7 +99,7 @@ def test_weights_in_several_files_are_those_in_one(target, tmp_path):
     trained.save_weights(path, max_shard_size=2e-6)
     shards = [path, *sorted(tmp_path.glob("m_*.weights.h5"))]
     assert len(shards) > 2
-    assert set(list_weight_files(path)) == set(shards)
+    assert [file.path for file in open_weights_file(path).list_files()] == shards
     model = make_network(target)
     assert assign_weights(model, path).how == "by name"
     for mine, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
@@ -432,7 +437,7 @@ def damage_largest(path):
 def test_a_block_that_reads_weights_keeps_its_own_errors(tmp_path):
     path = save(stack(keras, "a:4"), ".weights.h5", tmp_path)
     for error in (OSError("mine"), ValueError("mine"), KeyboardInterrupt()):
-        with pytest.raises(type(error)) as caught, open_weights(path):
+        with pytest.raises(type(error)) as caught, open_weights(open_weights_file(path)):
             raise error
         assert caught.value is error
 
@@ -441,6 +446,6 @@ def test_nothing_is_said_to_open_weights_that_are_refused(tmp_path):
     path = save(stack(keras, "a:4"), ".weights.h5", tmp_path)
     with h5py.File(path, "r+") as file:
         file["outside"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
-    with pytest.raises(UnsafeModelError) as caught, open_weights(path):
+    with pytest.raises(UnsafeModelError) as caught, open_weights(open_weights_file(path)):
         pass
     assert caught.value.hint == "save the weights again, or leave weights out"

@@ -9,11 +9,16 @@ import tensorflow as tf
 import tf_keras
 
 import kprobe
-from kprobe.errors import ModelError
-from kprobe.models.weights.assign import assign_weights
+from kprobe.errors import ModelError, UnsafeModelError
+from kprobe.models.weights import assign
+from kprobe.models.weights.weights_file import open_weights_file
 
 KERASES = [keras, tf_keras]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+
+
+def assign_weights(model, path, **settings):
+    return assign.assign_weights(model, open_weights_file(path), **settings)
 
 
 def make_network(k, prefix=""):
@@ -197,15 +202,57 @@ def test_what_does_not_fit_is_told_by_layers(k, tmp_path):
         np.testing.assert_array_equal(mine, theirs)
 
 
-@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
-def test_a_damaged_checkpoint_is_told_as_such(part, tmp_path):
+@pytest.mark.parametrize(
+    ("part", "fault"),
+    [
+        ("index", "has a damaged index of its variables: it doesn't end as an index does"),
+        ("data-00000-of-00001", ".*: lies outside of its file"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_as_such(part, fault, tmp_path):
     path = save_of_objects(draw_weights(stack(keras, "a:4", "b:3")), tmp_path)
     file = tmp_path / f"ck-1.{part}"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(
-        ModelError, match=r"ck-1 is a damaged checkpoint: .*; copy or save it again"
-    ):
+    with pytest.raises(ModelError, match=rf"ck-1: {fault}; copy or save the model file again"):
         assign_weights(stack(keras, "a:4", "b:3"), path)
+
+
+def test_a_value_whose_checksum_differs_is_told_as_damage(tmp_path):
+    path = save_of_objects(draw_weights(stack(keras, "a:4", "b:3")), tmp_path)
+    file = tmp_path / "ck-1.data-00000-of-00001"
+    content = bytearray(file.read_bytes())
+    content[:16] = bytes(16)
+    file.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        assign_weights(stack(keras, "a:4", "b:3"), path)
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"{tmp_path}/ck-1 is a damaged checkpoint: ")
+    assert "/proc/" not in fault
+
+
+def test_a_checkpoint_that_is_changed_after_it_was_checked_is_refused(tmp_path):
+    first, second = (draw_weights(stack(keras, "a:4", "b:3"), seed) for seed in range(2))
+    opened = open_weights_file(save_of_objects(first, tmp_path))
+    (tmp_path / "other").mkdir()
+    save_of_objects(second, tmp_path / "other")
+    name = "ck-1.data-00000-of-00001"
+    (tmp_path / "other" / name).rename(tmp_path / name)
+    with pytest.raises(UnsafeModelError, match=f"was changed after it was checked: '{name}'"):
+        assign.assign_weights(stack(keras, "a:4", "b:3"), opened)
+
+
+def test_what_was_checked_is_read_though_its_folder_is_replaced(tmp_path):
+    folder, moved = tmp_path / "here", tmp_path / "moved"
+    first, second = (draw_weights(stack(keras, "a:4", "b:3"), seed) for seed in range(2))
+    folder.mkdir()
+    opened = open_weights_file(save_of_objects(first, folder))
+    folder.rename(moved)
+    folder.mkdir()
+    save_of_objects(second, folder)
+    model = stack(keras, "a:4", "b:3")
+    assign.assign_weights(model, opened)
+    for mine, theirs in zip(model.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 CODE = """

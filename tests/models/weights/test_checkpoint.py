@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from kprobe.errors import ModelError
+from kprobe.gate.opened_checkpoint import open_checkpoint
 from kprobe.models.weights.checkpoint import find_checkpoint
 
 
@@ -28,8 +31,9 @@ def parts(prefix):
 def test_a_prefix_and_each_of_its_files_mean_the_checkpoint(make, name, end):
     folder = make(*parts(name), f"{name}0.data-00000-of-00001")
     found = find_checkpoint(folder / f"{name}{end}")
-    assert found.prefix == folder / name
-    assert [path.name for path in found.list_files()] == [*parts(name)]
+    assert found == folder / name
+    members = open_checkpoint(found).members
+    assert {member.name for member in members} == {*parts(name)}
 
 
 @pytest.mark.parametrize("name", ["w", "w.h5", "w.data-0-of-1", ".index", "none/w", "a\0b"])
@@ -43,12 +47,12 @@ def test_a_directory_means_its_latest_checkpoint(make):
     (folder / "checkpoint").write_text(
         'model_checkpoint_path: "ck-1"\nall_model_checkpoint_paths: "ck-2"\n'
     )
-    assert find_checkpoint(folder).prefix == folder / "ck-1"
+    assert find_checkpoint(folder) == folder / "ck-1"
 
 
 def test_a_directory_means_its_only_checkpoint(make):
     folder = make(*parts("ck-7"))
-    assert find_checkpoint(folder).prefix == folder / "ck-7"
+    assert find_checkpoint(folder) == folder / "ck-7"
 
 
 def test_no_path_is_no_directory(make, monkeypatch):
@@ -58,7 +62,7 @@ def test_no_path_is_no_directory(make, monkeypatch):
 
 def test_a_savedmodel_means_its_variables(make):
     folder = make("saved_model.pb", *parts("variables/variables"))
-    assert find_checkpoint(folder).prefix == folder / "variables" / "variables"
+    assert find_checkpoint(folder) == folder / "variables" / "variables"
 
 
 def test_of_several_none_is_chosen(make):
@@ -82,17 +86,20 @@ def test_a_note_leads_to_no_other_directory(make, path):
     note = path.format(outside=folder / "outside")
     (folder / "in" / "checkpoint").write_text(f'model_checkpoint_path: "{note}"\n')
     if note.endswith("ck-1"):  # it was moved
-        assert find_checkpoint(folder / "in").prefix == folder / "in" / "ck-1"
+        assert find_checkpoint(folder / "in") == folder / "in" / "ck-1"
     else:
         with pytest.raises(ModelError, match="several checkpoints: ck-1, ck-2"):
             find_checkpoint(folder / "in")
 
 
-def test_an_index_without_data_is_an_error(make):
-    folder = make("w.index")
-    with pytest.raises(ModelError) as caught:
-        find_checkpoint(folder / "w").list_files()
-    assert str(caught.value) == (
-        f"{folder}/w.index is the index of a checkpoint, whose data aren't beside it; "
-        "put w.data-00000-of-00001 there, too"
-    )
+def test_a_note_that_is_a_pipe_or_a_link_is_not_read(make):
+    folder = make(*parts("ck-1"), *parts("ck-2"), "outside/note")
+    (folder / "outside" / "note").write_text('model_checkpoint_path: "ck-1"\n')
+    note = folder / "checkpoint"
+    note.symlink_to(folder / "outside" / "note")
+    with pytest.raises(ModelError, match="several checkpoints"):
+        find_checkpoint(folder)
+    note.unlink()
+    os.mkfifo(note)
+    with pytest.raises(ModelError, match="several checkpoints"):
+        find_checkpoint(folder)
