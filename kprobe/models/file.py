@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from kprobe.gate.findings import Opened
     from kprobe.gate.opened import OpenedFile
+    from kprobe.models.inner import InnerModel
     from kprobe.models.saved_model import SavedModel
     from kprobe.models.spec import ModelSpec
 
@@ -60,6 +61,7 @@ class ModelFile:
         backend: What an HDF5 file of Keras 2 says its Keras ran on, e.g. "theano".
         saved: What a SavedModel directory holds, or a frozen graph as one; None for another file.
         signature: The signature that is to be run as it is, not a Keras model; None for that.
+        inner: The SavedModels that its layers load, where that is allowed, once they were checked.
     """
 
     opened: Opened
@@ -71,6 +73,7 @@ class ModelFile:
     backend: str | None = None
     saved: SavedModel | None = None
     signature: str | None = None
+    inner: Sequence[InnerModel] = ()
 
     @property
     def path(self) -> Path:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kprobe.architecture.network import read_network
@@ -26,6 +27,7 @@ from kprobe.models.failed_load import describe_cause, explain_load
 from kprobe.models.file import ModelFile, choose_signature, read_specified
 from kprobe.models.for_loader import given_to
 from kprobe.models.frozen_graph import load_frozen_graph
+from kprobe.models.inner import open_inner
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.spec import ModelSpec
@@ -54,11 +56,15 @@ def find_source(spec: ModelSpec) -> ModelFile | Code:
         spec: A model that isn't in memory.
 
     Raises:
+        UnsafeModelError: It breaks a rule of the gate, or a model does that one of its layers
+            loads.
         ModelError: The file isn't one of a model, or has no such signature.
     """
     if spec.code is not None:
         return spec.code
-    return choose_signature(read_specified(spec), spec.signature)
+    file = choose_signature(read_specified(spec), spec.signature)
+    allow = None if spec.unsafe else spec.allowed
+    return replace(file, inner=open_inner(file.path, file.objects, allow, spec.max_model_bytes))
 
 
 def load_source(
@@ -116,7 +122,8 @@ def load_source(
         return _load_file(source, keras, custom, None if unsafe else frozenset(allow))
     finally:
         # It goes before whatever a loader has found wrong with it.
-        check_unchanged(source.opened)
+        for opened in (source.opened, *(inner.opened for inner in source.inner)):
+            check_unchanged(opened)
 
 
 def _load_code(
@@ -186,8 +193,10 @@ def _say_what_runs(
     """Say on stderr what a file runs of its own, of which something is allowed or all is."""
     if allow is not None and not allow:
         return
-    for line in list_what_runs(file, registered):
-        _log.log(_SAID, "%s: %s", file.path, line)
+    lines = [(file.path, line) for line in list_what_runs(file, registered)]
+    lines += [(inner.opened.path, line) for inner in file.inner for line in inner.runs]
+    for path, line in lines:
+        _log.log(_SAID, "%s: %s", path, line)
 
 
 def _build_model(

@@ -19,6 +19,7 @@ from kprobe.importing import list_defined_names
 from kprobe.models.checked import open_model_checkpoint
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.file import open_model_file, read_opened
+from kprobe.models.inner import open_inner
 from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.shortage import find_shortage
 
@@ -33,7 +34,8 @@ _SAVED_MODEL = "saved_model.pb"
 # What is loaded must be what was checked, and nothing can be loaded from there.
 _STDIN = "-"
 # What breaks these would run, or would let run what is the user's own.
-_RUNNING = ("code-", "names-", "savedmodel-operations", "tflite-operations", "onnx-operations")
+_OPERATIONS = "savedmodel-operations"
+_RUNNING = ("code-", "names-", _OPERATIONS, "tflite-operations", "onnx-operations")
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
             found = replace(found, format=file.format, keras_version=file.keras_version)
             faults = _judge_names(file, allowed)
             running += find_what_runs(file)
+            running += [] if faults else _look_inside(file, allowed.kinds, limits)
         if fault := opened.find_change():
             faults.append(fault)
     except ShortageError as error:  # of the file, nothing is known
@@ -211,8 +214,18 @@ def _judge_names(file: ModelFile, allowed: _Allowed) -> list[Fault]:
         modules=allowed.names,
         has_graph=file.unsafe_operations is not None,
     )
-    run = [Fault("savedmodel-operations", text) for text in file.unsafe_operations or ()]
+    run = [Fault(_OPERATIONS, text) for text in file.unsafe_operations or ()]
     return faults + [fault for fault in run if not allowed.ignores(fault)]
+
+
+def _look_inside(file: ModelFile, kinds: Collection[str], limits: Limits) -> list[Fault]:
+    """Check the models that layers load, and tell what these would run."""
+    inside = open_inner(file.path, file.objects, kinds, limits.max_model_bytes)
+    return [
+        Fault(_OPERATIONS, f"{inner.owner} loads another model: {text}")
+        for inner in inside
+        for text in inner.runs
+    ]
 
 
 def _make_reason(fault: Fault) -> Reason:

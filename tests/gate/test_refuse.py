@@ -66,7 +66,7 @@ FAULTS = {
     ),
     "any method": " uses the attribute '__init__' of its input",
     "any attribute": " uses the attribute '__class__' of its input",
-    "a SavedModel": " has a TFSMLayer, which loads and runs a SavedModel from a path",
+    "a SavedModel": " has a TFSMLayer, which loads and runs the SavedModel '/tmp/x'",
     "a pickle": " has a TorchModuleWrapper, which loads a pickle",
     "a vocabulary file": " reads its vocabulary from the file '/etc/passwd'",
     "an input type of another module": " has an input type Popen of module subprocess",

@@ -38,7 +38,8 @@ def find_code(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("Lambda", "__lambda__", *UNSAFE_CLASSES):
         if name in names:
             rule, harm = UNSAFE_CLASSES[name]
-            yield rule, f"has a {name}, which {harm}"
+            which = "".join(f" {show_value(path)}" for path in find_loaded(value))
+            yield rule, f"has a {name}, which {harm}{which}"
             return
     config = value.get("config")
     config = config if isinstance(config, dict) else {}
@@ -50,6 +51,16 @@ def find_code(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if names & {"__numpy__", "__tensor__"} and not _is_of(config.get("dtype"), _DTYPES):
         received = show_value(config.get("dtype"))
         yield "config-values", f"has values of dtype {received}, which Keras writes none of"
+
+
+def find_loaded(value: dict[str, Any]) -> list[object]:
+    """Find the SavedModel that an object loads: its path, or whatever its config has for that."""
+    names = {strip_package(value.get(key)) for key in ("class_name", "registered_name")}
+    rules = {UNSAFE_CLASSES[name][0] for name in names if name in UNSAFE_CLASSES}
+    config = value.get("config")
+    if "code-savedmodel" not in rules:
+        return []
+    return [config.get("filepath") if isinstance(config, dict) else None]
 
 
 def list_files(value: dict[str, Any]) -> list[str]:
