@@ -1,7 +1,7 @@
 """Let atheris look for what breaks a reader of the gate: `READER [libFuzzer's options]`.
 
-READER is `archive`, `config` or `inspect`. It needs atheris, h5py, and kprobe in the path. What is
-found is written to the working directory, as libFuzzer does.
+READER is `archive`, `config`, `hdf5` or `inspect`. It needs atheris, h5py, protobuf, and kprobe in
+the path. What is found is written to the working directory, as libFuzzer does.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import atheris
 
 with atheris.instrument_imports(include=["kprobe", "zipfile"]):
     from mutations import make_config, make_seeds, mutate, pack
+    from others import compare, compare_hdf5, compare_members
 
-    from kprobe.gate.files.archive import find_archive_faults, list_members, read_member
+    from kprobe.gate.files.archive import find_archive_faults
     from kprobe.gate.files.config_json import parse_config
+    from kprobe.gate.files.hdf5_structure import find_hdf5_faults
     from kprobe.gate.inspect import inspect
     from kprobe.gate.opened import open_file
+    from kprobe.hdf5 import Section
 
 FILE = os.memfd_create("model")
 SEEDS = make_seeds()
@@ -35,13 +38,8 @@ def open_bytes(content):
 
 def try_archive(content):
     opened = open_bytes(content)
-    if [*find_archive_faults(opened)]:
-        return
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = list_members(opened)
-        assert {*archive.namelist()} == {*members}
-        for name, member in members.items():
-            assert archive.read(name) == read_member(opened, member)
+    if not [*find_archive_faults(opened)]:
+        compare_members(opened, content)
 
 
 def try_config(content):
@@ -51,19 +49,33 @@ def try_config(content):
         assert json.loads(content) == config
 
 
+def try_hdf5(content):
+    opened = open_bytes(content)
+    if not [*find_hdf5_faults(Section(opened.descriptor, 0, opened.size), [])]:
+        compare_hdf5(content)
+
+
 def try_inspect(content):
     """Inspect a file; of an archive, as it is, and its parts in one that is sound."""
-    assert inspect(open_bytes(content)) is not None
+    found = inspect(opened := open_bytes(content))
+    if not found.faults and found.format != "json":
+        compare(opened, content)
     for name in ("config.json", "model.weights.h5"):
         with zipfile.ZipFile(io.BytesIO(SEEDS[1][1])) as archive:
             members = {each: archive.read(each) for each in archive.namelist()}
         assert inspect(open_bytes(pack({**members, name: content}, 0))) is not None
 
 
-READERS = {"archive": try_archive, "config": try_config, "inspect": try_inspect}
+READERS = {
+    "archive": try_archive,
+    "config": try_config,
+    "hdf5": try_hdf5,
+    "inspect": try_inspect,
+}
 BEGINNINGS = {
     "archive": [content for ending, content in SEEDS if ending == "keras"],
     "config": [json.dumps(make_config()).encode()],
+    "hdf5": [content for ending, content in SEEDS if ending == "h5"],
     "inspect": [content for _, content in SEEDS],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import random
@@ -9,6 +10,7 @@ import zipfile
 
 import h5py
 import numpy as np
+from gate.hostile import onnx, saved_models
 
 _TELLING = (0, 1, 0x7F, 0x80, 0xFF)
 _TOKENS = (
@@ -46,7 +48,10 @@ def make_config():
 
 
 def make_seeds():
-    """Give the bytes of small honest files, by their endings, each several times."""
+    """Give small honest files: the ending and the bytes of each; of most kinds several.
+
+    TensorFlow Lite is there where TensorFlow is, whose schema writes it.
+    """
     config = make_config()
     seeds = [("json", json.dumps(config).encode())]
     for compression in (None, "gzip"):
@@ -77,6 +82,13 @@ def make_seeds():
             group["dense/kernel:0"] = np.ones((3, 2), "f4")
             group["dense/bias:0"] = np.ones(2, "f4")
         seeds.append(("h5", whole.getvalue()))
+    _, graph = saved_models.make_model()
+    graph = graph.graph_def.SerializeToString(deterministic=True)
+    seeds += [("pb", graph), ("onnx", onnx.PLAIN)]
+    if importlib.util.find_spec("tensorflow"):
+        from gate.hostile import tflite
+
+        seeds.append(("tflite", tflite.pack(tflite.make_model())))
     return seeds
 
 

@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from gate.hostile.converted import PLAIN, external, make_model, pack
+from gate.hostile.onnx import PLAIN, external
+from gate.hostile.tflite import make_model, pack
 
 import kprobe
 from kprobe.gate.rules import KINDS, RULES
