@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.job_settings import name_output
@@ -12,6 +11,7 @@ from kprobe.errors import DumpError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 def goes_to_stdout(options: Mapping[str, Any]) -> bool:
@@ -34,11 +34,12 @@ def opening_output(options: Mapping[str, Any], what: str = "activations") -> Ite
         yield options["output"] or name_output(options["model"], what)
         return
     import shutil
-    import tempfile
+
+    from kprobe.scratch import make_scratch
 
     stdout = take_stdout()
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "activations.h5"
+    with make_scratch("kprobe-stdout-") as directory:
+        path = directory / "activations.h5"
         try:
             yield path
         except StoppedError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -24,6 +24,7 @@ from kprobe.inputs.samples import count_rows
 from kprobe.pipeline.running.batches import Computed, run_batch
 from kprobe.pipeline.running.run import run
 from kprobe.pipeline.running.sink import IN_FLIGHT, make_columns
+from kprobe.scratch import make_scratch
 from kprobe.stopping import deferring_stops, stop_if_asked
 
 if TYPE_CHECKING:
@@ -160,12 +161,12 @@ def _measure(plan: Plan, seconds: float) -> Measured:
     reading = _measure_reading(plan, seconds)
     results, computing = _measure_computing(plan, batch, seconds)
     output = Path() if plan.job.output is None else plan.job.output.path
-    try:
-        place = tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".kprobe-bench-")
-    except OSError as error:
-        raise explain(error, output) from error
-    with place as directory:
-        path = Path(directory) / "bench.h5"
+    with contextlib.ExitStack() as stack:
+        try:
+            place = make_scratch(".kprobe-bench-", output.absolute().parent)
+            path = stack.enter_context(place) / "bench.h5"
+        except OSError as error:
+            raise explain(error, output) from error
         room = free_space(path) // 4 or _MOST_BYTES  # 0: the filesystem doesn't know
         computed = Computed(0, count_rows(batch), results, {})
         columns = make_columns(plan, computed)
