@@ -46,7 +46,7 @@ def test_a_wheel_holds_all_modules_and_pages_and_nothing_beside_them(wheel):
 
 def test_a_wheel_has_the_command_and_the_versions_of_python(wheel):
     (entries,) = [text for name, text in wheel.items() if name.endswith("/entry_points.txt")]
-    assert "kprobe = kprobe.cli.main:main" in entries.decode().splitlines()
+    assert "kprobe = kprobe.__main__:main" in entries.decode().splitlines()
     (metadata,) = [text for name, text in wheel.items() if name.endswith("/METADATA")]
     told = message_from_bytes(metadata)
     assert {*told["Requires-Python"].split(",")} == {">=3.11", "<3.14"}

@@ -1,4 +1,4 @@
-"""The group of commands, and what the console script runs."""
+"""The group of commands, and how it is run."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; the console script."""
+    """Run the command line."""
     _open_descriptors()
     if sys.stderr is None:  # closed by the caller
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
