@@ -14,6 +14,9 @@ import hypothesis
 import numpy as np
 import pytest
 
+# Else each process that a test starts compiles kprobe anew, 0.5 s of it, and pytest all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # The same examples each time: what is found by chance, nobody else finds again.
 hypothesis.settings.register_profile("kprobe", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("kprobe")

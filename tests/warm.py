@@ -24,6 +24,15 @@ import pytest
 
 SERVER = Path(__file__).with_name("warm_server.py")
 TENSORFLOW = ("keras", "tensorflow", "tf_keras")
+# And of kprobe what most commands need: half a second, and more where no bytecode is kept.
+KPROBE = (
+    "kprobe.api",
+    "kprobe.cli.commands.dump",
+    "kprobe.pipeline.planning.plan_job",
+    "kprobe.pipeline.planning.plan_session",
+    "kprobe.pipeline.running.run",
+    "kprobe.session.open_session",
+)
 DUMPS = ("h5py", "numpy", "pytest", "kprobe.dumps.reader", "kprobe.dumps.writing.writer")
 
 
@@ -176,14 +185,14 @@ def serve(*modules: str, **variables: str):
 
 @pytest.fixture(scope="session")
 def warm_python():
-    """Python in a process of its own, with TensorFlow imported."""
-    yield from serve(*TENSORFLOW)
+    """Python in a process of its own, with TensorFlow and kprobe imported."""
+    yield from serve(*TENSORFLOW, *KPROBE)
 
 
 @pytest.fixture(scope="session")
 def warm_python_of_keras_2():
     """The same, where `tensorflow.keras` is Keras 2."""
-    yield from serve(*TENSORFLOW, TF_USE_LEGACY_KERAS="1")
+    yield from serve(*TENSORFLOW, *KPROBE, TF_USE_LEGACY_KERAS="1")
 
 
 @pytest.fixture(scope="session")
