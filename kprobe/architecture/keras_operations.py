@@ -15,7 +15,7 @@ from kprobe.architecture.operation_shapes import (
     reduce_axes,
     slice_tensor,
 )
-from kprobe.architecture.shapes import Shapes
+from kprobe.architecture.shapes import Shapes, are_lengths
 
 _Config: TypeAlias = Mapping[str, Any]
 _Rule: TypeAlias = Callable[[_Config, Sequence[Shape], Sequence[Any]], Shapes | None]
@@ -65,9 +65,7 @@ def infer_keras_operation(
     # A config that isn't as Keras writes it tells nothing.
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError):
         return None
-    shapes = made if isinstance(made, list) else [] if made is None else [made]
-    lengths = [length for shape in shapes for length in shape if length is not None]
-    return made if all(type(length) is int and length >= 0 for length in lengths) else None
+    return made if are_lengths(made) else None
 
 
 def _read_constants(node: Any) -> list[Any]:

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 _CONSTANT = "_CONSTANT_VALUE"  # stands where a tensor would
 
 # fmt: off
-_KEEPING = {
+KEEPING = {
     "abs", "bias_add", "cast", "ceil", "clip_by_value", "cos", "cumsum", "elu", "erf", "exp",
     "floor", "gelu", "identity", "l2_normalize", "leaky_relu", "log", "log1p", "log_softmax",
     "negative", "ones_like", "reciprocal", "relu", "relu6", "round", "rsqrt", "selu", "sigmoid",
     "sign", "silu", "sin", "softmax", "softplus", "softsign", "sqrt", "square", "stop_gradient",
     "swish", "tanh", "zeros_like",
 }
-_COMBINING = {
+COMBINING = {
     "add", "radd", "subtract", "rsub", "multiply", "mul", "rmul", "truediv", "rtruediv", "divide",
     "pow", "rpow", "floordiv", "maximum", "minimum", "squared_difference", "greater", "less",
     "equal", "greater_equal", "less_equal", "not_equal",
 }
-_REDUCING = {
+REDUCING = {
     "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min",
     "reduce_prod", "reduce_std", "reduce_sum", "reduce_variance",
 }
@@ -66,14 +66,14 @@ def _read_constants(node: Any) -> dict[str, Any]:
 
 
 def _infer(name: str, inputs: Sequence[Shape], others: Mapping[str, Any]) -> Shape | None:
-    if name in _KEEPING and len(inputs) == 1:
+    if name in KEEPING and len(inputs) == 1:
         return inputs[0]
-    if name in _COMBINING:
+    if name in COMBINING:
         constants = [
             measure_constant(value) for key, value in others.items() if key not in ("name", "dtype")
         ]
         return broadcast([*inputs, *constants])
-    if name in _REDUCING and len(inputs) == 1:
+    if name in REDUCING and len(inputs) == 1:
         return reduce_axes(inputs[0], others.get("axis"), bool(others.get("keepdims")))
     if name == "concat":
         return join(inputs, others.get("axis"))

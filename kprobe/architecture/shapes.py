@@ -47,10 +47,21 @@ def infer_shape(class_name: str, config: _Config, inputs: Sequence[Shape | None]
     if rule is None or not known or len(known) != len(inputs):
         return None
     try:
-        return rule(config, known)
+        made = rule(config, known)
     # A config that isn't as its class writes it tells nothing.
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError):
         return None
+    return made if are_lengths(made) else None
+
+
+def are_lengths(made: Any) -> bool:
+    """Tell a shape, or a list of them, from what a rule makes of an odd config."""
+    shapes = made if isinstance(made, list) else [made]
+    return all(
+        isinstance(shape, tuple)
+        and all(length is None or (type(length) is int and length >= 0) for length in shape)
+        for shape in shapes
+    )
 
 
 def _keep(_config: _Config, inputs: list[Shape]) -> Shape | None:
@@ -357,6 +368,11 @@ for _rank in (1, 2, 3):
     _RULES[f"Cropping{_rank}D"] = _border(_rank, "cropping", -1)
     _RULES[f"UpSampling{_rank}D"] = _enlarge(_rank)
 
+# What gives no axis that is longer than those it takes, whatever it is called with.
+KEEPING_CLASSES = frozenset(
+    [*_KEEPING, *_MERGING, "AdditiveAttention", "Attention", "Dot", "Permute"]
+    + [name for name in _RULES if "Pooling" in name or name.startswith("Cropping")]
+)
 # Layers of Keras that call no others, and so have no addresses inside.
 LEAF_CLASSES = frozenset(_RULES) - {
     "Bidirectional",

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kprobe.gate.networks.network_calls import find_call_faults
+from kprobe.gate.networks.network_inputs import measure_inputs
 from kprobe.gate.networks.network_sizes import (
+    MAX_MADE,
+    Taken,
+    count_made,
     count_own_work,
     find_size_faults,
     goes_by_step,
+    keeps_states,
     read_class,
 )
-from kprobe.gate.networks.network_steps import measure_steps
 from kprobe.gate.networks.patterns import Patterns
 from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
@@ -38,17 +42,21 @@ _LOOKS_PER_CALL = 8
 
 @dataclass(frozen=True)
 class NetworkLimits:
-    """How large a model may be. All of these can be raised.
+    """How large a model may be.
 
     Attributes:
         layers: How many layers it may have, nested models counted with what is inside. The
-            largest of keras.applications have about 1,000.
+            largest of keras.applications, NASNetLarge, has 1,041.
         calls: How many calls of layers Keras may make to build it. One takes about 0.3 ms.
+        steps: How many calls of layers are made one by one for the steps of an input, whenever
+            the model runs or is traced. One takes 5 to 10 ms. InceptionV3 over 40 frames of a
+            film makes about 12,800.
         objects: How many objects of any kind its config may have.
     """
 
     layers: int = 10_000
     calls: int = 100_000
+    steps: int = 20_000
     objects: int = 300_000
 
 
@@ -62,6 +70,7 @@ class _Place(NamedTuple):
         is_layer: Whether it is a layer, or a list of layers.
         makes: How often Keras makes it.
         calls: How often Keras calls it, or what it belongs to.
+        by_step: Whether it is called for each step of something's input.
     """
 
     value: Any
@@ -70,6 +79,7 @@ class _Place(NamedTuple):
     is_layer: bool = False
     makes: int = 1
     calls: int = 0
+    by_step: bool = False
 
 
 def find_network_faults(
@@ -92,10 +102,9 @@ def find_network_faults(
     for fault in walk.go(config):
         faulty = True
         yield fault
-    if walk.has_steps and not faulty:
-        # How long the inputs are follows from the layers, which had to be sound for that.
-        steps = measure_steps(config, keras_major)
-        yield from (f for f in _Walk(keras_major, limits, steps).go(config) if steps)
+    if walk.needs_inputs and not faulty:
+        # How large the inputs are follows from the layers, which had to be sound for that.
+        yield from _Walk(keras_major, limits, measure_inputs(config, keras_major)).go(config)
 
 
 class _Walk:
@@ -104,17 +113,19 @@ class _Walk:
     Args:
         keras_major: 3 for the library `keras`, 2 for `tf_keras`.
         limits: How large the model may be.
-        steps: How many steps the inputs of layers have, by the `id` of the layer's own config, as
-            far as that is known. Some layers make a call for each.
+        inputs: What layers take, by the `id` of the layer's own config, of those for which that
+            was measured. Some make a call for each step, or keep a state of each sample.
     """
 
-    def __init__(self, keras_major: int, limits: NetworkLimits, steps: Mapping[int, int]) -> None:
-        self.has_steps = False
+    def __init__(
+        self, keras_major: int, limits: NetworkLimits, inputs: Mapping[int, Taken]
+    ) -> None:
+        self.needs_inputs = False
         self._major = keras_major
         self._limits = limits
-        self._steps = steps
+        self._inputs = inputs
         self._patterns = Patterns()
-        self._layers = self._objects = self._work = self._longest = 0
+        self._layers = self._objects = self._work = self._steps = self._made = self._longest = 0
 
     def go(self, config: dict[str, Any]) -> Iterator[Fault]:
         """Find the faults of a model's config."""
@@ -157,22 +168,33 @@ class _Walk:
 
     def _count_layer(self, place: _Place) -> None:
         config = place.value.get("config")
-        own = count_own_work(place.value, self._steps.get(id(config)), self._major)
+        taken = self._inputs.get(id(config))
+        own = count_own_work(place.value, taken, self._major)
         self._layers += 1
-        self._work += place.makes + max(place.calls, 1) * own
+        self._work += place.makes
+        if place.by_step or own > 1:
+            self._steps += max(place.calls, 1) * own
+        else:
+            self._work += max(place.calls, 1)
+        self._made += place.makes * count_made(place.value, taken)
         self._longest = max(self._longest, place.path)
         kind = read_class(place.value)
-        if isinstance(config, dict) and goes_by_step(kind, config, self._major):
-            self.has_steps = True
+        if isinstance(config, dict) and kind:
+            by_step = goes_by_step(kind, config, self._major)
+            self.needs_inputs = self.needs_inputs or by_step or keeps_states(config)
 
     def _find_excess(self) -> Fault | None:
         for what, count, most in (
             ("layers", self._layers, self._limits.layers),
             ("calls of layers to build it", self._work, self._limits.calls),
+            ("calls of layers step by step", self._steps, self._limits.steps),
             ("objects in its config", self._objects, self._limits.objects),
         ):
             if count > most:
                 return Fault("network-size", f"expected at most {most:,} {what}, received more")
+        if self._made > MAX_MADE:
+            text = f"makes {self._made:.2g} numbers that are no weights, more than {MAX_MADE:,}"
+            return Fault("network-size", text)
         return None
 
     def _list_inside(self, place: _Place, network: dict[str, Any] | None) -> Iterator[_Place]:
@@ -184,9 +206,11 @@ class _Walk:
         elif "config" in value:
             kind = read_class(value)
             calls = place.calls * _CALLING.get(kind, 1)
-            if kind == "TimeDistributed":
-                calls *= max(self._steps.get(id(value["config"]), 1), 1)
-            within = within._replace(makes=place.makes * _MAKING.get(kind, 1), calls=calls)
+            by_step = place.by_step
+            if kind == "TimeDistributed" and (taken := self._inputs.get(id(value["config"]))):
+                calls, by_step = calls * taken.steps, True
+            makes = place.makes * _MAKING.get(kind, 1)
+            within = within._replace(makes=makes, calls=calls, by_step=by_step)
         for key, item in value.items():
             if key == "config" and isinstance(item, dict):
                 for name, inner in item.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kprobe.architecture.network import is_own_class
 from kprobe.gate.rules import Fault
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 # The largest length of an axis, and of anything else that is counted.
 MAX_LENGTH = 2**31 - 1
-# How many numbers Keras may make besides weights while it builds a layer: 1 GB of float32.
-MAX_MADE = 2**28
+# How many numbers Keras may make besides weights while it builds a model: 0.5 GB of float32, of
+# which there are copies for a while.
+MAX_MADE = 2**27
 # What a place that Python makes takes, in such numbers.
 _PLACE = 256
 # Of names and equations, which Keras goes through with regular expressions of its own.
 MAX_NAME = 1_000
 _RULE = "network-size"
+_SHAPES = ("TensorShape", "__tuple__")
 # The arguments that are numbers but no sizes. Any other number of Keras's layers is one.
 # fmt: off
 _NO_SIZES = frozenset({
@@ -30,6 +32,13 @@ _NO_SIZES = frozenset({
     "rate", "salt", "sampling_rate", "scale", "seed", "shared_object_id", "stddev", "theta",
     "threshold", "value_range", "variance", "vocabulary",
 })
+# The arguments that Keras always writes as whole numbers, whatever it was given: some of its layers
+# read texts and fractions as such.
+_WHOLE = (
+    "units", "filters", "input_dim", "output_dim", "n", "depth_multiplier", "kernel_size",
+    "strides", "pool_size", "size", "target_shape", "dims", "groups", "num_heads", "key_dim",
+    "value_dim", "output_size", "dilation_rate",
+)
 # fmt: on
 # How many steps Python takes for a count of Keras's layers and operations, one call for each.
 _COUNTS = {
@@ -50,13 +59,32 @@ _FUNCTION_COUNTS = ("num_or_size_splits", "num")
 _UNROLLED = frozenset(["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"])
 
 
+class Taken(NamedTuple):
+    """What a layer takes at most; a length that varies counts as 1.
+
+    Attributes:
+        batch: How many samples.
+        steps: How many steps, which the axis behind them has.
+        values: How many numbers.
+    """
+
+    batch: int = 1
+    steps: int = 1
+    values: int = 1
+
+
+def keeps_states(config: dict[str, Any]) -> bool:
+    """Tell whether a layer keeps its states from batch to batch: they are made when it is."""
+    return bool(config.get("stateful"))
+
+
 def goes_by_step(kind: str, config: dict[str, Any], keras_major: int) -> bool:
     """Tell whether a layer makes a call for each step of its input, rather than a loop."""
     if kind == "TimeDistributed":
         return keras_major >= 3
     if kind in ("UpSampling1D", "UpSampling3D"):
         return keras_major < 3
-    return kind in _UNROLLED and config.get("unroll") is True
+    return kind in _UNROLLED and bool(config.get("unroll"))
 
 
 def read_class(item: dict[str, Any]) -> str:
@@ -81,6 +109,10 @@ def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
         text = config.get(key)
         if isinstance(text, str) and len(text) > MAX_NAME:
             yield _tell_long(key, text, owner)
+    for key in _WHOLE:
+        if not _is_whole(config.get(key)):
+            text = f"expected {show(key)} in whole numbers, received {show(str(config[key]))}"
+            yield Fault(_RULE, text, owner)
     for key, value in config.items():
         if key in _NO_SIZES:
             continue
@@ -89,15 +121,22 @@ def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
                 text = f"expected {show(key)} of at most {MAX_LENGTH:,}, received {number:.3g}"
                 yield Fault(_RULE, text, owner)
                 break
-    made = _count_made(read_class(layer), config)
-    if made > MAX_MADE:
-        text = f"makes {made:.2g} numbers that are no weights, more than {MAX_MADE:,}"
-        yield Fault(_RULE, text, owner)
 
 
 def _tell_long(key: str, text: str, owner: str) -> Fault:
     most = f"{MAX_NAME:,} characters, received {len(text):,}"
     return Fault(_RULE, f"expected {show(key)} of at most {most}", owner)
+
+
+def _is_whole(value: Any) -> bool:
+    """Tell a whole number, or lists of them, or None, which is no number of one's own."""
+    if isinstance(value, dict):
+        value = value.get("items") if value.get("class_name") in _SHAPES else False
+    if isinstance(value, list):
+        # What is in lists in these is no size of Keras's.
+        items = [each for item in value for each in (item if isinstance(item, list) else [item])]
+        return all(item is None or type(item) is int for item in items)
+    return value is None or type(value) is int
 
 
 def _list_numbers(value: Any) -> Iterator[int]:
@@ -109,12 +148,20 @@ def _list_numbers(value: Any) -> Iterator[int]:
             yield item
         elif isinstance(item, list):
             pending.extend(item)
-        elif isinstance(item, dict) and item.get("class_name") in ("TensorShape", "__tuple__"):
+        elif isinstance(item, dict) and item.get("class_name") in _SHAPES:
             pending.append(item.get("items"))
 
 
-def _count_made(kind: str, config: dict[str, Any]) -> int:
-    """Count the numbers that Keras makes for a layer beside its weights."""
+def count_made(layer: dict[str, Any], taken: Taken | None) -> int:
+    """Count the numbers that Keras makes for a layer beside its weights.
+
+    Args:
+        layer: The layer: `class_name`, `config` and so on.
+        taken: What it takes at most, where that was measured.
+    """
+    kind, config = read_class(layer), layer.get("config")
+    if not isinstance(config, dict):
+        return 0
     if kind == "MelSpectrogram":
         return _read(config, "num_mel_bins") * (_read(config, "fft_length") // 2 + 1)
     if kind == "STFTSpectrogram":
@@ -123,13 +170,26 @@ def _count_made(kind: str, config: dict[str, Any]) -> int:
     if kind.startswith(("AdaptiveAveragePooling", "AdaptiveMaxPooling")):
         # Keras makes their places one by one, in Python.
         return _PLACE * _read(config, "output_size")
-    if rank := _read(config, "lora_rank"):
-        return rank * max(_read(config, key) for key in ("units", "filters", "output_dim"))
-    if config.get("stateful") is True:
-        shape = config.get("batch_input_shape") or config.get("batch_shape")
-        sizes = list(_list_numbers(shape[:1])) if isinstance(shape, list) else []
-        return 2 * _read(config, "units") * prod(sizes)
-    return 0
+    rank = _read(config, "lora_rank")
+    made = rank * max(_read(config, key) for key in ("units", "filters", "output_dim"))
+    if taken is not None and keeps_states(config):
+        # A convolution keeps a state for each place, of which there are no more than values.
+        states = 2 * taken.batch * _count_units(config)
+        made += max(states, 2 * _read(config, "filters") * taken.values)
+    return made
+
+
+def _count_units(config: dict[str, Any]) -> int:
+    """Count the units of a recurrent layer, of all its cells."""
+    count, pending = 0, [config]
+    while pending:
+        item = pending.pop()
+        count += _read(item, "units")
+        cells = item.get("cells")
+        both = [item.get("cell"), *(cells if isinstance(cells, list) else [])]
+        inner = [each.get("config") for each in both if isinstance(each, dict)]
+        pending += [each for each in inner if isinstance(each, dict)]
+    return count
 
 
 def _read(config: dict[str, Any], key: str) -> int:
@@ -137,27 +197,28 @@ def _read(config: dict[str, Any], key: str) -> int:
     return max((abs(number) for number in _list_numbers(config.get(key))), default=0)
 
 
-def count_own_work(layer: dict[str, Any], steps: int | None, keras_major: int) -> int:
+def count_own_work(layer: dict[str, Any], taken: Taken | None, keras_major: int) -> int:
     """Count the steps that Python takes for a call of a layer, in calls of ordinary layers.
 
     Args:
         layer: The layer: `class_name`, `config` and so on.
-        steps: How many steps its input has, if that is known.
+        taken: What it takes at most, where that was measured.
         keras_major: 3 for the library `keras`, 2 for `tf_keras`.
     """
     kind = read_class(layer)
     config = layer.get("config")
     if not isinstance(config, dict):
         return 1
+    steps = 1 if taken is None else taken.steps
     work = prod(max(1, _read(config, key)) for key in _COUNTS.get(kind, ()))
     nodes = layer.get("inbound_nodes")
     if kind == "TFOpLambda" and isinstance(nodes, list):
         work = max([work, *(_count_in_call(node) for node in nodes)])
-    if kind in _UNROLLED and config.get("unroll") is True:
-        work *= steps or 1
+    if kind in _UNROLLED and config.get("unroll"):
+        work *= steps
     if keras_major < 3 and kind in ("UpSampling1D", "UpSampling3D"):
         # It repeats each step as a tensor of its own.
-        work += (steps or 1) * _read(config, "size") // 100
+        work += steps * _read(config, "size") // 100
     return work
 
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import keras
 import pytest
 import tf_keras
+from gate.hostile import network_inputs
 from gate.hostile.network_files import read_back
 from gate.hostile.networks import CASES, K3
 
@@ -16,7 +17,7 @@ from kprobe.gate.networks.network import NetworkLimits, find_network_faults
 RULES = ("network-references", "network-cycle", "network-size", "config-pattern")
 OWN = [
     case
-    for case in CASES
+    for case in (*CASES, *network_inputs.CASES)
     if (case.rule in RULES or case.rule is None) and "saved-model" not in case.name
 ]
 

@@ -6,7 +6,13 @@ import keras
 import pytest
 import tf_keras
 
-from kprobe.gate.networks.network_sizes import MAX_LENGTH, count_own_work, find_size_faults
+from kprobe.gate.networks.network_sizes import (
+    MAX_LENGTH,
+    Taken,
+    count_made,
+    count_own_work,
+    find_size_faults,
+)
 
 
 def _layer(kind, **config):
@@ -35,6 +41,24 @@ def _layer(kind, **config):
     ],
 )
 def test_sizes_are_bounded_and_other_numbers_arent(layer, fits):
+    assert (not [*find_size_faults(layer, "")]) is fits
+
+
+@pytest.mark.parametrize(
+    ("layer", "fits"),
+    [
+        (_layer("Dense", units=None), True),
+        (_layer("Dense", units="1000000000"), False),
+        (_layer("Dense", units=1e9), False),
+        (_layer("Dense", units=True), False),
+        (_layer("Dense", units={"class_name": "x"}), False),
+        (_layer("Conv2D", kernel_size=[3, 3], strides=[1, "2"]), False),
+        (_layer("Reshape", target_shape={"class_name": "__tuple__", "items": [-1, 4]}), True),
+        (_layer("Permute", dims=[2, 1]), True),
+        (_layer("mine>Dense", units="many"), True),
+    ],
+)
+def test_sizes_are_whole_numbers_as_keras_writes_them(layer, fits):
     assert (not [*find_size_faults(layer, "")]) is fits
 
 
@@ -80,4 +104,31 @@ def test_no_layer_of_keras_has_a_large_size_by_itself(library):
     ],
 )
 def test_steps_of_python_are_counted(layer, steps, major, work):
-    assert count_own_work(layer, steps, major) == work
+    taken = None if steps is None else Taken(steps=steps)
+    assert count_own_work(layer, taken, major) == work
+
+
+@pytest.mark.parametrize(
+    ("layer", "made"),
+    [
+        (_layer("LSTM", units=9), 0),
+        (_layer("LSTM", units=9, stateful=True), 2 * 50 * 9),
+        # Python takes any value that isn't 0 for true.
+        (_layer("GRU", units=9, stateful=1), 2 * 50 * 9),
+        (_layer("Bidirectional", stateful=False), 0),
+        (
+            _layer(
+                "RNN",
+                stateful=True,
+                cell=_layer("StackedRNNCells", cells=[_layer("GRUCell", units=k) for k in (3, 4)]),
+            ),
+            2 * 50 * 7,
+        ),
+        (_layer("ConvLSTM2D", filters=3, stateful=True), 2 * 3 * 50 * 60),
+        (_layer("LSTM", units=9, stateful=True, lora_rank=1), 2 * 50 * 9 + 9),
+        (_layer("RNN", stateful=True, cell=[1, None], cells=3), 0),
+        (_layer("MelSpectrogram", num_mel_bins=5, fft_length=20), 5 * 11),
+    ],
+)
+def test_what_is_made_besides_weights_is_counted(layer, made):
+    assert count_made(layer, Taken(batch=50, steps=7, values=50 * 60)) == made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import pytest
 import tf_keras
@@ -154,3 +156,52 @@ def test_a_class_of_the_users_own_has_weights_of_its_own():
     assert find(module="mine", registered_name="mine>Dense") == 0
     # Keras takes its own class then, whatever the name.
     assert find(module="keras.layers", registered_name="mine>Dense") == 1
+
+
+ODD = (None, -1, "x", [[1, 2]], {"a": 1})
+# What layers are made with besides sizes.
+OTHERS = (
+    *("activation", "constraint", "dtype", "initializer", "name", "regularizer", "trainable"),
+    *("dropout", "use_bias", "seed", "registered_name", "module", "epsilon", "sparse", "ragged"),
+)
+
+
+def _vary(value, put):
+    """Put what is odd in the place of everything that stands in a config."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in [*items]:
+        if str(key).endswith(OTHERS):
+            continue
+        for odd in ODD:
+            value[key] = odd
+            yield put, key, odd
+        value[key] = inner
+        if isinstance(inner, dict | list):
+            yield from _vary(inner, put)
+
+
+@pytest.mark.parametrize("library", [keras, tf_keras])
+def test_whatever_stands_in_a_config_is_answered(library):
+    layers = library.layers
+    x, rows = library.Input((8, 8, 3)), library.Input((6, 4))
+    inner = library.Sequential([library.Input((5,)), layers.Dense(2)])
+    y = layers.Flatten()(layers.PReLU()(layers.Conv2D(2, 3)(x)))
+    z = layers.Bidirectional(layers.GRU(2, return_sequences=True))(rows)
+    z = layers.TimeDistributed(layers.Dense(5))(layers.LayerNormalization()(z))
+    z = layers.RNN([layers.LSTMCell(3), layers.GRUCell(5)])(z)
+    end = layers.Concatenate()([y, inner(layers.Dense(5)(z))])
+    config = json.loads(library.Model([x, rows], end).to_json())
+    major = 3 if library is keras else 2
+    held = {"layers/dense/vars/0": (5, 5)}
+    tried = 0
+    for layer in config["config"]["layers"]:
+        own = {"config": layer["config"]}
+        for _ in _vary(own, layer):
+            layer["config"] = own["config"]
+            faults = [*find_network_faults(config, major)]
+            if not faults:
+                faults = [*find_weight_faults(config, major, held)]
+            assert all(isinstance(fault.text, str) for fault in faults)
+            tried += 1
+        layer["config"] = own["config"]
+    assert tried > 200
