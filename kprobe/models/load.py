@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.architecture.network import read_network
 from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
+from kprobe.compat.quick_initializers import initialized_quickly
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.names.walk import list_registered_names
 from kprobe.gate.names.would_run import list_what_runs
@@ -45,6 +46,8 @@ _log = logging.getLogger(__name__)
 # Above all levels that the command line switches off.
 _SAID = logging.CRITICAL + 10
 
+# Multiplications for the orthogonal matrices of a model without weights: they take some seconds.
+_ORTHOGONAL = 2 * 10**10
 # What the libraries refuse in their safe mode, by themselves.
 _REFUSED_BY_KERAS = frozenset({"files", "lambda", "savedmodel", "torch"})
 
@@ -204,7 +207,11 @@ def _build_model(
 ) -> Any:
     if not holds_weights(file):
         return _make_architecture(file, library, objects, unsafe)
-    with given_to(library, file, unsafe=unsafe) as (load_model, given):
+    with (
+        given_to(library, file, unsafe=unsafe) as (load_model, given),
+        # A layer of the user's own may keep what an initializer gives as something else.
+        contextlib.nullcontext() if objects or unsafe else initialized_quickly(library),
+    ):
         try:
             if file.adapted and major < 3:
                 model = _load_adapted(file, library, objects, given)
@@ -253,7 +260,7 @@ def _make_architecture(
     # Compiling would make what `check_safe` doesn't look at.
     left_out |= {"compile_config"}
     config = {key: value for key, value in file.config.items() if key not in left_out}
-    with SAFE_MODE.find(library)(not unsafe):
+    with SAFE_MODE.find(library)(not unsafe), initialized_quickly(library, _ORTHOGONAL):
         try:
             if "module" in config:
                 return library.saving.deserialize_keras_object(
