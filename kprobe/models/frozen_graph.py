@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from kprobe.errors import ModelError
-from kprobe.gate.graphs.saved_model_proto import parse
-from kprobe.models.saved_model import MAX_BYTES, SavedModel
+from kprobe.gate.graphs.saved_model import MAX_GRAPH_BYTES
+from kprobe.gate.graphs.slim_graph import parse_frozen_graph
+from kprobe.gate.graphs.wire import BrokenMessageError
+from kprobe.models.saved_model import SavedModel
 
 if TYPE_CHECKING:
     from kprobe.gate.opened import OpenedFile
@@ -36,13 +38,12 @@ def read_frozen_graph(opened: OpenedFile, start: bytes) -> SavedModel | None:
     Raises:
         ModelError: It has variables without values, no inputs or no outputs.
     """
-    if not start.startswith(_FIRST) or opened.size > MAX_BYTES:
+    if not start.startswith(_FIRST) or opened.size > MAX_GRAPH_BYTES:
         return None
     path = opened.path
-    graph = parse("MetaGraphDef", b"")
     try:
-        graph.graph_def.MergeFromString(opened.read(opened.size))
-    except (DecodeError, RecursionError):
+        graph = parse_frozen_graph(opened)
+    except (BrokenMessageError, DecodeError, RecursionError):
         return None
     nodes = graph.graph_def.node
     if not nodes or not all(node.name and node.op for node in nodes):

@@ -7,22 +7,22 @@ import re
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
 from kprobe.errors import ModelError
 from kprobe.gate.graphs.operations import find_unsafe_operations
+from kprobe.gate.graphs.saved_model import MAX_GRAPH_BYTES
 from kprobe.gate.graphs.saved_model_proto import parse
+from kprobe.gate.graphs.slim_graph import parse_slim
+from kprobe.gate.graphs.wire import BrokenMessageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from kprobe.gate.opened_directory import OpenedDirectory
 
-# protobuf's own limit.
-MAX_BYTES = 2**31 - 1
 # The names of TensorFlow's DataType (tensorflow/core/framework/types.proto).
 _DTYPES = {
     1: "float32",
@@ -217,18 +217,15 @@ def read_saved_model(opened: OpenedDirectory) -> SavedModel:
     Raises:
         ModelError: It is damaged.
     """
-    directory = Path(opened.name)
     try:
-        graphs = list(parse("SavedModel", _read(directory / "saved_model.pb")).meta_graphs)
+        graphs = _read_graphs(opened)
         if not graphs:
             raise ValueError("it holds no graph")
         serving = next((g for g in graphs if "serve" in g.meta_info_def.tags), graphs[0])
-        metadata = directory / "keras_metadata.pb"
-        if metadata.exists():
-            described = {
-                node.node_id: (node.identifier, node.metadata)
-                for node in parse("SavedMetadata", _read(metadata)).nodes
-            }
+        metadata = opened.open_member("keras_metadata.pb")
+        if metadata is not None:
+            told = parse("SavedMetadata", metadata.read(metadata.size))
+            described = {node.node_id: (node.identifier, node.metadata) for node in told.nodes}
         else:  # before TensorFlow 2.5
             described = {
                 number: (node.user_object.identifier, node.user_object.metadata)
@@ -243,7 +240,7 @@ def read_saved_model(opened: OpenedDirectory) -> SavedModel:
         for node in serving.object_graph_def.nodes:
             if any(not 0 <= child.node_id < size for child in node.children):
                 raise ValueError("its objects refer to ones that aren't there")
-    except (DecodeError, ValueError, RecursionError, OSError) as error:
+    except (BrokenMessageError, DecodeError, ValueError, RecursionError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise ModelError(
             f"{opened.path} is a damaged SavedModel: {reason}",
@@ -262,10 +259,13 @@ def sort_names(names: Iterator[str] | Mapping[str, Any]) -> list[str]:
     return sorted(names, key=key)
 
 
-def _read(path: Path) -> bytes:
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path.name} is larger than 2 GB")
-    return path.read_bytes()
+def _read_graphs(opened: OpenedDirectory) -> list[Any]:
+    file = opened.open_member("saved_model.pb")
+    if file is None:
+        raise ValueError("it has no saved_model.pb")
+    if file.size > MAX_GRAPH_BYTES:
+        raise ValueError("saved_model.pb is larger than 2 GB")
+    return list(parse_slim("SavedModel", file).meta_graphs)
 
 
 def _read_object(identifier: str, text: str) -> KerasObject:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import kprobe
 from kprobe.errors import ModelError, UnsafeModelError
+from kprobe.gate.graphs import slim_graph
 from kprobe.gate.refuse import check_safe
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.listing import list_layers
@@ -200,3 +201,16 @@ def test_a_placeholder_of_any_rank_is_listed_without_a_shape(write, attribute):
         del graph.node[0].attr["shape"]
     path.write_bytes(graph.SerializeToString())
     assert [entry.output_shape for entry in list_layers(read_model_file(path))] == [None, None]
+
+
+def test_the_values_of_its_constants_are_left_in_the_file(write, monkeypatch):
+    """As the gate reads it, so that the weights are in memory once, as TensorFlow's."""
+    monkeypatch.setattr(slim_graph, "LARGE_FILE_BYTES", 0)
+    values = np.random.default_rng(2).normal(size=(3, 40_000)).astype("float32")
+    path = write(lambda x: tf.matmul(x, tf.constant(values), name="y"))
+    file = read_model_file(path)
+    assert file.saved.serving.ByteSize() < 2000 < values.nbytes
+    assert [entry.address for entry in list_layers(file)] == ["x", "y"]
+    np.testing.assert_allclose(
+        kprobe.activations(path, ["y"], ROWS)["y"], ROWS @ values, rtol=1e-4, atol=1e-5
+    )

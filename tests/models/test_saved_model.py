@@ -19,8 +19,10 @@ from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
 import kprobe
 from kprobe.errors import KprobeError, ModelError
 from kprobe.gate.graphs.saved_model_proto import SCHEMA
+from kprobe.gate.opened_directory import open_directory
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.listing import list_layers
+from kprobe.models.saved_model import read_saved_model
 from kprobe.saved_signature import SavedSignature
 from kprobe.trace.recording.model_inputs import arrange_inputs, read_signature
 from kprobe.trace.recording.run_symbolically import trace
@@ -449,3 +451,19 @@ def test_a_loaded_signature_says_what_it_takes_and_gives(words):
     taken = ", ".join(f"{key} {spec.dtype.name} {spec.shape}" for key, spec in inputs.items())
     assert repr(loaded) == f"<signature score: {taken} -> {', '.join(outputs)}>"
     assert "float32 (None, " in taken
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "keras_metadata.pb"])
+def test_what_was_opened_is_read_through_no_link(functional, name, tmp_path):
+    """A link that is put there meanwhile: what it leads to is read by nobody."""
+    path = tmp_path / "model"
+    shutil.copytree(functional[1], path)
+    opened = open_directory(path)
+    assert read_saved_model(opened).is_keras
+    (path / name).rename(tmp_path / "secret")
+    (path / name).symlink_to(tmp_path / "secret")
+    if name == "saved_model.pb":
+        with pytest.raises(ModelError, match="is a damaged SavedModel: it has no saved_model"):
+            read_saved_model(opened)
+    else:
+        assert not read_saved_model(opened).is_keras

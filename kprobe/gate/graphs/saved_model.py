@@ -14,7 +14,7 @@ from kprobe.gate.graphs.graph_structure import find_count_fault, find_graph_faul
 from kprobe.gate.graphs.operations import find_calls, find_operation_faults
 from kprobe.gate.graphs.saved_model_proto import parse
 from kprobe.gate.graphs.saved_networks import find_saved_network_faults
-from kprobe.gate.graphs.slim_graph import parse_slim
+from kprobe.gate.graphs.slim_graph import parse_frozen_graph, parse_slim
 from kprobe.gate.graphs.wire import BrokenMessageError
 from kprobe.gate.opened import describe_mode
 from kprobe.gate.opened_checkpoint import DATA, INDEX
@@ -105,9 +105,8 @@ def find_frozen_graph_faults(opened: OpenedFile, allow: Container[str] = ()) -> 
     if _is_text(opened.read(4096)):
         yield Fault("savedmodel-damaged", "is a graph as text, which isn't read")
         return
-    graph = parse("MetaGraphDef", b"")
     try:
-        graph.graph_def.MergeFrom(parse_slim("GraphDef", opened))
+        graph = parse_frozen_graph(opened)
     except (DecodeError, RecursionError):
         yield Fault("savedmodel-damaged", _NO_GRAPH)
         return

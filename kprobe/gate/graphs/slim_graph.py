@@ -55,6 +55,17 @@ def parse_slim(message: str, opened: OpenedFile) -> Any:
     return parse(message, _rewrite(wire, Span(0, opened.size), message))
 
 
+def parse_frozen_graph(opened: OpenedFile) -> Any:
+    """Parse a frozen graph without the values of its large constants: see `parse_slim`.
+
+    Returns:
+        It, as the one graph of a SavedModel: a MetaGraphDef.
+    """
+    graph = parse("MetaGraphDef", b"")
+    graph.graph_def.MergeFrom(parse_slim("GraphDef", opened))
+    return graph
+
+
 def _rewrite(wire: Wire, span: Span, message: str) -> bytes:
     """Write a message again, without large values."""
     if span.size < _LARGE_BYTES:
