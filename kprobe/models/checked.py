@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 # What is said of files that are damaged, made by something else, or of another kind.
 SAVE_AGAIN = "copy or save the model file again"
 _Kind = TypeVar("_Kind", OpenedFile, OpenedDirectory, OpenedCheckpoint)
+# Of files that refer to others, or to themselves.
+KEEP_INSIDE = "save the model again, with all values in its own file"
+_REFERRING = ("hdf5-links", "hdf5-external")
+# Of these faults, no reader of archives here takes any, whatever is allowed.
+_UNREAD = ("archive-layout", "archive-compression")
 GIVE_SAVED = "give the file that `model.save(...)` wrote, .keras or .h5"
 # Within this time file systems may give two changes the same time: the coarsest has 2 s.
 _TICK_NS = 4 * 10**9
@@ -195,4 +200,10 @@ def _choose_error(path: Path, fault: Fault) -> ModelError:
         return UnsafeModelError(text, hint=Hint("`", Setting("max_model_bytes"), "` sets it"))
     if fault.rule == "file-changed":
         return UnsafeModelError(text, hint="try again when nothing writes to it")
+    if fault.rule in _UNREAD:
+        return UnsafeModelError(text, hint=SAVE_AGAIN)
+    if fault.rule in _REFERRING:
+        # Keras 3 itself reads no such files, as all archives are, whatever is allowed.
+        others = () if path.suffix.lower() == ".keras" else ("; of Keras 2 ", UNSAFE_HINT)
+        return UnsafeModelError(text, hint=Hint(KEEP_INSIDE, *others))
     return UnsafeModelError(text, hint=UNSAFE_HINT)

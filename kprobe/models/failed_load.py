@@ -10,6 +10,7 @@ from kprobe.escaping import cut_middle
 from kprobe.gate.names.judge_code import list_files
 from kprobe.gate.names.tell import hint_at_custom
 from kprobe.gate.names.walk import walk_objects
+from kprobe.models.checked import KEEP_INSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,8 @@ def explain_load(error: Exception, file: ModelFile, library: ModuleType, given: 
     if names := dict.fromkeys(_MISSING.findall(_find_cause(error)[1][:_SEARCHED])):
         return ModelError(fault, hint=hint_at_custom([*names], "what is missing"))
     said = str(error)
+    if "Not allowed: H5 file with" in said:
+        return ModelError(fault, hint=KEEP_INSIDE)
     if any(path in said for item in walk_objects(file.objects) for path in list_files(item.value)):
         return ModelError(
             fault,

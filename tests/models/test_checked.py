@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from gate.hostile import archive, hdf5
 
 from kprobe.errors import ModelError, ShortageError, UnsafeModelError
+from kprobe.models.checked import KEEP_INSIDE, SAVE_AGAIN
 from kprobe.models.file import choose_signature, read_model_file
 from kprobe.models.load import load_source
 from kprobe.models.weights.weight_list import list_weights
@@ -149,3 +151,42 @@ def test_a_message_of_a_loader_names_the_file_as_the_user_did(saved, tmp_path):
     assert text.startswith(f"{path}")
     assert "/proc/" not in text
     assert "/model.keras" not in text
+
+
+CASES = {case.name: case for module in (archive, hdf5) for case in module.CASES}
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("hdf5-soft-link-in-keras", KEEP_INSIDE),
+        ("hdf5-external-link-in-keras", KEEP_INSIDE),
+        ("hdf5-external-storage-in-keras", KEEP_INSIDE),
+        ("hdf5-view-in-keras", KEEP_INSIDE),
+        ("archive-comment", SAVE_AGAIN),
+        ("archive-bzip2", SAVE_AGAIN),
+    ],
+)
+def test_nothing_is_advised_that_does_not_help(name, advice, tmp_path):
+    """What even trust doesn't open isn't said to be opened by it, nor is its cure another one."""
+    path = CASES[name].make(tmp_path, tmp_path / "marker")
+    with pytest.raises(UnsafeModelError) as refused:
+        load_source(path)
+    assert refused.value.hint == advice
+    with pytest.raises(ModelError) as unread:
+        load_source(path, unsafe=True)
+    if advice == KEEP_INSIDE:
+        assert unread.value.hint == advice
+
+
+def test_hdf5_of_keras_2_with_values_elsewhere_is_opened_where_it_is_trusted(tmp_path):
+    path = CASES["hdf5-external-storage"].make(tmp_path, tmp_path / "marker")
+    with pytest.raises(UnsafeModelError) as refused:
+        load_source(path)
+    assert refused.value.hint == (
+        f"{KEEP_INSIDE}; of Keras 2 `unsafe=True` opens it all the same: only for files you trust"
+    )
+    model = load_source(path, unsafe=True)
+    (outside,) = (each for each in tmp_path.iterdir() if each != path)
+    held = np.fromfile(outside, "float32", 2)
+    np.testing.assert_array_equal(model.get_weights()[1], held)
