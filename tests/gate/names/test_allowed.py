@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from pathlib import Path
 
 import keras
 import list_names
@@ -32,6 +33,34 @@ def test_whatever_the_installed_keras_defines_is_listed_or_left_out_with_a_reaso
     assert len(installed) > 1100
     # Run tests/gate/list_names.py, and read what it adds.
     assert unlisted == set()
+
+
+@KERASES
+def test_no_room_of_the_installed_keras_is_overlooked(k):
+    """A new room is to be one of those that are listed, or one of which files name nothing."""
+    assert list_names.list_uncovered(Path(k.__file__).parent) == []
+
+
+def test_a_new_room_and_a_new_class_in_an_old_one_are_noticed(tmp_path):
+    made = {
+        "swirls/swirl.py": "@keras_export('keras.Swirl')\nclass Swirl(layers.Layer): ...",
+        "eddies.py": "",
+        "callbacks/whirl.py": "@keras_export('keras.Whirl')\nclass Whirl:\n"
+        " @classmethod\n def from_config(cls, config): ...",
+        "callbacks/inner.py": "# keras_export\nclass Inner(layers.Layer): ...",
+        "backend/dense.py": "@keras_export('keras.Dense')\nclass Dense(Layer): ...",
+        "layers/other.py": "@keras_export('keras.Other')\nclass Other(Layer): ...",
+    }
+    for name, text in made.items():
+        path = tmp_path / "src" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert list_names.list_uncovered(tmp_path) == [
+        "callbacks: Whirl",
+        "eddies",
+        "swirls",
+        "swirls: Swirl",
+    ]
 
 
 def test_whatever_is_listed_is_a_class_of_a_model_or_a_function_of_tensors():
