@@ -187,6 +187,15 @@ def _operation(marker):
     return {"class_name": "TensorFlowOpLayer", "config": config}
 
 
+def _checkpoint(folder, _marker):
+    """A directory that Keras takes for one of Orbax, and writes the assets of where they say."""
+    for name in ("_CHECKPOINT_METADATA", "_METADATA"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+# Tar archives that `get_file` fetches and unpacks: members that lead elsewhere, and links.
+UNPACKING = "CVE-2024-55459, CVE-2025-12060 and CVE-2025-12638"
 GET_FILE = {"origin": URL, "fname": "marker"}
 CASES = (
     Case("advisory-honest", lambda folder, marker: write_keras(folder), None),
@@ -237,10 +246,10 @@ CASES = (
            "CVE-2025-9906"),
     *_both("unpacking", _lambda_of("get_file", "keras.src.utils.file_utils", **GET_FILE,
                                    extract=True, archive_format="tar"), "code-lambda",
-           "CVE-2025-12060"),
+           UNPACKING),
     *_both("unpacking-as-activation",
            _activation("extract_archive", "keras.src.utils.file_utils"), "names-function",
-           "CVE-2025-12060"),
+           UNPACKING),
     *_both("func-load", _activation("func_load", "keras.src.utils.python_utils"),
            "names-function", "CVE-2025-8747"),
     *_both("deserialize", _activation("deserialize_keras_object", "keras.saving"),
@@ -265,6 +274,10 @@ CASES = (
     *(Case(f"advisory-{name.lower()}", _keras(_of_class(name, "keras.layers", call_fn=_function(
            "system", "os"), params={})), "code-wrapped", "CVE-2025-1550's kin")
       for name in ("JaxLayer", "FlaxLayer")),
+    # Places to write to: no layer's name is one here, as no model is saved.
+    Case("advisory-name-that-is-a-path", _keras(_of_class(
+        "Dense", "keras.layers", name="../../outside/marker", units=2)), None, "CVE-2026-12479"),
+    Case("advisory-checkpoint-of-orbax", _checkpoint, "file-type", "Keras's loader of Orbax"),
     # Operations that a config chooses.
     _old("operation", _operation, "names-operation", "TensorFlow's SECURITY.md"),
     _old("tensor-function", lambda marker: {"class_name": "TFOpLambda", "config": {
