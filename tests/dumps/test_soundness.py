@@ -5,7 +5,8 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from gate.hostile.hdf5 import point_at_long, stop_heap
+from gate.hostile.hdf5_files import point_at_long
+from gate.hostile.hdf5_layouts import stop_heap
 
 import kprobe
 from kprobe.dumps.contents import Column, Contents

@@ -9,7 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from gate.hostile.inputs import CASES
+from collection import read_cases
+from gate.hostile.input_case import InputCase
 
 import kprobe
 from kprobe.errors import KprobeError
@@ -37,7 +38,7 @@ def little_memory():
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", read_cases(InputCase), ids=lambda case: case.name)
 def test_samples_are_refused_in_a_line_or_read_right(case, models, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_PATIENCE", 0.05)
     marker, folder = tmp_path / "marker", tmp_path / "samples"

@@ -7,7 +7,7 @@ import sys
 import zipfile
 
 import pytest
-from gate.hostile.archive import CASES
+from collection import read_cases
 from gate.hostile.zip_writer import Member, read_sample, write_zip
 
 from kprobe.gate.files.archive import (
@@ -18,6 +18,8 @@ from kprobe.gate.files.archive import (
 )
 from kprobe.gate.files.file_type import find_type_faults
 from kprobe.gate.opened import open_file
+
+CASES = read_cases(name="archive-")
 
 
 def find_rules(path, **options):

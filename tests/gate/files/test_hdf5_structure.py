@@ -9,12 +9,15 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from gate.hostile.hdf5 import CASES, make_file
+from collection import read_cases
+from gate.hostile.hdf5_files import make_file
 from watching import Watch
 
 from kprobe.gate.files.hdf5_structure import MOST_OBJECTS, find_hdf5_faults
 from kprobe.gate.rules import RULES
 from kprobe.hdf5 import Section
+
+CASES = read_cases(name="hdf5-")
 
 
 def open_part(path):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gate.hostile.saved_models import CASES, describe, make_index, make_model, write
+from collection import read_cases
+from gate.hostile.saved_models import describe, make_index, make_model, write
 
 import kprobe
 from kprobe.gate import opened_directory
@@ -19,6 +20,8 @@ from kprobe.gate.graphs.saved_model import find_frozen_graph_faults, find_saved_
 from kprobe.gate.opened import adopt_file, open_file
 from kprobe.gate.opened_directory import open_directory
 from kprobe.gate.rules import RULES, Fault
+
+CASES = read_cases(name=("saved-model-", "frozen-graph-"))
 
 
 def find(path, allow=()):

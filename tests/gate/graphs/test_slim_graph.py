@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from gate.hostile.saved_models import CASES, FLOAT, add_constant, make_model
+from collection import read_cases
+from gate.hostile.saved_models import FLOAT, add_constant, make_model
 
 from kprobe.gate.graphs import slim_graph
 from kprobe.gate.graphs.saved_model import find_frozen_graph_faults, find_saved_model_faults
@@ -17,6 +18,7 @@ from kprobe.gate.opened_directory import open_directory
 from kprobe.gate.rules import Fault
 
 COUNT = 50_000
+CASES = read_cases(name=("saved-model-", "frozen-graph-"))
 
 
 @pytest.fixture(autouse=True)

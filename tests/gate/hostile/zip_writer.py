@@ -65,54 +65,31 @@ def _fill(member):
     return packed, {**fields, **member.local}, {**fields, **member.central}
 
 
+def _pack_common(fields):
+    """Pack what the header and the entry of a member have both, in one order."""
+    names = ("needed", "flags", "method")
+    sizes = ("crc", "packed", "size")
+    numbers = [*(fields[each] for each in names), 0, 33, *(fields[each] for each in sizes)]
+    return struct.pack("<5H3L2H", *numbers, len(fields["name"]), len(fields["extra"]))
+
+
 def _header(fields):
-    return (
-        struct.pack(
-            "<4s5H3L2H",
-            fields.get("magic", b"PK\3\4"),
-            fields["needed"],
-            fields["flags"],
-            fields["method"],
-            0,
-            33,
-            fields["crc"],
-            fields["packed"],
-            fields["size"],
-            len(fields["name"]),
-            len(fields["extra"]),
-        )
-        + fields["name"]
-        + fields["extra"]
-    )
+    magic = fields.get("magic", b"PK\3\4")
+    return magic + _pack_common(fields) + fields["name"] + fields["extra"]
 
 
 def _entry(fields, offset):
     comment = fields.get("comment", b"")
-    return (
-        struct.pack(
-            "<4s6H3L5H2L",
-            fields.get("magic", b"PK\1\2"),
-            (3 << 8) | 20,
-            fields["needed"],
-            fields["flags"],
-            fields["method"],
-            0,
-            33,
-            fields["crc"],
-            fields["packed"],
-            fields["size"],
-            len(fields["name"]),
-            len(fields["extra"]),
-            len(comment),
-            fields.get("disk", 0),
-            0,
-            fields.get("attributes", 0o100600 << 16),
-            fields.get("header", offset),
-        )
-        + fields["name"]
-        + fields["extra"]
-        + comment
+    start = fields.get("magic", b"PK\1\2") + struct.pack("<H", (3 << 8) | 20)
+    end = struct.pack(
+        "<3H2L",
+        len(comment),
+        fields.get("disk", 0),
+        0,
+        fields.get("attributes", 0o100600 << 16),
+        fields.get("header", offset),
     )
+    return start + _pack_common(fields) + end + fields["name"] + fields["extra"] + comment
 
 
 def write_end(count, size, start, comment=b"", disk=0, here=None):

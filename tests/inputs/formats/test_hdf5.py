@@ -7,7 +7,8 @@ import contextlib
 import h5py
 import numpy as np
 import pytest
-from gate.hostile.hdf5 import point_at_long, stop_heap
+from gate.hostile.hdf5_files import point_at_long
+from gate.hostile.hdf5_layouts import stop_heap
 from watching import Watch
 
 from kprobe.errors import InputError
