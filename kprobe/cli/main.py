@@ -105,7 +105,9 @@ def main() -> None:
     if sys.stderr is None:  # closed by the caller
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
     signal.signal(signal.SIGTERM, _stop)
-    # A shell's background job has it ignored, and that is to stay.
+    # A shell's background job has Ctrl-C ignored, `nohup` the end of a terminal: that is to stay.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _stop)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     cli(prog_name="kprobe")

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: one line, exit code 75, and nothing that looks finished."""
+"""SIGTERM, SIGHUP and Ctrl-C: one line, exit code 75, and nothing that looks finished."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import time
 import h5py
 import pytest
 
-TERM, INT = signal.SIGTERM, signal.SIGINT
+TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
 
 @pytest.fixture(autouse=True)
 def interruptible():
-    """Where a shell runs the tests in the background, they and their processes ignore SIGINT."""
-    before = signal.signal(INT, signal.default_int_handler)
+    """Where a shell runs the tests in the background, they and their processes ignore signals."""
+    before = signal.signal(INT, signal.default_int_handler), signal.signal(HUP, signal.SIG_DFL)
     yield
-    signal.signal(INT, before)
+    for number, handler in zip((INT, HUP), before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [TERM, INT], ids=["SIGTERM", "SIGINT"])
@@ -92,7 +93,7 @@ def test_a_signal_in_the_midst_of_a_lock_stops_the_run_all_the_same(number, warm
         (tmp_path / "a.h5.partial").unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("number", [TERM, INT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", [TERM, INT, HUP], ids=["SIGTERM", "SIGINT", "SIGHUP"])
 def test_the_exit_code_is_the_same_when_a_library_runs_text(number, tmp_path):
     # `python -m` dies of SIGINT itself where a KeyboardInterrupt has passed through `exec`.
     (tmp_path / "stop.py").write_text(
@@ -105,6 +106,21 @@ def test_the_exit_code_is_the_same_when_a_library_runs_text(number, tmp_path):
     command = [sys.executable, "-m", "stop", "stop"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (75, "kprobe: stopped\n")
+
+
+def test_what_nohup_runs_goes_on_when_the_terminal_is_closed(tmp_path):
+    (tmp_path / "go.py").write_text(
+        "import os, signal\n"
+        "from kprobe.cli.main import cli, main\n"
+        "@cli.command()\n"
+        "def go():\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    print('done')\n"
+        "main()\n"
+    )
+    command = ["nohup", sys.executable, "-m", "go", "go"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n")
 
 
 def test_a_bug_is_told_as_one_with_its_traceback(tmp_path):
