@@ -110,7 +110,7 @@ def check(
 
     Args:
         model: A model file of any kind that `kprobe.load_model` takes, a SavedModel directory, a
-            `.tflite` or an `.onnx` file.
+            `.tflite` or an `.onnx` file; or weights alone.
         custom_objects: The model's own classes and functions that aren't faults: by name, as Keras
             takes them; or Python files that define them, their modules, or their names alone, of
             which nothing is run.

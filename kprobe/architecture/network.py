@@ -159,6 +159,16 @@ def read_network(entry: dict[str, Any]) -> Network | None:
     return None
 
 
+def count_layers(network: Network) -> int:
+    """Count layers, those in nested models, too."""
+    count, pending = 0, [network]
+    while pending:
+        layers = pending.pop().layers
+        count += len(layers)
+        pending += [layer.network for layer in layers if layer.network is not None]
+    return count
+
+
 def is_own_class(item: dict[str, Any]) -> bool:
     """Tell whether a class is Keras's own: what is registered under its name, isn't."""
     module = item.get("module")

@@ -125,7 +125,7 @@ class _Inspector:
     def ask(self, opened: Opened, limits: Limits) -> socket.socket:
         """Ask for an inspection, and give where the answer will be received."""
         request = {
-            "path": str(opened.path),
+            "path": str(opened.path.absolute()),
             "directory": isinstance(opened, OpenedDirectory),
             "checkpoint": isinstance(opened, OpenedCheckpoint),
             "limits": vars(limits),

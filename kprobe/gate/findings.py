@@ -58,6 +58,7 @@ class Findings:
             None where it is none of them.
         keras_version: The Keras that wrote it, such as "3.15.1"; None where it doesn't say.
         layers: How many layers it has, those in nested models, too; None where it isn't told.
+        operations: How many operations it has, of a graph or a converted model; None of others.
         weights: How many arrays of weights it has; None where it isn't told.
         weight_bytes: How many bytes their values take; None where it isn't told.
         shortage: What the system is short of, so that nothing is known of the file; or None.
@@ -68,6 +69,7 @@ class Findings:
     format: str | None = None
     keras_version: str | None = None
     layers: int | None = None
+    operations: int | None = None
     weights: int | None = None
     weight_bytes: int | None = None
     shortage: str | None = None

@@ -6,11 +6,14 @@ JSON, what reads weights that they lie in the file.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kprobe.architecture.keras_version import judge_version
-from kprobe.architecture.network import read_network
+from kprobe.architecture.network import count_layers, read_network
 from kprobe.architecture.old_configs import adapt_config
 from kprobe.errors import ModelError
 from kprobe.gate.files.archive import (
@@ -36,9 +39,8 @@ from kprobe.gate.opened_directory import OpenedDirectory
 from kprobe.gate.rules import RULES, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Iterable
 
-    from kprobe.architecture.network import Network
     from kprobe.gate.files.hdf5_datasets import StoredDataset
     from kprobe.gate.findings import Opened
     from kprobe.gate.opened import OpenedFile
@@ -47,6 +49,10 @@ if TYPE_CHECKING:
 _START_BYTES = 64
 # A metadata.json has a version and a date.
 _METADATA_BYTES = 1 << 20
+# What Keras calls the attributes and groups in which models and weights are.
+_OF_KERAS = (b"model_config", b"layer_names", b"model_weights", b"_layer_checkpoint", b"vars")
+_OTHER_HDF5 = "is not a model file: HDF5 of something else than Keras"
+_BLOCK_BYTES = 1 << 22
 # What a model is trained with lies beside its weights.
 _TRAINING = ("optimizer", "optimizer_weights", "_optimizer")
 
@@ -62,26 +68,23 @@ def inspect(opened: Opened, limits: Limits | None = None) -> Findings:
         What it finds: the faults of the first step that finds any.
     """
     limits = limits or Limits()
-    inspection = _Inspection(opened.size, limits.allow)
-    most = limits.max_model_bytes
-    if most is not None and opened.size > most:
-        text = f"takes {opened.size:,} bytes, above the limit of {most:,}"
-        inspection.take([Fault("file-size", text)])
-    elif isinstance(opened, OpenedCheckpoint):
-        inspection.look_at_checkpoint(opened)
-    elif isinstance(opened, OpenedDirectory):
-        inspection.look_at_saved_model(opened)
-    elif inspection.take(find_type_faults(opened)):
-        inspection.look_at_file(opened)
+    inspection = _Inspection(limits)
+    if inspection.take_size(opened.size):
+        if isinstance(opened, OpenedCheckpoint):
+            inspection.look_at_checkpoint(opened)
+        elif isinstance(opened, OpenedDirectory):
+            inspection.look_at_saved_model(opened)
+        elif inspection.take(find_type_faults(opened)):
+            inspection.look_at_file(opened)
     return inspection.found
 
 
 class _Inspection:
     """The steps, and what they found so far."""
 
-    def __init__(self, size: int, allow: Container[str]) -> None:
-        self.found = Findings(size=size)
-        self._allow = allow
+    def __init__(self, limits: Limits) -> None:
+        self.found = Findings()
+        self._allow, self._most = limits.allow, limits.max_model_bytes
 
     def take(self, faults: Iterable[Fault]) -> bool:
         """Note faults, and tell whether there are none but those that are allowed."""
@@ -97,6 +100,14 @@ class _Inspection:
         self.found = replace(self.found, faults=(*self.found.faults, *allowed, *found))
         return not found
 
+    def take_size(self, size: int) -> bool:
+        """Note the size, in bytes, and tell whether it is no larger than is allowed."""
+        self.note(size=size)
+        if self._most is None or size <= self._most:
+            return True
+        text = f"takes {size:,} bytes, above the limit of {self._most:,}"
+        return self.take([Fault("file-size", text)])
+
     def note(self, **facts: Any) -> None:
         self.found = replace(self.found, **facts)
 
@@ -104,13 +115,13 @@ class _Inspection:
         from kprobe.gate.graphs.saved_model import find_saved_model_faults
 
         self.note(format="saved_model")
-        self.take(find_saved_model_faults(directory))
+        self._count(partial(find_saved_model_faults, directory))
 
     def look_at_checkpoint(self, checkpoint: OpenedCheckpoint) -> None:
         from kprobe.gate.graphs.checkpoint import find_checkpoint_faults
 
         self.note(format="checkpoint")
-        self.take(find_checkpoint_faults(checkpoint))
+        self._count(partial(find_checkpoint_faults, checkpoint))
 
     def look_at_file(self, opened: OpenedFile) -> None:
         """Take the steps for the kind of file that the first bytes tell."""
@@ -127,26 +138,32 @@ class _Inspection:
             from kprobe.gate.converted.tflite import find_tflite_faults
 
             self.note(format="tflite")
-            self.take(find_tflite_faults(opened))
+            self._count(partial(find_tflite_faults, opened))
         elif ending == ".onnx":
             from kprobe.gate.converted.onnx import find_onnx_faults
 
             self.note(format="onnx")
-            self.take(find_onnx_faults(opened))
+            self._count(partial(find_onnx_faults, opened))
         # A graph's definition begins with a node.
         elif start.startswith(b"\x0a") or ending == ".pbtxt":
             from kprobe.gate.graphs.saved_model import find_frozen_graph_faults
 
             self.note(format="graph")
-            self.take(find_frozen_graph_faults(opened))
+            self._count(partial(find_frozen_graph_faults, opened))
+
+    def _count(self, find: Callable[..., Iterable[Fault]]) -> None:
+        """Take faults of what is read to its end, and note what is counted on the way."""
+        counts: Counter[str] = Counter()
+        if self.take(find(counts=counts)):
+            self.note(**counts)
 
     def _look_at_json(self, opened: OpenedFile) -> None:
         config, faults = parse_config(opened.read(MAX_BYTES + 1))
         if not self.take(faults) or config is None:
             return
+        self.note(format="json")
         if "weight_map" in config and "class_name" not in config:
             return  # where the weights of a model are
-        self.note(format="json")
         version = config.get("keras_version")
         self._look_at_config(config, version, 3, None)
 
@@ -178,7 +195,9 @@ class _Inspection:
     def _look_at_hdf5(self, opened: OpenedFile) -> None:
         datasets: list[StoredDataset] = []
         section = UnmarkedSection(opened.descriptor, 0, opened.size)
-        if not self.take(find_hdf5_faults(section, datasets)):
+        if faults := [*islice(find_hdf5_faults(section, datasets), MOST_FAULTS)]:
+            other = not (any(RULES[each.rule].damage for each in faults) or _names_keras(opened))
+            self.take([Fault("file-type", _OTHER_HDF5)] if other else faults)
             return
         text, version = _read_attributes(section)
         self._note_weights(datasets)
@@ -218,7 +237,7 @@ class _Inspection:
         except ModelError:
             return  # of Keras 1, and of no use: so, too, is told where it is read
         network = read_network(new)
-        self.note(layers=None if network is None else _count_layers(network))
+        self.note(layers=None if network is None else count_layers(network))
         missing = find_vocabulary_faults(network, members) if network and members else ()
         if not self.take(missing):
             return
@@ -230,13 +249,18 @@ class _Inspection:
         self.note(weights=len(own), weight_bytes=sum(each.unpacked for each in own))
 
 
-def _count_layers(network: Network) -> int:
-    count, pending = 0, [network]
-    while pending:
-        layers = pending.pop().layers
-        count += len(layers)
-        pending += [layer.network for layer in layers if layer.network is not None]
-    return count
+def _names_keras(opened: OpenedFile) -> bool:
+    """Tell whether anything in an HDF5 file may be called as in those of Keras.
+
+    It is searched as bytes: what breaks rules isn't given to HDF5's library.
+    """
+    most = max(map(len, _OF_KERAS))
+    return any(
+        name in block
+        for start in range(0, opened.size, _BLOCK_BYTES)
+        for block in [opened.read(_BLOCK_BYTES + most, start)]
+        for name in _OF_KERAS
+    )
 
 
 def _read_attributes(section: Section) -> tuple[bytes | None, Any]:

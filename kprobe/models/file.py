@@ -39,8 +39,14 @@ Format: TypeAlias = Literal["keras", "h5", "json", "saved_model", "graph"]
 
 DUMP_FORMAT = "kprobe dump"
 _SAVED_MODEL = "saved_model.pb"
+# What the index of a checkpoint is called.
+_INDEX = ".index"
 # What is looked at to tell what a file is.
 _START_BYTES = 64
+
+
+class WeightsAloneError(ModelError):
+    """A file holds the weights of a model, and not what the model is."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def open_model_file(path: str | os.PathLike[str]) -> tuple[Opened, bytes]:
     """Open a model file, or a SavedModel directory, and read nothing but how it begins.
 
     Args:
-        path: The model file, or the directory.
+        path: The model file, or the directory; or its `saved_model.pb`.
 
     Returns:
         It, open; and the first bytes of a file, none of a directory.
@@ -149,6 +155,8 @@ def open_model_file(path: str | os.PathLike[str]) -> tuple[Opened, bytes]:
     """
     check_here(os.fspath(path), ModelError)
     path = Path(path)
+    if path.name == _SAVED_MODEL:
+        path = path.parent
     if _is_saved_model(path):
         return open_model_directory(path), b""
     opened = open_model(path)
@@ -173,6 +181,8 @@ def read_opened(opened: Opened, start: bytes) -> ModelFile:
         return _read_archive(opened)
     if start.lstrip().startswith(b"{"):
         return _read_json(opened)
+    if opened.path.suffix.lower() == _INDEX:
+        raise _make_weights_error(opened.path)
     # The import takes about 0.1 s, which a file that is no model shouldn't cost.
     import h5py
 
@@ -268,10 +278,6 @@ def _check_start(path: Path, start: bytes) -> None:
     if not start:
         raise ModelError(f"{path} is empty, not a model file", hint=SAVE_AGAIN)
     check_content(path, start, ModelError)
-    if path.name == _SAVED_MODEL:
-        raise ModelError(
-            f"{path} is a part of a SavedModel", hint=f"give its directory, {path.parent}"
-        )
 
 
 def _read_saved_model(opened: OpenedDirectory) -> ModelFile:
@@ -343,13 +349,17 @@ def _refuse_without_config(path: Path, file: Any) -> None:
         or {"model_weights", "vars", "_layer_checkpoint_dependencies"} & groups
         or ("layers" in groups and hasattr(file["layers"], "keys"))
     ):
-        raise ModelError(
-            f"{path} holds weights only: it doesn't say what the model is",
-            hint="build the model, load these weights, then `model.save('model.keras')`",
-        )
+        raise _make_weights_error(path)
     raise ModelError(
         f"{path} is not a model file: HDF5 without model_config",
         hint=GIVE_SAVED,
+    )
+
+
+def _make_weights_error(path: Path) -> WeightsAloneError:
+    return WeightsAloneError(
+        f"{path} holds weights only: it doesn't say what the model is",
+        hint="build the model, load these weights, then `model.save('model.keras')`",
     )
 
 
@@ -357,6 +367,8 @@ def _parse_config(opened: OpenedFile, content: bytes) -> dict[str, Any]:
     config, faults = parse_config(content)
     if config is None:
         raise make_error(opened.path, faults[0])
+    if "weight_map" in config and "class_name" not in config:
+        raise _make_weights_error(opened.path)
     if not isinstance(config.get("class_name"), str) or not isinstance(
         config.get("config"), dict | list
     ):

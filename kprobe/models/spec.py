@@ -111,9 +111,11 @@ class ModelSpec:
             return str(self.model.name)
         if self.code is not None:
             return self.code.name
-        stem = Path(self.model).stem
+        path = Path(self.model)
+        if path.name == "saved_model.pb":
+            path = path.parent
         # `.` and `..` say no name themselves.
-        return stem if stem.strip(".") else Path(self.model).resolve().stem
+        return path.stem if path.stem.strip(".") else path.resolve().stem
 
     def _find_faults(self) -> list[str]:
         """Find what is wrong with each value alone."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from kprobe.architecture.network import count_layers, read_network
 from kprobe.errors import KprobeError, ModelError, ShortageError
 from kprobe.gate.apart import inspect_apart
 from kprobe.gate.findings import Findings, Limits
@@ -14,23 +16,28 @@ from kprobe.gate.kinds import read_kinds
 from kprobe.gate.names.judge_names import find_name_faults
 from kprobe.gate.names.tell import describe_faults
 from kprobe.gate.names.would_run import find_what_runs
+from kprobe.gate.opened import OpenedFile
 from kprobe.gate.rules import RULES, Fault
 from kprobe.importing import list_defined_names
 from kprobe.models.checked import open_model_checkpoint
 from kprobe.models.custom import read_custom_objects
-from kprobe.models.file import open_model_file, read_opened
+from kprobe.models.file import WeightsAloneError, open_model_file, read_opened
+from kprobe.models.folder import find_models, is_folder_of_models
 from kprobe.models.inner import open_inner
 from kprobe.models.weights.checkpoint import find_checkpoint
+from kprobe.models.weights.weights_file import open_shards
 from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from kprobe.gate.findings import Opened
     from kprobe.models.custom import GivenObjects
     from kprobe.models.file import ModelFile
+    from kprobe.models.folder import FoundModels
 
-_SAVED_MODEL = "saved_model.pb"
+# Of these kprobe opens nothing but by other ways, or nothing at all.
+_CHECKED_ALONE = ("tflite", "onnx", "checkpoint")
 # What is loaded must be what was checked, and nothing can be loaded from there.
 _STDIN = "-"
 # What breaks these would run, or would let run what is the user's own.
@@ -66,11 +73,13 @@ class CheckResult:
         accepted: Whether it keeps to all rules but those that were allowed, so that it is opened.
         reasons: Why it isn't.
         size: Its size, in bytes; of a directory that of all files in it.
-        format: "keras", "h5", "json", "saved_model", "checkpoint", "graph", "tflite" or "onnx";
-            None where it is none of them.
+        format: "keras", "h5", "json", "saved_model", "graph", "tflite" or "onnx"; "weights" or
+            "checkpoint" where it holds the weights of a model alone; None where it is none of them.
         keras_version: The Keras that wrote it, such as "3.15.1"; None where it doesn't say.
         layers: How many layers it has, those in nested models, too; None where it isn't told.
-        weights: How many arrays of weights it has; None where it isn't told.
+        operations: How many operations it has, of a graph or a converted model; None of others.
+        weights: How many arrays of weights it has, or of other constants of a converted model; None
+            where it isn't told.
         weight_bytes: How many bytes their values take; None where it isn't told.
         would_run: What would run that isn't Keras's or TensorFlow's own, whatever is allowed; of a
             file that is refused, as far as it was read.
@@ -83,6 +92,7 @@ class CheckResult:
     format: str | None = None
     keras_version: str | None = None
     layers: int | None = None
+    operations: int | None = None
     weights: int | None = None
     weight_bytes: int | None = None
     would_run: tuple[str, ...] = ()
@@ -151,20 +161,74 @@ def check_models(
     ]
 
 
+@dataclass(frozen=True)
+class CheckedFiles:
+    """What was checked, and what was left alone.
+
+    Attributes:
+        results: What the gate says of each model.
+        left_alone: A line for each folder in which there are other files, or links.
+    """
+
+    results: list[CheckResult]
+    left_alone: list[str]
+
+
+def check_files(
+    paths: Iterable[str],
+    *,
+    custom_objects: GivenObjects = (),
+    allow: str | Sequence[str] = (),
+    max_model_bytes: int | None = None,
+) -> CheckedFiles:
+    """Check model files, and those in folders: see `kprobe.check`."""
+    check = partial(
+        check_models, custom_objects=custom_objects, allow=allow, max_model_bytes=max_model_bytes
+    )
+    results: dict[str, CheckResult] = {}
+    left_alone = []
+    for path in paths:
+        if not is_folder_of_models(path):
+            results |= {each.path: each for each in check([path])}
+            continue
+        found = find_models(path)
+        checked = [each for each in check(found.models) if not _is_other(each)]
+        found.others += len(found.models) - len(checked)
+        results |= {each.path: each for each in checked}
+        said = _say_left_alone(found)
+        if not checked:
+            fault = Fault("file-kind", f"is a folder without models{said and f': {said}'}")
+            results[path] = CheckResult(path, False, (_make_reason(fault),))
+        elif said:
+            left_alone.append(f"{path}: {said}")
+    return CheckedFiles([*results.values()], left_alone)
+
+
+def _is_other(result: CheckResult) -> bool:
+    """Tell whether a file of a folder is HDF5, but of something else than Keras."""
+    rules = {each.rule for each in result.reasons}
+    return result.format == "h5" and rules == {"file-type"}
+
+
+def _say_left_alone(found: FoundModels) -> str:
+    others, links = found.others, found.links
+    parts = [f"{others:,} other file{'s' * (others > 1)} left alone"] if others else []
+    parts += [f"{links:,} link{'s' * (links > 1)} not followed"] if links else []
+    return ", ".join(parts)
+
+
 def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
     found = Findings()
     faults: list[Fault] = []
     running: list[Fault] = []
     try:
-        if text == _STDIN:
-            raise ModelError("expected a file, received stdin; write it to a file, and check that")
-        opened, start = _open(Path(text))
+        opened, start = _open(text)
         found = inspect_apart(opened, limits)
         faults = [fault for fault in found.faults if not allowed.ignores(fault)]
         running = [fault for fault in found.faults if fault.rule.startswith(_RUNNING)]
-        if not faults and found.format not in ("checkpoint", "tflite", "onnx"):
+        if not faults and found.format not in _CHECKED_ALONE:
             file = read_opened(opened, start)
-            found = replace(found, format=file.format, keras_version=file.keras_version)
+            found = _tell_inside(found, file)
             faults = _judge_names(file, allowed)
             running += find_what_runs(file)
             running += [] if faults else _look_inside(file, allowed.kinds, limits)
@@ -173,6 +237,9 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
     except ShortageError as error:  # of the file, nothing is known
         error.about = f"{text} can't be checked"
         raise
+    except WeightsAloneError:
+        found = replace(found, format="weights")
+        faults += _judge_shards(opened, limits)
     except KprobeError as error:
         rule = error.rule if isinstance(error, ModelError) else None
         faults.append(_make_fault(text, rule or "file-type", error.faults[0]))
@@ -189,21 +256,42 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
         format=found.format,
         keras_version=found.keras_version,
         layers=found.layers,
+        operations=found.operations,
         weights=found.weights,
         weight_bytes=found.weight_bytes,
         would_run=tuple(describe_faults(dict.fromkeys(running))),
     )
 
 
-def _open(path: Path) -> tuple[Opened, bytes]:
+def _open(text: str) -> tuple[Opened, bytes]:
     """Open a model file, a SavedModel directory or a checkpoint, and give how a file begins."""
-    if path.name == _SAVED_MODEL:
-        path = path.parent
+    if text == _STDIN:
+        raise ModelError("expected a file, received stdin; write it to a file, and check that")
+    path = Path(text)
     # Of a directory a SavedModel is meant, which has a checkpoint inside.
     prefix = None if path.is_dir() else find_checkpoint(path)
     if prefix is not None and not (prefix == path and path.exists()):
         return open_model_checkpoint(prefix), b""
     return open_model_file(path)
+
+
+def _judge_shards(opened: Opened, limits: Limits) -> Iterator[Fault]:
+    """Find what is wrong with the files that a `.weights.json` lists."""
+    if not isinstance(opened, OpenedFile):
+        return
+    try:
+        for shard in open_shards(opened):
+            found = inspect_apart(shard, limits)
+            yield from (replace(fault, owner=f"file {shard.path.name!r}") for fault in found.faults)
+    except KprobeError as error:
+        yield _make_fault(str(opened.path), "file-type", error.faults[0])
+
+
+def _tell_inside(found: Findings, file: ModelFile) -> Findings:
+    layers = found.layers
+    if file.saved is not None and file.config and (network := read_network(file.config)):
+        layers = count_layers(network)
+    return replace(found, format=file.format, keras_version=file.keras_version, layers=layers)
 
 
 def _judge_names(file: ModelFile, allowed: _Allowed) -> list[Fault]:

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from kprobe.errors import ModelError, UnsafeModelError
-from kprobe.models.file import open_model_file, read_model_file, read_opened
+from kprobe.models.file import (
+    WeightsAloneError,
+    open_model_file,
+    read_model_file,
+    read_opened,
+)
+from kprobe.models.spec import ModelSpec
 
 PLAIN = {"class_name": "Sequential", "config": {"name": "s", "layers": []}}
 
@@ -72,10 +78,22 @@ def test_directories_are_refused(tmp_path):
     assert "is a directory without saved_model.pb" in refusal(tmp_path)
 
 
-def test_a_part_of_a_savedmodel_is_told_as_such(tmp_path):
-    path = tmp_path / "saved_model.pb"
-    path.write_bytes(b"\x08\x01\x12\x00")
-    assert refusal(path) == f"{path} is a part of a SavedModel; give its directory, {tmp_path}"
+def test_the_main_file_of_a_savedmodel_stands_for_its_directory(tmp_path):
+    path = tmp_path / "model" / "saved_model.pb"
+    assert refusal(path) == f"{path.parent}: no such file; check the model's path"
+    path.parent.mkdir()
+    path.write_bytes(b"\x08\x01\x12\x04\x0a\x02\x22\x00")
+    model = read_model_file(path)
+    assert (model.path, model.format) == (path.parent, "saved_model")
+    assert ModelSpec(model=path).name == "model"
+
+
+def test_weights_alone_are_told_apart_from_what_is_no_model(tmp_path):
+    for name, content in (("w.index", b"weights"), ("w.weights.json", b'{"weight_map": {}}')):
+        (tmp_path / name).write_bytes(content)
+        opened, start = open_model_file(tmp_path / name)
+        with pytest.raises(WeightsAloneError, match="holds weights only"):
+            read_opened(opened, start)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ import os
 import zipfile
 from pathlib import Path
 
+import h5py
 import pytest
 from gate.hostile.onnx import PLAIN, external
+from gate.hostile.saved_models import add_function, describe, write, write_variables
+from gate.hostile.saved_models import make_model as make_saved_model
 from gate.hostile.tflite import make_model, pack
 
 import kprobe
@@ -160,6 +163,61 @@ def test_a_saved_model_is_told_by_its_directory_or_its_main_file(folder):
     assert one.verdict == other.verdict
     assert one.reasons == other.reasons
     assert one.format == other.format == "saved_model"
+
+
+def test_weights_alone_are_checked_as_weights(folder):
+    write_variables(folder, [(b"w", describe())])
+    Path("variables").rename("ck")
+    with h5py.File("a.weights.h5", "w") as file:
+        file["layers/d/vars/0"] = [1.0, 2.0]
+    Path("m.weights.json").write_text('{"weight_map": {"d": "a.weights.h5"}}')
+    for path, kind, weights, held in (
+        ("ck/variables.index", "checkpoint", 1, 12),
+        ("ck/variables.data-00000-of-00001", "checkpoint", 1, 12),
+        ("ck/variables", "checkpoint", 1, 12),
+        ("a.weights.h5", "weights", 1, 16),
+        ("m.weights.json", "weights", None, None),
+    ):
+        result = kprobe.check(path)
+        told = (result.format, result.weights, result.weight_bytes, result.path)
+        assert (result.accepted, *told) == (True, kind, weights, held, path)
+    size = sum(each.stat().st_size for each in Path("ck").iterdir())
+    assert kprobe.check("ck/variables").size == size
+    (reason,) = kprobe.check("ck/variables", max_model_bytes=size - 1).reasons
+    assert reason.rule == "file-size"
+
+
+def test_what_is_wrong_with_weights_alone_is_told(folder):
+    write_variables(folder, [(b"w", describe(size=8))])
+    Path("variables").rename("ck")
+    with h5py.File("a.weights.h5", "w") as file:
+        file["layers/d/vars/0"] = h5py.ExternalLink("other.h5", "x")
+    Path("m.weights.json").write_text('{"weight_map": {"d": "a.weights.h5"}}')
+    Path("lost.weights.json").write_text('{"weight_map": {"d": "b.weights.h5"}}')
+    Path("alone.index").write_bytes(Path("ck/variables.index").read_bytes())
+    for path, rule, owner in (
+        ("ck/variables.index", "savedmodel-variables", "variable 'w'"),
+        ("alone.index", "savedmodel-variables", ""),
+        ("a.weights.h5", "hdf5-links", ""),
+        ("m.weights.json", "hdf5-links", "file 'a.weights.h5'"),
+        ("lost.weights.json", "file-type", ""),
+    ):
+        result = kprobe.check(path)
+        assert [(each.rule, each.owner) for each in result.reasons] == [(rule, owner)], path
+
+
+def test_what_is_inside_of_graphs_and_converted_models_is_counted(folder):
+    (folder / "a.tflite").write_bytes(pack(make_model()))  # x + 2, for three numbers
+    (folder / "b.onnx").write_bytes(PLAIN)
+    saved, graph = make_saved_model()  # a placeholder, a constant, and their product
+    add_function(graph, "f", ["g"])
+    add_function(graph, "g")
+    write_variables(write(folder, saved), [(b"w", describe())])
+    for path, operations in (("a.tflite", 1), ("b.onnx", 1), ("model", 4)):
+        result = kprobe.check(path)
+        told = (result.operations, result.weights, result.weight_bytes)
+        assert (result.accepted, *told) == (True, operations, 1, 12), path
+    assert kprobe.check(SAMPLES / "digits_cnn.keras").operations is None
 
 
 def test_a_result_is_what_json_can_hold(lambda_model):

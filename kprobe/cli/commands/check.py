@@ -13,7 +13,7 @@ from kprobe.cli.options.progress import quiet_option
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.checked import show_checked
-from kprobe.cli.rendering.printing import print_json
+from kprobe.cli.rendering.printing import print_json, say
 from kprobe.cli.rendering.sarif import write_sarif
 from kprobe.errors import UnsafeModelError
 from kprobe.gate.rules import KINDS
@@ -59,18 +59,23 @@ def check(
     """Check model files by all rules of the gate; nothing is loaded, and TensorFlow isn't imported.
 
     Of one file it prints the verdict, the reasons, and what is inside; of several a table. MODEL is
-    a file of any kind that kprobe opens, a SavedModel directory, a checkpoint's .index, a .tflite
-    or an .onnx file. The exit code is 0 where all are accepted, else 4. `kprobe help safety` lists
-    the rules.
+    a file of any kind that kprobe opens, a SavedModel directory, a .tflite or an .onnx file;
+    weights alone, such as .weights.h5 or a checkpoint; or a folder, for all of these in it. Links
+    in it aren't followed. The exit code is 0 where all are accepted, else 4. `kprobe help safety`
+    lists the rules.
     """
-    from kprobe.pipeline.checking import check_models
+    from kprobe.pipeline.checking import check_files
 
-    results = check_models(models, **settings)
+    checked = check_files(models, **settings)
+    results = checked.results
     if as_json:
         print_json([result.to_json() for result in results])
     elif as_sarif:
         print_json(write_sarif(results))
     elif not quiet:
         show_checked(results, verbose)
+    if not quiet:
+        for line in checked.left_alone:
+            say(line)
     if not all(results):
         ctx.exit(UnsafeModelError.exit_code)

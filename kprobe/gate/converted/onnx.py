@@ -5,7 +5,7 @@ The numbers of fields and types are those of onnx/onnx.proto.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -55,16 +55,20 @@ class _Node:
         return (self.domain, self.operation, self.overload)
 
 
-def find_onnx_faults(opened: OpenedFile, allow: Container[str] = ()) -> Iterator[Fault]:
+def find_onnx_faults(
+    opened: OpenedFile, allow: Container[str] = (), counts: Counter[str] | None = None
+) -> Iterator[Fault]:
     """Find what is wrong with an ONNX model, `.onnx`.
 
     Args:
         opened: The file.
         allow: Kinds of `kprobe.gate.rules.KINDS` that aren't told.
+        counts: It is told how many "operations" it has, and how many arrays of values, "weights",
+            with their "weight_bytes".
     """
     told: set[str] = set()
     try:
-        for fault in _Model(opened).find():
+        for fault in _Model(opened, Counter() if counts is None else counts).find():
             if RULES[fault.rule].kind not in allow and fault.text not in told:
                 told.add(fault.text)
                 yield fault
@@ -88,7 +92,8 @@ def read_operations() -> Mapping[str, frozenset[str]]:
 class _Model:
     """A model that is read from its first field to its last."""
 
-    def __init__(self, opened: OpenedFile) -> None:
+    def __init__(self, opened: OpenedFile, counts: Counter[str]) -> None:
+        self._counts = counts
         self._wire = Wire(Pages(opened))
         self._whole = Span(0, opened.size)
         self._functions: dict[_Function, Span] = {}
@@ -161,10 +166,12 @@ class _Model:
                     shaped.append(node)
                 elif node.operation == "Constant" and node.value and node.outputs:
                     values[node.outputs[0]] = node.value
+                    self._counts.update(weights=1, weight_bytes=node.value.bytes)
             elif node_field == 1 and number == 5:
                 tensor = read_tensor(self._wire, value)
                 yield from tensor.faults
                 values[tensor.name] = tensor
+                self._counts.update(weights=1, weight_bytes=tensor.bytes)
             elif node_field == 1 and number == 15:
                 yield from self._read_sparse(value)
         for node in shaped:
@@ -176,6 +183,7 @@ class _Model:
 
     def _read_node(self, span: Span, node: _Node, owner: _Function, depth: int) -> Iterator[Fault]:
         self._own[owner] += 1
+        self._counts["operations"] += 1
         attributes = []
         for number, value in self._list(span):
             if number == 1:

@@ -76,6 +76,11 @@ class Tensor:
     numbers: Span | None
     faults: tuple[Fault, ...]
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes its values take; 0 for texts."""
+        return (count_values(self.shape) * (_BITS.get(self.type) or 0) + 7) // 8
+
     def count_as_shape(self, wire: Wire) -> int:
         """Count the values of the shape that it holds; 0 where it isn't one.
 

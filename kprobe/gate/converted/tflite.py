@@ -5,6 +5,7 @@ The numbers of fields and types are those of tensorflow/compiler/mlir/lite/schem
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,12 +79,16 @@ class _Subgraph:
     calls: list[int] = field(default_factory=list)
 
 
-def find_tflite_faults(opened: OpenedFile, allow: Container[str] = ()) -> Iterator[Fault]:
+def find_tflite_faults(
+    opened: OpenedFile, allow: Container[str] = (), counts: Counter[str] | None = None
+) -> Iterator[Fault]:
     """Find what is wrong with a model of TensorFlow Lite, `.tflite`.
 
     Args:
         opened: The file.
         allow: Kinds of `kprobe.gate.rules.KINDS` that aren't told.
+        counts: It is told how many "operations" it has, and how many tensors with values,
+            "weights", with their "weight_bytes".
     """
     pages = Pages(opened)
     if opened.size < 8 or pages.take(4, 4) != IDENTIFIER:
@@ -91,7 +96,7 @@ def find_tflite_faults(opened: OpenedFile, allow: Container[str] = ()) -> Iterat
         return
     told: set[str] = set()
     try:
-        for fault in _find(FlatBuffer(pages).read_root()):
+        for fault in _find(FlatBuffer(pages).read_root(), Counter() if counts is None else counts):
             if RULES[fault.rule].kind not in allow and fault.text not in told:
                 told.add(fault.text)
                 yield fault
@@ -99,7 +104,7 @@ def find_tflite_faults(opened: OpenedFile, allow: Container[str] = ()) -> Iterat
         yield Fault("tflite-layout", str(error))
 
 
-def _find(model: Table) -> Iterator[Fault]:
+def _find(model: Table, counts: Counter[str]) -> Iterator[Fault]:
     if model.read_number(0, "I") != _VERSION:
         text = f"is of version {model.read_number(0, 'I')} of its format, where 3 is the only one"
         yield Fault("tflite-layout", text)
@@ -112,18 +117,23 @@ def _find(model: Table) -> Iterator[Fault]:
         if fault is not None:
             yield fault
     buffers = [_measure_buffer(buffer) for buffer in model.list_tables(4)]
-    subgraphs = []
+    subgraphs, used = [], set()
     for number, graph in enumerate(model.list_tables(2)):
         subgraph = _Subgraph(graph.find_vector(0, 4)[1])
         subgraphs.append(subgraph)
         owner = f"subgraph {number}"
         for tensor in graph.list_tables(0):
             yield from _find_tensor_faults(tensor, buffers, owner)
+            if buffers and buffers[place := tensor.read_number(2, "I")]:
+                counts["weights"] += 1
+                used.add(place)
         _check_numbers(graph.read_numbers(1, "i"), subgraph.tensors)
         _check_numbers(graph.read_numbers(2, "i"), subgraph.tensors)
         for operator in graph.list_tables(3):
             subgraph.operators += 1
             subgraph.calls += _read_operator(operator, len(codes), subgraph.tensors)
+    counts["operations"] += sum(subgraph.operators for subgraph in subgraphs)
+    counts["weight_bytes"] += sum(buffers[place] for place in used)
     yield from _find_call_faults(subgraphs)
     _check_described(model, subgraphs, len(buffers))
 

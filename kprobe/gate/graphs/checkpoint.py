@@ -13,6 +13,7 @@ from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator
 
     from kprobe.gate.opened_checkpoint import OpenedCheckpoint
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 _RULE = "savedmodel-variables"
 
 
-def find_checkpoint_faults(checkpoint: OpenedCheckpoint) -> Iterator[Fault]:
+def find_checkpoint_faults(
+    checkpoint: OpenedCheckpoint, counts: Counter[str] | None = None
+) -> Iterator[Fault]:
     """Find the first fault of a checkpoint.
 
     Args:
         checkpoint: Its files.
+        counts: As for `find_index_faults`.
     """
     if len(checkpoint.members) > MAX_MEMBERS:
         yield Fault("savedmodel-members", f"has more than {MAX_MEMBERS:,} files")
@@ -41,15 +45,18 @@ def find_checkpoint_faults(checkpoint: OpenedCheckpoint) -> Iterator[Fault]:
             text = f"has a {name} of {member.size:,} bytes, above the limit of {MAX_INDEX_BYTES:,}"
             yield Fault("savedmodel-size", text)
             return
-    yield from find_variable_faults(checkpoint, checkpoint.path.name)
+    yield from find_variable_faults(checkpoint, checkpoint.path.name, counts)
 
 
-def find_variable_faults(directory: OpenedDirectory, prefix: str) -> Iterator[Fault]:
+def find_variable_faults(
+    directory: OpenedDirectory, prefix: str, counts: Counter[str] | None = None
+) -> Iterator[Fault]:
     """Find faults of the files of variables.
 
     Args:
         directory: What they lie in.
         prefix: What their names in it begin with.
+        counts: As for `find_index_faults`.
     """
     shards: dict[str, int] = {}
     numbers = []
@@ -67,4 +74,4 @@ def find_variable_faults(directory: OpenedDirectory, prefix: str) -> Iterator[Fa
     if numbers != [(number, len(shards)) for number in range(len(shards))]:
         yield Fault(_RULE, "hasn't all files of its variables, or too many")
         return
-    yield from find_index_faults(index.read(MAX_INDEX_BYTES), [*shards.values()])
+    yield from find_index_faults(index.read(MAX_INDEX_BYTES), [*shards.values()], counts)

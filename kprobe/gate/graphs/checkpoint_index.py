@@ -7,6 +7,7 @@ check, which does so whenever it reads one.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from kprobe.gate.rules import Fault
 from kprobe.gate.shown import show
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Sequence
     from typing import Any
 
@@ -31,18 +33,24 @@ _FOOTER_BYTES = 48
 _MAGIC = bytes.fromhex("57fb808b247547db")
 _TRAILER_BYTES = 5
 _RULE = "savedmodel-variables"
+# What a checkpoint holds beside a model's weights.
+TRAINING = re.compile(r"(^|/)(optimizer|save_counter)(/|$)|\.OPTIMIZER_SLOT|^_CHECKPOINTABLE")
 
 
 class _DamagedError(Exception):
     """The index can't be read."""
 
 
-def find_index_faults(content: bytes, shards: Sequence[int]) -> Iterator[Fault]:
+def find_index_faults(
+    content: bytes, shards: Sequence[int], counts: Counter[str] | None = None
+) -> Iterator[Fault]:
     """Find the first fault of a checkpoint's index.
 
     Args:
         content: The bytes of the index.
         shards: The sizes of the files of values, in their order, in bytes.
+        counts: It is told how many arrays of weights there are, and their bytes: "weights" and
+            "weight_bytes".
     """
     held = 0
     try:
@@ -63,6 +71,8 @@ def find_index_faults(content: bytes, shards: Sequence[int]) -> Iterator[Fault]:
             if (wrong := _judge(entry, shards)) is not None:
                 yield Fault(_RULE, wrong, f"variable {show(key)}")
                 return
+            if counts is not None and _is_weight(key, entry):
+                counts.update(weights=1, weight_bytes=_measure(entry))
     except (_DamagedError, DecodeError, RecursionError) as error:
         reason = str(error) if isinstance(error, _DamagedError) else "an entry can't be read"
         yield Fault(_RULE, f"has a damaged index of its variables: {reason}")
@@ -81,7 +91,7 @@ def _judge(entry: Any, shards: Sequence[int]) -> str | None:
     sizes = [dim.size for dim in entry.shape.dim]
     if entry.shape.unknown_rank or min(sizes, default=0) < 0 or len(sizes) > MAX_AXES:
         return "is without a whole shape"
-    declared = count_values(sizes) * TYPES[entry.dtype][0]
+    declared = _measure(entry)
     # What is stored in parts has its values under other keys.
     if entry.slices:
         return "is larger than its files" if declared > sum(shards) else None
@@ -95,6 +105,17 @@ def _judge(entry: Any, shards: Sequence[int]) -> str | None:
     if declared != entry.size:
         return f"takes {entry.size:,} bytes, where its shape needs {declared:,}"
     return None
+
+
+def _measure(entry: Any) -> int:
+    return count_values([dim.size for dim in entry.shape.dim]) * TYPES[entry.dtype][0]
+
+
+def _is_weight(key: bytes, entry: Any) -> bool:
+    # A key that begins with a zero is that of a part.
+    name = key.decode("utf-8", "replace")
+    beside = TRAINING.search(name) or name.startswith("keras_api/metrics/")
+    return entry.dtype != STRING and key[:1] != b"\0" and not beside
 
 
 def _list_entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -25,14 +25,18 @@ _COMPLEX = ("scomplex_val", "dcomplex_val")
 _CONSTANTS = {"Const", "HostConst"}
 
 
+def count_operations(graph: Any) -> int:
+    """Count the operations of a graph, and those of its functions."""
+    return sum(len(body) for _, body in _list_bodies(graph))
+
+
 def find_count_fault(graph: Any) -> Fault | None:
     """Find whether a graph has more operations than anything else looks at.
 
     Args:
         graph: A graph with its functions, as `kprobe.gate.graphs.saved_model_proto` has them.
     """
-    functions = graph.graph_def.library.function
-    nodes = len(graph.graph_def.node) + sum(len(function.node_def) for function in functions)
+    nodes = count_operations(graph)
     if nodes <= MAX_NODES:
         return None
     text = f"has {nodes:,} operations, above the limit of {MAX_NODES:,}"

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 import stat
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
 from kprobe.gate.graphs.checkpoint import find_variable_faults
 from kprobe.gate.graphs.checkpoint_index import MAX_INDEX_BYTES
-from kprobe.gate.graphs.graph_structure import find_count_fault, find_graph_faults
+from kprobe.gate.graphs.graph_structure import (
+    count_operations,
+    find_count_fault,
+    find_graph_faults,
+)
 from kprobe.gate.graphs.operations import find_calls, find_operation_faults
 from kprobe.gate.graphs.saved_model_proto import parse
 from kprobe.gate.graphs.saved_networks import find_saved_network_faults
@@ -60,14 +65,17 @@ _BESIDE = re.compile(
 
 
 def find_saved_model_faults(
-    directory: OpenedDirectory, allow: Container[str] = ()
+    directory: OpenedDirectory, allow: Container[str] = (), counts: Counter[str] | None = None
 ) -> Iterator[Fault]:
     """Find what is wrong with a SavedModel.
 
     Args:
         directory: Its directory.
         allow: Kinds of `kprobe.gate.rules.KINDS` that aren't told.
+        counts: It is told how many "operations" it has, those of functions too, and "weights", and
+            "weight_bytes".
     """
+    counts = Counter() if counts is None else counts
     members = directory.members
     if len(members) > MAX_MEMBERS:
         yield Fault("savedmodel-members", f"has more than {MAX_MEMBERS:,} files")
@@ -76,12 +84,12 @@ def find_saved_model_faults(
     yield from strays
     if strays:
         return
-    yield from find_variable_faults(directory, _VARIABLES)
+    yield from find_variable_faults(directory, _VARIABLES, counts)
     graph = directory.open_member(_GRAPH)
     if graph is None:
         yield Fault("savedmodel-damaged", f"has no {_GRAPH}")
         return
-    yield from _find_content_faults(graph, allow)
+    yield from _find_content_faults(graph, allow, counts)
     metadata = directory.open_member(_METADATA)
     if metadata is None:
         return
@@ -92,13 +100,17 @@ def find_saved_model_faults(
     yield from find_saved_network_faults((node.identifier, node.metadata) for node in told.nodes)
 
 
-def find_frozen_graph_faults(opened: OpenedFile, allow: Container[str] = ()) -> Iterator[Fault]:
+def find_frozen_graph_faults(
+    opened: OpenedFile, allow: Container[str] = (), counts: Counter[str] | None = None
+) -> Iterator[Fault]:
     """Find what is wrong with a frozen graph, `.pb`.
 
     Args:
         opened: The file.
         allow: Kinds of `kprobe.gate.rules.KINDS` that aren't told.
+        counts: It is told how many "operations" it has, those of functions, too.
     """
+    counts = Counter() if counts is None else counts
     if opened.size > MAX_GRAPH_BYTES:
         yield Fault("savedmodel-size", f"takes {opened.size:,} bytes, above protobuf's limit")
         return
@@ -113,7 +125,7 @@ def find_frozen_graph_faults(opened: OpenedFile, allow: Container[str] = ()) -> 
     except BrokenMessageError as error:
         yield Fault("savedmodel-damaged", str(error))
         return
-    yield from _find_faults_of_graphs([graph], allow)
+    yield from _find_faults_of_graphs([graph], allow, counts)
 
 
 def _judge_member(member: Member) -> Fault | None:
@@ -147,7 +159,9 @@ def _is_data(name: str) -> bool:
     return name.startswith(_VARIABLES) and bool(DATA.fullmatch(name.removeprefix(_VARIABLES)))
 
 
-def _find_content_faults(opened: OpenedFile, allow: Container[str]) -> Iterator[Fault]:
+def _find_content_faults(
+    opened: OpenedFile, allow: Container[str], counts: Counter[str]
+) -> Iterator[Fault]:
     """Find faults of the message that a SavedModel is."""
     try:
         saved = parse_slim("SavedModel", opened)
@@ -165,7 +179,7 @@ def _find_content_faults(opened: OpenedFile, allow: Container[str]) -> Iterator[
                 text = f"reads {show(asset.filename)}, outside of its assets"
                 yield Fault("savedmodel-members", text)
                 return
-    yield from _find_faults_of_graphs(saved.meta_graphs, allow)
+    yield from _find_faults_of_graphs(saved.meta_graphs, allow, counts)
     for graph in saved.meta_graphs:
         yield from _find_object_faults(graph)
         # Before TensorFlow 2.5, they told of Keras themselves.
@@ -173,13 +187,16 @@ def _find_content_faults(opened: OpenedFile, allow: Container[str]) -> Iterator[
         yield from find_saved_network_faults((each.identifier, each.metadata) for each in own)
 
 
-def _find_faults_of_graphs(graphs: Any, allow: Container[str]) -> Iterator[Fault]:
+def _find_faults_of_graphs(
+    graphs: Any, allow: Container[str], counts: Counter[str]
+) -> Iterator[Fault]:
     """Give what is wrong with graphs: each thing once, and what is allowed not at all."""
     told = set()
     for graph in graphs:
         if (fault := find_count_fault(graph)) is not None:
             yield fault
             return
+        counts["operations"] += count_operations(graph)
         calls = find_calls(graph)
         found = [*find_graph_faults(graph, calls)]
         # What runs itself may be without an end for who follows it.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.elsewhere import check_here
 from kprobe.errors import ModelError
+from kprobe.gate.graphs.checkpoint_index import TRAINING
 from kprobe.gate.opened_checkpoint import DATA, INDEX
 from kprobe.gate.opened_directory import open_inside
 from kprobe.gate.rules import Fault
@@ -31,8 +32,6 @@ _LATEST_PATH = re.compile(r'^model_checkpoint_path: "([^"\n]*)"', re.MULTILINE)
 _LATEST_BYTES = 1 << 20
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"
-# What a checkpoint holds beside a model's weights.
-_TRAINING = re.compile(r"(^|/)(optimizer|save_counter)(/|$)|\.OPTIMIZER_SLOT|^_CHECKPOINTABLE")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class CheckpointReader:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each array that isn't of the training, by its key."""
         return {
-            key: tuple(shape) for key, shape in self.all_shapes.items() if not _TRAINING.search(key)
+            key: tuple(shape) for key, shape in self.all_shapes.items() if not TRAINING.search(key)
         }
 
     def name_keys(self) -> dict[str, str]:

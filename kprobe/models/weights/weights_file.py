@@ -114,7 +114,7 @@ def _open(
     opened = open_model(path)
     check_content(path, opened.read(START_BYTES), ModelError)
     check_opened(opened, allow=allow, max_model_bytes=most)
-    shards = [_open_beside(opened, name) for name in _list_shards(opened)]
+    shards = open_shards(opened)
     size = sum(each.size for each in (opened, *shards))
     if most is not None and size > most:
         text = f"takes {size:,} bytes with all its files, above the limit of {most:,}"
@@ -123,6 +123,18 @@ def _open(
         check_content(shard.path, shard.read(START_BYTES), ModelError)
         check_opened(shard, allow=allow)
     return WeightsFile(opened, shards)
+
+
+def open_shards(opened: OpenedFile) -> list[OpenedFile]:
+    """Open the files that a `.weights.json` says the weights are in; none of another file.
+
+    Args:
+        opened: The file, in which the gate found no fault.
+
+    Raises:
+        ModelError: One isn't there, isn't beside it, or is no regular file.
+    """
+    return [_open_beside(opened, name) for name in _list_shards(opened)]
 
 
 def _is_there(path: str | os.PathLike[str]) -> bool:

@@ -8,6 +8,8 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from kprobe.gate.rules import RULES
@@ -24,9 +26,9 @@ def test_one_file_is_told_in_a_few_lines(kprobe_here):
     assert (done.exit_code, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == f"{DIGITS}: accepted"
-    assert re.fullmatch(r"format:  keras, Keras 3\.\d+\.\d+", lines[1])
-    assert "size:    103.6 kB" in lines
-    assert lines[-1] == "runs:    Keras's and TensorFlow's own code alone"
+    assert re.fullmatch(r"format:     keras, Keras 3\.\d+\.\d+", lines[1])
+    assert "size:       103.6 kB" in lines
+    assert lines[-1] == "runs:       Keras's and TensorFlow's own code alone"
 
 
 def test_a_refusal_tells_the_rule_and_what_opens_it(kprobe_here):
@@ -38,7 +40,7 @@ def test_a_refusal_tells_the_rule_and_what_opens_it(kprobe_here):
         f"  {CUSTOM} [names-custom]",
         "  `--custom-objects FILE.py` opens it: only with code and files that you trust",
     ]
-    assert lines[-1] == f"runs:    {CUSTOM}"
+    assert lines[-1] == f"runs:       {CUSTOM}"
     opened = kprobe_here("check", ROI, "--custom-objects", "sample_models/roi_layer.py")
     assert (opened.exit_code, opened.stdout.splitlines()[0]) == (0, f"{ROI}: accepted")
 
@@ -46,7 +48,8 @@ def test_a_refusal_tells_the_rule_and_what_opens_it(kprobe_here):
 def test_several_files_are_a_table_in_their_order(kprobe_here):
     done = kprobe_here("check", DIGITS, ROI, "missing.h5", DIGITS)
     assert (done.exit_code, done.stderr) == (4, "")
-    header, *rows = [line.split() for line in done.stdout.splitlines()]
+    header, *rows, last = [line.split() for line in done.stdout.splitlines()]
+    assert " ".join(last) == "3 files: 1 accepted, 1 refused, 1 unreadable"
     assert header == ["verdict", "file", "format", "keras", "layers", "size", "reason"]
     assert [row[:2] for row in rows] == [
         ["accepted", DIGITS],
@@ -55,6 +58,40 @@ def test_several_files_are_a_table_in_their_order(kprobe_here):
     ]
     assert " ".join(rows[2][2:]) == "no such file [file-type]"
     assert kprobe_here("check", DIGITS, "sample_models/siamese.keras").exit_code == 0
+
+
+def test_a_folder_is_what_models_are_in_it(kprobe_here, tmp_path):
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    for name in ("digits_cnn.keras", "shapes_roi.keras"):
+        shutil.copy(ROOT / "sample_models" / name, folder)
+    (folder / "README.md").touch()
+    with h5py.File(folder / "samples.h5", "w") as file:
+        file["x"] = [1.0]
+        file.create_dataset("y", (2,), h5py.vlen_dtype(np.bool_))[0] = np.ones(2, bool)
+    (folder / "link.h5").symlink_to("samples.h5")
+    done = kprobe_here("check", str(folder))
+    lines = done.stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:-1]] == [
+        f"{folder}/digits_cnn.keras",
+        f"{folder}/shapes_roi.keras",
+    ]
+    assert lines[-1] == "2 files: 1 accepted, 1 refused"
+    assert done.exit_code == 4
+    assert done.stderr == f"kprobe: {folder}: 2 other files left alone, 1 link not followed\n"
+    (folder / "digits_cnn.keras").unlink()
+    (folder / "shapes_roi.keras").unlink()
+    done = kprobe_here("check", str(folder), "-q")
+    assert (done.exit_code, done.stdout, done.stderr) == (4, "", "")
+    done = kprobe_here("check", str(folder))
+    assert done.stdout.splitlines() == [
+        f"{folder}: unreadable",
+        "  is a folder without models: 2 other files left alone, 1 link not followed [file-kind]",
+    ]
+    (done,) = json.loads(kprobe_here("check", str(folder / "samples.h5"), "--json").stdout)
+    assert done["verdict"] == "unreadable"
+    text = "is not a model file: HDF5 of something else than Keras"
+    assert [reason["text"] for reason in done["reasons"]] == [text]
 
 
 def test_quiet_leaves_it_to_the_exit_code(kprobe_here):
