@@ -112,8 +112,7 @@ def check(
         model: A model file of any kind that `kprobe.load_model` takes, a SavedModel directory, a
             `.tflite` or an `.onnx` file; or weights alone.
         custom_objects: The model's own classes and functions that aren't faults: by name, as Keras
-            takes them; or Python files that define them, their modules, or their names alone, of
-            which nothing is run.
+            takes them; or Python files that define them, or their modules, of which nothing is run.
         allow: What isn't a fault, such as "lambda" or "savedmodel".
         max_model_bytes: How large the file may be; None for any size.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import importlib
 import importlib.util
 import re
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,13 @@ from kprobe.errors import KprobeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
 # What users name as a module, and no script that it would run.
 _MODULE = re.compile(r"(?!.*__)[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z", re.ASCII)
+# A file or a module, and what of it is meant.
+_NAMED = re.compile(r"(.+\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)", re.DOTALL)
 _LONGEST = 200
 _LIBRARIES = frozenset({"builtins", "keras", "numpy", "tensorflow", "tf_keras", "typing"})
 
@@ -42,39 +45,29 @@ def is_importable(module: str) -> bool:
     return False
 
 
-def list_defined_names(path: str) -> set[str]:
-    """List the names that a file of Python defines at its top level, without running it.
+def split_source(text: str) -> tuple[str, str | None]:
+    """Split `FILE.py:NAME`, or `package.module:NAME`, into its two parts; without a name, None."""
+    match = _NAMED.fullmatch(text)
+    return (match[1], match[2]) if match else (text, None)
 
-    Args:
-        path: The file.
+
+def locate_module(module: str) -> ModuleSpec | None:
+    """Find where a module is, of the working directory too, without importing anything.
 
     Returns:
-        Those of classes, functions, and what is assigned or imported there, also where that
-        depends on something.
-
-    Raises:
-        KprobeError: It can't be read, or isn't Python.
+        None where it isn't there.
     """
-    try:
-        tree = ast.parse(Path(path).read_bytes(), path)
-    except OSError as error:
-        raise KprobeError(f"{path}: can't be read: {error.strerror}") from None
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise KprobeError(f"{path}: isn't Python: {error}") from None
-    return set(_list_defined(tree))
-
-
-def _list_defined(node: ast.AST) -> Iterator[str]:
-    for each in ast.iter_child_nodes(node):
-        if isinstance(each, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield each.name
-        elif isinstance(each, ast.alias):
-            yield each.asname or each.name.partition(".")[0]
-        elif isinstance(each, ast.Name):
-            if isinstance(each.ctx, ast.Store):
-                yield each.id
-        else:
-            yield from _list_defined(each)
+    first, *parts = module.split(".")
+    with looking_beside(module), contextlib.suppress(ImportError, ValueError):
+        spec = importlib.util.find_spec(first) if first else None
+        name = first
+        for part in parts:
+            if spec is None or spec.submodule_search_locations is None:
+                return None
+            name = f"{name}.{part}"
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+        return spec
+    return None
 
 
 def import_source(source: str) -> ModuleType:

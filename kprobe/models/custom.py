@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kprobe.errors import Hint, ModelError, Setting
-from kprobe.importing import find_file
+from kprobe.importing import find_file, split_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,9 @@ class CustomObjects:
     """The user's own classes and functions, as they were given. Nothing is imported yet.
 
     Attributes:
-        parts: Python files, which end with `.py`, and modules, of the working directory too; and
-            classes and functions by the names that models know them under. Of two with one name
-            the later one counts.
+        parts: Python files, which end with `.py`, and modules, of the working directory too, or one
+            name of these, `FILE.py:NAME`; and classes and functions by the names that models know
+            them under. Of two with one name the later one counts.
     """
 
     parts: tuple[str | Mapping[str, Any], ...] = ()
@@ -40,7 +40,7 @@ class CustomObjects:
 
     @property
     def sources(self) -> list[str]:
-        """The files and modules."""
+        """The files and modules, with the name that is meant of one."""
         return [part for part in self.parts if isinstance(part, str)]
 
     @property
@@ -61,7 +61,7 @@ class CustomObjects:
     def list_files(self) -> list[Path]:
         """List the files they are defined in, once each; those of modules that are imported."""
         modules = [
-            part
+            split_source(part)[0]
             if isinstance(part, str)
             else str(getattr(value, "__module__", type(value).__module__))
             for part in self.parts
@@ -105,6 +105,21 @@ def read_custom_objects(given: GivenObjects | CustomObjects) -> CustomObjects:
     if faults:
         raise ModelError(*faults, hint=hint)
     return CustomObjects(tuple(parts))
+
+
+def make_missing_error(source: str) -> ModelError:
+    """Make the error that says that there is no such file or module."""
+    if source.endswith(".py"):
+        return ModelError(f"custom objects: there is no file {source}")
+    own = source if source.isidentifier() else "NAME"
+    return ModelError(
+        f"custom objects: there is no module {source}",
+        hint=Hint(
+            "give a file, or a class or function of one: `",
+            Setting("custom_objects", f"FILE.py:{own}"),
+            "`",
+        ),
+    )
 
 
 def _full_name(value: Any) -> str:

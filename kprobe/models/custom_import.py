@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from kprobe.errors import Hint, KprobeError, ModelError, Setting
 from kprobe.gate.names.allowed_tensorflow import allows_activation
 from kprobe.gate.names.walk import list_owners
-from kprobe.importing import import_source, is_of_library, looking_beside
-from kprobe.models.custom import read_custom_objects
+from kprobe.importing import import_source, is_of_library, looking_beside, split_source
+from kprobe.models.custom import make_missing_error, read_custom_objects
+from kprobe.models.custom_names import describe_missing
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def find_lambda(given: CustomObjects, model_file: Checked) -> dict[str, Any]:
         return {}
     found: dict[int, tuple[Any, str]] = {}  # by identity: one may have several names
     for part in given.parts:
-        for name, value in vars(_import_source(part)).items() if isinstance(part, str) else ():
+        for name, value in _list_own(part).items() if isinstance(part, str) else ():
             if getattr(value, "__name__", None) == _NAMELESS and _may_be_meant(name, value):
                 code = getattr(value, "__code__", None)
                 line = "" if code is None else f":{code.co_firstlineno}"
@@ -109,10 +110,28 @@ def find_lambda(given: CustomObjects, model_file: Checked) -> dict[str, Any]:
     return {_NAMELESS: functions[0]} if functions else {}
 
 
-def _find_objects(
-    source: str, library: ModuleType | None, wanted: Collection[str]
-) -> dict[str, Any]:
-    """The classes and functions of a source, by every name a model may know them under."""
+def _list_own(text: str) -> dict[str, Any]:
+    """List what a source has, or what of it is meant, by the names there."""
+    source, wanted = split_source(text)
+    found = vars(_import_source(source))
+    return {name: value for name, value in found.items() if wanted in (None, name)}
+
+
+def _find_objects(text: str, library: ModuleType | None, wanted: Collection[str]) -> dict[str, Any]:
+    """Give the classes and functions of a source, or the one that is meant of it."""
+    source, name = split_source(text)
+    if name is None:
+        return _find_all(source, library, wanted)
+    objects = _find_all(source, library, {*wanted, name})
+    if name not in objects:
+        known = vars(_import_source(source)).items()
+        own = [each for each, value in known if _may_be_meant(each, value)]
+        raise ModelError(describe_missing(source, name, own))
+    return {each: value for each, value in objects.items() if value is objects[name]}
+
+
+def _find_all(source: str, library: ModuleType | None, wanted: Collection[str]) -> dict[str, Any]:
+    """Give the classes and functions of a source, by every name a model may know them under."""
     before = _list_registered(library)
     module = _import_source(source)
     with looking_beside(source):
@@ -208,6 +227,10 @@ def _import_source(source: str) -> ModuleType:
         raise ModelError(
             *(f"custom objects: {fault}" for fault in error.faults), hint=error.remedy
         ) from None
+    except ModuleNotFoundError as error:
+        if error.name and f"{source}.".startswith(f"{error.name}."):
+            raise make_missing_error(source) from None
+        raise _explain(source, error) from error
     except SystemExit as error:
         raise ModelError(
             f"custom objects: {source} ends the program when it is imported: "
@@ -215,6 +238,10 @@ def _import_source(source: str) -> ModuleType:
             hint="put what a script does under `if __name__ == '__main__':`",
         ) from error
     except Exception as error:
-        raise ModelError(
-            f"custom objects: {source} can't be imported: {type(error).__name__}: {error}"
-        ) from error
+        raise _explain(source, error) from error
+
+
+def _explain(source: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"custom objects: {source} can't be imported: {type(error).__name__}: {error}"
+    )

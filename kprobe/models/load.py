@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kprobe.architecture.network import read_network
@@ -24,6 +25,7 @@ from kprobe.models.checked import check_unchanged
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.custom_import import find_aliases, find_custom_objects, find_lambda
+from kprobe.models.custom_names import describe_lacking
 from kprobe.models.failed_load import describe_cause, explain_load
 from kprobe.models.file import ModelFile, choose_signature, read_specified
 from kprobe.models.for_loader import given_to
@@ -179,7 +181,7 @@ def _load_file(
         if name.rpartition(">")[2] in objects:
             objects.setdefault(name, objects[name.rpartition(">")[2]])
     if allow is not None:
-        check_safe(file, objects, allow)
+        check_safe(file, objects, allow, partial(describe_lacking, custom))
     _say_what_runs(file, allow, objects)
     unsafe = allow is None or not _REFUSED_BY_KERAS.isdisjoint(allow)
     objects_of_saved = {} if file.saved is None else file.saved.keras

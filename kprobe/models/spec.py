@@ -47,8 +47,9 @@ class ModelSpec:
         keras: The major version to load with, 2 (tf_keras) or 3; None for the file's own.
         signature: Which signature of a SavedModel; None for the Keras model in it, or where it
             holds none for "serving_default" or the only one.
-        custom_objects: Python files or modules whose classes and functions the model uses; or
-            these classes and functions by name, as Keras takes them; or a sequence of both.
+        custom_objects: Python files or modules whose classes and functions the model uses, or one
+            of a file, "FILE.py:NAME"; or these classes and functions by name, as Keras takes
+            them; or a sequence of both.
         allow: What the file may hold that files mostly have no business with: kinds of
             `kprobe.gate.rules.KINDS`, such as "lambda"; several with commas between, or a
             sequence.

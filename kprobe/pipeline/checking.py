@@ -14,13 +14,13 @@ from kprobe.gate.apart import inspect_apart
 from kprobe.gate.findings import Findings, Limits
 from kprobe.gate.kinds import read_kinds
 from kprobe.gate.names.judge_names import find_name_faults
-from kprobe.gate.names.tell import describe_faults
+from kprobe.gate.names.tell import add_lacking, describe_faults
 from kprobe.gate.names.would_run import find_what_runs
 from kprobe.gate.opened import OpenedFile
 from kprobe.gate.rules import RULES, Fault
-from kprobe.importing import list_defined_names
 from kprobe.models.checked import open_model_checkpoint
-from kprobe.models.custom import read_custom_objects
+from kprobe.models.custom import CustomObjects, read_custom_objects
+from kprobe.models.custom_names import GivenNames, describe_lacking, read_given_names
 from kprobe.models.file import WeightsAloneError, open_model_file, read_opened
 from kprobe.models.folder import find_models, is_folder_of_models
 from kprobe.models.inner import open_inner
@@ -131,11 +131,13 @@ class _Allowed:
 
     Attributes:
         kinds: Kinds of faults, of `kprobe.gate.rules.KINDS`.
-        names: The names of the user's own classes and functions, and of modules.
+        custom: The user's own classes and functions, as they were given.
+        given: Their names.
     """
 
     kinds: Collection[str]
-    names: frozenset[str]
+    custom: CustomObjects
+    given: GivenNames
 
     def ignores(self, fault: Fault) -> bool:
         """Tell whether a file may have a fault."""
@@ -151,10 +153,7 @@ def check_models(
 ) -> list[CheckResult]:
     """Check model files, without TensorFlow: see `kprobe.check`."""
     custom = read_custom_objects(custom_objects)
-    names = {*custom.names}
-    for source in custom.sources:
-        names |= list_defined_names(source) if source.endswith(".py") else {source}
-    allowed = _Allowed(read_kinds(allow), frozenset(names))
+    allowed = _Allowed(read_kinds(allow), custom, read_given_names(custom))
     limits = Limits(max_model_bytes=max_model_bytes, allow=tuple(allowed.kinds))
     return [
         _check(path, allowed, limits) for path in dict.fromkeys(os.fspath(path) for path in paths)
@@ -297,13 +296,14 @@ def _tell_inside(found: Findings, file: ModelFile) -> Findings:
 def _judge_names(file: ModelFile, allowed: _Allowed) -> list[Fault]:
     faults = find_name_faults(
         file.objects,
-        allowed.names,
+        allowed.given.names,
         allowed.kinds,
-        modules=allowed.names,
+        modules=allowed.given.packages,
         has_graph=file.unsafe_operations is not None,
     )
     run = [Fault(_OPERATIONS, text) for text in file.unsafe_operations or ()]
-    return faults + [fault for fault in run if not allowed.ignores(fault)]
+    faults += [fault for fault in run if not allowed.ignores(fault)]
+    return add_lacking(faults, partial(describe_lacking, allowed.custom))
 
 
 def _look_inside(file: ModelFile, kinds: Collection[str], limits: Limits) -> list[Fault]:

@@ -6,6 +6,7 @@ import base64
 import json
 import marshal
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -90,22 +91,49 @@ def test_what_is_allowed_is_accepted_and_still_told(lambda_model):
 @pytest.mark.parametrize(
     ("given", "accepted"),
     [
-        ("ROI", True),
         ("roi_layer", True),
-        (str(SAMPLES / "roi_layer.py"), True),
+        ("roi_layer:ROI", True),
+        ("roi_layer.py", True),
+        ("roi_layer.py:ROI", True),
         ({"ROI": print}, True),
-        (["Scale", {"ROI": print}], True),
-        ("RO", False),
+        (["other", {"ROI": print}], True),
+        ("other", False),
+        ("other.py:Scale", False),
         ("roi", False),
-        ("roi_layer.inner", False),
         ({"Scale": print}, False),
     ],
 )
-def test_own_classes_are_taken_at_their_word(given, accepted):
+def test_own_classes_are_no_faults(given, accepted, folder):
+    shutil.copy(SAMPLES / "roi_layer.py", folder)
+    (folder / "other.py").write_text("class Scale: pass")
+    (folder / "roi").mkdir()
+    (folder / "roi" / "__init__.py").write_text("ROIs = ()")
     result = kprobe.check(ROI, custom_objects=given)
     assert result.accepted == accepted
     assert [reason.rule for reason in result.reasons] == ([] if accepted else ["names-custom"])
     assert len(result.would_run) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("other.py", "other.py has no ROI (it has Scale)"),
+        ("other", "other has no ROI (it has Scale)"),
+        ("other.py:Scale", "other.py:Scale has no ROI (it has Scale)"),
+        ("none.py", "none.py has no ROI (it has none)"),
+        (["none.py", "other.py"], "none.py, other.py have no ROI (they have Scale)"),
+        ({"Scale": print}, None),
+    ],
+)
+def test_what_was_given_in_vain_is_said_in_the_words_of_other_commands(given, said, folder):
+    (folder / "other.py").write_text("class Scale: pass")
+    (folder / "none.py").write_text("import os")
+    (reason,) = kprobe.check(ROI, custom_objects=given).reasons
+    text = "is of class ROI (module roi_layer), which is not Keras's own"
+    assert reason.text == (f"{text}; {said}" if said else text)
+    with pytest.raises(kprobe.KprobeError) as caught:
+        kprobe.load_model(ROI, custom_objects=given)
+    assert f"layer 'ROI' {reason.text}; give it with" in str(caught.value)
 
 
 def test_code_that_defines_own_classes_is_not_run(folder):
@@ -116,7 +144,7 @@ def test_code_that_defines_own_classes_is_not_run(folder):
             "class ROI: pass",
             "if x:\n    ROI = 3",
             "from mine import Box as ROI",
-            "try:\n    import ROI.sub\nexcept E:\n    pass",
+            "try:\n    from . import ROI\nexcept E:\n    pass",
             "def ROI(): pass",
         ]
     ):
@@ -130,7 +158,13 @@ def test_code_that_defines_own_classes_is_not_run(folder):
 
 def test_code_that_is_none_is_a_mistake(folder):
     (folder / "broken.py").write_text("class (")
-    for name, fault in (("missing.py", "No such file"), ("broken.py", "isn't Python")):
+    (folder / "roi.py").write_text("class ROI: pass\nclass _Inner: pass")
+    for name, fault in (
+        ("missing.py", "there is no file missing.py"),
+        ("ROI", "there is no module ROI; give a file"),
+        ("broken.py", "broken.py can't be imported: SyntaxError"),
+        ("roi.py:Scale", r"roi.py has no Scale \(it has ROI\)"),
+    ):
         with pytest.raises(kprobe.KprobeError, match=fault):
             kprobe.check(ROI, custom_objects=name)
     with pytest.raises(kprobe.KprobeError, match="allow"):

@@ -37,8 +37,8 @@ def _check(_ctx: click.Context, options: dict[str, Any]) -> Iterator[click.Usage
 )
 @click.argument("models", type=File(), metavar="MODEL...", nargs=-1, required=True)
 @model_options.only("custom_objects", "allow", "max_model_bytes").saying(
-    custom_objects="The model's own classes and functions that aren't faults: a Python file that "
-    "defines them, their module, or their names. Nothing of it is run. Repeatable.",
+    custom_objects="Python code that defines the model's own classes and functions, or one of them "
+    "by NAME: these are no faults. It is read, and not run. Repeatable.",
     allow=f"What isn't a fault: {', '.join(KINDS)}. Repeatable.",
 )
 @json_option("Print a JSON array, an object for each file.")

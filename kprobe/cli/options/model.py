@@ -55,9 +55,10 @@ model_options = OptionGroup(
         "custom_objects": declare(
             "--custom-objects",
             multiple=True,
-            metavar="FILE.py|MODULE",
+            metavar="FILE.py|MODULE[:NAME]",
             type=File(),
-            help="Python code that defines the model's own classes and functions. Repeatable.",
+            help="Python code that defines the model's own classes and functions, or one of them "
+            "by NAME. It is imported. Repeatable.",
         ),
         "allow": declare(
             "--allow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kprobe.errors import Hint, Setting, UnsafeModelError, join_hints
@@ -13,7 +14,7 @@ from kprobe.importing import is_importable
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from kprobe.gate.rules import Fault
@@ -58,6 +59,20 @@ def describe_faults(faults: Iterable[Fault]) -> list[str]:
     for fault in faults:
         owners.setdefault(fault.text, []).append(fault.owner)
     return [_name_owners(having, text) for text, having in owners.items()]
+
+
+def add_lacking(faults: Sequence[Fault], lacking: Callable[[str], str] | None) -> list[Fault]:
+    """Say with each class and function that is missing that what was given doesn't have it.
+
+    Args:
+        faults: What is wrong with a file.
+        lacking: Says so of a name, in a few words or none; None where nothing was given.
+    """
+    told = []
+    for fault in faults:
+        said = lacking(fault.name) if lacking and isinstance(fault, MissingObject) else ""
+        told.append(replace(fault, text=f"{fault.text}; {said}") if said else fault)
+    return told
 
 
 def hint_at_opening(rules: Iterable[str]) -> Hint:
