@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Format: TypeAlias = Literal["keras", "h5", "json", "saved_model", "graph"]
 
 DUMP_FORMAT = "kprobe dump"
-_SAVED_MODEL = "saved_model.pb"
+SAVED_MODEL = "saved_model.pb"
 # What the index of a checkpoint is called.
 _INDEX = ".index"
 # What is looked at to tell what a file is.
@@ -155,7 +155,7 @@ def open_model_file(path: str | os.PathLike[str]) -> tuple[Opened, bytes]:
     """
     check_here(os.fspath(path), ModelError)
     path = Path(path)
-    if path.name == _SAVED_MODEL:
+    if path.name == SAVED_MODEL:
         path = path.parent
     if _is_saved_model(path):
         return open_model_directory(path), b""
@@ -259,7 +259,7 @@ def _is_saved_model(path: Path) -> bool:
         ModelError: It is one, but no SavedModel.
     """
     try:
-        if (path / _SAVED_MODEL).is_file():
+        if (path / SAVED_MODEL).is_file():
             return True
         is_directory = path.is_dir()
     except (OSError, ValueError):  # ValueError: a NUL byte in it; opening tells what is wrong

@@ -12,11 +12,11 @@ from kprobe.gate.files.file_type import tell_type
 from kprobe.gate.opened import open_file
 from kprobe.gate.opened_directory import UNREAD
 from kprobe.gate.rules import Fault
+from kprobe.models.file import SAVED_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SAVED_MODEL = "saved_model.pb"
 _ENDINGS = (".keras", ".h5", ".hdf5", ".tflite", ".onnx", ".pb", ".index", ".weights.json")
 # What a checkpoint has beside its index.
 _PART = re.compile(r"(.+)\.data-[0-9]{5}-of-[0-9]{5}", re.ASCII)
@@ -45,7 +45,7 @@ class FoundModels:
 def is_folder_of_models(path: str) -> bool:
     """Tell whether a path is a directory that is no SavedModel. What can't be read is none."""
     try:
-        return Path(path).is_dir() and not (Path(path) / _SAVED_MODEL).is_file()
+        return Path(path).is_dir() and not (Path(path) / SAVED_MODEL).is_file()
     except (OSError, ValueError):  # ValueError: a NUL byte in it
         return False
 

@@ -21,7 +21,7 @@ from kprobe.gate.rules import RULES, Fault
 from kprobe.models.checked import open_model_checkpoint
 from kprobe.models.custom import CustomObjects, read_custom_objects
 from kprobe.models.custom_names import GivenNames, describe_lacking, read_given_names
-from kprobe.models.file import WeightsAloneError, open_model_file, read_opened
+from kprobe.models.file import SAVED_MODEL, WeightsAloneError, open_model_file, read_opened
 from kprobe.models.folder import find_models, is_folder_of_models
 from kprobe.models.inner import open_inner
 from kprobe.models.weights.checkpoint import find_checkpoint
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from kprobe.models.file import ModelFile
     from kprobe.models.folder import FoundModels
 
+# What lies beside the main file of a SavedModel.
+_BESIDE_MAIN = ("keras_metadata.pb", "fingerprint.pb")
 # Of these kprobe opens nothing but by other ways, or nothing at all.
 _CHECKED_ALONE = ("tflite", "onnx", "checkpoint")
 # What is loaded must be what was checked, and nothing can be loaded from there.
@@ -186,7 +188,7 @@ def check_files(
     )
     results: dict[str, CheckResult] = {}
     left_alone = []
-    for path in paths:
+    for path in dict.fromkeys(map(_name_whole, paths)):
         if not is_folder_of_models(path):
             results |= {each.path: each for each in check([path])}
             continue
@@ -201,6 +203,18 @@ def check_files(
         elif said:
             left_alone.append(f"{path}: {said}")
     return CheckedFiles([*results.values()], left_alone)
+
+
+def _name_whole(path: str) -> str:
+    """Give the main file of a SavedModel for another file of it, which may be all that changed."""
+    given = Path(path)
+    if given.parent.name == "variables":
+        main = given.parent.parent / SAVED_MODEL
+    elif given.name in _BESIDE_MAIN:
+        main = given.parent / SAVED_MODEL
+    else:
+        return path
+    return str(main) if main.is_file() else path
 
 
 def _is_other(result: CheckResult) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from gate.hostile.saved_models import describe, write, write_variables
+from gate.hostile.saved_models import make_model as make_saved_model
 
 from kprobe.gate.rules import RULES
 from kprobe.pipeline.checking import CheckResult, Reason
@@ -150,17 +152,39 @@ def test_the_page_lists_the_rules_as_they_are():
     ]
 
 
-def test_the_hook_for_commits_takes_models_and_no_weights():
+def test_the_hooks_for_commits_take_models_and_weights():
     text = (ROOT / ".pre-commit-hooks.yaml").read_text()
-    hook = dict(re.findall(r"^[- ] (\w+): (.*)$", text, re.MULTILINE))
-    assert hook["entry"] == "kprobe check"
+    own, installed = (
+        dict(re.findall(r"^[- ] (\w+): (.*)$", part, re.MULTILINE))
+        for part in text.split("- id")[1:]
+    )
+    assert own["entry"] == installed["entry"] == "kprobe check"
+    assert (own["language"], installed["language"]) == ("python", "system")
+    assert installed["files"] == "*models"
+    pattern = own["files"].removeprefix("&models ")
 
     def takes(path):
-        return bool(re.search(hook["files"], path)) and not re.search(hook["exclude"], path)
+        return bool(re.search(pattern, path))
 
     models = ["a.keras", "b/c.h5", "saved_model.pb", "d/saved_model.pb", "e.tflite", "f.onnx"]
-    assert all(map(takes, models))
-    assert not any(map(takes, ["a.weights.h5", "b.npz", "c.py", "notsaved_model.pb", "h5", "d.pb"]))
+    models += ["a.weights.h5", "a.weights.json", "frozen.pb", "model.json", "a/model.json"]
+    models += ["sm/variables/variables.index", "sm/variables/variables.data-00000-of-00001"]
+    assert all(map(takes, [*models, "sm/keras_metadata.pb", "ck-1.data-00000-of-00002"]))
+    others = ["b.npz", "c.py", "h5", "package.json", "a.pbtxt", "x.index", "variables/index.h"]
+    assert not any(map(takes, others))
+
+
+def test_each_file_of_a_saved_model_stands_for_it(kprobe_here, tmp_path):
+    saved, _ = make_saved_model()
+    model = write_variables(write(tmp_path, saved), [(b"w", describe())])
+    (model / "fingerprint.pb").touch()
+    names = ["fingerprint.pb", "saved_model.pb", "variables/variables.index"]
+    names += ["variables/variables.data-00000-of-00001"]
+    for given in (names, names[2:]):
+        done = kprobe_here("check", *(str(model / name) for name in given), "--json")
+        (told,) = json.loads(done.stdout)
+        assert told["path"] == str(model / "saved_model.pb")
+        assert (told["format"], told["accepted"], done.exit_code) == ("saved_model", True, 0)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--sarif"], ["--json"]])
