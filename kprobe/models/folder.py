@@ -45,7 +45,7 @@ class FoundModels:
 def is_folder_of_models(path: str) -> bool:
     """Tell whether a path is a directory that is no SavedModel. What can't be read is none."""
     try:
-        return Path(path).is_dir() and not (Path(path) / SAVED_MODEL).is_file()
+        return path != "" and Path(path).is_dir() and not (Path(path) / SAVED_MODEL).is_file()
     except (OSError, ValueError):  # ValueError: a NUL byte in it
         return False
 

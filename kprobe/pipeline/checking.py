@@ -280,6 +280,8 @@ def _open(text: str) -> tuple[Opened, bytes]:
     """Open a model file, a SavedModel directory or a checkpoint, and give how a file begins."""
     if text == _STDIN:
         raise ModelError("expected a file, received stdin; write it to a file, and check that")
+    if not text:
+        raise ModelError("expected a file, received an empty text")
     path = Path(text)
     # Of a directory a SavedModel is meant, which has a checkpoint inside.
     prefix = None if path.is_dir() else find_checkpoint(path)

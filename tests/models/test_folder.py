@@ -60,3 +60,4 @@ def test_a_saved_model_is_no_folder_of_models(tmp_path):
     assert not is_folder_of_models(str(tmp_path / "saved_model.pb"))
     assert not is_folder_of_models(str(tmp_path / "missing"))
     assert not is_folder_of_models("a\0b")
+    assert not is_folder_of_models("")

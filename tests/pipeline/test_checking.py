@@ -178,14 +178,15 @@ def test_what_is_no_model_is_not_accepted(folder):
     os.mkfifo(folder / "pipe.h5")
     Path("broken.keras").write_bytes((SAMPLES / "digits_cnn.keras").read_bytes()[:5000])
     given = ["missing.h5", "empty.h5", "text.keras", "folder", "pipe.h5", "broken.keras", "a\0b"]
-    given += ["https://example.org/model.keras", "build.py:make", "/dev/null", "-"]
+    given += ["https://example.org/model.keras", "build.py:make", "/dev/null", "-", ""]
     for path in given:
         result = kprobe.check(path)
         assert (result.path, result.verdict) == (path, "unreadable"), result
         (reason,) = result.reasons
         assert reason.damage
-        assert not reason.text.startswith(path)
+        assert not (path and reason.text.startswith(path))
     assert kprobe.check("-").reasons[0].text.startswith("expected a file, received stdin")
+    assert kprobe.check("").reasons[0].text == "expected a file, received an empty text"
 
 
 def test_a_saved_model_is_told_by_its_directory_or_its_main_file(folder):

@@ -13,7 +13,7 @@ from kprobe.cli.options.progress import quiet_option
 from kprobe.cli.options.values import File
 from kprobe.cli.options.verbosity import verbose_option
 from kprobe.cli.rendering.checked import show_checked
-from kprobe.cli.rendering.printing import print_json, say
+from kprobe.cli.rendering.printing import print_json, say, showing_status
 from kprobe.cli.rendering.sarif import write_sarif
 from kprobe.errors import UnsafeModelError
 from kprobe.gate.rules import KINDS
@@ -66,7 +66,8 @@ def check(
     """
     from kprobe.pipeline.checking import check_files
 
-    checked = check_files(models, **settings)
+    with showing_status("checking", quiet):
+        checked = check_files(models, **settings)
     results = checked.results
     if as_json:
         print_json([result.to_json() for result in results])

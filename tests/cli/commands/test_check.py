@@ -125,6 +125,24 @@ def test_json_has_all_that_is_documented(kprobe_here):
     assert {name for name in reason if f"`{name}`" in told} == reason.keys()
 
 
+def test_an_error_is_a_line_on_stderr_with_json_too_and_a_verdict_is_no_error(kprobe_here):
+    refused = f"kprobe: {ROI}: {CUSTOM}; give it with `--custom-objects FILE.py`"
+    for command, code, line in (
+        (("dump", ROI, "--all"), 4, refused),
+        (("ls", "no.h5"), 2, "kprobe: no.h5: no such file; check the model's path"),
+        (
+            ("check", ROI, "--custom-objects", "no.py"),
+            2,
+            "kprobe: custom objects: there is no file no.py",
+        ),
+    ):
+        done = kprobe_here(*command, "--json")
+        assert (done.exit_code, done.stdout, done.stderr) == (code, "", f"{line}\n"), command
+    done = kprobe_here("check", ROI, "no.h5", "--json")
+    assert [told["verdict"] for told in json.loads(done.stdout)] == ["refused", "unreadable"]
+    assert (done.exit_code, done.stderr) == (4, "")
+
+
 def test_names_from_a_file_move_no_cursor(kprobe_here, custom_model):
     hostile = custom_model.with_name("\x1b[2J\u202emodel.keras")
     shutil.copy(custom_model, hostile)
