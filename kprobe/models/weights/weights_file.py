@@ -101,6 +101,19 @@ def open_weights_file(
         raise
 
 
+def list_named_files(path: str | os.PathLike[str]) -> list[Path]:
+    """List the files that weights are in, as far as they tell, without judging them."""
+    try:
+        if (prefix := find_checkpoint(path)) is not None:
+            members = open_model_checkpoint(prefix).members
+            return [prefix.with_name(member.name) for member in members]
+        path = Path(path)
+        shards = _list_shards(open_model(path), missing=True)
+    except (ModelError, OSError):  # what is wrong is told where they are opened
+        return [Path(path)]
+    return [path, *(path.with_name(name) for name in shards)]
+
+
 def _open(
     path: str | os.PathLike[str], allow: Container[str] | None, most: int | None
 ) -> WeightsFile:
@@ -144,8 +157,12 @@ def _is_there(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _list_shards(opened: OpenedFile) -> list[str]:
+def _list_shards(opened: OpenedFile, *, missing: bool = False) -> list[str]:
     """List the files that a `.weights.json` of Keras 3 says the weights are in; none of others.
+
+    Args:
+        opened: The file.
+        missing: Whether some may not be there.
 
     Raises:
         ModelError: One isn't there, or isn't beside it.
@@ -164,7 +181,8 @@ def _list_shards(opened: OpenedFile) -> list[str]:
     if not all(isinstance(name, str) and is_plain_name(name) for name in named):
         raise ModelError(f"{path} names files that aren't beside it, which Keras doesn't do")
     names = [*dict.fromkeys(named)]
-    if gone := [name for name in names if not os.path.lexists(path.with_name(name))]:
+    gone = [name for name in names if not os.path.lexists(path.with_name(name))]
+    if gone and not missing:
         raise ModelError(
             f"{path}: its weights are in {len(names)} files, and {list_names(gone)} isn't there",
             hint="put all of them beside it",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kprobe.dumps.files.place import refuse_read
 from kprobe.dumps.partial import list_places
 from kprobe.inputs.locating import locate, parse_location
+from kprobe.models.weights.weights_file import list_named_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,6 +36,8 @@ def list_read(job: Job) -> Iterator[str | os.PathLike[str]]:
     for source in (job.model.model, job.model.weights):
         if isinstance(source, str | os.PathLike):
             yield source
+    if job.model.weights is not None:
+        yield from list_named_files(job.model.weights)
     for given in job.samples.given:
         for each in given.split() if given.are_texts else [given]:
             if each.text is None:

@@ -48,6 +48,35 @@ def test_an_output_is_none_of_what_is_read(read, settings, suffix):
         check_apart(job, [Path("free.h5"), Path(f"other.h5{suffix}")])
 
 
+@pytest.mark.parametrize(
+    ("weights", "read"),
+    [
+        ("ck/w", "ck/w.index"),
+        ("ck/w", "ck/w.data-00000-of-00001"),
+        ("ck/w.index", "ck/w.data-00000-of-00001"),
+        ("ck", "ck/w.data-00000-of-00001"),
+        ("m.weights.json", "m.weights.json"),
+        ("m.weights.json", "m_0.weights.h5"),
+    ],
+)
+def test_an_output_is_no_file_of_weights_that_are_in_several(weights, read):
+    Path("ck").mkdir()
+    for name in ("ck/w.index", "ck/w.data-00000-of-00001", "m_0.weights.h5"):
+        Path(name).write_text(name)
+    Path("m.weights.json").write_text('{"weight_map": {"/a": ["m_0.weights.h5", "gone.h5"]}}')
+    Path("other.h5").hardlink_to(read)
+    settings = {"model": "m.keras", "layers": ["conv"], "weights": weights}
+    with pytest.raises(DumpError, match=r"^other\.h5, the same file as .*, is read"):
+        check_apart(make_job(output="other.h5", **settings))
+    check_apart(make_job(output="free.h5", **settings))
+
+
+def test_weights_that_are_not_there_are_told_elsewhere():
+    for weights in ("gone.h5", "tree", "m.weights.json"):
+        Path("m.weights.json").write_text('{"weight_map": {"/a": ["../m.keras"]}}')
+        check_apart(make_job(model="m.keras", layers=["c"], output="f.h5", weights=weights))
+
+
 def test_what_is_in_memory_is_no_file():
     job = make_job(model="m.keras", layers=["conv"], output="x.npy", inputs=np.zeros((2, 3)))
     check_apart(job)
