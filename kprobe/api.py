@@ -154,7 +154,8 @@ def function(
             before it is built. gradients_of: the address, or the layer, whose gradient with regard
             to each of the layers is given, too, as `ADDRESS:gradient`; where such addresses are
             among the layers, theirs alone. unit: which of its values: a number, several for an
-            index, "max" (the largest of each sample, by default) or "sum". exact: whether results
+            index, "max" (the largest of each sample, by default) or "sum". reduce: what is left of
+            tensors in their place, as `kprobe.dump` takes it. exact: whether results
             must be those of the layers run one by one, bit for bit, at the cost of speed; else
             they are within 1e-5 of the tensor's largest magnitude. training: whether the layers
             behave as in training: dropout active, batch statistics. stateful: whether a call begins
@@ -187,8 +188,10 @@ def function(
 
     with contextlib.ExitStack() as opened:
         session, _ = open_session(loaded, compute, parts["samples"], opened, wait=True)
-    gradients = {name: settings.get(name) for name in ("gradients_of", "unit")}
-    return Function(session, layers, feeds, replace, **gradients)
+    added = {
+        name: settings[name] for name in ("gradients_of", "unit", "reduce") if name in settings
+    }
+    return Function(session, layers, feeds, replace, **added)
 
 
 @spelling_out(DumpSettings, ModelSpec, Selection, SampleSpec, Compute, OutputSpec)
@@ -216,7 +219,8 @@ def dump(
             whose gradient with regard to each of the layers is stored, too, as `ADDRESS:gradient`;
             where such addresses are among the layers, theirs alone. unit: which of its values: a
             number, several for an index, "max" (the largest of each sample, by default) or "sum".
-            random: how many random samples. seed:
+            reduce: what is left of tensors in their place, such as "gap" or "conv1=pool(2,2),norm",
+            or by address (see `kprobe help reductions`). random: how many random samples. seed:
             where randomness starts. limit: at most how many samples. preprocessing, images: a
             `Preprocessing`, an `ImageOptions`, or several by input name. labels_from_folders,
             on_error, follow_links, exact, training, stateful, eager, precision, batch_size,

@@ -44,6 +44,7 @@ class FunctionSettings(ModelSettings, total=False):
     inputs: Any
     gradients_of: Any
     unit: int | str | Sequence[int] | None
+    reduce: str | Sequence[str] | Mapping[str, str | Sequence[str]]
     exact: bool
     training: bool
     stateful: bool
@@ -98,6 +99,7 @@ class SampleSettings(BatchSettings, total=False):
     ragged: str | Sequence[str]
     gradients_of: Any
     unit: int | str | Sequence[int] | None
+    reduce: str | Sequence[str] | Mapping[str, str | Sequence[str]]
     labels_from_folders: bool
     eager: bool
     audit: bool

@@ -14,7 +14,9 @@ from kprobe.engines.engine import FetchSpec
 from kprobe.errors import AddressError, Hint, InputError, ModelError, Setting
 from kprobe.graphdef.replacement import parse_replacement
 from kprobe.inputs.python.tensors import check_unmasked
+from kprobe.pipeline.planning.axes import name_fetches
 from kprobe.subgraph.feeding import check_used, choose_fetches, find_feeds
+from kprobe.subgraph.reductions import parse_requests
 from kprobe.subgraph.selection import list_addresses, read_unit
 from kprobe.trace.recording.model_inputs import list_optional, takes_any_size
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from kprobe.session.session import Session
+    from kprobe.subgraph.reductions import Request
     from kprobe.subgraph.unit import Unit
 
 
@@ -45,6 +48,7 @@ class Function:
         *,
         gradients_of: Any = None,
         unit: Any = None,
+        reduce: Any = (),
     ) -> None:
         """Cut the sub-graph.
 
@@ -57,10 +61,11 @@ class Function:
             gradients_of: The address, or the layer, whose gradients are given, too.
             unit: Which of its values they are taken of, as `kprobe.subgraph.selection.Selection`
                 takes it.
+            reduce: What is left of which tensors in their place, as `Selection` takes it.
 
         Raises:
             AddressError: Addresses that name nothing, or several things, or can't be replaced; or
-                there is no such gradient.
+                there is no such gradient, or no such reduction.
         """
         self._session = session
         if not isinstance(replace, Mapping | None):
@@ -76,8 +81,9 @@ class Function:
         self._fed = list_addresses(feeds)
         self._replace = dict(replace or {})
         self._gradients = (gradients_of, read_unit(gradients_of, unit))
+        self._requests = parse_requests(reduce)
         self._rows = 0
-        full = _Part(session, self._layers, self._fed, self._replace, self._gradients)
+        full = self._cut(session)
         # A model computes something else where an optional input isn't there: another trace.
         self._parts: dict[Any, _Part] = {(frozenset(), ()): full}
         self._left_out = list_optional(session.model) & set(session.traced.inputs)
@@ -161,10 +167,13 @@ class Function:
         if key not in self._parts:
             session = self._session.leave_out(left_out) if left_out else self._session
             session = session.resize(sizes) if sizes else session
-            self._parts[key] = _Part(
-                session, self._layers, self._fed, self._replace, self._gradients
-            )
+            self._parts[key] = self._cut(session)
         return self._parts[key]
+
+    def _cut(self, session: Session) -> _Part:
+        return _Part(
+            session, self._layers, self._fed, self._replace, self._gradients, self._requests
+        )
 
     def _list_feeds(self) -> str:
         return f"an array for {', '.join(self.feeds)}" if self.feeds else "no array"
@@ -202,6 +211,7 @@ class _Part:
         feeds: Sequence[Any],
         replace: Mapping[str, str],
         gradients: tuple[Any, Unit],
+        requests: Sequence[Request],
     ) -> None:
         asked = session.find(layers)
         fed = find_feeds(session.traced, session.name_layers(feeds), several=True)
@@ -217,6 +227,8 @@ class _Part:
         changed = [*fed, *(fetch for fetch, _ in replaced.values())]
         chosen = choose_fetches(session.traced, asked, changed)
         session, fetches, _ = session.differentiate(chosen, *gradients, changed)
+        axes = name_fetches(session.traced.calls, fetches) if requests else {}
+        session, fetches, _ = session.reduce(fetches, requests, axes)
         given = {fetch.name: fetch.tensor for fetch in fed}
         self.known = {**given, **session.traced.inputs}
         # What no argument changes isn't computed, but read in every call.

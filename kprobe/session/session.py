@@ -15,6 +15,7 @@ from kprobe.naming import list_names
 from kprobe.subgraph.cam import add_map
 from kprobe.subgraph.cut import Cut, cut_out
 from kprobe.subgraph.gradients import differentiate
+from kprobe.subgraph.reduce import reduce
 from kprobe.trace.fetch import Fetch, find_fetches
 from kprobe.trace.recording.run_symbolically import trace
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from kprobe.graphdef.replacement import Replacement
     from kprobe.session.loading import Loaded
     from kprobe.session.parts import Part
+    from kprobe.subgraph.reductions import Request
     from kprobe.subgraph.selection import Method, Selection
     from kprobe.subgraph.unit import Unit
     from kprobe.trace.trace import Trace
@@ -139,6 +141,30 @@ class Session:
         stops = {id(fetch.tensor) for fetch in fed}
         done = differentiate(self.traced, fetches, address, unit, stops)
         return replace(self, traced=done.trace), done.fetches, done.left_out
+
+    def reduce(
+        self,
+        fetches: Sequence[Fetch],
+        requests: Sequence[Request],
+        axes: Mapping[int, tuple[str | None, ...]],
+    ) -> tuple[Session, Sequence[Fetch], Sequence[str]]:
+        """Put what is left of tensors in their place, as `kprobe.subgraph.reduce` says.
+
+        Args:
+            fetches: What is asked for.
+            requests: What is to be left of which.
+            axes: The names of the axes of their tensors, by the tensors' ids.
+
+        Returns:
+            The session to go on with; what is asked for, reduced; and what can't be among what
+            patterns named, each with the reason.
+
+        Raises:
+            AddressError: Something can't be reduced so.
+        """
+        done = reduce(self.traced, fetches, requests, axes)
+        notes = [*self.notes, *done.notes]
+        return replace(self, traced=done.trace, notes=notes), done.fetches, done.left_out
 
     def add_map(
         self,

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from kprobe.addresses.grammar import names_weight, split_addresses
 from kprobe.errors import AddressError, Hint, KprobeError, Setting, merge_errors
 from kprobe.graphdef.replacement import Replacement, parse_replacement
+from kprobe.subgraph.reductions import Request, parse_requests
 from kprobe.subgraph.unit import Unit, parse_unit
 
 Method = Literal["grad-cam", "grad-cam++", "cam"]
@@ -34,7 +35,11 @@ class Selection:
         cam: How class activation maps are made, which are given in the place of the layer: see
             `kprobe.subgraph.cam`. Which layer, and what the gradients are of, may be left open
             then: None. None for no maps.
-        of_unit: The same, read.
+        reduce: What is left of tensors, in their place, as `kprobe.subgraph.reductions` has it:
+            `[ADDRESS=]NAME[,NAME…]` or several, or `NAME[,NAME…]` by address; texts with all that
+            was left open from then on.
+        of_unit: The unit, read.
+        requests: What is left of which tensors, read.
         sources: What is read for the feeds, by address.
         replaced: What the values of the other feeds are replaced by, by address.
 
@@ -49,7 +54,9 @@ class Selection:
     gradients_of: Any = None
     unit: Any = None
     cam: Method | None = None
+    reduce: Any = ()
     of_unit: Unit = field(init=False)
+    requests: tuple[Request, ...] = field(init=False)
     sources: Mapping[str, Any] = field(init=False)
     replaced: Mapping[str, Replacement] = field(init=False)
 
@@ -69,6 +76,11 @@ class Selection:
             errors.append(AddressError("no layers are asked for", hint=hint))
         try:
             object.__setattr__(self, "of_unit", self._read_unit())
+        except AddressError as error:
+            errors.append(error)
+        try:
+            object.__setattr__(self, "requests", parse_requests(self.reduce))
+            object.__setattr__(self, "reduce", tuple(str(request) for request in self.requests))
         except AddressError as error:
             errors.append(error)
         sources: dict[str, Any] = {}

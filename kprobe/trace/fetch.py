@@ -34,11 +34,14 @@ class Origin:
         attrs: What a dump says of it, beside what it says of every tensor.
         like: The tensor of the trace whose axes it has; None for none.
         axes: The names of the axes of its rows, where they are known beforehand.
+        source: The tensor whose place it takes, in the order of the model and in what follows from
+            what; None for its own.
     """
 
     attrs: Mapping[str, str]
     like: tf.Tensor | None = None
-    axes: tuple[str, ...] = ()
+    axes: tuple[str | None, ...] = ()
+    source: tf.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,13 @@ class Fetch:
     def is_weight(self) -> bool:
         """Whether it is a weight, which no input changes."""
         return isinstance(self.tensor, tf.Variable)
+
+    @property
+    def source(self) -> tf.Tensor:
+        """The tensor whose place it takes: itself, unless it is what a reduction leaves of one."""
+        if self.origin is None or self.origin.source is None:
+            return self.tensor
+        return self.origin.source
 
     def read(self) -> tf.Tensor:
         """Give the present value of a weight, on a CPU without copying it."""

@@ -69,5 +69,14 @@ selection_options = OptionGroup(
             help="The value that gradients are taken of: a number, an index into a sample's "
             "tensor, the largest of each sample (max, the default), or their sum.",
         ),
+        "reduce": declare(
+            "--reduce",
+            multiple=True,
+            metavar="[ADDRESS=]R,…",
+            help="Store what is left of a tensor in its place, as ADDRESS.R, a dataset each: gap, "
+            "gmax, mean(height,width), last, positions(-1), flatten, pool(H,W), channels(0:16), "
+            "topk(K), quantiles(0.5), histogram(BINS,LO,HI), project(D,SEED), norm; one after "
+            "another as channels(0:16).gap. See `kprobe help reductions`. Repeatable.",
+        ),
     },
 )

@@ -10,7 +10,7 @@ from kprobe.inputs.opening import open_samples
 from kprobe.inputs.parsing import list_given_names
 from kprobe.inputs.samples import Samples
 from kprobe.naming import list_names
-from kprobe.pipeline.planning.axes import name_axes
+from kprobe.pipeline.planning.axes import name_axes, name_fetches
 from kprobe.pipeline.planning.settle import make_weight_columns
 from kprobe.session.complete import describe_inputs
 from kprobe.subgraph.feeding import check_used, choose_fetches, find_feeds
@@ -76,7 +76,7 @@ def ask(job: Job, session: Session, samples: Samples | None, opened: contextlib.
 def _find_asked(
     job: Job, session: Session, fed: Sequence[Fetch]
 ) -> tuple[Session, Sequence[Fetch], list[str]]:
-    """Look up what is asked for, and add to the trace what it doesn't have: gradients, maps.
+    """Look up what is asked for, and add what isn't in the trace: gradients, maps, reductions.
 
     Returns:
         The session to go on with; what is asked for; and what patterns named and there isn't, each
@@ -95,7 +95,9 @@ def _find_asked(
     session, fetches, without = session.differentiate(
         chosen, selection.gradients_of, selection.of_unit, fed
     )
-    return session, fetches, [*left_out, *without]
+    axes = name_fetches(session.traced.calls, fetches) if selection.requests else {}
+    session, fetches, unreduced = session.reduce(fetches, selection.requests, axes)
+    return session, fetches, [*left_out, *without, *unreduced]
 
 
 def _list_left_out(job: Job, session: Session) -> list[str]:

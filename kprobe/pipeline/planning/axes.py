@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from kprobe.trace.fetch import Fetch
     from kprobe.trace.trace import TracedCall
 
 # Of a row: a name for each axis, None for what isn't known; without the axis of samples.
@@ -83,6 +84,27 @@ def name_row(
     else:
         names = axes.get(id(tensor), ())
     return names if place == 0 and len(names) == rank else ()
+
+
+def name_fetch(axes: Mapping[int, Axes], fetch: Fetch, rank: int, place: int | None) -> Axes:
+    """Name the axes of a row of what is asked for, as `name_row` does."""
+    tensor, address, origin = fetch.tensor, fetch.address, fetch.origin
+    if origin is None:
+        return name_row(axes, tensor, address, rank, place)
+    if origin.like is not None:
+        return name_row(axes, origin.like, address.removesuffix(":gradient"), rank, place)
+    known = {id(tensor): origin.axes} if any(origin.axes) else {}
+    return name_row(known, tensor, address, rank, place)
+
+
+def name_fetches(calls: Iterable[TracedCall], fetches: Iterable[Fetch]) -> dict[int, Axes]:
+    """Name the axes of the rows of what is asked for, by the ids of the tensors."""
+    axes = name_axes(calls)
+    return {
+        id(fetch.tensor): name_fetch(axes, fetch, fetch.tensor.shape.rank - 1, 0)
+        for fetch in fetches
+        if fetch.tensor.shape.rank
+    }
 
 
 def _name_images(call: TracedCall, found: dict[int, Axes]) -> None:

@@ -63,6 +63,7 @@ def collect_facts(
                 "eager": compute.eager,
                 "feeds": _describe_feeds(job.selection),
                 **_describe_gradients(job.selection),
+                **({"reduce": job.selection.reduce} if job.selection.reduce else {}),
                 "preprocessing": preprocessing,
                 "arguments": {name: repr(value) for name, value in model.arguments.items()},
                 "random_weights": model.random_weights,

@@ -42,11 +42,16 @@ class Job:
         """Refuse parts that don't go together.
 
         Raises:
-            KprobeError: A model that runs eagerly is fed, or differentiated.
+            KprobeError: A model that runs eagerly is fed, differentiated or reduced.
         """
         if self.compute.eager and (self.selection.sources or self.selection.replaced):
             raise KprobeError("a model that runs eagerly has no graph: expected no feeds")
         selection = self.selection
+        if self.compute.eager and selection.requests:
+            raise KprobeError(
+                "a model that runs eagerly has no graph to reduce tensors in",
+                hint=Hint("leave ", Setting("eager"), " out"),
+            )
         if self.compute.eager and (selection.gradients_of is not None or selection.cam is not None):
             raise KprobeError(
                 "a model that runs eagerly has no graph to take gradients in",

@@ -66,7 +66,7 @@ def plan_session(
     attrs |= _describe_maps(settled.groups) if job.selection.cam else {}
     order = _find_order(session, settled.groups)
     attrs["computed"] = [settled.columns[number].name for number in order]
-    tensors = [group[0].tensor for group in settled.groups]
+    tensors = [group[0].source for group in settled.groups]
     attrs["graph"] = describe_graph(session, tensors, settled.columns, addresses, order)
     return Plan(
         job=job,
@@ -161,7 +161,7 @@ def _find_order(session: Session, groups: Sequence[Group]) -> list[int]:
     """Give the numbers of the groups in the order in which the model computes their tensors."""
     if session.compute.eager:
         return list(range(len(groups)))
-    places = [session.traced.find_place(group[0].tensor) for group in groups]
+    places = [session.traced.find_place(group[0].source) for group in groups]
     return sorted(range(len(groups)), key=places.__getitem__)
 
 

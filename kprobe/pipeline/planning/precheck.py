@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from kprobe.addresses.grammar import parse_address
+from kprobe.addresses.grammar import parse_address, split_alias
 from kprobe.addresses.resolve import resolve
 from kprobe.dumps.partial import check_output
 from kprobe.errors import AddressError, KprobeError, merge_errors
@@ -120,6 +120,10 @@ def _list_asked(job: Job) -> Iterator[str]:
     yield from (*job.selection.sources, *job.selection.replaced)
     if isinstance(job.selection.gradients_of, str):
         yield job.selection.gradients_of
+    texts = [layer for layer in job.selection.layers or () if isinstance(layer, str)]
+    aliases = {split_alias(text)[0] for text in texts}
+    for request in job.selection.requests:
+        yield from (address for address in request.addresses if address not in aliases)
 
 
 def _list_paths(asked: Iterable[str]) -> list[str]:

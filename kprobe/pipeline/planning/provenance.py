@@ -25,6 +25,7 @@ _KEPT = {
     "gradients_of": "selection",
     "unit": "selection",
     "cam": "selection",
+    "reduce": "selection",
     "random": "samples",
     "random_shape": "samples",
     "seed": "samples",

@@ -14,7 +14,7 @@ from kprobe.dumps.names import check_names, column_name
 from kprobe.engines.engine import FetchSpec
 from kprobe.engines.results import Computation, SampleAxis
 from kprobe.errors import AddressError, Hint, InputError, Setting
-from kprobe.pipeline.planning.axes import name_axes, name_row
+from kprobe.pipeline.planning.axes import name_axes, name_fetch
 from kprobe.pipeline.planning.probe import Probed, Unfit, probe, run_first
 from kprobe.trace.recording.graph_mode import is_graph_mode
 
@@ -287,12 +287,7 @@ def _make_column(
         place: Which axis of the tensor is that of samples; None for none.
     """
     fetch = group[0]
-    tensor, address, known = fetch.tensor, fetch.address, axes
-    if fetch.origin is not None:
-        if fetch.origin.like is not None:
-            tensor, address = fetch.origin.like, address.removesuffix(":gradient")
-        known = {**axes, id(fetch.tensor): fetch.origin.axes}
-    named = name_row(known, tensor, address, len(shape), place)
+    named = name_fetch(axes, fetch, len(shape), place)
     sizes, stored = tuple(shape), np.dtype(dtype.as_numpy_dtype)
     if dtype == tf.string:
         sizes, stored = (*sizes, -1), np.dtype(np.uint8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 from kprobe.dumps.graph import Node, write_graph
 
@@ -30,17 +31,23 @@ def find_upstream(session: Session, tensors: Sequence[tf.Tensor]) -> dict[int, l
     if session.compute.eager:
         return {}
     graph = session.traced.graph
-    own = {t.ref(): number for number, t in enumerate(tensors) if t.graph is graph}
+    own: dict[Any, frozenset[int]] = defaultdict(frozenset)
+    for number, tensor in enumerate(tensors):
+        if tensor.graph is graph:  # one that was reduced in several ways has several numbers
+            own[tensor.ref()] |= {number}
     nothing: frozenset[int] = frozenset()
     reached: dict[tf.Operation, frozenset[int]] = {}
     for operation in graph.get_operations():  # what goes in is made before
         above = nothing
         for tensor in operation.inputs:
-            number = own.get(tensor.ref())
-            more = frozenset([number]) if number is not None else reached.get(tensor.op, nothing)
+            more = own.get(tensor.ref()) or reached.get(tensor.op, nothing)
             above = above | more if above else more
         reached[operation] = above
-    return {number: sorted(reached[reference.deref().op]) for reference, number in own.items()}
+    return {
+        number: sorted(reached[reference.deref().op])
+        for reference, numbers in own.items()
+        for number in numbers
+    }
 
 
 def describe_graph(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,35 @@ def test_an_alias_for_several_layers_is_refused(kprobe_here):
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "x" in done.stderr
+
+
+def test_what_is_left_of_layers_is_stored_in_their_place(kprobe_here):
+    arguments = ["dump", DIGITS, "-l", "conv1,features,digit", "--random", "3", "-o", "a.h5"]
+    arguments += ["--reduce", "conv1=gap,channels(0:4).gmax", "--reduce", "d*=topk(2),argtopk(2)"]
+    left = {
+        "conv1.gap": [16],
+        "conv1.channels(0:4).gmax": [4],
+        "features": [64],
+        "digit.topk(2)": [2],
+        "digit.argtopk(2)": [2],
+    }
+    foreseen = json.loads(kprobe_here(*arguments, "--dry-run", "--json").stdout)["datasets"]
+    assert {one["address"]: one["shape"] for one in foreseen} == left
+    done = kprobe_here(*arguments)
+    assert done.exit_code == 0, done.stderr
+    shown = json.loads(kprobe_here("show", "a.h5", "--json").stdout)
+    assert {one["dataset"]: one["shape"][1:] for one in shown["datasets"]} == left
+    told = kprobe_here("show", "a.h5", "--as-config").stdout
+    assert 'reduce = ["conv1=gap,channels(0:4).gmax", "d*=topk(2),argtopk(2)"]' in told
+    with kprobe.open_dump("a.h5") as dump:
+        scores = kprobe.activations(DIGITS, "digit", random=3)["digit"]
+        np.testing.assert_array_equal(dump["digit.argtopk(2)"], np.argsort(-scores)[:, :2])
+    # A dump of what is left is a dump: what reads one finds its columns by name.
+    done = kprobe_here("stats", "a.h5", "conv1.channels(0:4).gmax", "*.gap", "--json")
+    assert [one["address"] for one in json.loads(done.stdout)["tensors"]] == [*left][:2]
+
+
+def test_a_misspelt_reduction_is_told_before_anything_is_loaded(kprobe_here):
+    done = kprobe_here("dump", "missing.h5", "-l", "conv1", "--random", "1", "--reduce", "gpa")
+    assert done.exit_code == 2
+    assert "there is no 'gpa'; did you mean gap?" in done.stderr
