@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The names of so many samples are told, and those of so many are read at a time.
 _NAMED, _READ = 3, 1 << 16
-_OF_DATASETS = ("layer", "layer_class", "tensor", "layout")
+_OF_DATASETS = ("layer", "layer_class", "tensor", "layout", "reduction", "reduction_of")
 
 
 def recall_job(path: str | os.PathLike[str]) -> dict[str, Any]:

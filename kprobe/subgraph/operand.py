@@ -253,12 +253,14 @@ class Operand:
         most = tf.shape(values)[1] - 1
         place = tf.constant(shares, tf.float64) * tf.cast(most, tf.float64)
         below = tf.cast(tf.floor(place), tf.int32)
-        part = tf.cast(place - tf.floor(place), values.dtype)
-        low = tf.gather(ordered, below, axis=1)
-        high = tf.gather(ordered, tf.minimum(below + 1, most), axis=1)
+        part = place - tf.floor(place)
+        # In float64 the compiler leaves them as they are where it computes in bfloat16.
+        low = tf.cast(tf.gather(ordered, below, axis=1), tf.float64)
+        high = tf.cast(tf.gather(ordered, tf.minimum(below + 1, most), axis=1), tf.float64)
         # 0 times infinity is NaN.
         found = tf.where(part == 0, low, low * (1 - part) + high * part)
-        return self._give(tf.where(broken, _make_nothing(found.dtype), found), ["quantile"])
+        found = tf.where(broken, _make_nothing(tf.float64), found)
+        return self._give(tf.cast(found, values.dtype), ["quantile"])
 
     def histogram(self, bins: int, low: float, high: float) -> Operand:
         """Count all values of a row in bins of one width; the last one holds its upper end, too.

@@ -183,5 +183,7 @@ def _apply(trace: Trace, fetch: Fetch, chain: Chain, operand: Operand) -> Fetch:
         address=f"{fetch.address}.{chain}",
         name=f"{fetch.name}.{chain}",
         tensor=tensor,
-        origin=Origin(told, axes=operand.names, source=fetch.source),
+        origin=Origin(
+            told, axes=operand.names, source=fetch.source, names=(fetch.address, fetch.name)
+        ),
     )

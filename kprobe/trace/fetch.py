@@ -36,12 +36,14 @@ class Origin:
         axes: The names of the axes of its rows, where they are known beforehand.
         source: The tensor whose place it takes, in the order of the model and in what follows from
             what; None for its own.
+        names: By which names that one was asked for.
     """
 
     attrs: Mapping[str, str]
     like: tf.Tensor | None = None
     axes: tuple[str | None, ...] = ()
     source: tf.Tensor | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,11 @@ class Fetch:
         if self.origin is None or self.origin.source is None:
             return self.tensor
         return self.origin.source
+
+    @property
+    def names(self) -> set[str]:
+        """What it was asked for by: its address, its name, and those of what was reduced."""
+        return {self.address, self.name, *(() if self.origin is None else self.origin.names)}
 
     def read(self) -> tf.Tensor:
         """Give the present value of a weight, on a CPU without copying it."""

@@ -12,8 +12,10 @@ import tensorflow as tf
 
 import kprobe
 from kprobe.errors import AddressError, DumpError, KprobeError
+from kprobe.pipeline.describe_dump import describe_dump
 from kprobe.pipeline.planning.job import make_job
 from kprobe.pipeline.planning.plan_job import plan_job
+from kprobe.subgraph.sparse_projection import draw_projection
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -147,6 +149,22 @@ def test_numbers_of_few_bits_are_added_up_in_float32(tmp_path):
         assert found["y.gmax"].dtype == whole["y"].dtype
 
 
+def test_in_bfloat16_the_reductions_are_computed_in_float32(convolutions):
+    chains = "gap,mean(height),norm,pool(2,2),project(8,1),quantiles(0.3)"
+    settings = {"precision": "bfloat16"}
+    whole = kprobe.activations(convolutions, "first", IMAGES, **settings)["first"]
+    found = kprobe.activations(convolutions, "first", IMAGES, reduce=chains, **settings)
+    drawn = draw_projection(whole[0].size, 8, 1)
+    matrix = np.zeros((8, whole[0].size))
+    matrix[drawn.outputs, drawn.inputs] = drawn.values
+    row = whole.reshape(6, -1)
+    cut = whole[:, :6, :6].reshape(6, 3, 2, 3, 2, 4)
+    expected = [whole.mean((1, 2)), whole.mean(1), np.linalg.norm(row, axis=1), cut.mean((2, 4)),
+                row @ matrix.T, np.quantile(row, [0.3], 1).T]  # fmt: skip
+    for values, wanted in zip(found.values(), expected, strict=True):
+        np.testing.assert_allclose(values, wanted, 1e-5, 1e-6)
+
+
 def test_gradients_and_what_is_fed_are_reduced_too(convolutions):
     settings = {"gradients_of": "scores", "unit": 2}
     whole = kprobe.activations(convolutions, "first", IMAGES, **settings)
@@ -228,6 +246,9 @@ def test_a_dump_says_what_was_reduced_and_how(convolutions, tmp_path):
         assert json.loads(file.attrs["job"])["reduce"] == chains
     assert about["f.project(4,9)"]["reduction"] == "project(4,9)"
     assert about["f.project(4,9)"]["reduction_of"] == "second"
+    told = {one["dataset"]: one.get("reduction") for one in describe_dump(path)["datasets"]}
+    assert told["f.topk(2)"] == "topk(2)"
+    assert told["scores"] is None
     assert list(about["f.gap"]["addresses"]) == ["second.gap", "f.gap"]
     labels = {n: list(a["DIMENSION_LABELS"][1:]) for n, a in about.items() if "layer" in a}
     assert labels == {
@@ -271,6 +292,18 @@ def test_images_of_several_sizes_have_rows_of_one_shape():
     np.testing.assert_allclose(found["y.quantiles(0.25)"], expected, 1e-5, 1e-6)
     for row, one in zip(found["y.flatten"], whole, strict=True):
         np.testing.assert_array_equal(row, one.ravel())
+
+
+def test_what_is_left_of_a_tensor_that_is_declared_ragged_may_be_of_one_shape():
+    x = keras.Input((None, 3), name="x")
+    made = keras.Model(x, L.Conv1D(4, 2, name="y")(x))
+    rows = [IMAGES[0, 0, :n] for n in (5, 5, 8)]  # the first ones don't show it
+    settings = {"ragged": "a", "batch_size": 1}
+    whole = kprobe.activations(made, "a=y", rows, **settings)["a"]
+    found = kprobe.activations(made, "a=y", rows, reduce="gap,flatten", **settings)
+    # Each is stored whole, as a sample gives it that is run alone: with the axis of samples.
+    np.testing.assert_allclose(found["a.gap"], [row.mean(1) for row in whole], 1e-5, 1e-6)
+    assert [row.shape for row in found["a.flatten"]] == [(1, 16), (1, 16), (1, 28)]
 
 
 def test_less_leaves_the_device(convolutions):

@@ -248,15 +248,16 @@ def _hint_at_size(session: Session) -> Hint | str:
 def _find_forced(job: Job, groups: Sequence[Group]) -> dict[int, Unfit]:
     """Give what the job itself says has another shape for each sample."""
     forced = set(job.selection.ragged)
+    unused = set(forced)
     found: dict[int, Unfit] = {}
     for group in groups:
-        names = {name for fetch in group for name in (fetch.address, fetch.name)}
+        names = {name for fetch in group for name in fetch.names}
         if names & forced:
             found[id(group[0].tensor)] = Unfit("is declared ragged")
-            forced -= names
-    if forced:
+            unused -= names
+    if unused:
         raise AddressError(
-            f"declared ragged: {', '.join(sorted(forced))}: not among the addresses asked for"
+            f"declared ragged: {', '.join(sorted(unused))}: not among the addresses asked for"
         )
     return found
 
