@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from kprobe.compat.eager_mode import eagerly
@@ -14,6 +16,8 @@ from kprobe.errors import Hint, InputError, ModelError, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
 
     from kprobe.subgraph.state import State
     from kprobe.trace.trace import Trace
@@ -72,15 +76,23 @@ class Engine(ABC):
         self.specs = list(specs.values())
         self.batch_size = batch_size
         self._state = state
+        self._overflows = np.zeros(len(fetches), np.int64)
+        self._counting = threading.Lock()
 
     @property
     def has_state(self) -> bool:
         """Whether something is set before every batch, so that only one can be under way."""
         return bool(self._state)
 
+    @property
+    def overflows(self) -> npt.NDArray[np.int64]:
+        """How many values of each fetch became infinite, in all runs, in what it is given as."""
+        with self._counting:
+            return self._overflows.copy()
+
     @abstractmethod
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
-        """Compute the fetches from a tensor for each feed, as what they are given as."""
+        """Compute the fetches from a tensor for each feed, and give them to `cast`."""
 
     def find_largest(self) -> int | None:
         """Give the bytes of one sample in the largest tensor on the way; None if nobody knows."""
@@ -121,21 +133,56 @@ class Engine(ABC):
                     )
         self._state.begin(row)
         try:
-            return self._compute(arguments, row)
+            results = self._compute(arguments, row)
         except tf.errors.OpError as error:
             raise ModelError(
                 f"the model failed on a batch: {_shorten(error)}", hint=_suggest(error)
             ) from error
         finally:
             self._state.end()
+        if len(results) > len(self.fetches):
+            *results, counts = results
+            with self._counting:
+                self._overflows += counts.numpy()
+        return results
 
 
 def cast(results: Sequence[tf.Tensor], fetches: Sequence[FetchSpec]) -> list[tf.Tensor]:
-    """Give results as what they are given as."""
-    return [
+    """Give results as what they are given as.
+
+    Where that holds no numbers as large as some of theirs, the last tensor says how many values of
+    each became infinite: int64, of shape (fetches,).
+    """
+    given = [
         result if fetch.dtype is None else tf.cast(result, fetch.dtype)
         for result, fetch in zip(results, fetches, strict=True)
     ]
+    pairs = [*zip(results, given, strict=True)]
+    if not any(_narrows(*pair) for pair in pairs):
+        return given
+    counts = [_count_overflows(*pair) if _narrows(*pair) else _none() for pair in pairs]
+    return [*given, tf.stack(counts)]
+
+
+def _narrows(before: tf.Tensor, after: tf.Tensor) -> bool:
+    """Tell whether a number may become infinite."""
+    floating = before.dtype.is_floating and before.dtype != after.dtype
+    return floating and float(before.dtype.max) > float(after.dtype.max)
+
+
+def _count_overflows(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
+    # Two reads of half the bytes tell nearly always that there are none: a tenth of counting.
+    finite = tf.logical_and(tf.reduce_max(after) < np.inf, tf.reduce_min(after) > -np.inf)
+
+    def count() -> tf.Tensor:
+        became = tf.logical_and(tf.math.is_inf(after), tf.math.is_finite(before))
+        return tf.math.count_nonzero(became)
+
+    return tf.cond(finite, _none, count)
+
+
+def _none() -> tf.Tensor:
+    return tf.constant(0, tf.int64)
 
 
 def _suggest(error: tf.errors.OpError) -> Hint | str | None:

@@ -47,11 +47,12 @@ def test_quiet_says_nothing_and_json_alone_is_on_stdout(kprobe_warm):
     assert done.stderr == ""
     outcome = json.loads(done.stdout)
     counted = {"samples", "left_out", "resumed", "datasets", "written"}
-    assert outcome.keys() == {"output", *counted, "seconds", "bottleneck"}
+    assert outcome.keys() == {"output", *counted, "seconds", "bottleneck", "overflows"}
     assert (outcome["left_out"], outcome["resumed"]) == (0, 0)
     assert outcome["output"] == "a.h5"
     assert (outcome["samples"], outcome["datasets"], outcome["written"]) == (8, 1, 8 * 64 * 4)
     assert outcome["seconds"] > 0
+    assert outcome["overflows"] == {}
     assert outcome["bottleneck"] in ("reading", "computing", "writing")
 
 

@@ -79,6 +79,34 @@ def test_complex_numbers_are_stored_as_h5py_has_them(k, dtype, tmp_path):
         np.testing.assert_allclose(file["custom"], np.fft.fft(DATA + 1j * DATA), rtol=1e-4)
 
 
+def test_values_that_become_infinite_as_they_are_stored_are_counted(tmp_path):
+    """65,519 is the largest whole number that float16 rounds to one that it has."""
+    i = keras.Input((5,), name="x")
+    large = make_layer(keras, lambda x: x * 1)(i)
+    wide = keras.layers.Activation("linear", dtype="bfloat16", name="wide")(large)
+    scaled = keras.layers.Dense(1, use_bias=False, name="scaled")(large)
+    model = keras.Model(i, [wide, scaled, keras.ops.cast(large, "float16")])
+    model.get_layer("scaled").kernel.assign([[1], [0], [-1e6], [1e5], [np.inf]])
+    data = np.zeros((40, 5), "float32")
+    data[:, 0] = 65519
+    data[7] = [65520, -65520, np.inf, np.nan, -np.inf]
+    data[38] = 1e6
+    settings = {"inputs": data, "output": tmp_path / "a.h5", "batch_size": 3}
+    addresses = "custom,wide,scaled:kernel"
+    # bfloat16 has 65,536 behind 65,280.
+    expected = {"custom": 2 + 5, "wide": 38 + 2 + 5}
+    for options in ({}, {"streams": 2}, {"eager": True}):
+        options |= {"overwrite": True, "dtype": "float16"}
+        receipt = kprobe.dump(model, addresses, **settings, **options)
+        assert receipt.overflows == expected, options
+        with kprobe.open_dump(tmp_path / "a.h5") as file:
+            assert np.isinf(file["custom"][:]).sum() == 2 + 2 + 5
+            assert file["custom"][0, 0] == 65504
+    for dtype in ("as-is", "float32"):
+        receipt = kprobe.dump(model, addresses, **settings, overwrite=True, dtype=dtype)
+        assert receipt.overflows == {}
+
+
 @KERASES
 def test_text_that_a_layer_makes_comes_out_whole(k, tmp_path):
     i = k.Input((3,), name="x")

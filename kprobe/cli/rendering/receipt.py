@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kprobe.cli.rendering.formatting import count, count_samples, format_bytes
 from kprobe.cli.rendering.printing import print_json, say
+from kprobe.naming import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,9 @@ def show_receipt(receipt: Receipt, name: str, as_json: bool, costs: Mapping[str,
         print_json({**first, **{k: v for k, v in known.items() if k != "output"}, **costs})
     else:
         say(_summarize(receipt, name))
+        told = [f"{number:,} of {address}" for address, number in receipt.overflows.items()]
+        if told:
+            say(f"values that became infinite as stored: {list_names(told, _FAULTS_SHOWN)}")
 
 
 def show_map(told: Mapping[str, str], folder: str | None) -> None:

@@ -17,7 +17,7 @@ from kprobe.pipeline.planning.batch_size import (
 )
 from kprobe.pipeline.planning.facts import collect_facts
 from kprobe.pipeline.planning.plan import Plan
-from kprobe.pipeline.planning.settle import check_columns, settle
+from kprobe.pipeline.planning.settle import check_columns, describe_overflows, settle
 from kprobe.pipeline.planning.upstream import describe_graph
 from kprobe.session.complete import explain_lengths
 
@@ -82,7 +82,11 @@ def plan_session(
         streams=streams,
         order=order,
         attrs=attrs,
-        notes=[*session.notes, *samples.notes],
+        notes=[
+            *session.notes,
+            *samples.notes,
+            *describe_overflows(weights, asked.weight_columns),
+        ],
     )
 
 

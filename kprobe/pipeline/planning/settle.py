@@ -319,6 +319,20 @@ def make_weight_columns(groups: Sequence[Group], dtype: StoredDtype) -> list[Col
     return columns
 
 
+def describe_overflows(groups: Sequence[Group], columns: Sequence[Column]) -> list[str]:
+    """Say which values of weights became infinite in what they are stored as."""
+    told = []
+    for group, column in zip(groups, columns, strict=True):
+        before = group[0].read()
+        if before.dtype.is_floating and before.dtype.size > column.dtype.itemsize:
+            became = tf.math.is_inf(column.value) & tf.math.is_finite(before)
+            if number := np.count_nonzero(became):
+                told.append(
+                    f"values of {group[0].address} that become infinite as stored: {number:,}"
+                )
+    return told
+
+
 def check_columns(groups: Sequence[Group]) -> None:
     """Check that the columns can have their names.
 

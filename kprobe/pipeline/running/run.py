@@ -20,7 +20,7 @@ from kprobe.pipeline.running.sink import DumpSink
 from kprobe.stopping import deferring_stops, stop_if_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from kprobe.pipeline.planning.plan import Plan
@@ -44,6 +44,8 @@ class Receipt:
         written: Bytes of activations and weights written.
         seconds: Wall time of reading, computing and writing.
         bottleneck: What the run waited for most: "reading", "computing" or "writing".
+        overflows: How many values became infinite in the dtype that they are stored as, by the
+            address of their tensor: of the samples behind those resumed; only where there are any.
     """
 
     output: Path
@@ -54,6 +56,7 @@ class Receipt:
     written: int
     seconds: float
     bottleneck: str
+    overflows: Mapping[str, int]
 
 
 def run(
@@ -80,11 +83,12 @@ def run(
     began = time.perf_counter()
     sink = sink or DumpSink(plan)
     if sink.writer.output.resume and sink.writer.is_done():
-        receipt = _sum_up(plan, sink, resumed=None, written=0, seconds=0.0, waits={})
+        receipt = _sum_up(plan, sink, resumed=None, written=0, seconds=0.0, waits={}, overflows={})
         sink.check_kept(receipt.rows)
         return receipt
     check_size(plan)
-    running = False
+    engine, running = plan.computation.engine, False
+    before = engine.overflows
     try:
         with deferring_stops(), sink:
             resumed = sink.committed
@@ -105,8 +109,16 @@ def run(
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
-    written = _count_written(plan, sink, resumed)
-    return _sum_up(plan, sink, resumed=resumed, written=written, seconds=ended - began, waits=waits)
+    counted = zip(engine.fetches, (engine.overflows - before).tolist(), strict=True)
+    return _sum_up(
+        plan,
+        sink,
+        resumed=resumed,
+        written=_count_written(plan, sink, resumed),
+        seconds=ended - began,
+        waits=waits,
+        overflows={fetch.address: number for fetch, number in counted if number},
+    )
 
 
 def _count_written(plan: Plan, sink: DumpSink, resumed: int) -> int:
@@ -126,6 +138,7 @@ def _sum_up(
     written: int,
     seconds: float,
     waits: dict[str, float],
+    overflows: Mapping[str, int],
 ) -> Receipt:
     """Say what is in the dump; an earlier run did all of it where `resumed` is None."""
     with open_dump(sink.writer.path) as dump:
@@ -140,6 +153,7 @@ def _sum_up(
         written=written,
         seconds=seconds,
         bottleneck=max(waits, key=lambda stage: waits[stage], default=""),
+        overflows=overflows,
     )
 
 
