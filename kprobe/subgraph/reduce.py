@@ -71,14 +71,18 @@ def reduce(
     left_out: dict[str, None] = {}
     notes: dict[str, None] = {}
     result: list[Fetch] = []
+    done: dict[tuple[int, str], Operand] = {}
     for fetch, chains in zip(fetches, asked, strict=True):
         if not chains:
             result.append(fetch)
         for chain in chains:
             try:
                 operand = _open(trace, fetch, axes, masks)
-                result.append(_apply(trace, fetch, chain, operand))
-                notes |= dict.fromkeys(f"{fetch.address}: {note}" for note in operand.notes)
+                # A tensor of several addresses is computed and stored once, and so is this.
+                key = id(fetch.tensor), str(chain)
+                left = done.get(key) or done.setdefault(key, _apply(trace, chain, operand))
+                result.append(_name(fetch, chain, left))
+                notes |= dict.fromkeys(f"{fetch.address}: {note}" for note in left.notes)
             except AddressError as error:
                 lines = [f"{fetch.address}.{chain}: {fault}" for fault in error.faults]
                 if fetch.by_pattern:
@@ -165,7 +169,7 @@ def _open(
     return Operand(values, names, masks.get(id(tensor)), among_masked=bool(masks))
 
 
-def _apply(trace: Trace, fetch: Fetch, chain: Chain, operand: Operand) -> Fetch:
+def _apply(trace: Trace, chain: Chain, operand: Operand) -> Operand:
     """Give what a chain leaves of a tensor.
 
     Raises:
@@ -175,15 +179,19 @@ def _apply(trace: Trace, fetch: Fetch, chain: Chain, operand: Operand) -> Fetch:
         for step in chain.steps:
             operand = step.apply(operand)
         # A tensor of its own, where nothing was done, too.
-        tensor = tf.identity(operand.tensor)
+        return dataclasses.replace(operand, tensor=tf.identity(operand.tensor))
+
+
+def _name(fetch: Fetch, chain: Chain, left: Operand) -> Fetch:
+    """Put what is left of a tensor in its place."""
     before = {} if fetch.origin is None else fetch.origin.attrs
     told = {**before, "reduction": str(chain), "reduction_of": fetch.address}
     return dataclasses.replace(
         fetch,
         address=f"{fetch.address}.{chain}",
         name=f"{fetch.name}.{chain}",
-        tensor=tensor,
+        tensor=left.tensor,
         origin=Origin(
-            told, axes=operand.names, source=fetch.source, names=(fetch.address, fetch.name)
+            told, axes=left.names, source=fetch.source, names=(fetch.address, fetch.name)
         ),
     )

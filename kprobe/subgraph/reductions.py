@@ -229,14 +229,14 @@ def parse_requests(value: Any) -> tuple[Request, ...]:
 def _list_pairs(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     """Give addresses, and what is to be left of their tensors."""
     if isinstance(value, Mapping):
-        for address, texts in value.items():
-            several = [texts] if isinstance(texts, str) else texts
-            if not isinstance(address, str) or not _are_texts(several):
+        for address, each in value.items():
+            several = _list_texts(each)
+            if not isinstance(address, str) or several is None:
                 raise AddressError(f"reduce: expected texts by address, received {value!r}")
             yield tuple(split_addresses(address)), ",".join(several)
         return
-    texts = [value] if isinstance(value, str) else value
-    if not _are_texts(texts):
+    texts = _list_texts(value)
+    if texts is None:
         raise AddressError(
             f"reduce: expected texts such as gap, or such texts by address, received {value!r}"
         )
@@ -249,8 +249,14 @@ def _list_pairs(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
         yield addresses, chains
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, Iterable) and all(isinstance(text, str) for text in value)
+def _list_texts(value: Any) -> list[str] | None:
+    """Give one text, or several, as a list; None where it is neither."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Iterable):
+        return None
+    texts = list(value)
+    return texts if all(isinstance(text, str) for text in texts) else None
 
 
 def _parse_chains(text: str) -> Iterator[Chain]:

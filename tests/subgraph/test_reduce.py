@@ -92,6 +92,18 @@ def test_what_names_an_address_goes_before_what_names_none(convolutions):
     assert list(by_address) == ["first", "second.gap", "second.norm"]
 
 
+def test_a_tensor_of_several_names_is_reduced_and_stored_once(convolutions, tmp_path):
+    x = keras.Input((8, 9, 3), name="outer")
+    nested = keras.Model(x, convolutions(x))
+    settings = {"inputs": IMAGES, "output": tmp_path / "d.h5", "reduce": "norm,topk(2)"}
+    kprobe.dump(nested, "convolutions,s=convolutions/scores,convolutions/first", **settings)
+    with kprobe.open_dump(tmp_path / "d.h5") as dump:
+        first = ["convolutions.first.norm", "convolutions.first.topk(2)"]
+        assert dump.columns == ["convolutions.norm", "convolutions.topk(2)", *first]
+        for name in ("convolutions.norm", "s.norm", "convolutions/scores.norm"):
+            assert dump[name].name == "/convolutions.norm"
+
+
 def test_axes_are_those_of_the_layers_data_format(convolutions):
     first = make_convolutions("channels_first")
     # All but the last layer, whose order of values differs.

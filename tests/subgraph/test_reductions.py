@@ -79,6 +79,11 @@ def test_what_cant_be_read_is_answered_with_what_would_be(given, said):
     assert said in str(raised.value)
 
 
+def test_texts_may_come_one_by_one():
+    assert read(text for text in ("gap", "a=norm")) == ["gap", "a=norm"]
+    assert read({"a": (text for text in ("gap", "norm"))}) == ["a=gap,norm"]
+
+
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(AddressError) as raised:
         parse_requests(["gpa", "pool(0)"])
