@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from kprobe.analysis.comparison.result import DiffResult
     from kprobe.analysis.representations import Method
     from kprobe.analysis.similarity import Similarity
+    from kprobe.dumps.ranges.merge import Merged
     from kprobe.dumps.reader import Dump
     from kprobe.models.custom import GivenObjects
     from kprobe.pipeline.checking import CheckResult
     from kprobe.pipeline.function import Function
+    from kprobe.pipeline.running.ranges import ShardReceipt
     from kprobe.pipeline.running.run import Receipt
     from kprobe.pipeline.statistics.report import StatsResult
 
@@ -202,7 +204,7 @@ def dump(
     output: str | os.PathLike[str],
     inputs: Any = (),
     **settings: Unpack[DumpSettings],
-) -> Receipt:
+) -> Receipt | ShardReceipt:
     """Run a model over samples and write the activations of some layers to HDF5.
 
     Args:
@@ -226,11 +228,11 @@ def dump(
             on_error, follow_links, exact, training, stateful, eager, precision, batch_size,
             streams, threads, device, max_activation_bytes, audit, fail_on: as
             `kprobe.inputs.spec.SampleSpec` and `kprobe.engines.compute.Compute` have them. dtype,
-            overwrite, resume, stop_after (in seconds), max_bytes: as
+            overwrite, resume, stop_after (in seconds), max_bytes, shard: as
             `kprobe.dumps.output.OutputSpec` has them.
 
     Returns:
-        What was done; its `output` is the path of the dump.
+        What was done; its `output` is the path of the dump, or with `shard` of the directory.
 
     Raises:
         KprobeError: Whatever is wrong with the model, the addresses, the inputs or the output.
@@ -238,6 +240,7 @@ def dump(
     """
     from kprobe.pipeline.planning.job import make_job
     from kprobe.pipeline.planning.plan_job import plan_job
+    from kprobe.pipeline.running.ranges import run_shard
     from kprobe.pipeline.running.run import run
 
     if output == "-":
@@ -246,7 +249,35 @@ def dump(
         )
     job = make_job(**settings, model=model, layers=layers, inputs=inputs, output=output)
     with plan_job(job) as ready:
-        return run(ready)
+        return run(ready) if settings.get("shard") is None else run_shard(ready)
+
+
+def merge(
+    folder: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    allow_missing: bool = False,
+) -> Merged:
+    """Put the ranges of a dump that was written in shards together in one file.
+
+    Args:
+        folder: The directory that `dump` wrote to with `shard`.
+        output: The dump.
+        overwrite: Whether a dump of this name may be replaced.
+        allow_missing: Whether ranges may be missing: their rows are NaN, or 0, and `valid` of the
+            dump says which they are.
+
+    Returns:
+        What was done. But for its times the dump is the one that a single process writes.
+
+    Raises:
+        DumpError: A range is missing, cut, or of another run; or the dump can't be written.
+    """
+    from kprobe.dumps.ranges.merge import merge_ranges
+
+    where = OutputSpec(path=Path(output), overwrite=overwrite)
+    return merge_ranges(Path(folder), where, allow_missing=allow_missing)
 
 
 @spelling_out(RunSettings, ModelSpec, Selection, SampleSpec, Compute)

@@ -138,6 +138,7 @@ class DumpSettings(RunSettings, total=False):
     resume: bool
     stop_after: float | None
     max_bytes: int | None
+    shard: str | None
 
 
 class DiffSettings(BatchSettings, total=False):

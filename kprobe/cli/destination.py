@@ -20,18 +20,21 @@ def goes_to_stdout(options: Mapping[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def opening_output(options: Mapping[str, Any], what: str = "activations") -> Iterator[str | Path]:
+def opening_output(
+    options: Mapping[str, Any], what: str = "activations", ending: str = ".h5"
+) -> Iterator[str | Path]:
     """Give the file to write; for stdout one in passing, copied there when it is finished.
 
     Args:
         options: The values of the command's options and arguments, by name.
         what: What a file that nobody named is called after.
+        ending: What the name of such a one ends in.
 
     Raises:
         DumpError: stdout can't be written; a pipe that was closed is no error.
     """
     if not goes_to_stdout(options):
-        yield options["output"] or name_output(options["model"], what)
+        yield options["output"] or name_output(options["model"], f"{what}{ending}")
         return
     import shutil
 

@@ -84,11 +84,11 @@ def collect_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def name_output(model: str, what: str = "activations") -> Path:
+def name_output(model: str, what: str = "activations.h5") -> Path:
     """Name the dump after the model: "shapes_rpn.h5" gives "shapes_rpn.activations.h5"."""
     from kprobe.models.spec import ModelSpec
 
-    return Path(f"{ModelSpec(model=model).name}.{what}.h5")
+    return Path(f"{ModelSpec(model=model).name}.{what}")
 
 
 def _read_layers(arguments: Iterable[str]) -> list[str]:

@@ -33,6 +33,8 @@ _COMMANDS = (
     "plot",
     "cam",
     "report",
+    "merge",
+    "clean",
     "bench",
     "help",
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from kprobe.checks import check_choice, check_count, check_switch
+from kprobe.dumps.shard import Shard, read_shard
 from kprobe.errors import DumpError
 
 StoredDtype = Literal["float16", "float32", "as-is"]
@@ -30,6 +31,8 @@ class OutputSpec:
             None for never.
         max_bytes: How many bytes of activations and weights there may be, from 1 to 2**63 - 1;
             None for as many as are free on the disk.
+        shard: Which part of a dump in ranges is to be written, such as "2/4": then `path` is a
+            directory, to which other processes write the other parts. None for a dump of one file.
 
     Raises:
         DumpError: Any of these is of another kind, or out of range; it lists all that are.
@@ -41,6 +44,7 @@ class OutputSpec:
     resume: bool = False
     stop_after: float | None = None
     max_bytes: int | None = None
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         """Check all fields, and bring them to their types."""
@@ -65,6 +69,13 @@ class OutputSpec:
         ):
             self._set("max_bytes", index(self.max_bytes))
         faults += found
+        if self.shard is not None:
+            try:
+                self._set("shard", read_shard(self.shard))
+            except DumpError as error:
+                faults += error.faults
+            if self.overwrite is True:
+                faults.append("overwrite: expected no shard, whose ranges are written once")
         if faults:
             raise DumpError(*faults)
 

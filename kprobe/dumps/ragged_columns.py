@@ -148,6 +148,35 @@ class RaggedWriter:
         self._length = int(ends[-1])
         self.rows += len(rows)
 
+    def append_stored(self, source: int, group: Any, rows: int) -> None:
+        """Append the rows of the same column of another file, which has all of them together.
+
+        Args:
+            source: Descriptor of the other file.
+            group: The column's group in it.
+            rows: How many rows it has.
+
+        Raises:
+            OSError: They can't be read or written.
+            DumpError: There is no room for them, or the file is damaged.
+        """
+        ends, shapes = group["offsets"][1 : rows + 1], group["shapes"][:rows]
+        values = group["values"]
+        length = int(ends[-1]) if rows else 0
+        nbytes = length * self._item_bytes
+        if length != len(values) or (np.diff(ends, prepend=0) < 0).any():
+            raise DumpError(f"{self._column.name}: its rows aren't where they should be")
+        if self.nbytes + nbytes > self._room:
+            raise DumpError(f"{self._column.name}: its values take more than {self._room:,} bytes")
+        if nbytes:
+            disk = WriteBehind(self._file, nbytes)
+            disk.copy(source, values.id.get_offset(), nbytes, self._start + self.nbytes)
+        self.nbytes += nbytes
+        self._write_index("offsets", self.rows + 1, self._length + ends)
+        self._write_index("shapes", self.rows, shapes)
+        self._length += length
+        self.rows += rows
+
     def move(self, start: int) -> int:
         """Move the values to their last place, and make them all that `values` holds.
 
@@ -220,6 +249,21 @@ class RaggedColumns:
         """
         for name, rows in batch.items():
             self._writers[name].append(rows)
+
+    def append_stored(self, source: int, groups: Mapping[str, Any], rows: int) -> None:
+        """Append the rows of another file to each column.
+
+        Args:
+            source: Descriptor of the other file.
+            groups: By name the column's group in it.
+            rows: How many rows it has.
+
+        Raises:
+            OSError: They can't be read or written.
+            DumpError: There is no room for them, or the file is damaged.
+        """
+        for name, writer in self._writers.items():
+            writer.append_stored(source, groups[name], rows)
 
     def move_together(self) -> None:
         """Move the values of all columns, all rows being there, together, and cut the file.

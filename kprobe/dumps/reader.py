@@ -87,6 +87,11 @@ class Dump(Closing, Mapping[str, Any]):
         exact = {a: name for name, own in addresses_of.items() for a in own if a != name}
         self._column_of = {a: exact.get(a, name) for name, own in addresses_of.items() for a in own}
 
+    @property
+    def file(self) -> Any:
+        """The open file, an `h5py.File`."""
+        return self._file
+
     @cached_property
     def valid(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
         """Whether each sample could be read: bool array of shape (rows,); None if all had to be."""
@@ -348,6 +353,9 @@ def open_dump(path: str | os.PathLike[str]) -> Dump:
         path = Path(path)
     except TypeError:
         raise DumpError(f"expected the name of a dump, received {path!r}") from None
+    if path.is_dir():
+        hint = f"`kprobe merge {path}` makes one of ranges" if path.suffix == ".dump" else None
+        raise DumpError(f"{path}: expected a dump, received a directory", hint=hint)
     if not path.is_file():
         partial = path.with_name(path.name + ".partial")
         hint = f"{partial} holds what was written of it" if partial.is_file() else "check the path"

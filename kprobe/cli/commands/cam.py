@@ -74,7 +74,7 @@ def _look_on(
 @model_argument
 @cam_options
 @sample_options
-@output_options.saying(
+@output_options.without("shard").saying(
     output="The dump of maps; - for stdout. Default: the model's name with .cam.h5."
 )
 @compute_options.without("eager", "audit")

@@ -46,6 +46,8 @@ def _check(ctx: click.Context, options: dict[str, Any]) -> Iterator[click.UsageE
             yield click.UsageError("--json and -o - both want stdout.")
         if options.get("profile"):
             yield click.UsageError("--profile and -o - both want stdout.")
+        if options["shard"]:
+            yield click.UsageError("-o - takes a dump of one file, and --shard makes several.")
         if options["resume"]:
             yield click.UsageError("-o - leaves nothing that --resume could continue.")
     yield from find_layer_faults(ctx, options)
@@ -95,10 +97,11 @@ def dump(ctx: click.Context, /, **options: Any) -> None:
     # What isn't written needs no permission.
     overwrite = options["overwrite"] or options["dry_run"]
     with (
-        opening_output(options) as output,
+        opening_output(options, ending=".dump" if options["shard"] else ".h5") as output,
         planned(options, output=output, overwrite=overwrite) as plan,
     ):
-        # It imports TensorFlow, which a plan sets up before.
+        # They import TensorFlow, which a plan sets up before.
+        from kprobe.pipeline.running.ranges import run_shard
         from kprobe.pipeline.running.run import run
 
         costs = _profile(plan, options) if options["profile"] else {}
@@ -106,7 +109,7 @@ def dump(ctx: click.Context, /, **options: Any) -> None:
             _show_forecast(plan, as_json, costs)
             return
         with showing_progress("none" if quiet else options["progress"]) as progress:
-            receipt = run(plan, progress)
+            receipt = run_shard(plan, progress) if options["shard"] else run(plan, progress)
     if as_json or not quiet:
         name = "stdout" if goes_to_stdout(options) else str(receipt.output)
         show_receipt(receipt, name, as_json, costs)

@@ -37,6 +37,13 @@ output_options = OptionGroup(
             metavar="SIZE",
             help="Refuse a dump larger than, say, 200G. [default: the free space]",
         ),
+        "shard": declare(
+            "--shard",
+            metavar="I/N",
+            help="Run part I of N alone, from 1/N to N/N, into the directory of --output, to which "
+            "all parts are written: `kprobe help shards`. auto, or auto/N: as the job array of "
+            "SLURM, LSF, PBS or Kubernetes says.",
+        ),
         "dtype": declare(
             "--dtype",
             type=click.Choice(["float16", "float32", "as-is"]),

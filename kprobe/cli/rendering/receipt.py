@@ -11,18 +11,21 @@ from kprobe.cli.rendering.printing import print_json, say
 from kprobe.naming import list_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kprobe.pipeline.plotting.pictured import Pictured
     from kprobe.pipeline.plotting.write import Destination
+    from kprobe.pipeline.running.ranges import ShardReceipt
     from kprobe.pipeline.running.run import Receipt
 
 _FAULTS_SHOWN = 5
 
 
-def show_receipt(receipt: Receipt, name: str, as_json: bool, costs: Mapping[str, Any]) -> None:
-    """Say in a line what a run did, or print it as JSON.
+def show_receipt(
+    receipt: Receipt | ShardReceipt, name: str, as_json: bool, costs: Mapping[str, Any]
+) -> None:
+    """Say in a line or two what a run did, or print it as JSON.
 
     Args:
         receipt: What it did.
@@ -30,11 +33,16 @@ def show_receipt(receipt: Receipt, name: str, as_json: bool, costs: Mapping[str,
         as_json: Whether to print JSON.
         costs: What else the JSON is to hold.
     """
+    from kprobe.pipeline.running.ranges import ShardReceipt
+
     if as_json:
         known = asdict(receipt)
         # Called as `kprobe show` calls them.
         first = {"output": str(receipt.output), "samples": known.pop("rows")}
         print_json({**first, **{k: v for k, v in known.items() if k != "output"}, **costs})
+    elif isinstance(receipt, ShardReceipt):
+        for line in _summarize_shard(receipt, name):
+            say(line)
     else:
         say(_summarize(receipt, name))
         told = [f"{number:,} of {address}" for address, number in receipt.overflows.items()]
@@ -77,6 +85,19 @@ def _summarize(receipt: Receipt, output: str) -> str:
         f"{format_bytes(receipt.written)} in {receipt.seconds:.1f} s ({rate:,.0f} samples/s, "
         f"{format_bytes(receipt.written / receipt.seconds)}/s, limited by {receipt.bottleneck})"
     )
+
+
+def _summarize_shard(receipt: ShardReceipt, output: str) -> Iterator[str]:
+    there = f", {receipt.resumed:,} of them there already" if receipt.resumed else ""
+    yield (
+        f"{output}: shard {receipt.shard}, {count_samples(receipt.rows, receipt.left_out)} in "
+        f"{count(receipt.ranges, 'range')}{there}: {format_bytes(receipt.written)} in "
+        f"{receipt.seconds:.1f} s"
+    )
+    if receipt.missing:
+        yield f"{count(receipt.missing, 'sample')} of other shards are still to come"
+    else:
+        yield f"all ranges are there: `kprobe merge {output}` makes one dump of them"
 
 
 def show_left_out(notes: Sequence[str]) -> None:

@@ -91,7 +91,7 @@ def find_differences(path: Path, contents: Contents) -> list[str]:
         elif names.dtype.itemsize != samples.dtype.itemsize:
             found.append("the samples have other names")
         if not found:
-            found += [f"{c.name}: {fault}" for c in columns for fault in _compare_column(file, c)]
+            found += [f"{c.name}: {fault}" for c in columns for fault in compare_column(file, c)]
             # Rows of what isn't written any more would stay empty.
             known = {column.name for column in columns}
             found += [f"{n}: there then, not now" for n in _list_columns(file) if n not in known]
@@ -123,7 +123,13 @@ def _list_columns(file: Any) -> list[str]:
     return [name for name, thing in file.items() if {"addresses", "layout"} & set(thing.attrs)]
 
 
-def _compare_column(file: Any, column: Column) -> Iterator[str]:
+def compare_column(file: Any, column: Column) -> Iterator[str]:
+    """Tell in what a column of a file differs from what would be written.
+
+    Args:
+        file: The open file.
+        column: What would be written.
+    """
     if column.name not in file:
         yield "isn't there"
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kprobe.addresses.grammar import parse_address, split_alias
 from kprobe.addresses.resolve import resolve
 from kprobe.dumps.partial import check_output
+from kprobe.dumps.ranges.folder import check_folder
 from kprobe.errors import AddressError, KprobeError, merge_errors
 from kprobe.gate.refuse import check_safe
 from kprobe.inputs.locating import locate, parse_location
@@ -21,6 +22,7 @@ from kprobe.pipeline.planning.apart import check_apart
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from kprobe.dumps.output import OutputSpec
     from kprobe.inputs.samples import Samples
     from kprobe.models.code import Code
     from kprobe.pipeline.planning.job import Job
@@ -61,7 +63,7 @@ def precheck(
         return None
 
     if output is not None:
-        attempt(lambda: check_output(output.path, overwrite=output.overwrite, resume=output.resume))
+        attempt(lambda: _check_place(output))
         attempt(lambda: check_apart(job))
     attempt(lambda: check_weights(source, spec))
     found = attempt(lambda: resolve(_list_paths(asked), calls)) is not None
@@ -71,6 +73,13 @@ def precheck(
     if errors and not told_later:
         raise merge_errors(errors)
     return samples
+
+
+def _check_place(output: OutputSpec) -> None:
+    if output.shard is None:
+        check_output(output.path, overwrite=output.overwrite, resume=output.resume)
+    else:
+        check_folder(output.path)
 
 
 def check_addresses(source: ModelFile | Code | None, asked: Sequence[str]) -> None:

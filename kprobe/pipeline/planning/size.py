@@ -43,7 +43,7 @@ def check_size(plan: Plan) -> None:
         )
     free = free_space(partial_path(output.path))
     # A filesystem that doesn't know its size says 0; the writer knows what to make of it.
-    if 0 < free < plan.bytes:
+    if 0 < free < plan.bytes // (output.shard.count if output.shard else 1):
         raise DumpError(
             f"{needed}, and {free:,} bytes are free",
             hint=f"free some space, write to another disk, or {fewer}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +16,9 @@ from kprobe.errors import AddressError, Hint, Setting, StoppedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kprobe.dumps.attributes import Attribute
     from kprobe.dumps.contents import Column
+    from kprobe.dumps.output import OutputSpec
     from kprobe.pipeline.planning.plan import Plan
     from kprobe.pipeline.running.batches import Computed
 
@@ -70,23 +73,35 @@ class Sink(ABC):
 class DumpSink(Sink):
     """The dump of a plan."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        output: OutputSpec | None = None,
+        rows: range | None = None,
+        attrs: Mapping[str, Attribute] | None = None,
+    ) -> None:
         """Prepare the writer.
 
         Args:
             plan: A plan whose job has an output.
+            output: Another output, for a dump of some rows alone.
+            rows: Which rows it is to have; None for all.
+            attrs: What is said of it besides.
         """
-        if plan.job.output is None:
+        output = output or plan.job.output
+        if output is None:
             raise ValueError("the job has no output")
         self._plan = plan
         self._open_ended = plan.samples.rows is None
+        self._start = 0 if rows is None else rows.start
+        stop = plan.rows if rows is None else rows.stop
         contents = Contents(
-            columns=plan.columns,
-            samples=plan.samples.names(0, plan.rows),
-            attrs=plan.attrs,
+            columns=[_cut(column, self._start, stop) for column in plan.columns],
+            samples=plan.samples.names(self._start, stop),
+            attrs={**plan.attrs, **(attrs or {})},
             open_ended=self._open_ended,
         )
-        self._writer = Writer(plan.job.output, contents, in_flight=IN_FLIGHT)
+        self._writer = Writer(output, contents, in_flight=IN_FLIGHT)
         self._begun = (0, 0)  # rows and bytes of ragged values of an earlier run
 
     @property
@@ -121,11 +136,11 @@ class DumpSink(Sink):
         """
         columns = make_columns(self._plan, batch)
         self._check_size(batch, columns)
-        self._writer.write(batch.first, columns)
+        self._writer.write(batch.first - self._start, columns)
 
     def commit_soon(self, rows: int) -> None:
         """Begin to commit."""
-        self._writer.commit_soon(rows)
+        self._writer.commit_soon(rows - self._start)
 
     def finish(self) -> None:
         """Complete the dump and give it its name."""
@@ -157,6 +172,14 @@ class DumpSink(Sink):
                 f"{most:,} bytes are allowed, and the next {batch.rows} samples would be more",
                 hint=Hint("allow more with ", Setting("max_bytes")),
             )
+
+
+def _cut(column: Column, start: int, stop: int) -> Column:
+    """Give a column for some rows: of what is known of each sample, theirs."""
+    if column.value is None or not column.by_sample or stop - start == len(column.value):
+        return column
+    value = column.value[start:stop]
+    return replace(column, value=value, shape=value.shape)
 
 
 def make_columns(plan: Plan, batch: Computed) -> dict[str, Any]:
