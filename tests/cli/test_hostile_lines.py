@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import random
 
-from gate.hostile import archive, configs, hdf5, networks, saved_models
+from collection import read_cases
 
 from kprobe.cli.rendering.checked import show_checked
 from kprobe.pipeline.checking import check_models
 
 
 def test_what_is_checked_is_told_in_short_lines(tmp_path, capsys):
-    parts = (archive, configs, hdf5, networks, saved_models)
-    hostile = [case for part in parts for case in part.CASES if case.rule is not None]
+    hostile = [case for case in read_cases() if case.rule is not None]
     paths = []
     for number, case in enumerate(random.Random(0).sample(hostile, 40)):
         (folder := tmp_path / str(number)).mkdir()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from gate.hostile import archive, hdf5
+from collection import read_cases
 
 from kprobe.errors import ModelError, ShortageError, UnsafeModelError
 from kprobe.models.checked import KEEP_INSIDE, SAVE_AGAIN
@@ -153,7 +153,7 @@ def test_a_message_of_a_loader_names_the_file_as_the_user_did(saved, tmp_path):
     assert "/model.keras" not in text
 
 
-CASES = {case.name: case for module in (archive, hdf5) for case in module.CASES}
+CASES = {case.name: case for case in read_cases(name=("archive-", "hdf5-"))}
 
 
 @pytest.mark.parametrize(
