@@ -14,9 +14,11 @@ from kprobe.gate.networks.network_calls import find_call_faults
 from kprobe.gate.networks.network_inputs import measure_inputs
 from kprobe.gate.networks.network_sizes import (
     MAX_MADE,
+    MAX_TAKEN,
     Taken,
     count_made,
     count_own_work,
+    count_taken,
     find_size_faults,
     goes_by_step,
     keeps_states,
@@ -125,7 +127,8 @@ class _Walk:
         self._limits = limits
         self._inputs = inputs
         self._patterns = Patterns()
-        self._layers = self._objects = self._work = self._steps = self._made = self._longest = 0
+        self._layers = self._objects = self._work = self._steps = self._made = self._taken = 0
+        self._longest = 0
 
     def go(self, config: dict[str, Any]) -> Iterator[Fault]:
         """Find the faults of a model's config."""
@@ -176,6 +179,9 @@ class _Walk:
             self._steps += max(place.calls, 1) * own
         else:
             self._work += max(place.calls, 1)
+        # Without an input layer, the first layer says the same.
+        is_input, given = read_class(place.value) == "InputLayer", count_taken(place.value)
+        self._taken = self._taken + given if is_input else max(self._taken, given)
         self._made += place.makes * count_made(place.value, taken)
         self._longest = max(self._longest, place.path)
         kind = read_class(place.value)
@@ -192,6 +198,9 @@ class _Walk:
         ):
             if count > most:
                 return Fault("network-size", f"expected at most {most:,} {what}, received more")
+        if self._taken > MAX_TAKEN:
+            text = f"takes {self._taken:.3g} numbers for a batch or more, above {MAX_TAKEN:,}"
+            return Fault("network-size", text)
         if self._made > MAX_MADE:
             text = f"makes {self._made:.2g} numbers that are no weights, more than {MAX_MADE:,}"
             return Fault("network-size", text)

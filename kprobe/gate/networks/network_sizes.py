@@ -17,6 +17,9 @@ MAX_LENGTH = 2**31 - 1
 # How many numbers Keras may make besides weights while it builds a model: 0.5 GB of float32, of
 # which there are copies for a while.
 MAX_MADE = 2**27
+# How many numbers all inputs of a batch may have together: 2 GB of float32. An input of four
+# volumes of 512 voxels each way has as many, and whoever makes samples makes all of them.
+MAX_TAKEN = 2**29
 # What a place that Python makes takes, in such numbers.
 _PLACE = 256
 # Of names and equations, which Keras goes through with regular expressions of its own.
@@ -177,6 +180,16 @@ def count_made(layer: dict[str, Any], taken: Taken | None) -> int:
         states = 2 * taken.batch * _count_units(config)
         made += max(states, 2 * _read(config, "filters") * taken.values)
     return made
+
+
+def count_taken(layer: dict[str, Any]) -> int:
+    """Count the numbers that a layer says it takes for a batch, as far as lengths are fixed."""
+    config = layer.get("config")
+    if not read_class(layer) or not isinstance(config, dict):
+        return 0
+    shapes = [config.get(key) for key in ("batch_shape", "batch_input_shape")]
+    lengths = [[abs(n) for n in _list_numbers(shape) if n] for shape in shapes]
+    return max(prod(own) if own else 0 for own in lengths)
 
 
 def _count_units(config: dict[str, Any]) -> int:

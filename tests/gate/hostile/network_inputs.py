@@ -167,6 +167,28 @@ def _function(form, name, kind, taken, config):
     return _operate(form, name, function, taken, **own)
 
 
+# What whoever makes samples has to make.
+
+
+def _wide(form):
+    for name, shape in (
+        ("batch-that-is-fixed", (2**31 - 1, 4)),
+        ("picture", (None, 50_000, 50_000)),
+        ("pictures", (2**31 - 1, 50_000, 50_000)),
+    ):
+        layer = form.layer("out", "ReLU", form.call(form.ref("in", shape=shape)))
+        yield _case(name, form, form.model(form.input(shape=shape), layer))
+    key = "batch_shape" if form.major >= 3 else "batch_input_shape"
+    first = form.layer("out", "ReLU", **{key: [2**31 - 1, 4]})
+    yield _case("batch-of-a-first-layer", form, form.stack(first))
+    shape = (None, 2**24)
+    names = [f"i{k}" for k in range(40)]
+    inputs = [form.input(name, shape) for name in names]
+    layer = form.layer("out", "Add", form.call(*(form.ref(name, shape=shape) for name in names)))
+    ends = [(name, 0, 0) for name in names]
+    yield _case("many-wide-inputs", form, form.model(*inputs, layer, inputs=ends))
+
+
 # Sizes that some layers take for numbers.
 
 
@@ -194,6 +216,9 @@ def _honest(form):
     shape = (None, 5_000, 4)
     layer = _by_step(form, "out", form.call(form.ref("in", shape=shape)))
     yield made("steps-of-a-long-record", form.model(form.input(shape=shape), layer))
+    volume = (None, 512, 512, 512, 4)
+    layer = form.layer("out", "ReLU", form.call(form.ref("in", shape=volume)))
+    yield made("volume", form.model(form.input(shape=volume), layer))
     free = (None, None, 4)
     layer = form.layer("out", "LSTM", form.call(form.ref("in", shape=free)), units=4)
     yield made("steps-that-vary", form.model(form.input(shape=free), layer))
@@ -221,6 +246,7 @@ def _film():
 CASES: tuple[Case, ...] = (
     *(case for form in BOTH for case in _states(form)),
     *(case for form in BOTH for case in _untold(form)),
+    *(case for form in BOTH for case in _wide(form)),
     *(case for form in BOTH for case in _odd_sizes(form)),
     *(case for form in BOTH for case in _honest(form)),
     _case("steps-of-a-film", K3, _film, None),
