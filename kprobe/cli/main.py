@@ -13,6 +13,7 @@ import click
 
 from kprobe.cli.command_class import Command
 from kprobe.cli.error_boundary import reporting
+from kprobe.cli.stdio import open_stderr
 from kprobe.cli.usage_errors import explain_command
 from kprobe.errors import KprobeError
 from kprobe.version import __version__
@@ -106,6 +107,8 @@ def main() -> None:
     _open_descriptors()
     if sys.stderr is None:  # closed by the caller
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
+    else:
+        sys.stderr = open_stderr(2)
     signal.signal(signal.SIGTERM, _stop)
     # A shell's background job has Ctrl-C ignored, `nohup` the end of a terminal: that is to stay.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:

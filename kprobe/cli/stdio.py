@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from kprobe.errors import KprobeError
 from kprobe.escaping import escape_hidden
 
 _held: list[io.BufferedRandom] = []
 _own_stdout: TextIO | None = None
+
+
+class _RawStderr(io.FileIO):
+    """A stderr that takes what a closed terminal doesn't: a run isn't to break over it."""
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return memoryview(content).nbytes
+
+
+def open_stderr(descriptor: int) -> TextIO:
+    """Open a descriptor as the stream for kprobe's own lines; closing it leaves that open."""
+    raw = _RawStderr(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), errors="backslashreplace", line_buffering=True)
 
 
 def own_stdout() -> TextIO:
@@ -59,7 +78,7 @@ def hold_back_noise(verbose: bool = False) -> None:
     warnings.simplefilter("ignore")
     logging.disable()
     sys.stderr.flush()
-    own = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    own = open_stderr(os.dup(2))
     file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
     os.dup2(file.fileno(), 2)
     if sys.stdout is sys.stderr:
