@@ -10,18 +10,22 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from kprobe.architecture.network import read_network
+from kprobe.compat.bounded_weights import weights_bounded
 from kprobe.compat.kept_names import names_kept
 from kprobe.compat.keras_names import LOAD_OLD_WEIGHTS, SAFE_MODE
 from kprobe.compat.quick_initializers import initialized_quickly
 from kprobe.errors import Hint, ModelError, Setting
 from kprobe.gate.names.walk import list_registered_names
 from kprobe.gate.names.would_run import list_what_runs
+from kprobe.gate.networks.weight_shapes import MAX_SURPLUS
 from kprobe.gate.opened import OpenedFile
 from kprobe.gate.refuse import check_safe
-from kprobe.models.checked import check_unchanged
+from kprobe.gate.rules import Fault
+from kprobe.models.checked import check_unchanged, make_error
 from kprobe.models.code import Code, is_model_of, make_model
 from kprobe.models.custom import read_custom_objects
 from kprobe.models.custom_import import find_aliases, find_custom_objects, find_lambda
@@ -34,7 +38,8 @@ from kprobe.models.inner import open_inner
 from kprobe.models.layer_names import name_as_in_file, settle_unnamed
 from kprobe.models.legacy import restore_behaviour
 from kprobe.models.spec import ModelSpec
-from kprobe.models.weights.stored_weights import holds_weights
+from kprobe.models.weights.stored_weights import holds_weights, open_weights
+from kprobe.models.weights.weights_file import WeightsFile
 from kprobe.saved_signature import SavedSignature
 
 if TYPE_CHECKING:
@@ -213,6 +218,7 @@ def _build_model(
         given_to(library, file, unsafe=unsafe) as (load_model, given),
         # A layer of the user's own may keep what an initializer gives as something else.
         contextlib.nullcontext() if objects or unsafe else initialized_quickly(library),
+        weights_bounded(library, _count_allowed(file, trusted=unsafe or bool(objects))) as made,
     ):
         try:
             if file.adapted and major < 3:
@@ -227,11 +233,29 @@ def _build_model(
             return model
         # What a loader raises on a file that doesn't fit it has no common class.
         except Exception as error:
+            if made.is_too_much:
+                text = f"makes weights of {made.count:.3g} numbers or more, and holds fewer"
+                raise make_error(file.path, Fault("weights-shapes", text)) from error
             if read_network(file.config) is None:
                 # tf_keras can't build every subclassed model from its config.
                 with contextlib.suppress(ModelError):
                     return _make_architecture(file, library, objects, unsafe)
             raise explain_load(error, file, library, str(given)) from error
+
+
+def _count_allowed(file: ModelFile, *, trusted: bool) -> int:
+    """Count the numbers that a model's weights may have at most, for what its file holds of them.
+
+    Args:
+        file: The file.
+        trusted: Whether classes of the user's own may make others.
+    """
+    if trusted or file.format not in ("keras", "h5") or not isinstance(file.opened, OpenedFile):
+        return sys.maxsize
+    with open_weights(WeightsFile(file.opened)) as stored:
+        held = sum(prod(shape) for group in stored.groups.values() for shape in group.values())
+    # Packed, as many as eight are one; what a file's layers share may be there once.
+    return 8 * held + MAX_SURPLUS
 
 
 def _load_signature(file: ModelFile, name: str) -> SavedSignature:
