@@ -77,7 +77,7 @@ _ALL = (
     # Graphs of layers.
     Rule("network-references", "refers to layers and calls that are there"),
     Rule("network-cycle", "has no layer that waits for itself"),
-    Rule("network-size", "has no more layers and calls than allowed"),
+    Rule("network-size", "has no more layers, calls, inputs and states than allowed"),
     Rule("weights-shapes", "has weights of the shapes that its config says"),
     # SavedModels and graphs.
     Rule("savedmodel-members", "has the files that TensorFlow writes, and no links"),

@@ -48,7 +48,7 @@ class NetworkLimits:
 
     Attributes:
         layers: How many layers it may have, nested models counted with what is inside. The
-            largest of keras.applications, NASNetLarge, has 1,041.
+            largest of keras.applications, NASNetLarge, has 1,042.
         calls: How many calls of layers Keras may make to build it. One takes about 0.3 ms.
         steps: How many calls of layers are made one by one for the steps of an input, whenever
             the model runs or is traced. One takes 5 to 10 ms. InceptionV3 over 40 frames of a
@@ -199,8 +199,8 @@ class _Walk:
             if count > most:
                 return Fault("network-size", f"expected at most {most:,} {what}, received more")
         if self._taken > MAX_TAKEN:
-            text = f"takes {self._taken:.3g} numbers for a batch or more, above {MAX_TAKEN:,}"
-            return Fault("network-size", text)
+            text = f"expected at most {MAX_TAKEN:,} numbers in its inputs for a batch, received"
+            return Fault("network-size", f"{text} {self._taken:.3g} or more")
         if self._made > MAX_MADE:
             text = f"makes {self._made:.2g} numbers that are no weights, more than {MAX_MADE:,}"
             return Fault("network-size", text)

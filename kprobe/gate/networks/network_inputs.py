@@ -86,16 +86,18 @@ class _Measuring:
         """Note what a call takes, and tell what it gives."""
         taken = (shapes.inputs.get((layer.name, call)) or [None])[0]
         inner = shapes.inner.get((layer.name, call))
+        given: Extent | None = None
         if layer.network is not None and inner is not None:
             given = self.go(layer.network, inner, tuple(inputs))
         elif layer.is_input:
             given = join_extents(inputs)
         else:
-            within = self._enter(layer, taken, join_extents(inputs))
-            node = layer.nodes[call] if call < len(layer.nodes) else None
-            given = bound(layer, node, inputs) if within is None else within
+            given = self._enter(layer, taken, join_extents(inputs))
         made = shapes.calls.get((layer.name, call))
-        return given if made is None else _measure_all(made)
+        if made is not None:
+            return _measure_all(made)
+        node = layer.nodes[call] if call < len(layer.nodes) else None
+        return bound(layer, node, inputs) if given is None else given
 
     def _enter(self, layer: Layer, shape: Shape | None, extent: Extent) -> Extent | None:
         """Go into a layer and what it wraps, and tell what a model in it gives."""
