@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kprobe.architecture.network import find_refs, read_network
+from kprobe.architecture.network import find_refs, read_layer, read_network
 from kprobe.architecture.network_shapes import find_offsets, infer_shapes, order_calls
+from kprobe.architecture.shapes import infer_shape
 from kprobe.gate.networks.extents import Extent, bound, join_extents, measure
 from kprobe.gate.networks.network_sizes import Taken, goes_by_step, keeps_states
 
@@ -47,6 +48,8 @@ class _Measuring:
         self.known: dict[Hashable, NetworkShapes] = {}
         self._major = keras_major
         self._done: dict[Hashable, Extent] = {}
+        # What was read here has to stay, for others are told apart by where they lie.
+        self._kept: list[Layer] = []
 
     def go(self, network: Network, shapes: NetworkShapes, given: tuple[Extent, ...]) -> Extent:
         """Go through a network that is called on what is given, and tell what it gives."""
@@ -103,6 +106,8 @@ class _Measuring:
         """Go into a layer and what it wraps, and tell what a model in it gives."""
         if layer.is_own:
             self._note(layer, shape, extent)
+        if layer.is_own and layer.class_name == "Pipeline":
+            return self._go_through_pipeline(layer, shape, extent)
         if not layer.is_own or layer.class_name not in ("Bidirectional", "TimeDistributed"):
             return None
         if layer.class_name == "TimeDistributed" and shape is not None:
@@ -116,6 +121,27 @@ class _Measuring:
                 made.append(within)
         # Of a model that is called for each step, all steps are given.
         return join_extents(made).grow(extent.axis, extent.axis) if made else None
+
+    def _go_through_pipeline(self, layer: Layer, shape: Shape | None, extent: Extent) -> Extent:
+        """Go through the layers of a `Pipeline`, each of which takes what the one before gives."""
+        items = layer.config.get("layers")
+        for item in items if isinstance(items, list) else []:
+            inner = read_layer(item)
+            if inner is None:
+                continue
+            self._kept.append(inner)
+            made: Shapes | None = None
+            if inner.network is not None:
+                shapes = infer_shapes(inner.network, shape, self.known, told=False)
+                extent, made = self.go(inner.network, shapes, (extent,)), shapes.outputs
+            else:
+                within = self._enter(inner, shape, extent)
+                extent = bound(inner, None, [extent]) if within is None else within
+                if inner.is_own:
+                    made = infer_shape(inner.class_name, inner.config, [shape])
+            shape = made if isinstance(made, tuple) else None
+            extent = extent if shape is None else measure(shape)
+        return extent
 
     def _note(self, layer: Layer, shape: Shape | None, extent: Extent) -> None:
         config = layer.config

@@ -53,7 +53,7 @@ def _stateful(form, batch, *, name="out", kind="LSTM", taken=None, **config):
 
 
 def _states(form):
-    batch = 2**29
+    batch = 2**25
     yield _case("states", form, _stateful(form, batch))
     yield _case("states-by-another-truth", form, _stateful(form, batch, stateful=1))
     inner = _inner(form, "r", "LSTM", units=4, stateful=True, return_sequences=True)
@@ -65,12 +65,12 @@ def _states(form):
     places = form.layer(
         "out",
         "ConvLSTM2D",
-        form.call(form.ref("in", shape=(64, 3, 4096, 4096, 1))),
+        form.call(form.ref("in", shape=(4, 3, 2048, 2048, 1))),
         filters=64,
         kernel_size=[3, 3],
         stateful=True,
     )
-    wide = form.model(form.input(shape=(64, 3, 4096, 4096, 1)), places)
+    wide = form.model(form.input(shape=(4, 3, 2048, 2048, 1)), places)
     yield _case("states-of-places", form, wide)
     # Each of these alone is small enough.
     shape = (2**22, 3, 4)
@@ -189,6 +189,32 @@ def _wide(form):
     yield _case("many-wide-inputs", form, form.model(*inputs, layer, inputs=ends))
 
 
+# Layers in a layer that is no model.
+
+
+def _pipelines():
+    dense = _inner(K3, "d")
+    step = _inner(K3, "each", "TimeDistributed", layer=dense)
+    more = _inner(K3, "more", "RepeatVector", n=MANY)
+    state = _inner(K3, "r", "LSTM", units=4, stateful=True)
+    for name, shape, inner, rule in (
+        ("steps-in-a-pipeline", (None, 60_000, 4), [step], "network-size"),
+        ("steps-made-in-a-pipeline", (None, 4), [more, step], "network-size"),
+        (
+            "steps-in-two-pipelines",
+            (None, 60_000, 4),
+            [_inner(K3, "p", "Pipeline", layers=[step])],
+            "network-size",
+        ),
+        ("states-in-a-pipeline", (2**25, 3, 4), [state], "network-size"),
+        ("steps-in-an-honest-pipeline", (None, 9, 4), [_inner(K3, "a", "ReLU"), step], None),
+    ):
+        layer = K3.layer("out", "Pipeline", K3.call(K3.ref("in", shape=shape)), layers=inner)
+        for key in ("trainable", "dtype"):
+            layer["config"].pop(key)
+        yield _case(name, K3, K3.model(K3.input(shape=shape), layer), rule)
+
+
 # Sizes that some layers take for numbers.
 
 
@@ -247,6 +273,7 @@ CASES: tuple[Case, ...] = (
     *(case for form in BOTH for case in _states(form)),
     *(case for form in BOTH for case in _untold(form)),
     *(case for form in BOTH for case in _wide(form)),
+    *_pipelines(),
     *(case for form in BOTH for case in _odd_sizes(form)),
     *(case for form in BOTH for case in _honest(form)),
     _case("steps-of-a-film", K3, _film, None),
