@@ -58,8 +58,8 @@ def try_hdf5(content):
 def try_inspect(content):
     """Inspect a file; of an archive, as it is, and its parts in one that is sound."""
     found = inspect(opened := open_bytes(content))
-    if not found.faults and found.format != "json":
-        compare(opened, content)
+    if not found.faults:
+        compare(opened, content, found.format)
     for name in ("config.json", "model.weights.h5"):
         with zipfile.ZipFile(io.BytesIO(SEEDS[1][1])) as archive:
             members = {each: archive.read(each) for each in archive.namelist()}

@@ -15,19 +15,19 @@ from kprobe.gate.files.hdf5_structure import find_hdf5_faults
 from kprobe.hdf5 import Section
 
 
-def compare(opened, content):
+def compare(opened, content, kind):
     """Compare what the gate reads of a file that it accepts with what others read of it.
 
     Args:
-        opened: The file, as `kprobe.gate.opened.open_file` gives it. Of graphs and converted models
-            nothing is compared.
+        opened: The file, as `kprobe.gate.opened.open_file` gives it.
         content: Its bytes.
+        kind: Its format, as the gate finds it. Of graphs and converted models nothing is compared.
     """
-    if content.startswith(b"PK\3\4"):
+    if kind == "keras":
         compare_archive(opened, content)
-    elif content.startswith(b"\x89HDF"):
+    elif kind == "h5":
         compare_hdf5(content)
-    elif opened.path.suffix == ".json":
+    elif kind == "json":
         compare_config(content)
 
 

@@ -1,4 +1,7 @@
-"""Change small honest files in all ways, and see what the gate says of each: `COUNT`."""
+"""Change small honest files in all ways, and see what the gate says of each: `COUNT`.
+
+It needs kprobe, `tests` and `tests/gate` in the path.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ from kprobe.gate.opened import open_file
 def judge(path, content):
     """Give the rules that a file breaks; one that breaks none is read by others, too."""
     path.write_bytes(content)
-    rules = {fault.rule for fault in inspect(open_file(path)).faults}
-    if not rules:
-        compare(open_file(path), content)
-    return rules
+    found = inspect(opened := open_file(path))
+    if not found.faults:
+        compare(opened, content, found.format)
+    return {fault.rule for fault in found.faults}
 
 
 def try_mutations(seeds, folder, numbers):
