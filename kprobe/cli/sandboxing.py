@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from kprobe.errors import KprobeError
 from kprobe.sandbox import bar_processes, restrict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # Says that this process is in the sandbox, and which folder for what is in passing is its own.
 _OWN_FOLDER = "KPROBE_SANDBOX"
@@ -42,7 +43,8 @@ def enter_sandbox(name: str, options: Mapping[str, Any]) -> None:
         options: The values of its options, by name.
 
     Raises:
-        KprobeError: The system has no sandbox; or an output has no folder of its own.
+        KprobeError: The system has no sandbox; or an output has no folder of its own, or none that
+            can be written to.
         ShortageError: The process that inspects files can't be started.
     """
     if _is_inside():
@@ -52,10 +54,15 @@ def enter_sandbox(name: str, options: Mapping[str, Any]) -> None:
         bar_processes()
         return
     folders = [*dict.fromkeys(_find_folders(name, options))]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    own = tempfile.mkdtemp(prefix="kprobe-sandbox-")
-    _remove_at_end(own)
+    made = _make_folders(folders)
+    try:
+        own = tempfile.mkdtemp(prefix="kprobe-sandbox-")
+    except OSError as error:
+        raise KprobeError(
+            f"--sandbox: no folder for temporary files can be made: {error.strerror}",
+            hint="set TMPDIR to one",
+        ) from None
+    _remove_at_end(own, made)
     restrict([*folders, Path(own)])
     where = ", ".join(map(str, folders))
     if not options.get("quiet"):
@@ -81,10 +88,26 @@ def explain_bar(error: BaseException) -> str | None:
     return f"the sandbox bars {writing}, the network, and starting programs"
 
 
-def _remove_at_end(folder: str) -> None:
+def _make_folders(folders: Iterable[Path]) -> list[Path]:
+    """Make the folders that are written to, and give those that weren't there, inner ones first."""
+    made: list[Path] = []
+    for folder in folders:
+        try:
+            missing = [path for path in (folder, *folder.parents) if not path.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise KprobeError(f"{folder}: can't be made: {error.strerror}") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise KprobeError(f"{folder}: can't be written to", hint="give a folder of your own")
+        made += missing
+    return made
+
+
+def _remove_at_end(folder: str, made: Iterable[Path]) -> None:
     """Leave a process that removes a folder when this one has ended, however that was.
 
-    From inside the sandbox it can't be removed: what it lies in can't be written to.
+    From inside the sandbox it can't be removed: what it lies in can't be written to. The folders
+    that were made for the output go, too, if they are empty.
     """
     read, write = os.pipe()
     if os.fork():
@@ -98,6 +121,9 @@ def _remove_at_end(folder: str) -> None:
         os.close(stream)
     os.read(read, 1)
     shutil.rmtree(folder, ignore_errors=True)
+    for path in made:
+        with contextlib.suppress(OSError):  # it holds something
+            path.rmdir()
     os._exit(0)
 
 
@@ -125,7 +151,10 @@ def _find_folders(name: str, options: Mapping[str, Any]) -> Iterator[Path]:
         if value is None or value == "-":
             continue
         path = Path(value)
-        is_folder = option in _FOLDERS or str(value).endswith("/") or path.is_dir()
+        try:
+            is_folder = option in _FOLDERS or str(value).endswith("/") or path.is_dir()
+        except OSError as error:
+            raise KprobeError(f"{path}: can't be looked at: {error.strerror}") from None
         folder = path if is_folder else path.parent
         _check_folder(folder, None if is_folder else path.name, option)
         yield folder.resolve()

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -127,9 +128,18 @@ def test_only_what_may_be_of_the_sandbox_is_said_to_be(tmp_path, command):
 def test_nothing_is_left_of_a_sandbox(tmp_path):
     own = tmp_path / "own"
     own.mkdir()
-    found = call("ls", "missing.keras", "--sandbox", cwd=own)
+    found = call(
+        *("dump", "missing.keras", "--all", "--random", "1", "--sandbox", "-o", "new/deep/acts.h5"),
+        cwd=own,
+    )
     assert found.returncode == 2
+    assert f"writes only in {own / 'new' / 'deep'}\n" in found.stderr
     assert "no such file" in found.stderr
+    # What removes it isn't waited for.
+    for _ in range(600):
+        if not [*own.iterdir()]:
+            break
+        time.sleep(0.05)
     assert [*own.iterdir()] == []
 
 
@@ -142,6 +152,10 @@ def test_nothing_is_left_of_a_sandbox(tmp_path):
         (
             ("-o", "new/acts.h5", "--profile", "../own"),
             "for --profile, received ../own, which has 1 other file; give `--profile NEW_FOLDER/`",
+        ),
+        (
+            ("-o", "/proc/new/acts.h5"),
+            "kprobe: /proc/new: can't be made: No such file or directory",
         ),
     ],
 )
