@@ -6,7 +6,7 @@ import errno
 import resource
 from typing import TYPE_CHECKING
 
-from kprobe.errors import ShortageError
+from kprobe.errors import Hint, ShortageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +26,8 @@ _BY_TEXT = {
     "annot allocate memory": (_MEMORY,),
     "Too many open files": (_FILES,),
 }
+# What Python raises where it finds no folder for temporary files.
+_NO_FOLDER = "No usable temporary directory"
 _FAULTS = {
     _MEMORY: "there is too little memory",
     _FILES: "no more files can be opened",
@@ -56,6 +58,11 @@ def find_shortage(error: BaseException) -> ShortageError | None:
         return error
     if isinstance(error, OSError) and error.errno == errno.ENFILE:
         return ShortageError("no more files can be opened: the system has too many open")
+    if isinstance(error, FileNotFoundError) and _NO_FOLDER in str(error):
+        found = _describe((_FILE_SIZE,), "no folder takes temporary files")
+        if found.remedy is None:
+            found.remedy = Hint("set TMPDIR to one that can be written to")
+        return found
     kinds: Sequence[str] = ()
     if isinstance(error, MemoryError):
         kinds = (_MEMORY,)

@@ -75,6 +75,10 @@ def test_a_file_that_can_not_be_checked_here_is_not_said_to_be_bad(packed, limit
             ImportError("x.so: failed to map segment from shared object"),
             "there is too little memory",
         ),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+            "no folder takes temporary files",
+        ),
         (ImportError("x.so: cannot open it: Too many open files"), "no more files can be opened"),
     ],
 )
