@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kprobe.compat.archive_reading import read_in_place
@@ -17,6 +15,7 @@ from kprobe.gate.files.archive import list_assets
 from kprobe.gate.opened import OpenedFile
 from kprobe.hdf5 import open_for_reading
 from kprobe.models.weights.archive import open_weights_member, unpack_assets
+from kprobe.scratch import make_scratch
 from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _unpack_assets(file: ModelFile) -> Iterator[str | None]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder = stack.enter_context(make_scratch("kprobe-assets-"))
             unpack_assets(file.opened, folder)
         except OSError as error:
             raise find_shortage(error) or ShortageError(
