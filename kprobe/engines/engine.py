@@ -90,6 +90,12 @@ class Engine(ABC):
         with self._counting:
             return self._overflows.copy()
 
+    def tell_overflows(self, before: npt.NDArray[np.int64]) -> dict[str, int]:
+        """Give by its address how many more values of a fetch became infinite; only where any."""
+        more = (self.overflows - before).tolist()
+        pairs = zip(self.fetches, more, strict=True)
+        return {fetch.address: number for fetch, number in pairs if number}
+
     @abstractmethod
     def _compute(self, arguments: Sequence[tf.Tensor], row: int) -> list[tf.Tensor]:
         """Compute the fetches from a tensor for each feed, and give them to `cast`."""

@@ -40,14 +40,15 @@ def show_receipt(
         # Called as `kprobe show` calls them.
         first = {"output": str(receipt.output), "samples": known.pop("rows")}
         print_json({**first, **{k: v for k, v in known.items() if k != "output"}, **costs})
-    elif isinstance(receipt, ShardReceipt):
+        return
+    if isinstance(receipt, ShardReceipt):
         for line in _summarize_shard(receipt, name):
             say(line)
     else:
         say(_summarize(receipt, name))
-        told = [f"{number:,} of {address}" for address, number in receipt.overflows.items()]
-        if told:
-            say(f"values that became infinite as stored: {list_names(told, _FAULTS_SHOWN)}")
+    told = [f"{number:,} of {address}" for address, number in receipt.overflows.items()]
+    if told:
+        say(f"values that became infinite as stored: {list_names(told, _FAULTS_SHOWN)}")
 
 
 def show_map(told: Mapping[str, str], folder: str | None) -> None:

@@ -23,7 +23,7 @@ from kprobe.pipeline.running.sink import DumpSink
 from kprobe.stopping import deferring_stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from kprobe.dumps.ranges.range_plan import RangePlan
@@ -51,6 +51,8 @@ class ShardReceipt:
         missing: How many samples of the whole dump aren't there yet.
         written: Bytes of files written.
         seconds: Wall time.
+        overflows: How many values of what was written became infinite in the dtype that they are
+            stored as, by the address of their tensor; only where there are any.
     """
 
     output: Path
@@ -62,6 +64,7 @@ class ShardReceipt:
     missing: int
     written: int
     seconds: float
+    overflows: Mapping[str, int]
 
 
 def run_shard(plan: Plan, progress: Callable[[Progress], None] | None = None) -> ShardReceipt:
@@ -89,6 +92,8 @@ def run_shard(plan: Plan, progress: Callable[[Progress], None] | None = None) ->
             f"{output.path}: can't be run in ranges: nobody knows how many samples there are"
         )
     began = time.perf_counter()
+    engine = plan.computation.engine
+    before = engine.overflows
     check_size(plan)
     make_folder(output.path)
     agreed = agree_on_plan(
@@ -128,6 +133,7 @@ def run_shard(plan: Plan, progress: Callable[[Progress], None] | None = None) ->
         missing=sum(map(len, missing)),
         written=written,
         seconds=time.perf_counter() - began,
+        overflows=engine.tell_overflows(before),
     )
 
 

@@ -109,7 +109,6 @@ def run(
     ended = time.perf_counter()
     waits["writing"] += ended - finishing
     waits["computing"] = ended - began - sum(waits.values())
-    counted = zip(engine.fetches, (engine.overflows - before).tolist(), strict=True)
     return _sum_up(
         plan,
         sink,
@@ -117,7 +116,7 @@ def run(
         written=_count_written(plan, sink, resumed),
         seconds=ended - began,
         waits=waits,
-        overflows={fetch.address: number for fetch, number in counted if number},
+        overflows=engine.tell_overflows(before),
     )
 
 

@@ -33,5 +33,8 @@ def test_values_that_became_infinite_are_told_by_their_tensors(tmp_path, capsys)
     show_receipt(receipt, "a.h5", as_json=False, costs={})
     told = capsys.readouterr().err.splitlines()
     assert told[1:] == ["kprobe: values that became infinite as stored: 1 of x, 3 of dense"]
+    shard = kprobe.dump(**settings | {"output": tmp_path / "a.dump", "shard": "1/1"})
+    show_receipt(shard, "a.dump", as_json=False, costs={})
+    assert told[1] in capsys.readouterr().err.splitlines()
     show_receipt(receipt, "a.h5", as_json=True, costs={})
     assert json.loads(capsys.readouterr().out)["overflows"] == {"x": 1, "dense": 3}
