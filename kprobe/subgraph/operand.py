@@ -140,7 +140,7 @@ class Operand:
     def norm(self, axes: Sequence[int]) -> Operand:
         """Give the square root of the sum of squares over some axes."""
         folded = self._fold(tf.reduce_sum, tf.square(self._wide()), axes)
-        return folded._give(tf.sqrt(folded.tensor), folded.names)
+        return dataclasses.replace(folded, tensor=tf.sqrt(folded.tensor))
 
     def _fold(
         self, fold: Callable[..., tf.Tensor], values: tf.Tensor, axes: Sequence[int]
