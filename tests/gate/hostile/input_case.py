@@ -52,9 +52,9 @@ class Payload:
         return open, (str(self.marker), "w")
 
 
-def put(content: bytes, name: str) -> Callable[[Path, Path], Path]:
+def put(content: bytes | Callable[[], bytes], name: str) -> Callable[[Path, Path], Path]:
     def make(folder: Path, _: Path) -> Path:
-        (folder / name).write_bytes(content)
+        (folder / name).write_bytes(content() if callable(content) else content)
         return folder / name
 
     return make

@@ -58,6 +58,9 @@ def _long_record(length: int) -> bytes:
     return head + _checksum(head)
 
 
+_EMPTY_RECORD = _long_record(0) + bytes(4)
+
+
 def _gzip_of(content: bytes, zeros: int = 0) -> bytes:
     file = io.BytesIO()
     with gzip.open(file, "wb") as packed:
@@ -103,12 +106,12 @@ def _record_cases() -> list[InputCase]:
         ),
         InputCase(
             "tfrecord-of-200-mb",
-            _keyed(put(_gzip_of(_long_record(200 << 20), 201 << 20), "x.tfrecord"), "x"),
+            _keyed(put(lambda: _gzip_of(_long_record(200 << 20), 201 << 20), "x.tfrecord"), "x"),
             "expected records that fit",
         ),
         InputCase(
             "tfrecord-many",
-            _keyed(put(_gzip_of((_long_record(0) + bytes(4)) * 100_000), "x.tfrecord"), "x"),
+            _keyed(put(lambda: _gzip_of(_EMPTY_RECORD * 100_000), "x.tfrecord"), "x"),
             "received more than",
         ),
         InputCase("tfrecord-one-for-all", _records_of(_broadcast_tensor), "received [0-9]+ bytes"),
