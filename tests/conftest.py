@@ -30,13 +30,24 @@ LONGEST = [
     "trace/recording/test_graph_mode.py",
     "cli/test_models_as_code.py",  # in the process of the first: both need an old `keras`
     "pipeline/test_killed_runs.py",
-    "pipeline/comparing/test_local.py",
     "models/test_saved_model.py",
+    "cli/test_error_boundary.py",
     "models/test_old.py",
-    "trace/test_constructions.py",
+    "gate/test_collection.py",
+    "pipeline/comparing/test_local.py",
     "compat/test_untouched.py",
+    "trace/test_constructions.py",
+    "trace/recording/test_dropped.py",
     "trace/test_address_table.py",
     "trace/test_nested_functions.py",
+    "trace/test_backbones.py",
+    "trace/test_weights.py",
+    "trace/test_operations.py",
+    "trace/recording/test_copy_restored.py",
+    "trace/recording/test_recorder.py",
+    "trace/recording/test_composite.py",
+    "test_imports.py",
+    "test_layers.py",
 ]
 
 
