@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 from kprobe.addresses.resolve import find_nearest_classes, match_pattern, resolve
 from kprobe.compat.keras_names import FLATTEN_LAYERS
 from kprobe.errors import AddressError, Hint, KprobeError, Setting
+from kprobe.gate.names.judge_names import MissingObject, find_name_faults
+from kprobe.gate.rules import RULES
+from kprobe.models.custom_names import read_given_names
 from kprobe.models.file import choose_signature, read_model_file, read_specified
 from kprobe.models.listing import LayerEntry, find_partly_told, find_untold, list_layers
 from kprobe.models.spec import ModelSpec
+from kprobe.models.weights.stored_weights import holds_weights
 from kprobe.naming import join_nearest
 
 if TYPE_CHECKING:
@@ -61,6 +65,40 @@ def find_untold_layers(
     model_file = read_specified(spec)
     untold = find_untold(model_file)
     return untold, [name for name in find_partly_told(model_file) if name not in untold]
+
+
+def find_needed(model: str, *, inputs: Any = (), **settings: Any) -> list[Setting]:
+    """Find which settings a model file can't be loaded without, besides those that are given.
+
+    Args:
+        model: A model file.
+        inputs: Samples, which the file tells nothing of.
+        **settings: As for `list_model`.
+
+    Raises:
+        ModelError: The file can't be read, or the user's own code isn't there.
+    """
+    del inputs
+    spec = ModelSpec(model=model, **settings)
+    file = read_specified(spec)
+    needed: dict[Setting, None] = {}
+    if not spec.unsafe:
+        given = read_given_names(spec.custom)
+        operations = file.unsafe_operations
+        faults = find_name_faults(
+            file.objects, given.names, spec.allowed, has_graph=operations is not None
+        )
+        for fault in faults:
+            if not isinstance(fault, MissingObject):
+                kind = RULES[fault.rule].kind
+                needed[Setting("allow", kind) if kind else Setting("unsafe", True)] = None
+            elif not given.gives(fault.module):
+                needed[Setting("custom_objects", "FILE.py")] = None
+        if operations and "operations" not in spec.allowed:
+            needed[Setting("allow", "operations")] = None
+    if spec.weights is None and not holds_weights(file):
+        needed[Setting("random_weights", True)] = None
+    return [*needed]
 
 
 def list_layer_addresses(model: str) -> list[str]:

@@ -18,6 +18,8 @@ from kprobe.cli.rendering.model import say_untold, show_model, show_operations
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kprobe.errors import Setting
+
 
 @click.command(cls=Command)
 @model_argument
@@ -51,6 +53,7 @@ def ls(
     whose file doesn't tell all its layers, where --custom-objects gives the code that does.
     """
     from kprobe.pipeline.inspect import (
+        find_needed,
         find_untold_layers,
         list_model,
         list_model_operations,
@@ -64,9 +67,17 @@ def ls(
         show_operations(list_model_operations(model, pattern, class_name, **loading), as_json)
         return
     listed = list_model(model, pattern, class_name, **loading)
-    show_model(listed, as_json, None if loaded else [model, *_spell_loading(**loading)])
-    if not loaded:
-        say_untold(*find_untold_layers(model, **loading))
+    if loaded:
+        show_model(listed, as_json, None)
+        return
+    needed = (word for setting in find_needed(model, **loading) for word in _spell(setting))
+    show_model(listed, as_json, [model, *_spell_loading(**loading), *needed])
+    say_untold(*find_untold_layers(model, **loading))
+
+
+def _spell(setting: Setting) -> list[str]:
+    flag = f"--{setting.name.replace('_', '-')}"
+    return [flag] if setting.value is True else [flag, str(setting.value)]
 
 
 def _spell_loading(

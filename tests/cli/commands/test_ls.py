@@ -23,7 +23,8 @@ def test_the_table_of_a_sample_model(kprobe_light, expected, model):
     done = kprobe_light("ls", f"sample_models/{model}")
     note = ""
     if model == "shapes_roi.keras":  # of which a layer is of the user's own class
-        command = f"kprobe dump sample_models/{model} --all --dry-run"
+        own = "--custom-objects FILE.py"
+        command = f"kprobe dump sample_models/{model} {own} --all --dry-run"
         note = f"kprobe: 1 output without a shape: `{command}` runs the model to tell them\n"
     assert (done.returncode, done.stderr) == (0, note)
     assert done.stdout == expected(f"ls_{model.partition('.')[0]}.txt")
@@ -88,13 +89,13 @@ def test_what_the_file_does_not_tell_is_told_by_the_command_that_is_named(kprobe
     model = tf_keras.Model(x, tf_keras.layers.Dense(2, name="out")(cut))
     model.save("a b.h5")
     done = kprobe_here("ls", "a b.h5")
-    command = "kprobe dump 'a b.h5' --all --dry-run"
+    command = "kprobe dump 'a b.h5' --allow lambda --all --dry-run"
     assert done.stderr == (
         f"kprobe: 2 outputs without a shape: `{command}` runs the model to tell them\n"
     )
     (tmp_path / "cut it.py").write_text("def cut(x): return x\n")
     given = ["--custom-objects", "cut it.py", "--keras", "2", "--unsafe"]
-    command = command.replace(" --all", f" {shlex.join(given)} --all")
+    command = command.replace("--allow lambda", shlex.join(given))
     assert f"`{command}` runs" in kprobe_here("ls", "a b.h5", *given).stderr
     assert kprobe_here("ls", "a b.h5", "--json").stderr == ""
     planned = kprobe_here(*shlex.split(command)[1:], "--json")
