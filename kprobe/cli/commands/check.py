@@ -11,7 +11,7 @@ from kprobe.cli.options.as_json import json_option
 from kprobe.cli.options.model import model_options
 from kprobe.cli.options.progress import quiet_option
 from kprobe.cli.options.values import File
-from kprobe.cli.options.verbosity import verbose_option
+from kprobe.cli.options.verbosity import saying_all
 from kprobe.cli.rendering.checked import show_checked
 from kprobe.cli.rendering.printing import print_json, say, showing_status
 from kprobe.cli.rendering.sarif import write_sarif
@@ -44,7 +44,7 @@ def _check(_ctx: click.Context, options: dict[str, Any]) -> Iterator[click.Usage
 @json_option("Print a JSON array, an object for each file.")
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0, for code scanning.")
 @quiet_option("Print nothing; the exit code tells.")
-@verbose_option
+@saying_all("Tell of each file all reasons, in full, and what is inside.")
 @click.pass_context
 def check(
     ctx: click.Context,

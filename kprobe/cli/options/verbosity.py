@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _KEY = "kprobe.verbose"
 
@@ -15,8 +18,8 @@ def _note(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     return value
 
 
-def verbose_option(command: Any) -> Any:
-    """Add --verbose, as `verbose`."""
+def saying_all(what: str) -> Callable[[Any], Any]:
+    """Add --verbose, as `verbose`, with what its help says."""
     return click.option(
         "--verbose",
         "-v",
@@ -24,8 +27,14 @@ def verbose_option(command: Any) -> Any:
         # Other options may fail while they are read.
         is_eager=True,
         callback=_note,
-        help="Let TensorFlow speak, too, and tell all of what failed, with its traceback.",
-    )(command)
+        help=what,
+    )
+
+
+def verbose_option(command: Any) -> Any:
+    """Add --verbose, as `verbose`, to a command that may import TensorFlow."""
+    what = "Let TensorFlow speak, too, and tell all of what failed, with its traceback."
+    return saying_all(what)(command)
 
 
 def is_verbose(ctx: click.Context | None) -> bool:
