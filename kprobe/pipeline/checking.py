@@ -21,8 +21,7 @@ from kprobe.gate.rules import RULES, Fault
 from kprobe.models.checked import open_model_checkpoint
 from kprobe.models.custom import CustomObjects, read_custom_objects
 from kprobe.models.custom_names import GivenNames, describe_lacking, read_given_names
-from kprobe.models.file import SAVED_MODEL, WeightsAloneError, open_model_file, read_opened
-from kprobe.models.folder import find_models, is_folder_of_models
+from kprobe.models.file import WeightsAloneError, open_model_file, read_opened
 from kprobe.models.inner import open_inner
 from kprobe.models.weights.checkpoint import find_checkpoint
 from kprobe.models.weights.weights_file import open_shards
@@ -34,10 +33,7 @@ if TYPE_CHECKING:
     from kprobe.gate.findings import Opened
     from kprobe.models.custom import GivenObjects
     from kprobe.models.file import ModelFile
-    from kprobe.models.folder import FoundModels
 
-# What lies beside the main file of a SavedModel.
-_BESIDE_MAIN = ("keras_metadata.pb", "fingerprint.pb")
 # Of these kprobe opens nothing but by other ways, or nothing at all.
 _CHECKED_ALONE = ("tflite", "onnx", "checkpoint")
 # What is loaded must be what was checked, and nothing can be loaded from there.
@@ -162,74 +158,6 @@ def check_models(
     ]
 
 
-@dataclass(frozen=True)
-class CheckedFiles:
-    """What was checked, and what was left alone.
-
-    Attributes:
-        results: What the gate says of each model.
-        left_alone: A line for each folder in which there are other files, or links.
-    """
-
-    results: list[CheckResult]
-    left_alone: list[str]
-
-
-def check_files(
-    paths: Iterable[str],
-    *,
-    custom_objects: GivenObjects = (),
-    allow: str | Sequence[str] = (),
-    max_model_bytes: int | None = None,
-) -> CheckedFiles:
-    """Check model files, and those in folders: see `kprobe.check`."""
-    check = partial(
-        check_models, custom_objects=custom_objects, allow=allow, max_model_bytes=max_model_bytes
-    )
-    results: dict[str, CheckResult] = {}
-    left_alone = []
-    for path in dict.fromkeys(map(_name_whole, paths)):
-        if not is_folder_of_models(path):
-            results |= {each.path: each for each in check([path])}
-            continue
-        found = find_models(path)
-        checked = [each for each in check(found.models) if not _is_other(each)]
-        found.others += len(found.models) - len(checked)
-        results |= {each.path: each for each in checked}
-        said = _say_left_alone(found)
-        if not checked:
-            fault = Fault("file-kind", f"is a folder without models{said and f': {said}'}")
-            results[path] = CheckResult(path, False, (_make_reason(fault),))
-        elif said:
-            left_alone.append(f"{path}: {said}")
-    return CheckedFiles([*results.values()], left_alone)
-
-
-def _name_whole(path: str) -> str:
-    """Give the main file of a SavedModel for another file of it, which may be all that changed."""
-    given = Path(path)
-    if given.parent.name == "variables":
-        main = given.parent.parent / SAVED_MODEL
-    elif given.name in _BESIDE_MAIN:
-        main = given.parent / SAVED_MODEL
-    else:
-        return path
-    return str(main) if main.is_file() else path
-
-
-def _is_other(result: CheckResult) -> bool:
-    """Tell whether a file of a folder is HDF5, but of something else than Keras."""
-    rules = {each.rule for each in result.reasons}
-    return result.format == "h5" and rules == {"file-type"}
-
-
-def _say_left_alone(found: FoundModels) -> str:
-    others, links = found.others, found.links
-    parts = [f"{others:,} other file{'s' * (others > 1)} left alone"] if others else []
-    parts += [f"{links:,} link{'s' * (links > 1)} not followed"] if links else []
-    return ", ".join(parts)
-
-
 def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
     found = Findings()
     faults: list[Fault] = []
@@ -264,7 +192,7 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
     return CheckResult(
         path=text,
         accepted=not faults,
-        reasons=tuple(map(_make_reason, dict.fromkeys(faults))),
+        reasons=tuple(map(make_reason, dict.fromkeys(faults))),
         size=found.size or None,
         format=found.format,
         keras_version=found.keras_version,
@@ -332,7 +260,8 @@ def _look_inside(file: ModelFile, kinds: Collection[str], limits: Limits) -> lis
     ]
 
 
-def _make_reason(fault: Fault) -> Reason:
+def make_reason(fault: Fault) -> Reason:
+    """Make a reason of a fault."""
     rule = RULES[fault.rule]
     return Reason(rule.name, fault.text, fault.owner, rule.damage, rule.kind)
 

@@ -86,13 +86,17 @@ def find_needed(model: str, *, inputs: Any = (), **settings: Any) -> list[Settin
         given = read_given_names(spec.custom)
         operations = file.unsafe_operations
         faults = find_name_faults(
-            file.objects, given.names, spec.allowed, has_graph=operations is not None
+            file.objects,
+            given.names,
+            spec.allowed,
+            modules=given.packages,
+            has_graph=operations is not None,
         )
         for fault in faults:
             if not isinstance(fault, MissingObject):
                 kind = RULES[fault.rule].kind
                 needed[Setting("allow", kind) if kind else Setting("unsafe", True)] = None
-            elif not given.gives(fault.module):
+            else:
                 needed[Setting("custom_objects", "FILE.py")] = None
         if operations and "operations" not in spec.allowed:
             needed[Setting("allow", "operations")] = None

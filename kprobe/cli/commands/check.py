@@ -64,7 +64,7 @@ def check(
     in it aren't followed. The exit code is 0 where all are accepted, else 4. `kprobe help safety`
     lists the rules.
     """
-    from kprobe.pipeline.checking import check_files
+    from kprobe.pipeline.checking_folders import check_files
 
     with showing_status("checking", quiet):
         checked = check_files(models, **settings)
