@@ -73,22 +73,26 @@ class RangePlan:
             "format": _FORMAT,
             "format_version": _VERSION,
             "attrs": {name: stored_attribute(value) for name, value in self.attrs.items()},
-            "columns": [self._describe_column(column) for column in self.columns],
+            "columns": self.describe_columns(),
             "rows": self.rows,
             "name_bytes": self.name_bytes,
             "range_rows": self.range_rows,
         }
 
-    def _describe_column(self, column: Column) -> dict[str, Any]:
-        return {
-            "name": column.name,
-            "shape": list(column.shape),
-            "dtype": column.dtype.str,
-            "attrs": {name: stored_attribute(value) for name, value in column.attrs.items()},
-            "axes": list(column.axes),
-            "by_sample": column.by_sample,
-            "sha256": self.digests.get(column.name),
-        }
+    def describe_columns(self) -> list[dict[str, Any]]:
+        """Give what is written down of each column."""
+        return [
+            {
+                "name": column.name,
+                "shape": list(column.shape),
+                "dtype": column.dtype.str,
+                "attrs": {name: stored_attribute(value) for name, value in column.attrs.items()},
+                "axes": list(column.axes),
+                "by_sample": column.by_sample,
+                "sha256": self.digests.get(column.name),
+            }
+            for column in self.columns
+        ]
 
     def find_differences(self, other: RangePlan) -> list[str]:
         """Tell in what another plan of as many ranges differs, a line each."""
@@ -97,8 +101,10 @@ class RangePlan:
             found.append(f"{self.rows:,} samples then, {other.rows:,} now")
         elif self.name_bytes != other.name_bytes:
             found.append("the samples have other names")
-        ours = {column.name: self._describe_column(column) for column in self.columns}
-        theirs = {column.name: other._describe_column(column) for column in other.columns}
+        ours, theirs = (
+            {described["name"]: described for described in plan.describe_columns()}
+            for plan in (self, other)
+        )
         for name in dict.fromkeys([*ours, *theirs]):
             if name not in theirs or name not in ours:
                 found.append(f"{name}: " + ("not there now" if name in ours else "not there then"))

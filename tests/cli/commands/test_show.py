@@ -248,7 +248,7 @@ def damage(path):
     ("make", "said"),
     [
         (lambda path: None, "a path where there is no file; check the path"),
-        (lambda path: path.mkdir(), "a path where there is no file; check the path"),
+        (lambda path: path.mkdir(), "a directory\n"),
         (lambda path: path.write_text("text"), "a file that HDF5 can't open: "),
         (lambda path: h5py.File(path, "w").close(), "an HDF5 file of another tool"),
         (damage, "a damaged one: "),
