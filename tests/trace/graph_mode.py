@@ -32,6 +32,10 @@ from kprobe.trace.search import search_upstream
 
 KL = keras.layers
 K = keras.src.backend  # the public one lacks get_session and function
+# Nothing rewrites what is compared with; and for these graphs that takes long.
+settings = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+settings.graph_options.rewrite_options.disable_meta_optimizer = True
+K.set_session(tf.compat.v1.Session(config=settings))
 FOLDER = Path(sys.argv[1]).parent
 STEPS = np.random.default_rng(0).normal(size=(3, 7, 4)).astype("float32")
 LAYERS = ["rpn_class", "ROI", *(f"fpn_p{number}" for number in range(2, 7))]
