@@ -58,7 +58,7 @@ def check_files(
         results |= {each.path: each for each in checked}
         said = _say_left_alone(found)
         if not checked:
-            fault = Fault("file-kind", f"is a folder without models{said and f': {said}'}")
+            fault = Fault("file-type", f"is a folder without models{said and f': {said}'}")
             results[path] = CheckResult(path, False, (make_reason(fault),))
         elif said:
             left_alone.append(f"{path}: {said}")

@@ -14,7 +14,7 @@ from kprobe.cli.usage_errors import explain_usage
 LINES = {
     "dmup model.h5": "there is no command 'dmup'; nearest: dump",
     "explode": "there is no command 'explode'; there are dump, check, ls, find, show, stats, "
-    "diff, similarity, plot, cam, report, bench, help",
+    "diff, similarity, plot, cam, report, merge, clean, bench, help",
     "--verison": "there is no option --verison; nearest: --version",
     "--zzz": "there is no option --zzz; `kprobe --help` lists what there is",
     "dump m.h5 --layer x": "dump has no option --layer; nearest: --layers",

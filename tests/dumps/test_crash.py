@@ -92,14 +92,15 @@ with Writer(OutputSpec(path=sys.argv[1]), contents) as writer:
             writer.commit(start + 8)
     writer.commit(rows)
     left = int(sys.argv[3])  # the writes of finishing after which it kills itself
-    write = os.pwrite
-    def count(*args):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return write(*args)
-    os.pwrite = count
+    def counting(write):
+        def count(*args):
+            global left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return write(*args)
+        return count
+    os.pwrite, os.copy_file_range = counting(os.pwrite), counting(os.copy_file_range)
     writer.finish()
 """
 

@@ -88,7 +88,7 @@ def test_a_folder_is_what_models_are_in_it(kprobe_here, tmp_path):
     done = kprobe_here("check", str(folder))
     assert done.stdout.splitlines() == [
         f"{folder}: unreadable",
-        "  is a folder without models: 2 other files left alone, 1 link not followed [file-kind]",
+        "  is a folder without models: 2 other files left alone, 1 link not followed [file-type]",
     ]
     (done,) = json.loads(kprobe_here("check", str(folder / "samples.h5"), "--json").stdout)
     assert done["verdict"] == "unreadable"

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from probing import count_anew
 
 import kprobe
 
@@ -188,6 +189,7 @@ def test_a_family_prepares_as_its_library_does(dump_columns):
 def test_running_samples_one_by_one_is_said_with_the_reason(kprobe_here):
     import keras
 
+    count_anew(keras)
     i = keras.Input((3,), name="x")
     outputs = [keras.layers.ReLU(name="relu")(i), keras.ops.max(i), keras.ops.nonzero(i)[1]]
     keras.Model(i, outputs).save("model.keras")
