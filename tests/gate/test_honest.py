@@ -24,8 +24,12 @@ def is_whole(path):
     return "weights" not in path.name
 
 
+def is_saved_model(path):
+    return (path / "saved_model.pb").exists()
+
+
 def check_accepted(paths):
-    paths = [path for path in paths if path.suffix in (".keras", ".h5") or path.is_dir()]
+    paths = [path for path in paths if path.suffix in (".keras", ".h5") or is_saved_model(path)]
     results = check_models(paths)
     assert [(result.path, result.lines) for result in results if not result.accepted] == []
     return results

@@ -276,7 +276,8 @@ CASES = (
       for name in ("JaxLayer", "FlaxLayer")),
     # Places to write to: no layer's name is one here, as no model is saved.
     Case("advisory-name-that-is-a-path", _keras(_of_class(
-        "Dense", "keras.layers", name="../../outside/marker", units=2)), None, "CVE-2026-12479"),
+        "Dense", "keras.layers", name="../../outside/marker", units=2)), None, "CVE-2026-12479",
+        loads=False),
     Case("advisory-checkpoint-of-orbax", _checkpoint, "file-type", "Keras's loader of Orbax"),
     # Operations that a config chooses.
     _old("operation", _operation, "names-operation", "TensorFlow's SECURITY.md"),

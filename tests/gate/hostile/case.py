@@ -24,6 +24,7 @@ class Case:
         source: Where it is known from: an advisory (CVE-2025-1550), or a few words.
         arguments: What kprobe is called with besides.
         weights: Whether it is given as the weights of an honest model.
+        loads: Whether a Keras loads it, if it is opened: what only the gate looks at isn't whole.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Case:
     source: str = ""
     arguments: tuple[str, ...] = field(default=())
     weights: bool = False
+    loads: bool = True

@@ -9,7 +9,8 @@ MANY = 10**6
 
 
 def _case(name, form, model, rule="network-size"):
-    return Case(f"network-{name}-keras-{form.major}", form.file(model), rule)
+    # They have no weights, and some take all memory when they run.
+    return Case(f"network-{name}-keras-{form.major}", form.file(model), rule, loads=False)
 
 
 def _inner(form, name, kind="Dense", **config):
