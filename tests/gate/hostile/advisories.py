@@ -189,9 +189,11 @@ def _operation(marker):
 
 def _checkpoint(folder, _marker):
     """A directory that Keras takes for one of Orbax, and writes the assets of where they say."""
+    path = folder / "checkpoint"
+    path.mkdir()
     for name in ("_CHECKPOINT_METADATA", "_METADATA"):
-        (folder / name).write_text("{}")
-    return folder
+        (path / name).write_text("{}")
+    return path
 
 
 # Tar archives that `get_file` fetches and unpacks: members that lead elsewhere, and links.
