@@ -74,6 +74,11 @@ class OutputSpec:
                 self._set("shard", read_shard(self.shard))
             except DumpError as error:
                 faults += error.faults
+            if isinstance(self.path, Path) and self.path.suffix in (".h5", ".hdf5"):
+                faults.append(
+                    f"{self.path}: expected the name of a directory for a shard, such as "
+                    f"{self.path.stem}.dump, received that of a file"
+                )
             if self.overwrite is True:
                 faults.append("overwrite: expected no shard, whose ranges are written once")
         if faults:

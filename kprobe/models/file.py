@@ -158,7 +158,10 @@ def open_model_file(path: str | os.PathLike[str]) -> tuple[Opened, bytes]:
     if path.name == SAVED_MODEL:
         path = path.parent
     if _is_saved_model(path):
-        return open_model_directory(path), b""
+        directory = open_model_directory(path)
+        if (main := directory.open_member(SAVED_MODEL)) is not None:
+            check_content(path / SAVED_MODEL, main.read(_START_BYTES), ModelError)
+        return directory, b""
     opened = open_model(path)
     try:
         start = opened.read(_START_BYTES)

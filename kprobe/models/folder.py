@@ -57,18 +57,22 @@ def find_models(folder: str) -> FoundModels:
         folder: The folder. Links in it aren't followed, and `.git` and `.cache` aren't entered.
     """
     found = FoundModels()
-    _search(folder, found)
+    pending = [folder]  # not by calls, which end where folders lie a thousand deep
+    while pending:
+        pending += _search(pending.pop(), found)
     found.models.sort()
     return found
 
 
-def _search(folder: str, found: FoundModels) -> None:
+def _search(folder: str, found: FoundModels) -> list[str]:
+    """Look at what is in a folder, and give those inside that are to be searched, too."""
+    inside = []
     try:
         with os.scandir(folder) as scanned:
             entries = list(scanned)
     except OSError:  # it is told where it is looked at
         found.models.append(folder)
-        return
+        return []
     names = {entry.name for entry in entries}
     for entry in entries:
         if entry.is_symlink():
@@ -77,13 +81,14 @@ def _search(folder: str, found: FoundModels) -> None:
             if entry.name in UNREAD:
                 continue
             if is_folder_of_models(entry.path):
-                _search(entry.path, found)
+                inside.append(entry.path)
             else:
                 found.models.append(entry.path)
         elif _is_model(entry):
             found.models.append(entry.path)
         elif not _is_part(entry.name, names):
             found.others += 1
+    return inside
 
 
 def _is_model(entry: os.DirEntry[str]) -> bool:

@@ -24,11 +24,11 @@ from kprobe.models.custom_names import GivenNames, describe_lacking, read_given_
 from kprobe.models.file import WeightsAloneError, open_model_file, read_opened
 from kprobe.models.inner import open_inner
 from kprobe.models.weights.checkpoint import find_checkpoint
-from kprobe.models.weights.weights_file import open_shards
+from kprobe.models.weights.weights_file import find_size_fault, open_shards
 from kprobe.shortage import find_shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from kprobe.gate.findings import Opened
     from kprobe.models.custom import GivenObjects
@@ -179,8 +179,8 @@ def _check(text: str, allowed: _Allowed, limits: Limits) -> CheckResult:
         error.about = f"{text} can't be checked"
         raise
     except WeightsAloneError:
-        found = replace(found, format="weights")
-        faults += _judge_shards(opened, limits)
+        found, of_files = _look_at_files(opened, replace(found, format="weights"), limits)
+        faults += of_files
     except KprobeError as error:
         rule = error.rule if isinstance(error, ModelError) else None
         faults.append(_make_fault(text, rule or "file-type", error.faults[0]))
@@ -218,16 +218,28 @@ def _open(text: str) -> tuple[Opened, bytes]:
     return open_model_file(path)
 
 
-def _judge_shards(opened: Opened, limits: Limits) -> Iterator[Fault]:
-    """Find what is wrong with the files that a `.weights.json` lists."""
+def _look_at_files(opened: Opened, found: Findings, limits: Limits) -> tuple[Findings, list[Fault]]:
+    """Look at the files that a `.weights.json` lists, which count as one with it."""
     if not isinstance(opened, OpenedFile):
-        return
+        return found, []
+    faults: list[Fault] = []
+    size, weights, weight_bytes = opened.size, 0, 0
     try:
-        for shard in open_shards(opened):
-            found = inspect_apart(shard, limits)
-            yield from (replace(fault, owner=f"file {shard.path.name!r}") for fault in found.faults)
+        files = open_shards(opened)
+        for file in files:
+            own = inspect_apart(file, limits)
+            faults += [replace(fault, owner=f"file {file.path.name!r}") for fault in own.faults]
+            faults += [fault] if (fault := file.find_change()) else []
+            size += file.size
+            weights += own.weights or 0
+            weight_bytes += own.weight_bytes or 0
     except KprobeError as error:
-        yield _make_fault(str(opened.path), "file-type", error.faults[0])
+        return found, [*faults, _make_fault(str(opened.path), "file-type", error.faults[0])]
+    if not files:
+        return found, faults
+    if limits.max_model_bytes is not None and size > limits.max_model_bytes:
+        faults.append(find_size_fault(size, limits.max_model_bytes))
+    return replace(found, size=size, weights=weights, weight_bytes=weight_bytes), faults
 
 
 def _tell_inside(found: Findings, file: ModelFile) -> Findings:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kprobe.dumps.files.place import refuse_read
+from kprobe.inputs.images.walking import Links, walk
 from kprobe.models.folder import find_models, is_folder_of_models
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -61,3 +63,15 @@ def test_a_saved_model_is_no_folder_of_models(tmp_path):
     assert not is_folder_of_models(str(tmp_path / "missing"))
     assert not is_folder_of_models("a\0b")
     assert not is_folder_of_models("")
+
+
+def test_folders_may_lie_deep(tmp_path):
+    # Deeper than calls go, by a path that isn't too long for the system.
+    deep = tmp_path
+    for _ in range(1_200):
+        deep /= "d"
+        os.mkdir(deep)  # noqa: PTH102 - pathlib's goes down by calls
+    found = find_models(str(tmp_path))
+    assert (found.models, found.others) == ([], 0)
+    assert list(walk(tmp_path, Links(tmp_path, follow=False))) == []
+    refuse_read([tmp_path.parent / "other"], [tmp_path])

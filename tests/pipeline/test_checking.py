@@ -211,15 +211,19 @@ def test_weights_alone_are_checked_as_weights(folder):
         ("ck/variables.data-00000-of-00001", "checkpoint", 1, 12),
         ("ck/variables", "checkpoint", 1, 12),
         ("a.weights.h5", "weights", 1, 16),
-        ("m.weights.json", "weights", None, None),
+        ("m.weights.json", "weights", 1, 16),
     ):
         result = kprobe.check(path)
         told = (result.format, result.weights, result.weight_bytes, result.path)
         assert (result.accepted, *told) == (True, kind, weights, held, path)
     size = sum(each.stat().st_size for each in Path("ck").iterdir())
     assert kprobe.check("ck/variables").size == size
-    (reason,) = kprobe.check("ck/variables", max_model_bytes=size - 1).reasons
-    assert reason.rule == "file-size"
+    parts = sum(Path(name).stat().st_size for name in ("m.weights.json", "a.weights.h5"))
+    assert kprobe.check("m.weights.json").size == parts
+    for path, whole in (("ck/variables", size), ("m.weights.json", parts)):
+        assert kprobe.check(path, max_model_bytes=whole)
+        (reason,) = kprobe.check(path, max_model_bytes=whole - 1).reasons
+        assert reason.rule == "file-size"
 
 
 def test_what_is_wrong_with_weights_alone_is_told(folder):

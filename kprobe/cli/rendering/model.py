@@ -61,7 +61,10 @@ def _show_layers(calls: Sequence[LayerEntry], as_json: bool, model: Sequence[str
     untold = sum(call.output_shape is None for call in calls)
     if untold and model is not None:
         command = shlex.join(["kprobe", "dump", *model, "--all", "--dry-run"])
-        say(f"{count(untold, 'output')} without a shape: `{command}` runs the model to tell them")
+        trusted = {"--allow", "--unsafe"} & {word.partition("=")[0] for word in model}
+        caution = ": only for files you trust" if trusted else ""
+        said = f"`{command}` runs the model to tell them{caution}"
+        say(f"{count(untold, 'output')} without a shape: {said}")
 
 
 def say_untold(without: Sequence[str], partly: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from pathlib import Path
@@ -83,8 +84,14 @@ def _identify(path: Path) -> tuple[int, int] | None:
 def _list_files(path: Path) -> Iterator[Path]:
     """Yield a file; those in a folder and below; or those that fit a pattern."""
     if path.is_dir():
-        for parent, _, files in os.walk(path):
-            yield from (Path(parent, name) for name in files)
+        pending = [str(path)]
+        while pending:  # not by `os.walk`, which goes down by calls until Python 3.12
+            with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        yield Path(entry.path)
     elif _identify(path) is not None:
         yield path
     elif glob.has_magic(str(path)):

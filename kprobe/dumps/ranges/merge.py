@@ -92,7 +92,9 @@ def merge_ranges(
     """
     plan = read_plan(folder)
     receipts, missing = list_receipts(folder, plan)
-    if missing and not (allow_missing and receipts):
+    if plan.ranges and not receipts:
+        raise DumpError(f"{folder}: none of its {len(plan.ranges):,} ranges is there yet")
+    if missing and not allow_missing:
         raise DumpError(
             f"{folder}: {len(missing):,} of {len(plan.ranges):,} ranges are missing: rows "
             + _name_rows(missing),

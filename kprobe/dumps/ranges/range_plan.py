@@ -177,10 +177,11 @@ def read_plan(folder: Path) -> RangePlan:
     path = folder / NAME
     try:
         values = read_record(path)
-    except FileNotFoundError:
-        raise DumpError(
-            f"{folder}: expected a directory of ranges, received one without a {NAME}"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        received = f"one without a {NAME}" if folder.is_dir() else "a file"
+        if not folder.exists():
+            received = "a path where there is nothing"
+        raise DumpError(f"{folder}: expected a directory of ranges, received {received}") from None
     except OSError as error:
         raise DumpError(f"{path}: can't be read: {error.strerror or error}") from error
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from fnmatch import fnmatchcase
@@ -67,21 +68,42 @@ def walk(folder: Path, links: Links) -> Iterator[str]:
         links: Which links are followed.
     """
     seen = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(parent)  # noqa: PTH116 (a text, as os.walk gives it)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
+    pending = [str(folder)]
+    while pending:
+        parent = pending.pop()
+        try:
+            status = os.stat(parent)  # noqa: PTH116 (a text)
+        except OSError:  # it was taken away
             continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        folders, files = _list_inside(parent)
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = [
-            name
-            for name in folders
+        pending += [
+            f"{parent}/{name}"
+            for name in reversed(folders)
             if not name.startswith(".") and not links.lead_out(f"{parent}/{name}")
         ]
         prefix = os.path.relpath(parent, folder)
         for name in files:
             if not name.startswith("."):
                 yield name if prefix == "." else f"{prefix}/{name}"
+
+
+def _list_inside(folder: str) -> tuple[list[str], list[str]]:
+    """List the folders and the other files in a folder; none where it can't be read.
+
+    Python's own `os.walk` goes down by calls until 3.12, which end a thousand folders deep.
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            is_folder = False
+            with contextlib.suppress(OSError):  # a link in a circle
+                is_folder = entry.is_dir()
+            (folders if is_folder else files).append(entry.name)
+    return folders, files
 
 
 def find_files(pattern: str, *, follow_links: bool) -> list[Path]:

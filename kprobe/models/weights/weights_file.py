@@ -130,12 +130,17 @@ def _open(
     shards = open_shards(opened)
     size = sum(each.size for each in (opened, *shards))
     if most is not None and size > most:
-        text = f"takes {size:,} bytes with all its files, above the limit of {most:,}"
-        raise make_error(path, Fault("file-size", text))
+        raise make_error(path, find_size_fault(size, most))
     for shard in shards:
         check_content(shard.path, shard.read(START_BYTES), ModelError)
         check_opened(shard, allow=allow)
     return WeightsFile(opened, shards)
+
+
+def find_size_fault(size: int, most: int) -> Fault:
+    """Say that all files of some weights take more bytes than are allowed."""
+    text = f"takes {size:,} bytes with all its files, above the limit of {most:,}"
+    return Fault("file-size", text)
 
 
 def open_shards(opened: OpenedFile) -> list[OpenedFile]:

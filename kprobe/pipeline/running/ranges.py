@@ -176,7 +176,7 @@ def _run_range(
     path = choose_file(output.path, rows)
     sink = DumpSink(
         plan,
-        replace(output, path=path, resume=False),
+        replace(output, path=path, resume=False, shard=None),
         rows,
         {ATTRIBUTE: describe_range(agreed, rows)},
     )

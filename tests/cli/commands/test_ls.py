@@ -91,7 +91,8 @@ def test_what_the_file_does_not_tell_is_told_by_the_command_that_is_named(kprobe
     done = kprobe_here("ls", "a b.h5")
     command = "kprobe dump 'a b.h5' --allow lambda --all --dry-run"
     assert done.stderr == (
-        f"kprobe: 2 outputs without a shape: `{command}` runs the model to tell them\n"
+        f"kprobe: 2 outputs without a shape: `{command}` runs the model to tell them: only for "
+        "files you trust\n"
     )
     (tmp_path / "cut it.py").write_text("def cut(x): return x\n")
     given = ["--custom-objects", "cut it.py", "--keras", "2", "--unsafe"]

@@ -69,6 +69,13 @@ def test_what_is_missing_can_be_left_out(tmp_path):
         assert dump.reason[0] == ""
 
 
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_without_any_range_there_is_nothing_to_put_together(tmp_path, allow_missing):
+    write_ranges(tmp_path / "a.dump", without=range(5))
+    with pytest.raises(DumpError, match=r"none of its 5 ranges is there yet$"):
+        merge(tmp_path / "a.dump", tmp_path / "a.h5", allow_missing=allow_missing)
+
+
 def cut(folder, path):
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 8)

@@ -71,6 +71,16 @@ def test_a_damaged_column_is_refused(tmp_path, change):
         read_plan(tmp_path / "a.dump")
 
 
-def test_a_folder_without_a_plan_is_none_of_ranges(tmp_path):
-    with pytest.raises(DumpError, match=r"expected a directory of ranges, received one without"):
-        read_plan(tmp_path)
+@pytest.mark.parametrize(
+    ("make", "received"),
+    [
+        (lambda path: None, "a path where there is nothing"),
+        (lambda path: path.touch(), "a file"),
+        (lambda path: path.mkdir(), "one without a plan.json"),
+    ],
+)
+def test_what_is_no_directory_of_ranges_is_told(tmp_path, make, received):
+    make(tmp_path / "a.dump")
+    with pytest.raises(DumpError) as caught:
+        read_plan(tmp_path / "a.dump")
+    assert str(caught.value).endswith(f"expected a directory of ranges, received {received}")

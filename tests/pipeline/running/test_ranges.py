@@ -132,12 +132,13 @@ def test_what_can_not_be_run_in_parts_is_refused(model, tmp_path):
     ("settings", "message"),
     [
         ({"shard": "3/2"}, "shard: expected I/N"),
+        ({"shard": "1/2", "output": "a.h5"}, "expected the name of a directory for a shard, such"),
         ({"shard": "1/2", "overwrite": True}, "overwrite: expected no shard"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(model, tmp_path, settings, message):
     with pytest.raises(DumpError, match=message):
-        kprobe.dump(model, ["flat"], output=tmp_path / "a.dump", random=2, **settings)
+        kprobe.dump(model, ["flat"], **{"output": tmp_path / "a.dump", "random": 2, **settings})
 
 
 def test_a_folder_with_other_files_is_left_alone(model, tmp_path):
