@@ -86,12 +86,14 @@ def _list_files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         pending = [str(path)]
         while pending:  # not by `os.walk`, which goes down by calls until Python 3.12
-            with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-                    else:
-                        yield Path(entry.path)
+            entries: list[os.DirEntry[str]] = []
+            with contextlib.suppress(OSError), os.scandir(pending.pop()) as scanned:
+                entries += scanned
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    yield Path(entry.path)
     elif _identify(path) is not None:
         yield path
     elif glob.has_magic(str(path)):

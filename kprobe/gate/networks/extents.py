@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kprobe.architecture import keras_operations, operation_shapes
 from kprobe.architecture.shapes import KEEPING_CLASSES
+from kprobe.gate.networks.network_sizes import NO_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,6 +36,18 @@ _ENCODING = frozenset({
     "CategoryEncoding", "Discretization", "Hashing", "HashedCrossing", "IntegerLookup",
     "StringLookup", "TextVectorization",
 })
+# What gives no axis longer than the longest that it takes, or than a number in it: nothing is
+# repeated, joined or made flat.
+_FITTING = frozenset({
+    "AdaptiveAveragePool", "AdaptiveMaxPool", "Argsort", "AveragePool", "CenterCrop", "Conv",
+    "Cumprod", "Cumsum", "DepthwiseConv", "Diff", "Einsum", "ExpandDims", "FFT", "FFT2", "Glu",
+    "IFFT2", "MaxPool", "Moveaxis", "MultiHot", "OneHot", "Quantile", "RFFT", "RandomCrop",
+    "Resize", "Resizing", "STFT", "SeparableConv", "Sort", "Squeeze", "Swapaxes", "Take",
+    "TakeAlongAxis", "TopK", "Transpose",
+})
+# What cuts a wave into frames that overlap: how far each is behind the one before.
+_STRIDES = {"MelSpectrogram": "sequence_stride", "STFTSpectrogram": "frame_step"}
+_BINS = ("fft_length", "frame_length", "num_mel_bins", "sequence_length")
 _FUNCTIONS = frozenset({"SlicingOpLambda", "TFOpLambda"})
 _WORDS = ("bin_boundaries", "idf_weights", "vocabulary")
 # fmt: on
@@ -85,7 +98,22 @@ def bound(layer: Layer, node: Any, inputs: Sequence[Extent]) -> Extent:
         if _is_by_element(layer):
             count = _count_leaves(node)
             return together.grow(count, count)
-        return _bound_by_numbers(together, [*_list_numbers(config), *_list_numbers(node)])
+        numbers = [*_list_numbers(config), *_list_numbers(node)]
+        if layer.is_operation and kind in _FITTING:
+            return _fit(together, [*numbers, _count_leaves(node)])
+        if layer.is_operation and kind in ("Concatenate", "Stack"):
+            return together.grow(sum(each.axis for each in inputs), len(inputs))
+        if layer.is_operation and kind == "Reshape":
+            return _bound_by_reshaping(together, numbers)
+        return _bound_by_numbers(together, numbers)
+    if kind in _FITTING:
+        sizes = {key: value for key, value in config.items() if key not in NO_SIZES}
+        return _fit(together, [*_list_numbers(sizes)])
+    if kind in _STRIDES:
+        stride = max([*_list_numbers(config.get(_STRIDES[kind]))], default=1)
+        frames = together.axis // max(stride, 1) + 2
+        widths = [*_list_numbers([config.get(key) for key in _BINS])]
+        return Extent(max([frames, *widths]), min(together.volume * max(widths, default=1), _MOST))
     if kind in KEEPING_CLASSES:
         return together
     if kind in _WIDENING:
@@ -126,6 +154,19 @@ def _bound_shaping(
         longest = together.axis * times if key == "size" else together.axis + sum(numbers)
         return together.grow(longest, prod(2 * number for number in numbers) * times**2)
     return _bound_by_numbers(together, [*_list_numbers(config)])
+
+
+def _fit(given: Extent, numbers: Iterable[int]) -> Extent:
+    """Give the extent of what has a few axes, none of them longer than one given or a number."""
+    longest = max([given.axis, *numbers])
+    return Extent(longest, min(given.volume * longest, _MOST))
+
+
+def _bound_by_reshaping(given: Extent, numbers: Sequence[int]) -> Extent:
+    """Give the extent of values in another shape, in which one axis may be whatever is left."""
+    lengths = [number for number in numbers if number > 1]
+    left = ceil(given.volume / max(prod(lengths), 1))
+    return Extent(max([left, *lengths], default=1), max(given.volume, prod(lengths)))
 
 
 def _bound_by_numbers(given: Extent, numbers: Iterable[int]) -> Extent:

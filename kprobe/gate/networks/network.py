@@ -19,9 +19,8 @@ from kprobe.gate.networks.network_sizes import (
     count_made,
     count_own_work,
     count_taken,
+    depends_on_input,
     find_size_faults,
-    goes_by_step,
-    keeps_states,
     read_class,
 )
 from kprobe.gate.networks.patterns import Patterns
@@ -186,8 +185,7 @@ class _Walk:
         self._longest = max(self._longest, place.path)
         kind = read_class(place.value)
         if isinstance(config, dict) and kind:
-            by_step = goes_by_step(kind, config, self._major)
-            self.needs_inputs = self.needs_inputs or by_step or keeps_states(config)
+            self.needs_inputs |= depends_on_input(kind, config, self._major)
 
     def _find_excess(self) -> Fault | None:
         for what, count, most in (

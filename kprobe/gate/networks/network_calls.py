@@ -113,6 +113,9 @@ def find_call_faults(
     ends = [*_find_refs([network.get("input_layers"), network.get("output_layers")], legacy=True)]
     for layer in layers.values():
         for node in layer.nodes:
+            if not node:
+                # Called on constants alone, an operation is computed when the model is loaded.
+                faults.append(Fault(_RULE, "is called on no tensor", f"layer {show(layer.name)}"))
             for ref in node:
                 if wrong := _judge(ref, layers):
                     faults.append(Fault(_RULE, wrong, f"layer {show(layer.name)}"))

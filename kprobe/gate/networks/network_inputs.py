@@ -11,7 +11,7 @@ from kprobe.architecture.network import find_refs, read_layer, read_network
 from kprobe.architecture.network_shapes import find_offsets, infer_shapes, order_calls
 from kprobe.architecture.shapes import infer_shape
 from kprobe.gate.networks.extents import Extent, bound, join_extents, measure
-from kprobe.gate.networks.network_sizes import Taken, goes_by_step, keeps_states
+from kprobe.gate.networks.network_sizes import Taken, depends_on_input
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -145,8 +145,7 @@ class _Measuring:
 
     def _note(self, layer: Layer, shape: Shape | None, extent: Extent) -> None:
         config = layer.config
-        by_step = goes_by_step(layer.class_name, config, self._major)
-        if not by_step and not keeps_states(config):
+        if not depends_on_input(layer.class_name, config, self._major):
             return
         taken = Taken(extent.axis, extent.axis, extent.volume)
         if shape is not None:

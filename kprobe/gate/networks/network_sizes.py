@@ -22,13 +22,16 @@ MAX_MADE = 2**27
 MAX_TAKEN = 2**29
 # What a place that Python makes takes, in such numbers.
 _PLACE = 256
+# What a text that Python makes takes, in such numbers.
+_TEXT = 32
+_LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
 # Of names and equations, which Keras goes through with regular expressions of its own.
 MAX_NAME = 1_000
 _RULE = "network-size"
 _SHAPES = ("TensorShape", "__tuple__")
 # The arguments that are numbers but no sizes. Any other number of Keras's layers is one.
 # fmt: off
-_NO_SIZES = frozenset({
+NO_SIZES = frozenset({
     "alpha", "beta", "bin_boundaries", "epsilon", "factor", "fill_value", "idf_weights",
     "input_max", "input_min", "mask_token", "mask_value", "max_freq", "max_value", "mean",
     "min_freq", "min_value", "momentum", "negative_slope", "num_bins", "offset", "oov_token",
@@ -90,6 +93,12 @@ def goes_by_step(kind: str, config: dict[str, Any], keras_major: int) -> bool:
     return kind in _UNROLLED and bool(config.get("unroll"))
 
 
+def depends_on_input(kind: str, config: dict[str, Any], keras_major: int) -> bool:
+    """Tell whether what Keras makes for a layer depends on what it takes, beside its weights."""
+    given = kind == "Normalization" and config.get("mean") is not None
+    return given or keeps_states(config) or goes_by_step(kind, config, keras_major)
+
+
 def read_class(item: dict[str, Any]) -> str:
     """Give the name of an object's class; "" for a class of the user's own."""
     return str(item.get("class_name")) if is_own_class(item) else ""
@@ -117,7 +126,7 @@ def find_size_faults(layer: dict[str, Any], owner: str) -> Iterator[Fault]:
             text = f"expected {show(key)} in whole numbers, received {show(str(config[key]))}"
             yield Fault(_RULE, text, owner)
     for key, value in config.items():
-        if key in _NO_SIZES:
+        if key in NO_SIZES:
             continue
         for number in _list_numbers(value):
             if abs(number) > MAX_LENGTH:
@@ -173,6 +182,12 @@ def count_made(layer: dict[str, Any], taken: Taken | None) -> int:
     if kind.startswith(("AdaptiveAveragePooling", "AdaptiveMaxPooling")):
         # Keras makes their places one by one, in Python.
         return _PLACE * _read(config, "output_size")
+    if kind == "Normalization":
+        # What is given is made as wide as the input.
+        return 0 if taken is None or config.get("mean") is None else 2 * taken.values
+    if kind in _LOOKUPS:
+        padded = _read(config, "max_tokens") if config.get("pad_to_max_tokens") else 0
+        return padded + _TEXT * _read(config, "num_oov_indices")
     rank = _read(config, "lora_rank")
     made = rank * max(_read(config, key) for key in ("units", "filters", "output_dim"))
     if taken is not None and keeps_states(config):

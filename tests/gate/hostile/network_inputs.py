@@ -225,6 +225,27 @@ def _odd_sizes(form):
         yield _case(f"size-as-{name}", form, form.model(form.input(), layer))
 
 
+# What is made, or computed, when a layer is built.
+
+
+def _built():
+    constant = {"args": [[1.0]], "kwargs": {}}
+    tiled = K3.layer("odd", "Tile", constant)
+    tiled |= {"module": "keras.src.ops.numpy", "registered_name": "Tile"}
+    tiled["config"] = {"name": "odd", "repeats": 2**30}
+    out = K3.layer("out", "ReLU", K3.call(K3.ref("in")))
+    yield _case("constant-tiled", K3, K3.model(K3.input(), tiled, out), "network-references")
+    for name, kind, config in (
+        ("many-unknown", "IntegerLookup", {"num_oov_indices": 2**31 - 8, "vocabulary": [1, 2]}),
+        ("padded", "StringLookup", {"pad_to_max_tokens": True, "max_tokens": 2**31 - 8}),
+        ("padded-text", "TextVectorization", {"pad_to_max_tokens": True, "max_tokens": 2**31 - 8}),
+        ("widened", "Normalization", {"axis": [1], "mean": 0.0, "variance": 1.0}),
+    ):
+        shape = (None, 2**29 - 8)
+        layer = K3.layer("out", kind, K3.call(K3.ref("in", shape=shape)), **config)
+        yield _case(f"table-{name}", K3, K3.model(K3.input(shape=shape), layer))
+
+
 # What is odd, and sound.
 
 
@@ -276,6 +297,7 @@ CASES: tuple[Case, ...] = (
     *(case for form in BOTH for case in _wide(form)),
     *_pipelines(),
     *(case for form in BOTH for case in _odd_sizes(form)),
+    *_built(),
     *(case for form in BOTH for case in _honest(form)),
     _case("steps-of-a-film", K3, _film, None),
 )

@@ -52,6 +52,25 @@ def _make_keras_3(x, image):
         ops.fft((x, x))[0],
         ops.tensordot(x, x, axes=0),
     )
+    wave = x[:, :, 0]
+    yield from (
+        k.MelSpectrogram(8, 4, 2, num_mel_bins=3, sampling_rate=90)(wave),
+        k.STFTSpectrogram(frame_length=4, frame_step=1, fft_length=8)(x[:, :, :1]),
+        *ops.rfft(x, 9),
+        *ops.stft(wave, 4, 1, 8),
+        k.CenterCrop(3, 2)(image),
+    )
+    yield from (ops.squeeze(x[:, :1], 1), ops.expand_dims(x, 2), ops.nn.glu(x), ops.cumsum(x, 1))
+    yield from (ops.take(x, [0, 1, 1, 1, 1, 1, 1, 1, 1, 1], 1), ops.sort(x, 1), ops.argsort(x, 1))
+    yield from (ops.take_along_axis(x, ops.argsort(x, 1), 1), ops.quantile(x, [0.1, 0.2, 0.3], 1))
+    yield from (ops.average_pool(image, 2), ops.max_pool(image, 2, padding="same"), ops.diff(x))
+    yield from (
+        ops.conv(x, keras.ops.ones((3, 4, 9))),
+        ops.moveaxis(x, 1, 2),
+        ops.swapaxes(x, 1, 2),
+    )
+    yield from (ops.reshape(x, (2, -1, 2)), ops.reshape(x, (3, -1)), ops.concatenate([x, x, x], 1))
+    yield from (ops.multi_hot(ops.cast(x, "int32"), 13), ops.stack([x, x, x], 2))
 
 
 def _make_keras_2(x, image):

@@ -49,6 +49,35 @@ def test_those_that_the_file_tells_wrongly_are_found():
     assert [taken.steps for taken in measure_inputs(config, 3).values()] == [900]
 
 
+def _make_honest():
+    k, ops = keras.layers, keras.ops
+    wave, rows, image = keras.Input((48_000,)), keras.Input((64, 32)), keras.Input((64, 64, 3))
+    yield wave, k.MelSpectrogram(num_mel_bins=64, fft_length=512, sequence_stride=160)(wave)
+    frames = k.STFTSpectrogram(frame_length=400, frame_step=160, fft_length=512)
+    yield wave, frames(ops.expand_dims(wave, 2))
+    yield image, ops.image.resize(image, (32, 32))
+    yield image, k.RandomCrop(24, 24)(image)
+    for made in (
+        ops.einsum("bti,bsi->bts", rows, rows),
+        ops.top_k(rows, 5)[0],
+        ops.conv(rows, keras.ops.ones((3, 32, 4))),
+        ops.take_along_axis(rows, ops.argsort(rows, 1), 1),
+        ops.fft((rows, rows))[0],
+        ops.quantile(ops.nn.glu(rows), 0.5, 2, keepdims=True),
+        ops.concatenate([ops.take(rows, [0, 1, 2, 3], 1), rows[:, :4]], 2),
+    ):
+        yield rows, made
+    film = keras.Input((30, 16, 16, 3))
+    pooled = ops.average_pool(k.Conv3D(8, 3, padding="same")(film), (1, 16, 16))
+    yield film, ops.squeeze(pooled, (2, 3))
+
+
+def test_steps_of_what_people_make_are_few():
+    for taken, made in _make_honest():
+        model = keras.Model(taken, keras.layers.TimeDistributed(keras.layers.Dense(8))(made))
+        assert 0 < max(_measure(keras, model)) < 20_000, made
+
+
 def test_batches_of_states_are_found_also_inside_of_others():
     for library in (keras, tf_keras):
         layers = library.layers
