@@ -185,11 +185,16 @@ def _list_objects(group: Any) -> list[str]:
     order = group.get_create_plist().get_link_creation_order()
     tracked = bool(order & h5p.CRT_ORDER_INDEXED)
     found: list[tuple[int, str]] = []
+    outside: list[str] = []
 
     def note(name: bytes, info: Any) -> None:
         if info.type == h5l.TYPE_HARD:
             found.append((info.corder if tracked else 0, name.decode()))
+        elif info.type == h5l.TYPE_EXTERNAL:
+            outside.append(name.decode())
 
     # In the order in which they lie: sorting those of a damaged group ends the process.
     group.links.iterate(note, info=True, order=h5.ITER_NATIVE)
+    if outside:
+        raise ValueError(f"{outside[0]} is a link to another file")
     return [name for _, name in sorted(found)]

@@ -67,7 +67,7 @@ class CheckResult:
     """What the gate says of a model file. It is true where the file is accepted.
 
     Attributes:
-        path: The file, as it was given.
+        path: The file, as it was given; for another file of a SavedModel, its `saved_model.pb`.
         accepted: Whether it keeps to all rules but those that were allowed, so that it is opened.
         reasons: Why it isn't.
         size: Its size, in bytes; of a directory that of all files in it.

@@ -158,6 +158,11 @@ def describe_failure(error: BaseException) -> str:
     # Keras puts the layer in front, and the arguments behind.
     match = re.match("Exception encountered when calling (.*?)[.]?$", said[0])
     if match and len(said) > 1:
+        before = error.__context__
+        # Of an error of the system it takes the number alone; the first one has the words.
+        if isinstance(error, OSError) and isinstance(before, OSError) and before.strerror:
+            where = "" if before.filename is None else f": {before.filename}"
+            return f"{type(error).__name__} in {match[1]}: {before.strerror}{where}"
         return f"{type(error).__name__} in {match[1]}: {said[1]}"
     return f"{type(error).__name__}: {said[0]}"
 

@@ -35,3 +35,20 @@ def test_a_name_that_tensorflow_forbids_is_told(k, name):
 def test_a_model_with_such_a_name_runs_eagerly():
     found = kprobe.activations(make_model(keras, "a b"), "a b", ROWS, eager=True)
     np.testing.assert_array_equal(found["a b"], np.maximum(ROWS, 0))
+
+
+def test_an_error_of_the_system_is_told_in_words(tmp_path):
+    class Reading(keras.layers.Layer):
+        path = None
+
+        def call(self, x):
+            return x if self.path is None else x * len(self.path.read_text())
+
+    layer = Reading(name="reading")
+    model = keras.Sequential([keras.Input((3,)), layer])
+    layer.path = tmp_path / "missing"
+    with pytest.raises(ModelError) as caught:
+        kprobe.activations(model, "reading", ROWS)
+    assert f"FileNotFoundError in Reading.call(): No such file or directory: {layer.path}" in str(
+        caught.value
+    )
