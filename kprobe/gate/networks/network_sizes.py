@@ -24,6 +24,8 @@ MAX_TAKEN = 2**29
 _PLACE = 256
 # What a text that Python makes takes, in such numbers.
 _TEXT = 32
+# Of Keras 2: weights of their own for each place.
+_LOCAL = ("LocallyConnected1D", "LocallyConnected2D")
 _LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
 # Of names and equations, which Keras goes through with regular expressions of its own.
 MAX_NAME = 1_000
@@ -96,6 +98,7 @@ def goes_by_step(kind: str, config: dict[str, Any], keras_major: int) -> bool:
 def depends_on_input(kind: str, config: dict[str, Any], keras_major: int) -> bool:
     """Tell whether what Keras makes for a layer depends on what it takes, beside its weights."""
     given = kind == "Normalization" and config.get("mean") is not None
+    given = given or kind in _LOCAL
     return given or keeps_states(config) or goes_by_step(kind, config, keras_major)
 
 
@@ -188,6 +191,14 @@ def count_made(layer: dict[str, Any], taken: Taken | None) -> int:
     if kind in _LOOKUPS:
         padded = _read(config, "max_tokens") if config.get("pad_to_max_tokens") else 0
         return padded + _TEXT * _read(config, "num_oov_indices")
+    if kind in _LOCAL and taken is not None:
+        # A mask of all values for all places, or a list of what goes where. Places are no more
+        # than values.
+        filters, implementation = _read(config, "filters"), config.get("implementation")
+        if implementation == 2:
+            return filters * taken.values**2
+        if implementation == 3:
+            return _TEXT * filters * taken.values * max(1, _read(config, "kernel_size"))
     rank = _read(config, "lora_rank")
     made = rank * max(_read(config, key) for key in ("units", "filters", "output_dim"))
     if taken is not None and keeps_states(config):
@@ -244,6 +255,8 @@ def count_own_work(layer: dict[str, Any], taken: Taken | None, keras_major: int)
         work = max([work, *(_count_in_call(node) for node in nodes)])
     if kind in _UNROLLED and config.get("unroll"):
         work *= steps
+    if kind in _LOCAL and taken is not None and config.get("implementation") not in (2, 3):
+        work += taken.values
     if keras_major < 3 and kind in ("UpSampling1D", "UpSampling3D"):
         # It repeats each step as a tensor of its own.
         work += steps * _read(config, "size") // 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gate.hostile.case import Case
-from gate.hostile.networks import BOTH, K3
+from gate.hostile.networks import BOTH, K2, K3
 
 MANY = 10**6
 
@@ -246,6 +246,17 @@ def _built():
         yield _case(f"table-{name}", K3, K3.model(K3.input(shape=shape), layer))
 
 
+def _local():
+    for implementation in (1, 2, 3):
+        for name, length, rule in (("many", 300_000, "network-size"), ("a-few", 28, None)):
+            shape = (None, length, 4)
+            config = {"filters": 4, "kernel_size": [3], "implementation": implementation}
+            taken = K2.call(K2.ref("in", shape=shape))
+            layer = K2.layer("out", "LocallyConnected1D", taken, **config)
+            model = K2.model(K2.input(shape=shape), layer)
+            yield _case(f"places-{name}-{implementation}", K2, model, rule)
+
+
 # What is odd, and sound.
 
 
@@ -298,6 +309,7 @@ CASES: tuple[Case, ...] = (
     *_pipelines(),
     *(case for form in BOTH for case in _odd_sizes(form)),
     *_built(),
+    *_local(),
     *(case for form in BOTH for case in _honest(form)),
     _case("steps-of-a-film", K3, _film, None),
 )
