@@ -71,7 +71,12 @@ def test_folders_may_lie_deep(tmp_path):
     for _ in range(1_200):
         deep /= "d"
         os.mkdir(deep)  # noqa: PTH102 - pathlib's goes down by calls
-    found = find_models(str(tmp_path))
-    assert (found.models, found.others) == ([], 0)
-    assert list(walk(tmp_path, Links(tmp_path, follow=False))) == []
-    refuse_read([tmp_path.parent / "other"], [tmp_path])
+    try:
+        found = find_models(str(tmp_path))
+        assert (found.models, found.others) == ([], 0)
+        assert list(walk(tmp_path, Links(tmp_path, follow=False))) == []
+        refuse_read([tmp_path.parent / "other"], [tmp_path])
+    finally:
+        while deep != tmp_path:  # who takes away the tests' folders goes down by calls
+            deep.rmdir()
+            deep = deep.parent
