@@ -84,26 +84,10 @@ def run_shard(plan: Plan, progress: Callable[[Progress], None] | None = None) ->
     output = plan.job.output
     if output is None or output.shard is None:
         raise ValueError("the job has no output in parts")
-    shard = output.shard
-    if fault := plan.find_obstacle():
-        raise DumpError(f"{output.path}: can't be run in ranges: {fault}")
-    if plan.samples.rows is None:
-        raise DumpError(
-            f"{output.path}: can't be run in ranges: nobody knows how many samples there are"
-        )
-    began = time.perf_counter()
+    shard, began = output.shard, time.perf_counter()
     engine = plan.computation.engine
     before = engine.overflows
-    check_size(plan)
-    make_folder(output.path)
-    agreed = agree_on_plan(
-        output.path, plan_ranges(_list_contents(plan), _choose_rows(plan, shard))
-    )
-    if agreed.range_rows % plan.batch_size:
-        raise DumpError(
-            f"{output.path}: its ranges have {agreed.range_rows:,} rows, no multiple of the batch "
-            f"size of {plan.batch_size:,}"
-        )
+    agreed = _agree(plan, output.path, shard)
     own = shard.choose(agreed.ranges)
     there = {receipt.rows: receipt for receipt in list_receipts(output.path, agreed)[0]}
     done = {rows: there[rows] for rows in own if rows in there}
@@ -135,6 +119,29 @@ def run_shard(plan: Plan, progress: Callable[[Progress], None] | None = None) ->
         seconds=time.perf_counter() - began,
         overflows=engine.tell_overflows(before),
     )
+
+
+def _agree(plan: Plan, folder: Path, shard: Shard) -> RangePlan:
+    """Make the directory, and agree with all who write to it on the ranges.
+
+    Raises:
+        DumpError: As for `run_shard`.
+    """
+    fault = plan.find_obstacle()
+    if plan.samples.rows is None:
+        fault = "nobody knows how many samples there are"
+    if fault:
+        raise DumpError(f"{folder}: can't be run in ranges: {fault}")
+    check_size(plan)
+    make_folder(folder)
+    ours = plan_ranges(_list_contents(plan), _choose_rows(plan, shard))
+    agreed = agree_on_plan(folder, ours)
+    if agreed.range_rows % plan.batch_size:
+        raise DumpError(
+            f"{folder}: its ranges have {agreed.range_rows:,} rows, no multiple of the batch size "
+            f"of {plan.batch_size:,}"
+        )
+    return agreed
 
 
 def _stop(

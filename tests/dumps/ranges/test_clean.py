@@ -1,6 +1,5 @@
 import pytest
-from test_merge import blank_times, merge
-from written import ROWS, make_contents, publish, write, write_ranges
+from written import ROWS, blank_times, make_contents, merge, publish, write, write_ranges
 
 from kprobe.dumps.output import OutputSpec
 from kprobe.dumps.ranges.clean import clean_folder

@@ -1,28 +1,23 @@
 import shutil
 
-import h5py
 import numpy as np
 import pytest
-from written import BOXES, LABELS, MAPS, NAMES, RANGE_ROWS, ROWS, publish, write, write_ranges
+from written import (
+    BOXES,
+    LABELS,
+    MAPS,
+    NAMES,
+    RANGE_ROWS,
+    ROWS,
+    blank_times,
+    merge,
+    publish,
+    write,
+    write_ranges,
+)
 
-from kprobe.dumps.output import OutputSpec
-from kprobe.dumps.ranges.merge import merge_ranges
 from kprobe.dumps.reader import open_dump
 from kprobe.errors import DumpError
-
-
-def blank_times(path):
-    """Give the bytes of a dump but for when it was written."""
-    with h5py.File(path) as file:
-        places = [file[name].id.get_offset() for name in ("started", "finished")]
-    content = bytearray(path.read_bytes())
-    for place in places:
-        content[place : place + 8] = bytes(8)
-    return bytes(content)
-
-
-def merge(folder, path, **options):
-    return merge_ranges(folder, OutputSpec(path=path), **options)
 
 
 def test_ranges_make_the_dump_that_one_process_writes(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 
 from kprobe.dumps.contents import Column, Contents
 from kprobe.dumps.output import OutputSpec
+from kprobe.dumps.ranges.merge import merge_ranges
 from kprobe.dumps.ranges.range_plan import agree_on_plan, plan_ranges
 from kprobe.dumps.ranges.receipts import ATTRIBUTE, choose_file, describe_range, publish_range
 from kprobe.dumps.writing.writer import Writer
@@ -62,3 +64,18 @@ def write_ranges(folder, *, without=(), **attrs):
         if number not in without:
             publish(folder, plan, rows, **attrs)
     return plan
+
+
+def merge(folder, path, **options):
+    """Merge ranges into a dump."""
+    return merge_ranges(folder, OutputSpec(path=path), **options)
+
+
+def blank_times(path):
+    """Give the bytes of a dump but for when it was written."""
+    with h5py.File(path) as file:
+        places = [file[name].id.get_offset() for name in ("started", "finished")]
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place : place + 8] = bytes(8)
+    return bytes(content)

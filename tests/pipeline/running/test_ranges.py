@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 
-import h5py
 import keras
 import numpy as np
 import pytest
+from written import blank_times
 
 import kprobe
 from kprobe.errors import DumpError, InputError
@@ -26,15 +26,6 @@ def model():
 @pytest.fixture
 def small_ranges(monkeypatch):
     monkeypatch.setattr(ranges, "_LEAST_BYTES", 2000)
-
-
-def blank_times(path):
-    with h5py.File(path) as file:
-        places = [file[name].id.get_offset() for name in ("started", "finished")]
-    content = bytearray(path.read_bytes())
-    for place in places:
-        content[place : place + 8] = bytes(8)
-    return bytes(content)
 
 
 LAYERS = ["conv", "drop", "kernels=conv:kernel"]
